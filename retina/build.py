@@ -1,0 +1,39 @@
+"""The verb `model`: from a name and keywords to a Model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from retina import registry
+from retina.errors import BadSetting, nearest
+from retina.stage import Model
+from retina.types import Spec
+
+
+def model(name: str, spec: Spec, /, **settings: Any) -> Model:
+    """A model by its name, for one data set.
+
+    name:     a file in retina/models/, an entry point, or "package.module:function".
+    spec:     frame shape, cells and clock, from `retina.split(...).spec`.
+    settings: keywords of the model's own function.
+    raises:   UnknownName; BadSetting for a keyword the model does not have.
+
+    >>> model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01)).name
+    'mean'
+    """
+    function = registry.find("models", name)
+    keywords = {
+        key: parameter
+        for key, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for key in settings:
+        if key not in keywords:
+            raise BadSetting(
+                f"model {name!r} has no keyword {key!r}: {nearest(key, keywords)} "
+                f"(retina show {name})"
+            )
+    made = function(spec, **settings)
+    full = {key: parameter.default for key, parameter in keywords.items()} | settings
+    return made._replace(name=name, spec=spec, settings=tuple(full.items()))

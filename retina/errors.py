@@ -1,0 +1,87 @@
+"""One exception for each thing a person can put right; the command line prints it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RetinaError(Exception):
+    """Something the person can fix: what was seen, what was wanted, what to type next."""
+
+
+class ShapeMismatch(RetinaError):
+    """Two arrays, or an array and its declared axes, do not fit together."""
+
+
+class BadStimulus(RetinaError):
+    """The stimulus holds NaN, infinities, or is not numeric."""
+
+
+class BadResponse(RetinaError):
+    """The response holds negative counts, NaN, or spikes out of order."""
+
+
+class UnknownName(RetinaError):
+    """No data set, model, metric, ... of that name."""
+
+
+class BadSetting(RetinaError):
+    """A keyword that does not exist, or a value it cannot take."""
+
+
+class BadCard(RetinaError):
+    """A data set card or experiment file that does not follow its schema."""
+
+
+class MissingData(RetinaError):
+    """The recording's files are not on this machine."""
+
+
+class ChecksumMismatch(RetinaError):
+    """A file's sha256 is not the card's: truncated, corrupted, or another version."""
+
+
+class UnreadableFile(RetinaError):
+    """A file is not of the format its card says, or lacks an array the card names."""
+
+
+class MissingExtra(RetinaError):
+    """An optional dependency is not installed."""
+
+
+class UnwritableFolder(RetinaError):
+    """The output folder cannot be written, or the disk is full."""
+
+
+class BrokenRun(RetinaError):
+    """A run on disk is incomplete, or is not the run that was asked for."""
+
+
+class UncountedPrimitive(RetinaError):
+    """The cost walker met an operation it has no exact rule for."""
+
+
+class ViewsDisagree(RetinaError):
+    """A stage's streaming view and its batch view give different numbers."""
+
+
+class Diverged(RetinaError):
+    """A fit's loss became infinite or NaN."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the closest known names.
+
+    name:    the word that was typed.
+    known:   the words that exist.
+    returns: ``"did you mean 'ln' or 'glm'?"``, or the whole list when nothing is close.
+
+    >>> nearest("lnn", ["ln", "glm", "cnn"])
+    "did you mean 'ln' or 'cnn'?"
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
+    if close:
+        return "did you mean " + " or ".join(repr(word) for word in close) + "?"
+    return "known: " + (", ".join(known) or "none")

@@ -1,0 +1,403 @@
+"""The records that travel from a data set's card to the frontier.
+
+Every one is frozen and checks its shapes when it is made. Axes, always in this order:
+(trial, time, cell) for responses, (time, *frame) for stimuli.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from retina.errors import BadResponse, BadStimulus, ShapeMismatch
+
+Tree = Any
+ROLES = ("train", "validation", "test")
+
+
+def _require(condition: bool, error: type[Exception], message: str) -> None:
+    if not condition:
+        raise error(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One recorded cell. `name` is the recording's own label."""
+
+    name: str
+    type: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Block:
+    """A continuous stretch of stimulus with what the cells said, as recorded.
+
+    name:     unique in its recording.
+    role:     "train", "validation" or "test".
+    stimulus: (frame, *frame shape), integer or float; one row per frame shown.
+    onsets_s: (frame + 1,) seconds: the onset of each frame and the end of the last.
+    spikes:   per trial, per cell: sorted spike times in seconds on the clock of
+              onsets_s; or None where only counts were published.
+    counts:   (trial, bin, cell), events per bin of `count_s` seconds from onsets_s[0];
+              or None where spike times are known. Exactly one of the two is given.
+    lead:     frames at the start that serve as history and are never fitted or scored.
+    group:    test blocks of one group are scored together ("frozen", "running").
+    """
+
+    name: str
+    role: str
+    stimulus: np.ndarray
+    onsets_s: np.ndarray
+    spikes: tuple[tuple[np.ndarray, ...], ...] | None = None
+    counts: np.ndarray | None = None
+    count_s: float | None = None
+    lead: int = 0
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"block {self.name!r}: "
+        frames = len(self.stimulus)
+        _require(
+            self.role in ROLES,
+            ValueError,
+            f"{where}role {self.role!r} is none of {', '.join(ROLES)}",
+        )
+        _require(
+            self.onsets_s.shape == (frames + 1,),
+            ShapeMismatch,
+            f"{where}stimulus has {frames} frames, so onsets_s must have "
+            f"{frames + 1} entries (each onset, then the end), not "
+            f"{self.onsets_s.shape}",
+        )
+        _require(
+            bool(np.all(np.diff(self.onsets_s) > 0)),
+            BadStimulus,
+            f"{where}onsets_s does not increase",
+        )
+        _check_finite(self.stimulus, where)
+        _require(
+            (self.spikes is None) != (self.counts is None),
+            BadResponse,
+            f"{where}give either spikes or counts",
+        )
+        _require(
+            0 <= self.lead < frames,
+            ShapeMismatch,
+            f"{where}lead {self.lead} is not within its {frames} frames",
+        )
+        if self.counts is not None:
+            _check_counts(self.counts, where)
+            _require(
+                self.count_s is not None and self.count_s > 0,
+                BadResponse,
+                f"{where}counts need count_s, the width of their bins in seconds",
+            )
+            shown = float(self.onsets_s[-1] - self.onsets_s[0])
+            covered = self.counts.shape[1] * float(self.count_s or 0)
+            _require(
+                abs(shown - covered) <= max(float(self.count_s or 0), 1e-6),
+                ShapeMismatch,
+                f"{where}stimulus lasts {shown:.3f} s ({frames} frames) but the "
+                f"response covers {covered:.3f} s ({self.counts.shape[1]} bins)",
+            )
+        for trial in self.spikes or ():
+            for train in trial:
+                _require(
+                    train.ndim == 1 and bool(np.all(np.diff(train) >= 0)),
+                    BadResponse,
+                    f"{where}spike times must be one sorted row of seconds per cell",
+                )
+
+    @property
+    def trials(self) -> int:
+        rows = self.counts if self.counts is not None else self.spikes
+        return len(rows)  # type: ignore[arg-type]
+
+    @property
+    def cells(self) -> int:
+        if self.counts is not None:
+            return self.counts.shape[-1]
+        return len(self.spikes[0])  # type: ignore[index]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recording:
+    """One retina, one preparation.
+
+    frame_s: nominal seconds per frame.
+    coding:  "contrast" where the stimulus already has mean 0 and unit scale by its
+             design (a +-1 checkerboard); "light" where it is to be standardised.
+    event:   what one count is: "spike" or "quantum" (a released vesicle).
+    truth:   for simulations, {block name: {"hazard": ..., "expected": ...}}.
+    """
+
+    name: str
+    species: str
+    cells: tuple[Cell, ...]
+    blocks: tuple[Block, ...]
+    frame_s: float
+    coding: str = "light"
+    event: str = "spike"
+    native_bin_s: float | None = None
+    notes: tuple[str, ...] = ()
+    truth: Mapping[str, Mapping[str, np.ndarray]] | None = None
+
+    def __post_init__(self) -> None:
+        _require(bool(self.blocks), ShapeMismatch, f"{self.name}: no blocks")
+        for block in self.blocks:
+            _require(
+                block.stimulus.shape[1:] == self.frame,
+                ShapeMismatch,
+                f"{self.name}: block {block.name!r} has frames of shape "
+                f"{block.stimulus.shape[1:]}, the first block {self.frame}",
+            )
+            _require(
+                block.cells == len(self.cells),
+                ShapeMismatch,
+                f"{self.name}: block {block.name!r} holds {block.cells} cells, "
+                f"the recording names {len(self.cells)}",
+            )
+
+    @property
+    def frame(self) -> tuple[int, ...]:
+        return self.blocks[0].stimulus.shape[1:]
+
+    def role(self, role: str) -> tuple[Block, ...]:
+        return tuple(block for block in self.blocks if block.role == role)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """All that a model must know about a data set before it sees any of it.
+
+    frame:         shape of one stimulus frame; () for a full field.
+    cells:         how many cells it predicts.
+    bin_s:         the model's clock, seconds per bin.
+    stimulus_mean, stimulus_sd: of the training stimulus; the model's door subtracts and
+                   divides. 0 and 1 where the stimulus is contrast by design.
+    """
+
+    frame: tuple[int, ...]
+    cells: int
+    bin_s: float
+    stimulus_mean: float = 0.0
+    stimulus_sd: float = 1.0
+    dataset: str = ""
+    event: str = "spike"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clip:
+    """A block on the model's clock.
+
+    stimulus: (time, *frame), the frame on the screen during each bin, as stored.
+    response: (trial, time, cell) float32, counts per bin.
+    skip:     bins at the start that are history only: never fitted, never scored.
+    """
+
+    name: str
+    stimulus: np.ndarray
+    response: np.ndarray
+    skip: int = 0
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"clip {self.name!r}: "
+        _require(
+            self.response.ndim == 3,
+            ShapeMismatch,
+            f"{where}response must be (trial, time, cell), not {self.response.shape}",
+        )
+        _require(
+            len(self.stimulus) == self.response.shape[1],
+            ShapeMismatch,
+            f"{where}stimulus has {len(self.stimulus)} bins, the response "
+            f"{self.response.shape[1]}",
+        )
+        _check_finite(self.stimulus, where)
+        _check_counts(self.response, where)
+
+    @property
+    def bins(self) -> int:
+        """Bins that are scored."""
+        return len(self.stimulus) - self.skip
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """A recording on one clock, divided into what is fitted, chosen on, and tested."""
+
+    spec: Spec
+    train: tuple[Clip, ...]
+    validation: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+    cells: tuple[Cell, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for clip in (*self.train, *self.validation, *self.test):
+            _require(
+                clip.stimulus.shape[1:] == self.spec.frame,
+                ShapeMismatch,
+                f"clip {clip.name!r}: frames {clip.stimulus.shape[1:]}, "
+                f"spec {self.spec.frame}",
+            )
+            _require(
+                clip.response.shape[2] == self.spec.cells,
+                ShapeMismatch,
+                f"clip {clip.name!r}: {clip.response.shape[2]} cells, "
+                f"spec {self.spec.cells}",
+            )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted model: what `reduce`, `score`, `cost` and the store take.
+
+    params:     of the seed that was best on validation; in each parameter's own unit.
+    seeds:      params of every seed, in order (one entry where one seed was fitted).
+    null_rate:  (cell,) training mean, expected counts per bin: the null of bits/spike.
+    validation: bits per spike on the validation clips: {"median": ..., "per_cell": ...,
+                "seeds": [...]}.
+    curve:      per evaluation: {"step", "train_loss", "validation_bits", "seconds"}.
+    training:   {"optimiser", "steps", "best_step", "compile_s", "fit_s", "key", ...}.
+    parent:     the run this one was reduced from, or "".
+    """
+
+    model: Any
+    params: Tree
+    seeds: tuple[Tree, ...]
+    null_rate: np.ndarray
+    validation: Mapping[str, Any]
+    curve: tuple[Mapping[str, float], ...]
+    training: Mapping[str, Any]
+    parent: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One accuracy figure: per cell, its median, and a 95 % interval of the median.
+
+    per_cell: (cell,), nan where the metric is undefined by the data alone.
+    ci95:     (low, high) of the median, time blocks bootstrapped; nan where impossible.
+    seeds:    the median of each fitted seed.
+    """
+
+    per_cell: tuple[float, ...]
+    median: float
+    ci95: tuple[float, float]
+    undefined: int = 0
+    seeds: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Accuracy of one fit on one group of test clips.
+
+    history: "none" for a model of the stimulus alone; otherwise "teacher_forced" (a
+             likelihood: the recorded counts are fed back) or "free_running".
+    others:  the same fit on the other test groups, or with the other history.
+    """
+
+    dataset: str
+    model: str
+    group: str
+    bins: int
+    cells: int
+    trials: int
+    metrics: Mapping[str, Metric]
+    history: str = "none"
+    notes: tuple[str, ...] = ()
+    others: tuple[Score, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A range that stands for what is not known of a constant, not for statistics."""
+
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one model costs, exactly. FLOPs: a multiply-add is two.
+
+    counts:   per clock: {"bin": Counts}; see `retina.costs.flops.Counts`.
+    rates_hz: steps per second of each clock.
+    Figures that need recorded spikes or a species are None where those are unknown.
+    """
+
+    model: str
+    dataset: str
+    flops_per_bin: int
+    flops_per_s: float
+    flops_per_s_per_cell: float
+    flops_per_s_alone: float | None
+    flops_per_s_marginal: float | None
+    flops_per_spike: float | None
+    flops_per_synaptic_event: Interval | None
+    flops_per_s_per_synapse: Interval | None
+    total_ops_per_bin: int
+    params: int
+    param_bytes: int
+    state_bytes: int
+    bytes_per_bin: int
+    fan_in: int
+    depth: int
+    transcendentals_per_bin: int
+    counts: Mapping[str, Any]
+    rates_hz: Mapping[str, float]
+    by_part: Mapping[str, Mapping[str, int]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One model on one recording: its price and its accuracy, ready for the frontier."""
+
+    run: str
+    model: str
+    dataset: str
+    score: Score
+    cost: Cost
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    validation_bits: float | None = None
+
+    def value(self, name: str) -> float | Interval | None:
+        """A cost by its field name, or the median of a metric by its name."""
+        if name in self.score.metrics:
+            return self.score.metrics[name].median
+        return getattr(self.cost, name)
+
+
+def _check_finite(stimulus: np.ndarray, where: str) -> None:
+    if not np.issubdtype(stimulus.dtype, np.number):
+        raise BadStimulus(f"{where}stimulus is {stimulus.dtype}, not numbers")
+    if np.issubdtype(stimulus.dtype, np.floating):
+        bad = np.flatnonzero(~np.isfinite(stimulus.reshape(len(stimulus), -1)).all(1))
+        if len(bad):
+            raise BadStimulus(
+                f"{where}{len(bad)} of {len(stimulus)} stimulus frames hold NaN or "
+                f"infinity, the first at frame {bad[0]}: cut or repair them"
+            )
+
+
+def _check_counts(counts: np.ndarray, where: str) -> None:
+    if counts.ndim != 3:
+        raise ShapeMismatch(
+            f"{where}response must be (trial, time, cell), not {counts.shape}"
+        )
+    if np.issubdtype(counts.dtype, np.unsignedinteger):
+        return
+    bad = np.argwhere(~(counts >= 0))
+    if len(bad):
+        trial, time, cell = bad[0]
+        raise BadResponse(
+            f"{where}{len(bad)} counts are negative or NaN, the first is "
+            f"{counts[trial, time, cell]} at trial {trial}, bin {time}, cell {cell}; "
+            "counts must be 0 or more"
+        )
