@@ -1,0 +1,152 @@
+"""Finds models, metrics, readers, ... by the name of their file; there is no table."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from retina import resources
+from retina.errors import UnknownName, nearest
+
+# A plug-in is a file in its kind's folder that defines a function of the file's name.
+PACKAGES = {
+    "models": "retina.models",
+    "metrics": "retina.metrics",
+    "readers": "retina.data.readers",
+    "reductions": "retina.reduction",
+    "executors": "retina.search.executors",
+}
+RESOURCES = ("datasets", "experiments")
+KINDS = tuple(sorted((*PACKAGES, *RESOURCES)))
+
+
+def names(kind: str) -> list[str]:
+    """The names that `find` knows, sorted; nothing is imported to make the list.
+
+    kind:   one of `KINDS`.
+    raises: UnknownName for another kind.
+
+    >>> "ln" in names("models")
+    True
+    """
+    _check(kind)
+    if kind in RESOURCES:
+        return resources.names(kind)
+    return sorted(set(_files(kind)) | set(_entries(kind)))
+
+
+def find(kind: str, name: str) -> Any:
+    """The function behind a name; for data sets and experiments, their path.
+
+    kind:    one of `KINDS`.
+    name:    a file of the kind's folder, an entry point's name,
+             "package.module:function", or "path/to/file.py[:function]".
+    returns: a function, or a Path for "datasets" and "experiments".
+    raises:  UnknownName with the nearest names.
+
+    >>> find("metrics", "pearson").__name__
+    'pearson'
+    """
+    _check(kind)
+    if kind in RESOURCES:
+        return resources.path(kind, name)
+    if ":" in name or name.endswith(".py"):
+        return _dotted(kind, name)
+    if name in _files(kind):
+        return getattr(importlib.import_module(f"{PACKAGES[kind]}.{name}"), name)
+    entries = _entries(kind)
+    if name in entries:
+        return entries[name].load()
+    raise UnknownName(
+        f"no {kind.removesuffix('s')} {name!r}: {nearest(name, names(kind))} "
+        f'(retina list {kind}; or "package.module:function", "path/to/file.py")'
+    )
+
+
+def _check(kind: str) -> None:
+    if kind not in KINDS:
+        raise UnknownName(f"no kind {kind!r}: {nearest(kind, KINDS)}")
+
+
+def _files(kind: str) -> dict[str, Path]:
+    """Files of the kind's folder that define a function of their own name."""
+    package = Path(__file__).parent.joinpath(*PACKAGES[kind].split(".")[1:])
+    return {
+        file.stem: file
+        for file in sorted(package.glob("*.py"))
+        if not file.stem.startswith("_") and _defines(file, file.stem)
+    }
+
+
+def _defines(file: Path, name: str) -> bool:
+    body = ast.parse(file.read_text(encoding="utf-8"), str(file)).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in body)
+
+
+def _entries(kind: str) -> dict[str, Any]:
+    return {entry.name: entry for entry in entry_points(group=f"retina.{kind}")}
+
+
+def _dotted(kind: str, name: str) -> Callable[..., Any]:
+    where, _, function = name.rpartition(":") if ":" in name else (name, "", "")
+    if where.endswith(".py"):
+        file = Path(where).expanduser()
+        function = function or file.stem
+    else:
+        # "mylab:model" means mylab.py in the working directory where no installed
+        # package is called mylab.
+        file = Path(*where.split(".")).with_suffix(".py")
+    if file.is_file():
+        module = _from_file(file.resolve())
+    elif where.endswith(".py"):
+        raise UnknownName(f"no file {where!r} to take a {kind.removesuffix('s')} from")
+    else:
+        module = _installed(where, name)
+    found = getattr(module, function, None)
+    if not callable(found):
+        public = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module.__name__
+        ]
+        raise UnknownName(
+            f"{where} has no function {function!r}: {nearest(function, public)}"
+        )
+    return found
+
+
+def _installed(where: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        # A module that exists but lacks one of its own imports is that module's error.
+        if error.name and (where + ".").startswith(error.name + "."):
+            raise UnknownName(
+                f"no module {where!r} to take {name!r} from: give an installed "
+                'module as "package.module:function" or a file as "file.py:function"'
+            ) from None
+        raise
+
+
+def _from_file(file: Path) -> ModuleType:
+    """Imports a file once, so that one name always means one function object."""
+    name = f"retina_file_{file.stem}_{abs(hash(str(file))):x}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

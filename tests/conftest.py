@@ -1,0 +1,61 @@
+"""What holds for every test: strict numbers, no network, real data only where it is."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import pytest
+
+# Our own code mixes neither dtypes nor ranks. Updates of optax do: the fit wraps those
+# in jax.numpy_dtype_promotion("standard").
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+
+
+def _refuse(address: object) -> None:
+    host = address[0] if isinstance(address, tuple) else "local"
+    if host not in ("local", "localhost", "127.0.0.1", "::1"):
+        raise RuntimeError(f"a test tried to reach the network: {address}")
+
+
+def _guarded_connect(self: socket.socket, address):
+    _refuse(address)
+    return _connect(self, address)
+
+
+def _guarded_connect_ex(self: socket.socket, address):
+    _refuse(address)
+    return _connect_ex(self, address)
+
+
+socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
+socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def real() -> Callable[[str], Path]:
+    """`real(name)` is the folder of a real recording; the test is skipped without it.
+
+    Session-wide, so that a fixture of any scope may build on it.
+    """
+
+    def folder(name: str) -> Path:
+        from retina import resources
+
+        place = resources.cache() / name
+        if not place.is_dir():
+            pytest.skip(
+                f"the recording {name} is not in {place.parent}: set RETINA_CACHE to "
+                "the folder that holds it"
+            )
+        return place
+
+    return folder
