@@ -1,0 +1,209 @@
+"""Card: everything the project knows of a data set, in one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from retina import resources
+from retina.errors import BadCard, nearest
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(_Strict):
+    """One original file.
+
+    path:     below the data set's own folder in the cache.
+    url:      "" for a file that is not downloaded: the person's own, or a derived one.
+    optional: made from other files or from a seed; used where it is present.
+    """
+
+    path: str
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    url: str = ""
+    optional: bool = False
+
+
+class Expect(_Strict):
+    """What the scored frames of one split must hold, over all cells of the files."""
+
+    blocks: int
+    trials: int
+    frames: int
+    events: int
+
+
+class SplitRule(_Strict):
+    """Which frames serve for what.
+
+    part:   the reader's name of a stretch of the recording; "" where there is one.
+    frames: [start, stop) of the scored frames, in the file's own numbering from 0.
+    trials: [start, stop) of the trials, for layouts with a stimulus per trial.
+    group:  test splits of one group are scored together.
+    """
+
+    role: Literal["train", "validation", "test"]
+    frames: tuple[int, int]
+    part: str = ""
+    trials: tuple[int, int] | None = None
+    group: str = ""
+    expect: Expect | None = None
+
+    @model_validator(mode="after")
+    def _ranges(self) -> SplitRule:
+        for word, pair in (("frames", self.frames), ("trials", self.trials)):
+            if pair is not None and not 0 <= pair[0] < pair[1]:
+                raise ValueError(f"{word} {list(pair)} is not a range [start, stop)")
+        if self.role == "test" and not self.group:
+            raise ValueError(
+                'a test split needs a group, such as "frozen" or "running"'
+            )
+        return self
+
+
+class Variant(_Strict):
+    """Another stimulus or preparation in the same files: it replaces these fields."""
+
+    options: dict[str, Any] = {}
+    splits: tuple[SplitRule, ...]
+
+
+class Card(_Strict):
+    """A data set, as its file in ``datasets/`` states it.
+
+    licence:       the source's own words.
+    publish:       False where the terms forbid to publish results.
+    verified:      True once every number below was checked on the real bytes.
+    source:        the page of the files, at a fixed commit.
+    coding:        "contrast" or "light", see `retina.types.Recording`.
+    event:         "spike" or "quantum".
+    lead:          frames of history before each split's first scored frame.
+    cell_count:    cells in the files.
+    cell_types:    cell name -> type, where known.
+    subsets:       name -> cell names; `default_cells` is one of them or "all".
+    variants:      name -> Variant; `default_variant` is one of them.
+    stimulus_unit: what one number of the stimulus means.
+    notes:         every trap, in words.
+    """
+
+    name: str = Field(pattern="^[A-Za-z0-9_]+$")
+    title: str
+    species: str
+    citation: str
+    licence: str
+    source: str
+    reader: str
+    frame_s: float = Field(gt=0)
+    cell_count: int = Field(ge=1)
+    doi: str = ""
+    publish: bool = True
+    verified: bool = False
+    coding: Literal["contrast", "light"] = "light"
+    event: Literal["spike", "quantum"] = "spike"
+    native_bin_s: float | None = Field(default=None, gt=0)
+    stimulus_unit: str = ""
+    lead: int = Field(default=0, ge=0)
+    notes: tuple[str, ...] = ()
+    cell_types: dict[str, str] = {}
+    subsets: dict[str, tuple[str, ...]] = {}
+    default_cells: str = "all"
+    options: dict[str, Any] = {}
+    splits: tuple[SplitRule, ...] = ()
+    variants: dict[str, Variant] = {}
+    default_variant: str = ""
+    files: tuple[File, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Card:
+        if self.default_cells != "all" and self.default_cells not in self.subsets:
+            raise ValueError(
+                f"default_cells {self.default_cells!r} is no subset: "
+                + nearest(self.default_cells, ("all", *self.subsets))
+            )
+        if self.variants and self.default_variant not in self.variants:
+            raise ValueError(
+                f"default_variant {self.default_variant!r} is no variant: "
+                + nearest(self.default_variant, self.variants)
+            )
+        both = set(self.variants) & {"all", *self.subsets}
+        if both:
+            raise ValueError(f"{min(both)!r} names a variant and a subset of cells")
+        for rule in self.splits:
+            if rule.frames[0] < self.lead:
+                raise ValueError(
+                    f"a split starts at frame {rule.frames[0]}, before there are "
+                    f"{self.lead} frames of history (lead)"
+                )
+        return self
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that a download takes."""
+        return sum(file.bytes for file in self.files if not file.optional)
+
+    def variant(self, name: str = "") -> Card:
+        """The card with one variant's options and splits in place."""
+        if not self.variants:
+            return self
+        chosen = self.variants[name or self.default_variant]
+        return self.model_copy(
+            update={
+                "options": self.options | chosen.options,
+                "splits": chosen.splits,
+                "variants": {},
+                "default_variant": "",
+            }
+        )
+
+
+def read(name: str | Path) -> Card:
+    """A card by the name of its data set, or by the path of its TOML file.
+
+    raises: UnknownName; BadCard with the key at fault and the nearest valid one.
+
+    >>> read("simulated").species
+    'simulated'
+    """
+    path = resources.path("datasets", str(name))
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadCard(f"{path} is not TOML: {error}") from None
+    try:
+        return Card.model_validate(table)
+    except ValidationError as error:
+        raise BadCard(f"{path}: {_first(error)} (retina check {path})") from None
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = list(problem["loc"])
+    where = ".".join(str(step) for step in place)
+    if problem["type"] == "extra_forbidden":
+        known = _keys(place[:-1])
+        return f"unknown key {where!r}: {nearest(str(place[-1]), known)}"
+    if problem["type"] == "missing":
+        return f"key {where!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _keys(place: list[str | int]) -> list[str]:
+    """The valid keys of the table at that place of a card."""
+    words = [step for step in place if isinstance(step, str)]
+    if words and words[-1] == "expect":
+        return list(Expect.model_fields)
+    if "splits" in words:
+        return list(SplitRule.model_fields)
+    if words and words[0] == "files":
+        return list(File.model_fields)
+    if words and words[0] == "variants":
+        return list(Variant.model_fields)
+    return list(Card.model_fields)

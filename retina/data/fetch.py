@@ -1,0 +1,7 @@
+"""temporary"""
+
+from retina import resources
+
+
+def local(card, name=""):
+    return resources.cache() / card.name

@@ -1,0 +1,164 @@
+"""The verb `load`: from a name to a Recording, checked against its card."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from retina import registry
+from retina.data import card as cards
+from retina.data import fetch
+from retina.data.card import Card
+from retina.errors import BadSetting, ShapeMismatch, UnreadableFile, nearest
+from retina.types import Block, Recording
+
+
+def load(
+    name: str | Path, *, cells: str | Sequence[str | int] | None = None
+) -> Recording:
+    """A recording by its name or its card's path, verified and checked.
+
+    name:   a data set of `retina list datasets`, or the path of a TOML card.
+    cells:  the cells to keep, by the recording's own labels: a list, "all", a subset
+            or a variant that the card names, or a comma-separated string of these;
+            "-12,-40" leaves two of the card's default cells out. None: the default.
+    raises: UnknownName; BadCard; MissingData; ChecksumMismatch; UnreadableFile;
+            BadSetting for a cell that does not exist; ShapeMismatch where the files do
+            not hold what the card expects.
+
+    >>> len(load("simulated").cells)
+    12
+    """
+    whole = cards.read(name)
+    words = _words(cells)
+    chosen = [word for word in words if word in whole.variants]
+    if len(chosen) > 1:
+        raise BadSetting(
+            f"cells={','.join(words)!r} names {len(chosen)} variants of {whole.name}: "
+            "load them one at a time"
+        )
+    card = whole.variant(*chosen)
+    words = [word for word in words if word not in chosen]
+    recording = registry.find("readers", card.reader)(fetch.local(whole, name), card)
+    check_expected(recording, card)
+    keep = select(card, [cell.name for cell in recording.cells], words)
+    return _keep(recording, keep)
+
+
+def _words(cells: str | Sequence[str | int] | None) -> list[str]:
+    if cells is None:
+        return []
+    if isinstance(cells, str):
+        cells = cells.split(",")
+    return [str(word).strip() for word in cells if str(word).strip()]
+
+
+def select(card: Card, names: list[str], words: list[str]) -> list[int]:
+    """Indices of the cells that the words name, in the order of the words.
+
+    names: of the recording's cells.
+    words: cell names, subset names, "all", or "-name"; [] for the card's default.
+    """
+    known = {name: i for i, name in enumerate(names)}
+    sets = {"all": names} | {key: list(value) for key, value in card.subsets.items()}
+    keep: list[str] = []
+    drop: set[str] = set()
+    for word in words:
+        if word in sets:
+            keep += sets[word]
+        elif word in known:
+            keep.append(word)
+        elif word.startswith("-") and word[1:] in known:
+            drop.add(word[1:])
+        else:
+            raise BadSetting(
+                f"{card.name} has no cell or subset {word!r}: "
+                + nearest(word, (*known, *sets, *card.variants))
+            )
+    if not keep:
+        keep = sets[card.default_cells]
+    kept = [name for name in dict.fromkeys(keep) if name not in drop]
+    if not kept:
+        raise BadSetting(f"cells={','.join(words)!r} leaves no cell of {card.name}")
+    return [known[name] for name in kept]
+
+
+def _keep(recording: Recording, keep: list[int]) -> Recording:
+    if keep == list(range(len(recording.cells))):
+        return recording
+    truth = recording.truth
+    if truth is not None:
+        truth = {
+            block: {key: value[..., keep] for key, value in arrays.items()}
+            for block, arrays in truth.items()
+        }
+    return dataclasses.replace(
+        recording,
+        cells=tuple(recording.cells[i] for i in keep),
+        blocks=tuple(_keep_block(block, keep) for block in recording.blocks),
+        truth=truth,
+    )
+
+
+def _keep_block(block: Block, keep: list[int]) -> Block:
+    if block.counts is not None:
+        return dataclasses.replace(block, counts=block.counts[..., keep])
+    assert block.spikes is not None
+    spikes = tuple(tuple(trial[i] for i in keep) for trial in block.spikes)
+    return dataclasses.replace(block, spikes=spikes)
+
+
+def held(blocks: Sequence[Block]) -> dict[str, int]:
+    """What the scored frames of some blocks hold, in the words of `card.Expect`."""
+    return {
+        "blocks": len(blocks),
+        "trials": sum(block.trials for block in blocks),
+        "frames": sum(len(block.stimulus) - block.lead for block in blocks),
+        "events": sum(_events(block) for block in blocks),
+    }
+
+
+def _events(block: Block) -> int:
+    start = block.onsets_s[block.lead]
+    if block.counts is not None:
+        first = round((start - block.onsets_s[0]) / block.count_s)  # type: ignore
+        return int(block.counts[:, first:].sum(dtype=np.float64))
+    return sum(
+        int(len(train) - np.searchsorted(train, start, "left"))
+        for trial in block.spikes or ()
+        for train in trial
+    )
+
+
+def check_expected(recording: Recording, card: Card) -> None:
+    """Compares cells, blocks, trials, frames and events with the card's numbers.
+
+    raises: UnreadableFile or ShapeMismatch that says what differs.
+    """
+    if len(recording.cells) != card.cell_count:
+        raise ShapeMismatch(
+            f"{card.name}: the files hold {len(recording.cells)} cells, the card says "
+            f"{card.cell_count}: correct the card, or fetch the files again"
+        )
+    for rule in card.splits:
+        if rule.expect is None:
+            continue
+        blocks = [
+            block
+            for block in recording.blocks
+            if (block.role, block.group) == (rule.role, rule.group)
+        ]
+        found, wanted = held(blocks), rule.expect.model_dump()
+        wrong = [
+            f"{found[key]} {key} (card: {wanted[key]})"
+            for key in wanted
+            if found[key] != wanted[key]
+        ]
+        if wrong:
+            raise UnreadableFile(
+                f"{card.name}, {rule.group or rule.role}: the files hold "
+                f"{', '.join(wrong)}: correct the card, or fetch the files again"
+            )

@@ -1,0 +1,37 @@
+"""One variable of a MATLAB v5 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retina.errors import UnreadableFile, nearest
+
+
+def variable(folder: Path, file: str, name: str) -> np.ndarray:
+    """One variable of a MATLAB v5 file, as scipy gives it.
+
+    raises: UnreadableFile for a file that is truncated, of another format, or lacks
+            the variable.
+    """
+    import scipy.io
+
+    path = folder / file
+    try:
+        # Reading one variable alone stays blind to damage further on; the checksum
+        # has seen the whole file.
+        table = scipy.io.loadmat(path, variable_names=[name])
+    except NotImplementedError:
+        raise UnreadableFile(
+            f"{path} is a MATLAB v7.3 file, and its reader wants v5: save it with "
+            "-v7, or name an HDF5 reader in the card"
+        ) from None
+    except Exception as error:  # scipy raises many kinds on damaged files
+        raise UnreadableFile(
+            f"{path} is not a readable MATLAB v5 file ({error}): fetch it again"
+        ) from None
+    if name not in table:
+        known = [entry[0] for entry in scipy.io.whosmat(path)]
+        raise UnreadableFile(f"{path} has no variable {name!r}: {nearest(name, known)}")
+    return table[name]

@@ -1,0 +1,139 @@
+"""Part: one continuous stretch as a file holds it, and how a card's splits cut it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from retina.data.card import Card, SplitRule
+from retina.errors import BadCard, BadResponse, BadStimulus, ShapeMismatch, nearest
+from retina.types import Block, Cell, Recording
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Stimulus and response of one stretch; the fields are those of `Block`.
+
+    first: row of each frame in the file's own numbering, where rows were added or left
+           out; None where row i is frame i. One entry more than there are frames of the
+           file: the last is the number of rows.
+    """
+
+    stimulus: np.ndarray
+    onsets_s: np.ndarray
+    spikes: tuple[tuple[np.ndarray, ...], ...] | None = None
+    counts: np.ndarray | None = None
+    count_s: float | None = None
+    first: np.ndarray | None = None
+
+
+def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recording:
+    """The recording that a card's splits make of the stretches that a reader found.
+
+    parts:  by the names that the card's splits use.
+    raises: BadCard for a split outside its part; BadStimulus, BadResponse,
+            ShapeMismatch from the block that does not fit.
+    """
+    return Recording(
+        name=card.name,
+        species=card.species,
+        cells=tuple(cells),
+        blocks=tuple(_block(card, rule, parts) for rule in card.splits),
+        frame_s=card.frame_s,
+        coding=card.coding,
+        event=card.event,
+        native_bin_s=card.native_bin_s,
+        notes=card.notes,
+    )
+
+
+def block_name(rule: SplitRule) -> str:
+    start, stop = rule.frames
+    return f"{rule.group or rule.role}_{start}_{stop}"
+
+
+def _block(card: Card, rule: SplitRule, parts: Mapping[str, Part]) -> Block:
+    name = block_name(rule)
+    if rule.part not in parts:
+        raise BadCard(
+            f"{card.name}: split {name!r} names part {rule.part!r}: "
+            + nearest(rule.part, parts)
+        )
+    part = parts[rule.part]
+    frames = len(part.stimulus)
+    if part.onsets_s.shape != (frames + 1,):
+        raise ShapeMismatch(
+            f"{card.name}: {frames} stimulus frames but {len(part.onsets_s) - 1} frame "
+            "times: they must be as many"
+        )
+    first = np.arange(frames + 1) if part.first is None else part.first
+    if rule.frames[1] >= len(first):
+        raise BadCard(
+            f"{card.name}: split {name!r} ends at frame {rule.frames[1]} but part "
+            f"{rule.part!r} has {len(first) - 1} frames"
+        )
+    start, stop = int(first[rule.frames[0]]) - card.lead, int(first[rule.frames[1]])
+    onsets = part.onsets_s[start : stop + 1]
+    spikes = counts = None
+    if part.spikes is not None:
+        spikes = tuple(
+            tuple(_between(train, onsets[0], onsets[-1]) for train in trial)
+            for trial in part.spikes
+        )
+    if part.counts is not None:
+        counts = _count_rows(card, part, start, stop, name)
+    return Block(
+        name=name,
+        role=rule.role,
+        stimulus=part.stimulus[start:stop],
+        onsets_s=onsets,
+        spikes=spikes,
+        counts=counts,
+        count_s=part.count_s,
+        lead=card.lead,
+        group=rule.group,
+    )
+
+
+def _between(train: np.ndarray, start: float, stop: float) -> np.ndarray:
+    if not np.isfinite(train).all():
+        raise BadResponse("spike times hold NaN or infinity: cut or repair them")
+    low, high = np.searchsorted(train, [start, stop], side="left")
+    return train[low:high]
+
+
+def _count_rows(card: Card, part: Part, start: int, stop: int, name: str) -> np.ndarray:
+    """The count bins of frames [start, stop); both ends must be edges of bins."""
+    assert part.counts is not None and part.count_s is not None
+    shown = float(part.onsets_s[-1] - part.onsets_s[0])
+    covered = part.counts.shape[1] * part.count_s
+    if abs(shown - covered) > max(part.count_s, card.frame_s) * (1 + 1e-6):
+        raise ShapeMismatch(
+            f"{card.name}: stimulus lasts {shown:.3f} s ({len(part.stimulus)} frames) "
+            f"but the response covers {covered:.3f} s ({part.counts.shape[1]} bins)"
+        )
+    ends = (part.onsets_s[[start, stop]] - part.onsets_s[0]) / part.count_s
+    bins = np.rint(ends).astype(int)
+    if np.abs(ends - bins).max() > 0.01:
+        raise BadCard(
+            f"{card.name}: split {name!r} with its lead does not begin and end at the "
+            f"edges of the {part.count_s:g}-s count bins"
+        )
+    return part.counts[:, bins[0] : bins[1]]
+
+
+def as_stimulus(values: np.ndarray, where: str) -> np.ndarray:
+    """Integers as they are, floats as float32.
+
+    >>> as_stimulus(np.zeros(2), "here").dtype
+    dtype('float32')
+    """
+    if np.issubdtype(values.dtype, np.floating):
+        return values.astype(np.float32)
+    if values.dtype == bool:
+        return values.astype(np.int8)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise BadStimulus(f"{where}: the stimulus is {values.dtype}, not numbers")
+    return values

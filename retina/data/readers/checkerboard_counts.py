@@ -1,0 +1,98 @@
+"""Binary checkerboard made from a seed, another in each trial, and counts per frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from retina.data import whitenoise
+from retina.data.card import Card, SplitRule
+from retina.data.matlab import variable
+from retina.errors import BadCard, UnreadableFile
+from retina.types import Block, Cell, Recording
+
+
+def checkerboard_counts(folder: Path, card: Card) -> Recording:
+    """Trials of fresh checkerboard, and one frozen movie between them.
+
+    folder:  with the card's files.
+    card:    options ``running_counts`` and ``frozen_counts`` ([file, variable], uint8
+             (cell, frame, trial)), ``frozen_stimulus`` ([file, dataset], int8
+             (x, y, frame)), and the table ``movie`` of `retina.data.whitenoise`. The
+             running stimulus comes from the packed files named there, else from the
+             seed.
+    returns: frames are (y, x), int8 of -1 and 1; each trial is a block of its own, so
+             that no history crosses from one to the next. Cells are named "0", "1", ...
+    raises:  UnreadableFile; MissingExtra where the stimulus must be made and the
+             package for it is not installed.
+    """
+    movie = whitenoise.Movie.from_options(card)
+    running = variable(folder, *card.options["running_counts"])
+    frozen = variable(folder, *card.options["frozen_counts"])
+    blocks: list[Block] = []
+    for rule in card.splits:
+        if rule.part == "frozen":
+            stimulus = _frozen_stimulus(folder, card, movie)
+            counts = np.ascontiguousarray(frozen.transpose(2, 1, 0))
+            blocks.append(_block(card, rule, "frozen", stimulus, counts))
+        elif rule.part == "running" and rule.trials:
+            trials = range(*rule.trials)
+            shown = whitenoise.running(folder, card, movie, trials)
+            for trial, stimulus in zip(trials, shown, strict=True):
+                counts = np.ascontiguousarray(running[:, :, trial].T)[None]
+                blocks.append(
+                    _block(card, rule, f"trial_{trial:03d}", stimulus, counts)
+                )
+        else:
+            raise BadCard(
+                f'{card.name}: a split needs part = "frozen", or part = "running" and '
+                f"trials; this one has part = {rule.part!r}"
+            )
+    names = [str(i) for i in range(len(running))]
+    return Recording(
+        name=card.name,
+        species=card.species,
+        cells=tuple(Cell(name, card.cell_types.get(name, "")) for name in names),
+        blocks=tuple(blocks),
+        frame_s=card.frame_s,
+        coding=card.coding,
+        event=card.event,
+        native_bin_s=card.native_bin_s,
+        notes=card.notes,
+    )
+
+
+def _block(
+    card: Card, rule: SplitRule, name: str, stimulus: np.ndarray, counts: np.ndarray
+) -> Block:
+    start, stop = rule.frames[0] - card.lead, rule.frames[1]
+    if stop > len(stimulus):
+        raise BadCard(
+            f"{card.name}: a split ends at frame {stop}, but {name} has {len(stimulus)}"
+        )
+    return Block(
+        name=name,
+        role=rule.role,
+        stimulus=stimulus[start:stop],
+        onsets_s=np.arange(start, stop + 1) * card.frame_s,
+        counts=counts[:, start:stop],
+        count_s=card.frame_s,
+        lead=card.lead,
+        group=rule.group,
+    )
+
+
+def _frozen_stimulus(folder: Path, card: Card, movie: whitenoise.Movie) -> np.ndarray:
+    file, name = card.options["frozen_stimulus"]
+    path = folder / file
+    try:
+        with h5py.File(path) as store:
+            shown = store[name][*movie.window]  # type: ignore[index]
+    except (OSError, KeyError) as error:
+        raise UnreadableFile(
+            f"{path} is not a readable HDF5 file with {name!r} ({error}): "
+            "fetch it again"
+        ) from None
+    return np.ascontiguousarray(shown.transpose(2, 1, 0))

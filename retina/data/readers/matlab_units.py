@@ -1,0 +1,97 @@
+"""MATLAB v5 files: a struct array of sorted units, a long stretch and a repeated one.
+
+Times are samples, counted from 1, of one acquisition clock.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retina.data.card import Card
+from retina.data.matlab import variable
+from retina.data.parts import Part, as_stimulus, recording
+from retina.errors import UnreadableFile
+from retina.types import Cell, Recording
+
+
+def matlab_units(folder: Path, card: Card) -> Recording:
+    """Full-field stimulus and spike samples of many units, with repeats.
+
+    folder: with the card's files.
+    card:   options, each [file, variable]: ``stimulus`` (one value per frame),
+            ``onsets`` (sample of each frame), ``units`` (struct array with field sp),
+            ``repeat_units`` (the same for the repeats), ``repeat_stimulus``
+            ((2, sample): value, repeat), ``repeat_bounds`` (first sample of each
+            repeat, then the end); numbers ``sample_hz`` and ``repeat_stimulus_of``
+            (the repeat whose stored stimulus serves for all).
+    returns: parts "running" and "frozen"; units are named "0", "1", ... as in the file.
+    raises: UnreadableFile.
+    """
+    long = _long(folder, card)
+    frozen = _frozen(folder, card)
+    units = variable(folder, *card.options["units"]).size
+    cells = [Cell(str(i), card.cell_types.get(str(i), "")) for i in range(units)]
+    return recording(card, {"running": long, "frozen": frozen}, cells)
+
+
+def _long(folder: Path, card: Card) -> Part:
+    stimulus = variable(folder, *card.options["stimulus"]).ravel()
+    onsets = variable(folder, *card.options["onsets"]).ravel().astype(np.int64)
+    hz = card.options["sample_hz"]
+    frame = hz * card.frame_s
+    onsets = np.append(onsets, onsets[-1] + round(frame))
+    rows = np.maximum(np.rint(np.diff(onsets) / frame), 1).astype(int)
+    # A frame that stayed on for two becomes two rows: one row, one tick of the clock.
+    edges = np.concatenate(
+        [
+            onsets[i] + (onsets[i + 1] - onsets[i]) * np.arange(n) // n
+            for i, n in enumerate(rows)
+        ]
+        + [onsets[-1:]]
+    )
+    trains = _trains(variable(folder, *card.options["units"]))
+    return Part(
+        stimulus=as_stimulus(np.repeat(stimulus, rows), card.name),
+        onsets_s=(edges - 1) / hz,
+        spikes=(tuple((train - 1) / hz for train in trains),),
+        first=np.concatenate([[0], np.cumsum(rows)]),
+    )
+
+
+def _frozen(folder: Path, card: Card) -> Part:
+    shown = variable(folder, *card.options["repeat_stimulus"])
+    bounds = variable(folder, *card.options["repeat_bounds"]).ravel().astype(np.int64)
+    trains = _trains(variable(folder, *card.options["repeat_units"]))
+    hz, model = card.options["sample_hz"], card.options["repeat_stimulus_of"] - 1
+    onsets = [
+        _changes(shown[0, start - 1 : stop - 1]) + start
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
+    if len({len(edges) for edges in onsets}) != 1:
+        raise UnreadableFile(
+            f"{card.name}: the repeats show {[len(e) - 1 for e in onsets]} frames; "
+            "they must all show as many"
+        )
+    common = (onsets[model] - bounds[model]) / hz
+    # Frames last 333 or 334 samples, in another order in every repeat. Each spike keeps
+    # its frame and its place within it, on the clock of the repeat that lends the
+    # stimulus; no spike moves by more than a sample against its own frame.
+    spikes = tuple(
+        tuple(
+            np.interp(train[(train >= edges[0]) & (train < edges[-1])], edges, common)
+            for train in trains
+        )
+        for edges in onsets
+    )
+    values = shown[0, onsets[model][:-1] - 1]
+    return Part(as_stimulus(values, card.name), common, spikes)
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1, [len(values)]])
+
+
+def _trains(units: np.ndarray) -> list[np.ndarray]:
+    return [np.sort(u["sp"].ravel().astype(np.int64)) for u in units.ravel()]

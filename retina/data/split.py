@@ -1,0 +1,182 @@
+"""The verb `split`: a recording on the model's clock, in train, validation and test."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from retina.errors import BadResponse, BadSetting, BadStimulus
+from retina.types import Block, Clip, Recording, Spec, Split
+
+# Two clocks within a thousandth are one: 0.0333 is meant to be 1/30.
+_SAME = 1e-3
+
+
+def split(recording: Recording, bin_s: float | None = None) -> Split:
+    """A recording on one clock, divided into what is fitted, chosen on, and tested.
+
+    recording: from `retina.load`.
+    bin_s:     seconds per bin. By default one bin per frame, from its onset to the
+               next (lag 0 is the frame on the screen during the bin), or the bin of the
+               published counts. Shorter bins hold the stimulus: a bin shows the frame
+               that is on at its start. Longer ones must be multiples; the stimulus is
+               averaged over them.
+    returns:   clips keep the recording's stimulus as it is stored, without a copy
+               wherever one bin is one frame.
+    raises:    BadSetting for a clock that the recording cannot give; BadResponse for a
+               cell without any event in training; BadStimulus for a constant stimulus.
+
+    >>> from retina.types import Cell
+    >>> onsets = np.arange(5) / 30
+    >>> spikes = ((np.array([0.01, 0.05]),),)
+    >>> block = Block("a", "train", np.ones((4, 1)), onsets, spikes)
+    >>> made = split(Recording("x", "none", (Cell("0"),), (block,), 1 / 30, "contrast"))
+    >>> made.train[0].response[0, :, 0].tolist()
+    [1.0, 1.0, 0.0, 0.0]
+    """
+    native = recording.native_bin_s or recording.frame_s
+    if bin_s is None:
+        bin_s = native
+    if not (math.isfinite(bin_s) and bin_s > 0):
+        raise BadSetting(f"bin_s is {bin_s:g}; it must be seconds, above 0")
+    for clock in (native, recording.frame_s):
+        if _same(bin_s, clock):
+            bin_s = clock
+    clips = {
+        role: tuple(_clip(block, recording, bin_s) for block in recording.role(role))
+        for role in ("train", "validation", "test")
+    }
+    _check_silent(clips["train"], recording)
+    mean, sd = 0.0, 1.0
+    if recording.coding == "light":
+        mean, sd = _moments(clips["train"], recording.name)
+    spec = Spec(
+        frame=recording.frame,
+        cells=len(recording.cells),
+        bin_s=bin_s,
+        stimulus_mean=mean,
+        stimulus_sd=sd,
+        dataset=recording.name,
+        event=recording.event,
+    )
+    return Split(spec, **clips, cells=recording.cells, notes=recording.notes)
+
+
+def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
+    frame_s = recording.frame_s
+    if block.counts is not None and bin_s < block.count_s * (1 - _SAME):  # type: ignore
+        raise BadSetting(
+            f"{recording.name} publishes counts per {block.count_s:g} s; bin_s = "
+            f"{bin_s:g} is shorter: leave bin_s out, or take a multiple"
+        )
+    if _same(bin_s, frame_s):
+        row, skip = np.arange(len(block.stimulus)), block.lead
+        edges, stimulus = block.onsets_s, block.stimulus
+    elif bin_s > frame_s:
+        frames = _multiple(bin_s, frame_s, recording.name, "frame")
+        # Bins are laid so that the first scored frame begins one.
+        start = block.lead % frames
+        bins = (len(block.stimulus) - start) // frames
+        rows = slice(start, start + bins * frames)
+        edges = block.onsets_s[start : start + bins * frames + 1 : frames]
+        shape = (bins, frames, *recording.frame)
+        stimulus = block.stimulus[rows].reshape(shape).mean(1, dtype=np.float32)
+        skip = block.lead // frames
+    else:
+        start, stop = block.onsets_s[0], block.onsets_s[-1]
+        bins = math.floor((stop - start) / bin_s + 1e-6)
+        # A hair early, so that an event exactly on an edge falls into the later bin
+        # whatever the rounding of start + k * bin_s.
+        edges = start + (np.arange(bins + 1) - 1e-6) * bin_s
+        row = np.searchsorted(block.onsets_s, edges[:-1] + 2e-6 * bin_s, "right") - 1
+        stimulus = block.stimulus[row]
+        skip = math.ceil((block.onsets_s[block.lead] - start) / bin_s - 1e-6)
+    return Clip(
+        name=block.name,
+        stimulus=stimulus,
+        response=_response(block, recording, edges, bin_s),
+        skip=skip,
+        group=block.group,
+    )
+
+
+def _response(
+    block: Block, recording: Recording, edges: np.ndarray, bin_s: float
+) -> np.ndarray:
+    """(trial, time, cell) float32: events in [edge k, edge k + 1)."""
+    if block.spikes is not None:
+        return np.stack(
+            [
+                np.stack(
+                    [np.diff(np.searchsorted(train, edges, "left")) for train in trial],
+                    axis=-1,
+                )
+                for trial in block.spikes
+            ]
+        ).astype(np.float32)
+    assert block.counts is not None and block.count_s is not None
+    bins = len(edges) - 1
+    each = _multiple(bin_s, block.count_s, recording.name, "count bin")
+    first = round((edges[0] - block.onsets_s[0]) / block.count_s)
+    counts = block.counts[:, first : first + bins * each]
+    if counts.shape[1] < bins * each:
+        # The last bin's counts may end before its last frame does.
+        missing = bins * each - counts.shape[1]
+        raise BadResponse(
+            f"block {block.name!r}: the counts end {missing} bins before the stimulus"
+        )
+    trials, _, cells = counts.shape
+    if each == 1:
+        return counts.astype(np.float32)
+    return counts.reshape(trials, bins, each, cells).sum(2, dtype=np.float32)
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=_SAME)
+
+
+def _multiple(bin_s: float, unit_s: float, name: str, unit: str) -> int:
+    times = round(bin_s / unit_s)
+    if times < 1 or not _same(bin_s, times * unit_s):
+        near = max(times, 1) * unit_s
+        raise BadSetting(
+            f"bin_s = {bin_s:g} is not a multiple of {name}'s {unit} of {unit_s:g} s: "
+            f"take {near:.6g}, or leave bin_s out"
+        )
+    return times
+
+
+def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
+    if not train:
+        raise BadResponse(f"{recording.name} has no training block to fit on")
+    events = sum(clip.response[:, clip.skip :].sum((0, 1)) for clip in train)
+    silent = [
+        cell.name
+        for cell, n in zip(recording.cells, np.atleast_1d(events), strict=True)
+        if n == 0
+    ]
+    if silent:
+        out = ",".join("-" + name for name in silent)
+        raise BadResponse(
+            f"{recording.name}: cell {', '.join(silent)} has no {recording.event} in "
+            f"the training blocks, so nothing can be fitted to it: leave it out with "
+            f"--cells={out} (or cells={out!r})"
+        )
+
+
+def _moments(train: tuple[Clip, ...], name: str) -> tuple[float, float]:
+    """Mean and sd of every training frame, in float64, without a float copy."""
+    total = squares = 0.0
+    size = 0
+    for clip in train:
+        for start in range(0, len(clip.stimulus), 4096):
+            piece = clip.stimulus[start : start + 4096].astype(np.float64)
+            total += piece.sum()
+            squares += (piece**2).sum()
+            size += piece.size
+    mean = total / size
+    variance = squares / size - mean**2
+    if variance <= 1e-12 * max(mean**2, 1e-300):
+        raise BadStimulus(f"{name}: the training stimulus is constant ({mean:g})")
+    return float(mean), math.sqrt(variance)
