@@ -21,20 +21,20 @@ nonlinearity cannot explain. Sources and values stand with the constants.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
+import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from retina import atomic
 from retina.data import simulated_circuit as circuit
 from retina.data import simulated_spikes as spiking
-from retina.errors import BadSetting, nearest
+from retina.errors import BadSetting, UnwritableFolder, nearest
 from retina.types import Block, Cell, Recording
 
 VERSION = 1  # of the simulation: a change of any constant raises it
@@ -102,10 +102,12 @@ def simulated(options: dict[str, Any], folder: Path) -> Recording:
     arrays, notes = _read(file), ()
     if arrays is None:
         arrays = _make(plan)
+        bytes_ = io.BytesIO()
+        np.savez(bytes_, **arrays)  # type: ignore[arg-type]
         try:
-            _write(file, arrays)
-        except OSError as error:
-            notes = (f"not kept: {file.parent} cannot be written ({error.strerror})",)
+            atomic.write_file(file, bytes_.getvalue())
+        except UnwritableFolder as error:
+            notes = (f"made anew each time: {error}",)
     return _recording(plan, arrays, notes)
 
 
@@ -163,21 +165,6 @@ def _read(file: Path) -> dict[str, np.ndarray] | None:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
-
-
-def _write(file: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write aside, then rename: a reader sees the whole file or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.stem}-{os.getpid()}.part")
-    try:
-        with open(aside, "wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, file)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            aside.unlink()
 
 
 def _recording(

@@ -118,7 +118,7 @@ def test_a_truncated_file_is_made_again(tmp_path, left):
 def test_a_folder_that_cannot_be_made_only_costs_the_cache(tmp_path):
     (tmp_path / "file").write_text("in the way")
     recording = simulated(SMALL, tmp_path / "file" / "below")
-    assert "cannot be written" in recording.notes[0]
+    assert "made anew each time: cannot write" in recording.notes[0]
 
 
 def test_bad_options():
