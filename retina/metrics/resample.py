@@ -1,0 +1,262 @@
+"""How sure a median over cells is: blocks of time resampled, cells crossed with them.
+
+One draw takes the same blocks for every cell and every model, so what they share (the
+stimulus, a slow drift) is not counted as independent. Repeats are never drawn with
+replacement: one drawn twice looks like signal (it adds NP / N to the signal power).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, stdtrit
+
+from retina.errors import BadSetting
+from retina.metrics.arrays import Pair, joined
+from retina.metrics.clips import bound, evaluate
+from retina.metrics.sums import Sums, Terms
+
+# Seconds. Correlations of counts beyond what a model explains die within about 0.3 s;
+# blocks of 1 s are safely longer, but a 9-s test must not be left with 9 of them.
+LONG_S, SHORT_S, WANTED = 1.0, 0.3, 30
+# The median of all samples of fewer cells cannot reach 95 % (1 - 2 / 2**5 = 93.75 %).
+CROSSED = 6
+
+
+class Draws(NamedTuple):
+    """One metric, resampled.
+
+    observed: (cell,), on all the data.
+    values:   (draw, cell), each from one draw of blocks.
+    blocks:   how many blocks there were to draw from.
+    """
+
+    observed: np.ndarray
+    values: np.ndarray
+    blocks: int
+
+
+class Bounds(NamedTuple):
+    """A 95 % interval, and the draws in which a defined cell became undefined."""
+
+    low: float
+    high: float
+    undefined: int
+
+
+def interval(
+    name: str,
+    pairs: Sequence[Pair],
+    bin_s: float,
+    *,
+    rng: np.random.Generator,
+    null_rate: ArrayLike | None = None,
+    draws: int = 1000,
+    block_s: float | None = None,
+    cross_cells: bool | None = None,
+) -> Bounds:
+    """95 % interval of a metric's median over cells.
+
+    Blocks of time are drawn with replacement, jointly for all cells; cells are drawn
+    too, so that the interval speaks of cells like these, unless there are fewer than 6:
+    then it speaks of these cells. Percentiles are widened for few blocks (Hesterberg).
+    signal_power and cc_max, which belong to the data alone, get a delete-one jackknife
+    over repeats, their cells fixed.
+
+    name:        a metric.
+    pairs:       (rate (time, cell), response (trial, time, cell)) of each test clip; no
+                 block crosses from one clip into the next.
+    bin_s:       seconds per bin.
+    rng:         source of the draws.
+    null_rate:   (cell,), training mean in counts per bin, where the metric needs it.
+    block_s:     length of a block; by default 1 s, less where that leaves under 30
+                 blocks, never less than 0.3 s.
+    cross_cells: draw cells too; by default where there are at least 6.
+    returns:     low, high, in the metric's unit, nan where there is nothing to
+                 resample; and how many draws lost a cell that is defined on all the
+                 data (such a draw takes the median of the others).
+    raises:      as `evaluate`.
+    source:      Hesterberg 2015, doi 10.1080/00031305.2015.1089789.
+
+    >>> rng = np.random.default_rng(0)
+    >>> rate = rng.gamma(1.0, 0.3, (900, 8))
+    >>> low, high, _ = interval(
+    ...     "pearson", [(rate, rng.poisson(rate, (5, 900, 8)))], 1 / 30, rng=rng)
+    >>> bool(0.6 < low < high < 0.9)
+    True
+    """
+    metric, _ = bound(name, null_rate)
+    offered = metric.__globals__.get("SUMS")
+    if isinstance(offered, Sums) and offered.over == "repeats":
+        return _jackknife(name, pairs)
+    (drawn,) = resampled(
+        name, [pairs], bin_s, rng=rng, null_rate=null_rate, draws=draws, block_s=block_s
+    )
+    observed, values, blocks = drawn
+    defined = ~np.isnan(observed)
+    values = values[:, defined]
+    medians = crossed_median(values, rng, cross_cells)
+    low, high = percentiles(medians, blocks)
+    return Bounds(low, high, int(np.isnan(values).any(axis=1).sum()))
+
+
+def resampled(
+    name: str,
+    models: Sequence[Sequence[Pair]],
+    bin_s: float,
+    *,
+    rng: np.random.Generator,
+    null_rate: ArrayLike | None = None,
+    draws: int = 1000,
+    block_s: float | None = None,
+) -> list[Draws]:
+    """Per-cell values of a metric under draws of time blocks that all models share.
+
+    models:  for each model, its (rate, response) pairs on the same clips.
+    returns: one `Draws` per model.
+    raises:  as `evaluate`.
+
+    >>> rng = np.random.default_rng(0)
+    >>> rate = rng.gamma(1.0, 0.3, (90, 2))
+    >>> clip = (rate, rng.poisson(rate, (5, 90, 2)))
+    >>> resampled("pearson", [[clip]], 1 / 30, rng=rng, draws=7)[0].values.shape
+    (7, 2)
+    """
+    metric, null = bound(name, null_rate)
+    clips = [joined(pairs) for pairs in models]
+    starts = block_starts(clips[0][2], bin_s, block_s)
+    blocks = len(starts)
+    weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=draws)
+    # Read from the function's own file, which for a plug-in is no importable module.
+    offered = metric.__globals__.get("SUMS")
+    made = []
+    for rate, response, _ in clips:
+        observed = np.asarray(metric(rate, response, **null), np.float64)
+        if isinstance(offered, Sums):
+            terms = offered.terms(rate, response, **null)
+            values = np.concatenate(
+                [offered.combine(sums) for sums in _drawn(terms, starts, weights)]
+            )
+        else:
+            bins = np.split(np.arange(len(rate)), starts[1:])
+            values = np.empty((draws, rate.shape[1]))
+            for draw, row in enumerate(weights):
+                at = np.concatenate(
+                    [bins[b] for b in np.repeat(np.arange(blocks), row)]
+                )
+                values[draw] = metric(rate[at], response[:, at], **null)
+        made.append(Draws(observed, values, blocks))
+    return made
+
+
+def block_starts(
+    lengths: Sequence[int], bin_s: float, block_s: float | None = None
+) -> np.ndarray:
+    """First bin of each block, clips laid end to end.
+
+    lengths: bins of each clip; a clip is cut into nearly equal blocks, at least one.
+    block_s: length aimed at; by default 1 s, less where that leaves under 30 blocks,
+             never less than 0.3 s.
+    returns: (block,) integers.
+
+    >>> block_starts([60, 25], bin_s=0.1, block_s=2.0).tolist()
+    [0, 20, 40, 60]
+    """
+    if not bin_s > 0 or (block_s is not None and not block_s > 0):
+        raise BadSetting(f"bin_s={bin_s}, block_s={block_s}: both are seconds, above 0")
+    if block_s is None:
+        block_s = min(LONG_S, max(SHORT_S, sum(lengths) * bin_s / WANTED))
+    starts, first = [], 0
+    for bins in lengths:
+        parts = min(bins, max(1, round(bins * bin_s / block_s)))
+        starts.append(first + np.arange(parts) * bins // parts)
+        first += bins
+    return np.concatenate(starts)
+
+
+def _drawn(terms: Terms, starts: np.ndarray, weights: np.ndarray) -> Iterator[Terms]:
+    """The terms summed over each draw's blocks, some draws at a time to save memory."""
+    blocks = {name: np.add.reduceat(term, starts) for name, term in terms.items()}
+    words = sum(block[0].size for block in blocks.values())
+    step = max(1, 4_000_000 // words)
+    for first in range(0, len(weights), step):
+        some = weights[first : first + step].astype(np.float64)
+        yield {name: np.tensordot(some, block, 1) for name, block in blocks.items()}
+
+
+def middle(values: np.ndarray) -> np.ndarray:
+    """Median over the last axis of what is not nan; nan where nothing is left.
+
+    >>> middle(np.array([[3.0, np.nan, 1.0], [np.nan, -np.inf, 2.0]])).tolist()
+    [2.0, -inf]
+    """
+    if not values.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)
+    ordered = np.sort(values, axis=-1)  # nan last
+    count = np.sum(~np.isnan(values), axis=-1, keepdims=True)
+    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0), -1)
+    high = np.take_along_axis(ordered, np.minimum(count // 2, len(ordered.T) - 1), -1)
+    return np.where(count > 0, (low + high) / 2, np.nan)[..., 0]
+
+
+def crossed_median(
+    values: np.ndarray, rng: np.random.Generator, cross_cells: bool | None = None
+) -> np.ndarray:
+    """Median over cells of each draw, the cells of a draw drawn with replacement.
+
+    values: (draw, cell).
+    returns: (draw,).
+
+    >>> crossed_median(np.array([[1.0, 2.0, 6.0]]), np.random.default_rng(0)).tolist()
+    [2.0]
+    """
+    draws, cells = values.shape
+    if cross_cells is None:
+        cross_cells = cells >= CROSSED
+    if cross_cells and cells:
+        at = rng.integers(0, cells, size=(draws, cells))
+        values = np.take_along_axis(values, at, axis=1)
+    return middle(values)
+
+
+def percentiles(medians: np.ndarray, blocks: int) -> tuple[float, float]:
+    """The central 95 % of the draws, widened as a t interval is for few blocks.
+
+    medians: (draw,); nan ones are left out.
+    returns: low and high, themselves draws (no interpolation); nan below 2 blocks.
+
+    >>> percentiles(np.arange(1000.0), blocks=10**6)
+    (24.0, 975.0)
+    """
+    ordered = np.sort(medians[~np.isnan(medians)])
+    if blocks < 2 or not len(ordered):
+        return (np.nan, np.nan)
+    reach = np.sqrt(blocks / (blocks - 1)) * stdtrit(blocks - 1, 0.975)
+    beyond = ndtr(-reach)
+    last = len(ordered) - 1
+    low = int(np.floor(beyond * last))
+    return float(ordered[low]), float(ordered[last - low])
+
+
+def _jackknife(name: str, pairs: Sequence[Pair]) -> Bounds:
+    """Delete-one over repeats, of the median over cells; t with N - 1 degrees."""
+    rate, response, _ = joined(pairs)
+    trials = len(response)
+    if trials < 3:  # one repeat left has no signal power
+        return Bounds(np.nan, np.nan, 0)
+    observed = evaluate(name, [(rate, response)])
+    defined = ~np.isnan(observed)
+    left = np.stack(
+        [
+            evaluate(name, [(rate, np.delete(response, trial, axis=0))])[defined]
+            for trial in range(trials)
+        ]
+    )
+    medians = middle(left)
+    spread = np.sqrt((trials - 1) * np.var(medians))
+    reach = stdtrit(trials - 1, 0.975) * spread
+    centre = float(middle(observed))
+    return Bounds(centre - reach, centre + reach, int(np.isnan(left).any(axis=1).sum()))
