@@ -20,7 +20,10 @@ import numpy as np
 
 from retina import atomic
 from retina.errors import BrokenRun, UnwritableFolder
+from retina.trees import from_bytes, load_tree, save_tree, to_bytes, to_device
 from retina.types import Fit, Spec
+
+__all__ = ["load", "load_tree", "read", "runs", "save", "save_tree"]
 
 FORMAT = 1
 RECORD, PARAMS = "record.json", "params.h5"
@@ -38,8 +41,6 @@ def save(
     raises: UnwritableFolder where the folder cannot be written, the disk is full, or a
             folder is there that holds something else.
     """
-    from retina.trees import to_bytes
-
     folder = Path(folder).absolute()
     _refuse_foreign(folder)
     seeds = {f"{index:03d}": tree for index, tree in enumerate(fit.seeds)}
@@ -67,7 +68,6 @@ def load(folder: str | Path) -> Fit:
             is no longer the one it was fitted with.
     """
     from retina import build
-    from retina.trees import from_bytes, to_device
 
     folder = Path(folder)
     record = read(folder)
@@ -217,11 +217,13 @@ def _restore(value: Any) -> Any:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    atomic.recover(folder)
-    if folder.is_dir():
-        if any(folder.iterdir()) and not (folder / RECORD).is_file():
-            raise UnwritableFolder(
-                f"{folder} holds something that is not a run: name another --out"
-            )
-    elif folder.exists():
+    with atomic.explained(folder):
+        atomic.recover(folder)
+        kept = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        occupied = folder.exists() and not folder.is_dir()
+    if kept and RECORD not in kept:
+        raise UnwritableFolder(
+            f"{folder} holds something that is not a run: name another --out"
+        )
+    if occupied:
         raise UnwritableFolder(f"{folder} is a file: name another --out")

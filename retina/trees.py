@@ -148,6 +148,6 @@ def _like(wanted: Any, value: np.ndarray, path: str | Path) -> Any:
         )
     if isinstance(wanted, jax.Array):
         return jnp.asarray(value)
-    if isinstance(wanted, (bool, int, float)):
-        return value.item()
-    return value
+    if isinstance(wanted, np.generic):  # float64 is also a float: ask this first
+        return value[()]
+    return value.item() if isinstance(wanted, (bool, int, float)) else value
