@@ -1,0 +1,233 @@
+"""The verb `cost`: what one model costs, per bin, second, cell, spike and synapse."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from retina import build, resources
+from retina.costs.denominators import Denominator, denominator
+from retina.costs.flops import trace_step
+from retina.costs.memory import memory
+from retina.errors import BadSetting, RetinaError, UnknownName
+from retina.stage import Model
+from retina.types import Cost, Interval, Split
+
+Tree = Any
+
+# A note that begins so: the per-synapse figures beside it enter no claim.
+NO_CLAIM = "no per-synapse claim: "
+
+_JSON = (
+    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
+    "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
+    "param_bytes state_bytes bytes_per_bin fan_in depth transcendentals_per_bin"
+).split()
+
+
+def cost(
+    model: Model,
+    params: Tree,
+    split: Split | None = None,
+    *,
+    spikes: float | None = None,
+    species: str | None = None,
+) -> Cost:
+    """What a model costs, counted on the very step that its scores come from.
+
+    params:  its parameters, or their shapes.
+    split:   gives the recorded spikes of the test clips, the stimulus as it is stored,
+             and the cells. Without it the per-spike figures are None.
+    spikes:  recorded spikes per second, summed over cells, in place of the split's.
+    species: in place of the one on the data set's card.
+    raises:  UncountedPrimitive for a step that has no exact cost.
+
+    >>> from retina.types import Spec
+    >>> mean = build.model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01))
+    >>> cost(mean, mean.stage.init(jax.random.key(0))).flops_per_bin
+    0
+    """
+    if spikes is not None and not spikes > 0:
+        raise BadSetting(
+            f"spikes is {spikes:g} per second; give the recorded rate summed over "
+            "cells, above 0, or leave it out"
+        )
+    spec = model.spec if split is None else split.spec
+    stored = _stored(split)
+    step = trace_step(model, params, dtype=stored)
+    work, held = step.work(), memory(step)
+    per_second = 1.0 / spec.bin_s
+    flops_per_s = work.step.flops * per_second
+    per_cell = flops_per_s / spec.cells
+    alone, marginal, sharing = _shared(model, params, work.step.flops, stored)
+    if spikes is None:
+        spikes = None if split is None else recorded_rate(split)
+    worth = _worth(spec.dataset, species, split, spec.event)
+    return Cost(
+        model=model.name,
+        dataset=spec.dataset,
+        flops_per_bin=work.step.flops,
+        flops_per_s=flops_per_s,
+        flops_per_s_per_cell=per_cell,
+        flops_per_s_alone=None if alone is None else alone * per_second,
+        flops_per_s_marginal=None if marginal is None else marginal * per_second,
+        flops_per_spike=flops_per_s / spikes if spikes else None,
+        flops_per_synaptic_event=_per(per_cell, worth.events_per_s),
+        flops_per_s_per_synapse=_per(per_cell, worth.synapses),
+        total_ops_per_bin=work.step.total_ops,
+        params=held.params,
+        param_bytes=held.param_bytes,
+        state_bytes=held.state_bytes,
+        bytes_per_bin=held.bytes_per_bin,
+        fan_in=work.fan_in,
+        depth=work.depth,
+        transcendentals_per_bin=work.step.transcendentals,
+        counts={"bin": work.step, "setup": work.setup},
+        rates_hz={"bin": per_second},
+        by_part={part: c.as_dict() for part, c in work.step.by_part.items()},
+        notes=(
+            _weights_note(work.step.flops_with, work.setup.flops),
+            sharing,
+            *_synapse_notes(worth, spec.frame),
+        ),
+    )
+
+
+def as_json(cost: Cost) -> dict[str, Any]:
+    """The figures of `retina cost --json`: these keys do not change.
+
+    >>> from retina.types import Spec
+    >>> mean = build.model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01))
+    >>> as_json(cost(mean, mean.stage.init(jax.random.key(0))))["params"]
+    3
+    """
+    figures = {key: getattr(cost, key) for key in _JSON}
+    return {
+        key: dataclasses.asdict(value) if isinstance(value, Interval) else value
+        for key, value in figures.items()
+    }
+
+
+def enters_synapse_claims(cost: Cost) -> bool:
+    """False where the per-synapse figures are for orientation alone."""
+    missing = cost.flops_per_s_per_synapse is None
+    return not missing and not any(note.startswith(NO_CLAIM) for note in cost.notes)
+
+
+def recorded_rate(split: Split) -> float:
+    """Recorded spikes per second of the scored test bins, summed over cells.
+
+    The same for every model: none gets cheaper by firing more.
+    """
+    total = seconds = 0.0
+    for clip in split.test:
+        total += float(clip.response[:, clip.skip :].sum(dtype="float64"))
+        seconds += len(clip.response) * clip.bins * split.spec.bin_s
+    return total / seconds if seconds else 0.0
+
+
+def _stored(split: Split | None) -> Any:
+    if split is None:
+        return None
+    clips = (*split.test, *split.train, *split.validation)
+    return clips[0].stimulus.dtype if clips else None
+
+
+def _per(flops: float, range_: Interval | None) -> Interval | None:
+    """The dearest figure goes with the fewest synapses."""
+    return range_ and Interval(flops / range_.high, flops / range_.low)
+
+
+def _weights_note(flops_with: Callable[[int], int], setup: int) -> str:
+    return (
+        f"FLOPs per bin with a transcendental as 1, 10 or 20: {flops_with(1):,}, "
+        f"{flops_with(10):,}, {flops_with(20):,}; setup, once: {setup:,} FLOPs"
+    )
+
+
+def _shared(
+    model: Model, params: Tree, flops: int, stored: Any
+) -> tuple[int | None, int | None, str]:
+    """FLOPs per bin of the model made for one cell alone, and of one cell more."""
+    cells = model.spec.cells
+
+    def at(number: int) -> tuple[int, Any]:
+        spec = dataclasses.replace(model.spec, cells=number)
+        made = build.model(model.name, spec, **dict(model.settings))
+        shapes = jax.eval_shape(made.stage.init, jax.random.key(0))
+        return trace_step(made, shapes, dtype=stored).work().step.flops, shapes
+
+    try:
+        same, shapes = at(cells)
+        if same != flops or _shapes(shapes) != _shapes(params):
+            return None, None, "not as its settings make it: cost alone is not known"
+        alone, marginal = at(1)[0], at(cells + 1)[0] - flops
+    except (RetinaError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return None, None, f"cannot be made for other numbers of cells: {reason}"
+    return (
+        alone,
+        marginal,
+        f"FLOPs per bin: {alone:,} for one cell alone (it needs all that is shared), "
+        f"{flops / cells:,.1f} shared out over {cells} cells, {marginal:,} for one "
+        "cell more; counted on the same model made for 1, "
+        f"{cells} and {cells + 1} cells",
+    )
+
+
+def _shapes(tree: Tree) -> list[tuple[str, tuple[int, ...]]]:
+    leaves, _ = jax.tree.flatten_with_path(tree)
+    return [
+        (jax.tree_util.keystr(path), jax.numpy.shape(leaf)) for path, leaf in leaves
+    ]
+
+
+def _worth(
+    dataset: str, species: str | None, split: Split | None, event: str
+) -> Denominator:
+    if event != "spike":
+        return Denominator(
+            None,
+            None,
+            (
+                f"counts are of {event} events, not of a ganglion cell's spikes: the "
+                "synapses of a ganglion cell do not apply",
+            ),
+        )
+    if species is None:
+        species = _species(dataset)
+    if species is None:
+        known = f"the species of {dataset!r} is not known" if dataset else "no data set"
+        return Denominator(None, None, (f"{known}: no per-synapse figures",))
+    cells = () if split is None else split.cells
+    return denominator(species, [cell.type for cell in cells])
+
+
+def _species(dataset: str) -> str | None:
+    try:
+        card = resources.path("datasets", dataset)
+    except UnknownName:
+        return None
+    return tomllib.loads(card.read_text(encoding="utf-8")).get("species")
+
+
+def _synapse_notes(worth: Denominator, frame: tuple[int, ...]) -> tuple[str, ...]:
+    if worth.synapses is None and worth.events_per_s is None:
+        return worth.notes
+    notes = [
+        *worth.notes,
+        "synapses are those onto the ganglion cell; those before it, which the model "
+        "also replaces, are not counted: the per-synapse figures are upper bounds",
+        "the per-spike and per-synapse figures divide by constants of the recording: "
+        "they cannot change the order of its models",
+    ]
+    pixels = 1
+    for side in frame:
+        pixels *= side
+    if pixels == 1:
+        notes.insert(0, f"{NO_CLAIM}a full-field stimulus collapses space")
+    return tuple(notes)

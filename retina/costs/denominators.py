@@ -1,0 +1,144 @@
+"""What a cost is divided by: synapses and synaptic events of the modelled cells.
+
+The constants, each with its range and source, stand beside this in constants.toml.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from retina.types import Interval
+
+_UNSTATED = ("", "not stated", "unknown", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """A range for one constant. mark: "measured", "borrowed" or "assumed"."""
+
+    low: float
+    high: float
+    mark: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Denominator:
+    """What one ganglion cell of a recording stands for; None where not defensible.
+
+    synapses:     onto one ganglion cell, mean over the recorded cells.
+    events_per_s: quanta released onto one ganglion cell per second.
+    notes:        where the constants come from, or why there are none.
+    """
+
+    synapses: Interval | None
+    events_per_s: Interval | None
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A published guess. per: "synaptic event" or "synapse and second"."""
+
+    name: str
+    per: str
+    low: float
+    high: float
+    source: str
+
+
+@functools.cache
+def _table() -> dict[str, list[dict[str, Any]]]:
+    text = resources.files("retina.costs").joinpath("constants.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def references() -> tuple[Reference, ...]:
+    """The lines that costs are read against.
+
+    >>> [line.low for line in references() if line.per == "synaptic event"]
+    [1, 10, 40, 100, 1000]
+    """
+    return tuple(Reference(**row) for row in _table()["reference"])
+
+
+def denominator(species: str, types: Sequence[str] = ()) -> Denominator:
+    """The synapses and events that the cells of a recording stand for.
+
+    species: as a card says it; "" or "not stated" gives the range over all species.
+    types:   the type of each recorded cell, "" where unknown.
+
+    >>> denominator("salamander").events_per_s
+    Interval(low=1000, high=44000)
+    >>> denominator("macaque", ["ON parasol"]).events_per_s is None
+    True
+    """
+    if species.strip().lower() in _UNSTATED:
+        rows = [row for row in _table()["ganglion"] if row["species"] != "simulated"]
+        note = "species not stated: synapses and events range over all species known"
+        return Denominator(
+            _union(rows, "synapses"), _union(rows, "events_per_s"), (note,)
+        )
+    found = [_row(species, kind) for kind in types or [""]]
+    notes = dict.fromkeys(note for _, note in found)
+    rows = [row for row, _ in found]
+    return Denominator(
+        _mean(rows, "synapses"), _mean(rows, "events_per_s"), tuple(notes)
+    )
+
+
+def _row(species: str, kind: str) -> tuple[dict[str, Any] | None, str]:
+    """The constants of one cell, and a note that says where they come from."""
+    rows = [
+        row
+        for row in _table()["ganglion"]
+        if any(name in species.lower() for name in row["names"])
+    ]
+    if not rows:
+        return None, f"synapses of {species} ganglion cells are not known"
+    for row in rows:
+        if any(name in kind.lower() for name in row.get("types", [""])):
+            named = " ".join(word for word in (species, row.get("type", "")) if word)
+            if "events_per_s" not in row:
+                return None, f"no defensible synapse count for {named} cells"
+            return row, "; ".join(
+                f"{what} of {named} cells {_constant(row, key)}"
+                for key, what in (("synapses", "synapses"), ("events_per_s", "events"))
+            )
+    known = ", ".join(row["type"] for row in rows)
+    return None, (
+        f"synapses of {species} cells of type {kind or 'unknown'!r} are not known "
+        f"(known types: {known})"
+    )
+
+
+def _constant(row: dict[str, Any], key: str) -> str:
+    constant = Constant(**row[key])
+    unit = "/s" if key == "events_per_s" else ""
+    return (
+        f"{constant.low:,.0f}-{constant.high:,.0f}{unit}, {constant.mark} "
+        f"({constant.source})"
+    )
+
+
+def _mean(rows: list[dict[str, Any] | None], key: str) -> Interval | None:
+    """Mean over cells; None as soon as one cell's constant is not known."""
+    known = [row[key] for row in rows if row is not None and key in row]
+    if len(known) < len(rows) or not known:
+        return None
+    if all(entry == known[0] for entry in known):
+        return Interval(known[0]["low"], known[0]["high"])
+    low = sum(entry["low"] for entry in known) / len(known)
+    return Interval(low, sum(entry["high"] for entry in known) / len(known))
+
+
+def _union(rows: list[dict[str, Any]], key: str) -> Interval:
+    known = [row[key] for row in rows if key in row]
+    return Interval(
+        min(entry["low"] for entry in known), max(entry["high"] for entry in known)
+    )
