@@ -155,7 +155,7 @@ def windowed(
     def oldest_first(state: State) -> jax.Array:
         index = state["at"] + order
         index = jnp.where(index >= taps, index - taps, index)
-        return jnp.take(state["past"], index, axis=0, mode="promise_in_bounds")
+        return state["past"].at[index].get(mode="promise_in_bounds")
 
     def step(params: Params, state: State, x_t: jax.Array) -> tuple[State, jax.Array]:
         past = lax.dynamic_update_index_in_dim(state["past"], x_t, state["at"], 0)

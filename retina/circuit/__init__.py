@@ -1,0 +1,1 @@
+"""Mechanistic parts, one file each: equation, citation, parameters with bounds."""

@@ -1,0 +1,1 @@
+"""From a model and a split to fitted parameters and their score."""

@@ -1,0 +1,110 @@
+"""Adam on random contiguous clips: many steps in one dispatch, seeds side by side."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from retina.fitting.clips import Table, clip_rate
+from retina.fitting.loss import poisson
+from retina.parameter import to_bounded
+from retina.stage import Model, Tree
+
+AVERAGE = 0.99  # per step; the average of recent steps is what validation judges
+
+
+class Walk(NamedTuple):
+    """What one optimiser step hands to the next; every leaf has a leading seed axis."""
+
+    free: Tree
+    average: Tree
+    moments: Any
+    steps: jax.Array
+
+
+def optimiser() -> optax.GradientTransformation:
+    """Adam's direction, of length about one; the learning rate multiplies it."""
+    return optax.chain(optax.clip_by_global_norm(5.0), optax.scale_by_adam(b2=0.995))
+
+
+def begin(free: Tree) -> Walk:
+    """A walk at its start, one per seed: `free` has a leading seed axis."""
+    seeds = jax.tree.leaves(free)[0].shape[0]
+    copy = jax.tree.map(jnp.copy, free)
+    steps = jnp.zeros(seeds, jnp.int32)
+    return Walk(free, copy, jax.vmap(optimiser().init)(free), steps)
+
+
+def make_round(model: Model, table: Table, null_rate: np.ndarray):
+    """A function that takes many steps in one dispatch.
+
+    returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
+             order is (seed, step, clip in batch, 2) rows of the table, rate is (seed,),
+             and fixed holds the params that are not trained.
+    """
+    null = jnp.asarray(null_rate, jnp.float32)
+    adam = optimiser()
+
+    def loss(free, fixed, first, stimulus, counts):
+        params = to_bounded(model.stage.parameters, free, fixed)
+
+        def one(where):
+            rate, target = clip_rate(
+                model, params, stimulus, counts, where, table.lead, table.bins
+            )
+            return poisson(rate, target, null)
+
+        value = jnp.mean(jax.vmap(one)(first))
+        if model.penalty is not None:
+            value = value + model.penalty(params)
+        return value
+
+    def one_seed(walk: Walk, fixed, order, rate, stimulus, counts):
+        def step(walk: Walk, first):
+            value, slope = jax.value_and_grad(loss)(
+                walk.free, fixed, first, stimulus, counts
+            )
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+                move, moments = adam.update(slope, walk.moments)
+            free = jax.tree.map(lambda p, m: p - rate * m, walk.free, move)
+            # Short averages at first, so that the start is soon forgotten.
+            count = walk.steps.astype(jnp.float32)
+            keep = jnp.minimum(AVERAGE, (1 + count) / (10 + count))
+            average = jax.tree.map(
+                lambda a, p: keep * a + (1 - keep) * p, walk.average, free
+            )
+            return Walk(free, average, moments, walk.steps + 1), value
+
+        walk, values = lax.scan(step, walk, order)
+        return walk, jnp.mean(values)
+
+    def round_(walk, fixed, order, rate, stimulus, counts):
+        seeds = order.shape[0]
+        if seeds == 1:  # no batch axis: the fast paths of single products stay open
+            only = jax.tree.map(lambda a: a[0], (walk, fixed, order, rate))
+            walk, value = one_seed(*only, stimulus, counts)
+            return jax.tree.map(lambda a: a[None], (walk, value))
+        over = (0, 0, 0, 0, None, None)
+        return jax.vmap(one_seed, over)(walk, fixed, order, rate, stimulus, counts)
+
+    return jax.jit(round_, donate_argnums=0)
+
+
+def shuffled(table: Table, seed: int, step: int, steps: int, batch: int) -> np.ndarray:
+    """(steps, batch, 2) rows: epochs in random order, a function of (seed, step) alone.
+
+    So a fit that is resumed at any step sees the clips it would have seen.
+    """
+    clips = len(table.first)
+    wanted = np.arange(step * batch, (step + steps) * batch)
+    rows = np.empty(len(wanted), np.int64)
+    for epoch in np.unique(wanted // clips):
+        here = wanted // clips == epoch
+        order = np.random.default_rng([seed, epoch]).permutation(clips)
+        rows[here] = order[wanted[here] % clips]
+    return table.first[rows].reshape(steps, batch, 2)

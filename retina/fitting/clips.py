@@ -1,0 +1,91 @@
+"""Training data on the device, once, and the table of clips that may be cut from it.
+
+A clip is `lead` bins of history and `bins` bins of loss, contiguous, inside one block and
+one trial. Clips share the stimulus; nothing is copied per window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from retina.errors import ShapeMismatch
+from retina.stage import Model, Tree
+from retina.types import Clip
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """Blocks laid end to end, and where clips may start.
+
+    stimulus: (row, *frame), as stored, on the device.
+    counts:   (row, cell) float32; a row of zeros stands before each block and trial.
+    first:    (clip, 2) int32: a clip's first row in stimulus, and the row in counts that
+              precedes its first bin.
+    lead, bins: rows of history and of loss in each clip.
+    """
+
+    stimulus: jax.Array
+    counts: jax.Array
+    first: np.ndarray
+    lead: int
+    bins: int
+
+
+def tabulate(model: Model, clips: tuple[Clip, ...], bins: int) -> Table:
+    """Lay the clips of a split out for fitting.
+
+    bins:   bins of loss per clip; shortened to what the shortest block holds.
+    raises: ShapeMismatch where a block is shorter than the model's history.
+    """
+    burn_in = int(np.ceil(model.stage.burn_in_s / model.spec.bin_s))
+    lead = max(model.stage.lags, burn_in)
+    longest = min(len(clip.stimulus) - max(lead, clip.skip) for clip in clips)
+    if longest < 1:
+        short = min(clips, key=lambda clip: len(clip.stimulus))
+        raise ShapeMismatch(
+            f"clip {short.name!r} has {len(short.stimulus)} bins but {model.name!r} "
+            f"needs {lead} bins of history before the first it can fit: "
+            "lower its lags or fit on longer blocks"
+        )
+    bins = min(bins, longest)
+    first, counts = [], []
+    row = heard = 0
+    for clip in clips:
+        begin, end = max(lead, clip.skip), len(clip.stimulus)
+        starts = np.append(np.arange(begin, end - bins, bins), end - bins) - lead
+        for trial in clip.response:
+            first.append(np.stack([row + starts, heard + starts], 1))
+            counts.append(np.zeros((1, trial.shape[1]), np.float32))
+            counts.append(trial.astype(np.float32))
+            heard += len(trial) + 1
+        row += end
+    return Table(
+        stimulus=jnp.asarray(np.concatenate([clip.stimulus for clip in clips])),
+        counts=jnp.asarray(np.concatenate(counts)),
+        first=np.concatenate(first).astype(np.int32),
+        lead=lead,
+        bins=bins,
+    )
+
+
+def clip_rate(
+    model: Model, params: Tree, stimulus, counts, first, lead: int, bins: int
+) -> tuple[jax.Array, jax.Array]:
+    """Rate and counts of one clip, both (bins, cell), history warmed up by its lead."""
+    stage = model.stage
+    x = lax.dynamic_slice_in_dim(stimulus, first[0], lead + bins)
+    heard = lax.dynamic_slice_in_dim(counts, first[1], lead + bins + 1)
+    signal = (x, heard[:-1]) if stage.uses_response else x
+    state = stage.start(params)
+    if lead:
+        head = jax.tree.map(lambda a: a[:lead], signal)
+        # Only the state is used, so the compiler drops what the outputs would cost.
+        state, _ = stage.apply(params, state, head)
+    tail = jax.tree.map(lambda a: a[lead:], signal)
+    _, rate = stage.apply(params, state, tail)
+    return rate, heard[1 + lead :]

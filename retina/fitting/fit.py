@@ -1,0 +1,282 @@
+"""The verb `fit`: train on train, choose on validation, keep the best."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina.errors import BadSetting, Diverged, nearest
+from retina.fitting import adam, lbfgs
+from retina.fitting.clips import Table, tabulate
+from retina.fitting.loss import validator
+from retina.fitting.plateau import CUTS, Plateau
+from retina.fitting.start import mean_counts
+from retina.parameter import to_bounded, to_free
+from retina.stage import Model, Recipe, Tree
+from retina.trees import load_tree, save_tree
+from retina.types import Fit, Split
+
+Progress = Callable[[Mapping[str, Any]], None]
+EVALUATIONS = 2000  # at most; the curve has a fixed shape so that it can be resumed
+
+
+def fit(
+    model: Model,
+    split: Split,
+    *,
+    key: jax.Array,
+    seeds: int = 1,
+    progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    **recipe: Any,
+) -> Fit:
+    """Fit a model on split.train, stop on split.validation, keep the best parameters.
+
+    key:        jax.random.key; all randomness follows from it.
+    seeds:      fits from as many random starts, side by side under vmap.
+    progress:   called with {"step", "max_steps", "train_loss", "validation_bits",
+                "rate", "seconds"} after each evaluation.
+    checkpoint: a file written after each evaluation; if it exists the fit goes on from
+                it and ends at the same numbers.
+    recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
+    returns:    Fit; fit.params is the seed that was best on validation.
+    raises:     Diverged when the loss is no longer finite; BadSetting.
+
+    >>> import retina
+    >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
+    """
+    settings = _recipe(model, recipe)
+    begun = time.perf_counter()
+    null_rate = mean_counts(split.train)
+    score = validator(model, split.validation, null_rate)
+    params = _start(model, split, key, seeds)
+    fixed = params
+    free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
+    bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
+    plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
+    bins = settings.clip_bins if settings.optimiser == "adam" else lbfgs.PIECE
+    table = tabulate(model, split.train, bins)
+    if settings.optimiser == "adam":
+        walker = _Adam(model, table, null_rate, settings, free, fixed, _number(key))
+    else:
+        walker = _Lbfgs(model, table, null_rate, settings, free, fixed)
+
+    curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
+    state = {"walk": walker.walk, "curve": curve, "at": np.array([0, 0])}
+    if checkpoint is not None and Path(checkpoint).exists():
+        saved = load_tree(checkpoint, state | {"plateau": plateau.tree()})
+        walker.walk, curve = saved["walk"], np.array(saved["curve"])
+        plateau = Plateau(**{k: _host(v) for k, v in saved["plateau"].items()})
+        state["at"] = np.array(saved["at"])
+    step, row = (int(n) for n in state["at"])
+    earlier = curve[row - 1, 1] if row else 0.0
+
+    def evaluate(loss: float) -> None:
+        nonlocal row
+        now = bound((walker.judged, fixed))
+        bits = np.stack([score(_seed(now, s)) for s in range(seeds)])
+        plateau.judge(step, np.nanmean(bits, axis=1), now, settings.patience)
+        seconds = earlier + time.perf_counter() - begun
+        curve[row] = [step, seconds, loss, *np.nanmean(bits, axis=1)]
+        row += 1
+        if checkpoint is not None:
+            at = {"walk": walker.walk, "curve": curve, "at": np.array([step, row])}
+            save_tree(checkpoint, at | {"plateau": plateau.tree()})
+        if progress is not None:
+            progress(
+                {
+                    "step": step,
+                    "max_steps": settings.max_steps,
+                    "train_loss": loss,
+                    "validation_bits": float(plateau.bits.max()),
+                    "rate": float(plateau.rate.max()),
+                    "cuts": int(plateau.cuts.min()),
+                    "all_cuts": CUTS + 1,
+                    "seconds": seconds,
+                }
+            )
+
+    if row == 0:
+        evaluate(float("nan"))
+    while step < settings.max_steps and not plateau.done.all() and row < EVALUATIONS:
+        loss = walker.advance(step, plateau.rate)
+        if not np.isfinite(loss):
+            raise Diverged(
+                f"{model.name}: the loss became {loss} between steps {step} and "
+                f"{step + walker.every} at learning rate {plateau.rate.max():.2g}: "
+                f"lower it (--set learning_rate={plateau.rate.max() / 3:.1g})"
+            )
+        step += walker.every
+        evaluate(loss)
+        if walker.settled:
+            break
+
+    best = int(np.argmax(plateau.bits))
+    kept = [jax.tree.map(jnp.asarray, _seed(plateau.best, s)) for s in range(seeds)]
+    per_seed = [score(p) for p in kept]
+    return Fit(
+        model=model,
+        params=kept[best],
+        seeds=tuple(kept),
+        null_rate=null_rate,
+        validation={
+            "median": float(np.nanmedian(per_seed[best])),
+            "mean": float(np.nanmean(per_seed[best])),
+            "per_cell": [float(b) for b in per_seed[best]],
+            "seeds": [float(np.nanmedian(bits)) for bits in per_seed],
+            "chosen_seed": best,
+        },
+        curve=tuple(
+            {
+                "step": int(line[0]),
+                "seconds": float(line[1]),
+                "train_loss": float(line[2]),
+                "validation_bits": float(line[3:].max()),
+            }
+            for line in curve[:row]
+        ),
+        training={
+            **dataclasses.asdict(settings),
+            "steps": step,
+            "best_step": int(plateau.step[best]),
+            "converged": bool(plateau.done.all() or walker.settled or not step),
+            "compile_s": walker.compile_s,
+            "fit_s": float(curve[row - 1, 1]),
+            "lead": table.lead,
+            "clip_bins": table.bins,
+            "clips": len(table.first),
+            "key": [int(n) for n in jax.random.key_data(key)],
+            "backend": jax.default_backend(),
+        },
+    )
+
+
+class _Adam:
+    """Rounds of Adam steps, about twice an epoch."""
+
+    settled = False
+
+    def __init__(self, model, table: Table, null_rate, settings, free, fixed, number):
+        self.table, self.settings, self.fixed, self.number = (
+            table,
+            settings,
+            fixed,
+            number,
+        )
+        epoch = -(-len(table.first) // settings.batch)
+        self.every = int(np.clip(epoch // 2, 40, 400))
+        self.walk = adam.begin(free)
+        self.seeds = len(self.walk.steps)
+        begun = time.perf_counter()
+        round_ = adam.make_round(model, table, null_rate)
+        order = self._order(0)
+        rate = jnp.zeros(self.seeds, jnp.float32)
+        self._round = round_.lower(
+            self.walk, fixed, order, rate, table.stimulus, table.counts
+        ).compile()
+        self.compile_s = time.perf_counter() - begun
+
+    def _order(self, step: int) -> jax.Array:
+        batch = self.settings.batch
+        return jnp.asarray(
+            np.stack(
+                [
+                    adam.shuffled(self.table, self.number + s, step, self.every, batch)
+                    for s in range(self.seeds)
+                ]
+            )
+        )
+
+    def advance(self, step: int, rate: np.ndarray) -> float:
+        self.walk, loss = self._round(
+            self.walk,
+            self.fixed,
+            self._order(step),
+            jnp.asarray(rate),
+            self.table.stimulus,
+            self.table.counts,
+        )
+        return float(jnp.max(loss))
+
+    @property
+    def judged(self) -> Tree:
+        return self.walk.average
+
+
+class _Lbfgs:
+    """Rounds of L-BFGS steps; seeds one after the other (their starts rarely differ)."""
+
+    def __init__(self, model, table: Table, null_rate, settings, free, fixed):
+        self.table, self.fixed, self.every = table, fixed, 10
+        begun = time.perf_counter()
+        begin, self._round = lbfgs.make_round(model, table, null_rate, self.every)
+        seeds = jax.tree.leaves(fixed)[0].shape[0]
+        starts = [_seed(free, s) for s in range(seeds)]
+        self.walk = [(start, begin(start)) for start in starts]
+        self.compile_s = time.perf_counter() - begun
+        self.last = np.full(seeds, np.inf)
+        self.settled = False
+
+    def advance(self, step: int, rate: np.ndarray) -> float:
+        losses = []
+        for seed, (free, state) in enumerate(self.walk):
+            *walk, loss = self._round(
+                free,
+                state,
+                _seed(self.fixed, seed),
+                self.table.stimulus,
+                self.table.counts,
+            )
+            self.walk[seed] = tuple(walk)
+            losses.append(float(loss))
+        gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
+        self.settled = bool(np.all(gain < 2e-6))
+        self.last = np.array(losses)
+        return max(losses)
+
+    @property
+    def judged(self) -> Tree:
+        frees = [free for free, _ in self.walk]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *frees)
+
+
+def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    for name in changes:
+        if name not in known:
+            raise BadSetting(f"fit has no setting {name!r}: {nearest(name, known)}")
+    settings = dataclasses.replace(model.recipe, **changes)
+    if settings.optimiser not in ("adam", "lbfgs"):
+        raise BadSetting(
+            f"optimiser {settings.optimiser!r}: "
+            f"{nearest(settings.optimiser, ['adam', 'lbfgs'])}"
+        )
+    return settings
+
+
+def _start(model: Model, split: Split, key: jax.Array, seeds: int) -> Tree:
+    params = jax.vmap(model.stage.init)(jax.random.split(key, seeds))
+    if model.warm_start is None:
+        return params
+    warm = [model.warm_start(_seed(params, s), split.train) for s in range(seeds)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *warm)
+
+
+def _seed(tree: Tree, seed: int) -> Tree:
+    return jax.tree.map(lambda a: a[seed], tree)
+
+
+def _host(tree: Tree) -> Tree:
+    return jax.tree.map(lambda a: np.array(a), tree)
+
+
+def _number(key: jax.Array) -> int:
+    """An integer from a key, for numpy's generators."""
+    return int(np.asarray(jax.random.key_data(key), np.uint64).sum() % (2**31))

@@ -1,0 +1,66 @@
+"""L-BFGS on all training data at once, for models with few or convex parameters."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from retina.fitting.clips import Table, clip_rate
+from retina.fitting.loss import poisson
+from retina.parameter import to_bounded
+from retina.stage import Model
+
+PIECE = 2048  # bins per piece of the sum: bounds the memory, not the result
+
+
+def make_round(model: Model, table: Table, null_rate: np.ndarray, steps: int):
+    """A function that takes `steps` L-BFGS steps in one dispatch, and its start.
+
+    returns: begin(free) -> state, and
+             round(free, state, fixed, stimulus, counts) -> (free, state, loss).
+    """
+    null = jnp.asarray(null_rate, jnp.float32)
+    first = jnp.asarray(table.first)
+    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=15)
+    quasi_newton = optax.lbfgs(memory_size=10, linesearch=search)
+
+    def loss(free, fixed, stimulus, counts):
+        params = to_bounded(model.stage.parameters, free, fixed)
+
+        @jax.checkpoint  # the clip is computed again backwards rather than kept
+        def piece(params, where):
+            rate, target = clip_rate(
+                model, params, stimulus, counts, where, table.lead, table.bins
+            )
+            return poisson(rate, target, null)
+
+        def add(total, where):
+            return total + piece(params, where), None
+
+        total, _ = lax.scan(add, jnp.float32(0), first)
+        value = total * np.float32(1 / len(table.first))
+        if model.penalty is not None:
+            value = value + model.penalty(params)
+        return value
+
+    @jax.jit
+    def round_(free, state, fixed, stimulus, counts):
+        def value_of(free):
+            return loss(free, fixed, stimulus, counts)
+
+        def step(carry, _):
+            free, state = carry
+            value, slope = optax.value_and_grad_from_state(value_of)(free, state=state)
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+                move, state = quasi_newton.update(
+                    slope, state, free, value=value, grad=slope, value_fn=value_of
+                )
+            return (optax.apply_updates(free, move), state), value
+
+        (free, state), values = lax.scan(step, (free, state), None, length=steps)
+        return free, state, values[-1]
+
+    return quasi_newton.init, round_

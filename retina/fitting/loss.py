@@ -1,0 +1,93 @@
+"""Poisson loss per spike, and bits per spike over whole validation clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from retina.stage import Model, Tree
+from retina.types import Clip
+
+FLOOR = 1e-8  # counts per bin; keeps log finite where a model is sure of silence
+
+
+def poisson(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Array:
+    """Mean negative log likelihood per expected spike, every cell weighing the same.
+
+    rate, counts: (time, cell), per bin.
+    null_rate:    (cell,), the training mean; dividing by it makes the loss, and so every
+                  learning rate and penalty, independent of bin width and firing rate.
+    """
+    nats = rate - counts * jnp.log(rate + FLOOR)
+    return jnp.mean(nats / null_rate[None])
+
+
+def rates_of(model: Model, params: Tree, stimulus, counts) -> jax.Array:
+    """Expected counts of a whole clip from a cold start, teacher-forced if it listens.
+
+    stimulus: (time, *frame). counts: (time, cell), what the cells said.
+    """
+    stage = model.stage
+    signal = stimulus
+    if stage.uses_response:
+        silent = jnp.zeros_like(counts[:1])
+        signal = (stimulus, jnp.concatenate([silent, counts[:-1]]))
+    return stage.apply(params, stage.start(params), signal)[1]
+
+
+def validator(
+    model: Model, clips: tuple[Clip, ...], null_rate: np.ndarray
+) -> Callable[[Tree], np.ndarray]:
+    """A function of params: bits per spike of each cell over all validation clips.
+
+    null_rate: (cell,) training mean counts per bin: 0 bits.
+    returns:   params -> (cell,) float64, nan for a cell silent in validation.
+    """
+    listens = model.stage.uses_response
+    groups: dict[tuple, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault((clip.stimulus.shape, clip.skip), []).append(clip)
+    null = jnp.asarray(null_rate, jnp.float32)
+
+    def gained(params, stimulus, response, skip: int) -> jax.Array:
+        """Log likelihood above the null of one clip, summed over trials: (cell,)."""
+
+        def one(rate, counts):
+            rate, counts = rate[skip:], counts[skip:]
+            ratio = jnp.log((rate + FLOOR) / null[None])
+            return jnp.sum(counts * ratio - (rate - null[None]), axis=0)
+
+        if listens:
+            rates = lax.map(
+                lambda counts: rates_of(model, params, stimulus, counts), response
+            )
+            return jax.vmap(one)(rates, response).sum(0)
+        rate = rates_of(model, params, stimulus, response[0])
+        return jax.vmap(lambda counts: one(rate, counts))(response).sum(0)
+
+    def whole(params, stimuli, responses, skip):
+        return lax.map(lambda pair: gained(params, *pair, skip), (stimuli, responses))
+
+    run = jax.jit(whole, static_argnums=3)
+    loaded = []
+    spikes = np.zeros(model.spec.cells)
+    for (_, skip), members in groups.items():
+        trials = min(len(clip.response) for clip in members)
+        stimuli = jnp.asarray(np.stack([clip.stimulus for clip in members]))
+        responses = np.stack([clip.response[:trials] for clip in members])
+        loaded.append((stimuli, jnp.asarray(responses, jnp.float32), skip))
+        spikes += responses[:, :, skip:].sum((0, 1, 2), dtype=np.float64)
+
+    def bits(params: Tree) -> np.ndarray:
+        gain = np.zeros(model.spec.cells)
+        for stimuli, responses, skip in loaded:
+            each = run(params, stimuli, responses, skip)
+            gain += np.asarray(each, np.float64).sum(0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(spikes > 0, gain / (np.log(2) * spikes), np.nan)
+
+    return bits

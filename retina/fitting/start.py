@@ -1,0 +1,74 @@
+"""Starting values computed from training data: mean counts, spike-triggered averages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retina.types import Clip, Spec
+
+ENOUGH = 60_000  # bins
+
+
+def mean_counts(clips: tuple[Clip, ...]) -> np.ndarray:
+    """(cell,) mean count per bin over the bins that are fitted."""
+    total = sum(
+        clip.response[:, clip.skip :].sum((0, 1), dtype=np.float64) for clip in clips
+    )
+    return total / sum(clip.bins * len(clip.response) for clip in clips)
+
+
+def spike_triggered_average(
+    clips: tuple[Clip, ...], taps: int, spec: Spec
+) -> np.ndarray:
+    """Mean stimulus before an event, minus the mean stimulus.
+
+    clips:   training clips; bins before a clip's `skip` trigger nothing. Clips beyond
+             the first ENOUGH bins are left out: a start needs no more.
+    taps:    lags, 0 = the frame on the screen during the bin; at most skip + 1 reach
+             back before the clip and are dropped there.
+    returns: (taps, cell, height, width) float32, in units of the stimulus s.d.
+    """
+    shape = (1,) * (2 - len(spec.frame)) + spec.frame
+    pixels = int(np.prod(shape))
+    sums = np.zeros((taps * spec.cells, pixels))
+    events = np.zeros(spec.cells)
+    used = 0
+    for clip in clips:
+        if used >= ENOUGH:
+            break
+        used += clip.bins
+        stimulus = clip.stimulus.reshape(len(clip.stimulus), pixels)
+        stimulus = (stimulus.astype(np.float32) - np.float32(spec.stimulus_mean)) * (
+            np.float32(1 / spec.stimulus_sd)
+        )
+        counts = clip.response.mean(0, dtype=np.float32)
+        events += counts[clip.skip :].sum(0, dtype=np.float64)
+        counts = counts - counts[clip.skip :].mean(0)
+        counts[: clip.skip] = 0
+        # Row (lag, cell) holds the counts `lag` bins after each frame: one product.
+        later = np.zeros((taps, spec.cells, len(counts)), np.float32)
+        for lag in range(taps):
+            later[lag, :, : len(counts) - lag] = counts[lag:].T
+        sums += later.reshape(taps * spec.cells, -1) @ stimulus
+    average = sums.reshape(taps, spec.cells, pixels)
+    average = average / np.maximum(events, 1)[None, :, None]
+    return average.reshape(taps, spec.cells, *shape).astype(np.float32)
+
+
+def field_centres(
+    average: np.ndarray, image: tuple[int, int], grid: tuple[int, int]
+) -> np.ndarray:
+    """Where each cell's receptive field lies on the grid that valid kernels leave.
+
+    average: (taps, cell, height, width), a spike-triggered average.
+    grid:    (height', width') after the convolutions; its margins are equal.
+    returns: (cell, 2) float, row and column on the grid, inside it.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    energy = np.square(average.astype(np.float64)).sum(0)
+    smooth = gaussian_filter(energy, (0, 1.5, 1.5), mode="constant")
+    peak = smooth.reshape(len(smooth), -1).argmax(1)
+    place = np.stack(np.unravel_index(peak, image), 1).astype(np.float64)
+    margin = (np.array(image) - np.array(grid)) / 2
+    return np.clip(place - margin, 0, np.array(grid) - 1)

@@ -1,0 +1,1 @@
+"""Surrogate parts: filters and bases, convolution, nonlinearity, readout, history."""

@@ -1,0 +1,107 @@
+"""Temporal filters over a ring buffer: one filter per channel, or a shared basis."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina.layers.basis import raised_cosines
+from retina.parameter import Parameter
+from retina.stage import Stage, windowed
+
+
+def fir(shape: tuple[int, ...], taps: int, *, basis: int, name: str = "fir") -> Stage:
+    """Each channel filtered in time by its own filter, a sum of raised cosines.
+
+    shape:   of one input; the last axis is the channel, earlier axes share its filter.
+    taps:    length of the filters in bins, lag 0 included.
+    basis:   raised cosines per filter; `taps` gives free filters.
+    returns: stage (*shape) -> (*shape).
+
+    The filter, basis @ weights, depends on parameters alone and is set up once.
+    """
+    cosines = raised_cosines(taps, basis)
+
+    def init(key: jax.Array):
+        weights = jax.random.normal(key, (cosines.shape[1], shape[-1]), jnp.float32)
+        return {"weights": weights / np.float32(np.sqrt(cosines.shape[1]))}
+
+    def filters(params) -> jax.Array:
+        """(taps, channel), oldest lag first, as the window is."""
+        return (jnp.asarray(cosines) @ params["weights"])[::-1]
+
+    def window(params, past: jax.Array) -> jax.Array:
+        return jnp.einsum("t...c,tc->...c", past, filters(params))
+
+    def batch(params, x: jax.Array) -> jax.Array:
+        kernel = filters(params)
+        time = x.shape[0] - taps + 1
+        spread = (1,) * (x.ndim - 1) + (-1,)
+        # A sum of shifted clips: taps multiply-adds a sample and no copied windows.
+        return sum(
+            x[lag : lag + time] * kernel[lag].reshape(spread) for lag in range(taps)
+        )
+
+    return windowed(
+        window,
+        taps,
+        shape=shape,
+        init=init,
+        parameters={"weights": Parameter(unit="1")},
+        batch=batch,
+        about=(name, shape, taps, basis),
+    )
+
+
+def temporal_basis(shape: tuple[int, ...], taps: int, count: int) -> Stage:
+    """The last `taps` inputs of each pixel projected on fixed raised cosines.
+
+    returns: stage (*shape) -> (*shape, count). It has no parameters to fit.
+    """
+    cosines = raised_cosines(taps, count)[::-1].copy()
+    count = cosines.shape[1]
+
+    def window(params, past: jax.Array) -> jax.Array:
+        return jnp.einsum("t...,tb->...b", past, jnp.asarray(cosines))
+
+    def batch(params, x: jax.Array) -> jax.Array:
+        return _sliding_products(x, cosines)
+
+    return windowed(
+        window,
+        taps,
+        shape=shape,
+        batch=batch,
+        about=("temporal_basis", shape, taps, count),
+    )
+
+
+def _sliding_products(x: jax.Array, cosines: np.ndarray) -> jax.Array:
+    """(time + taps - 1, *shape) -> (time, *shape, count), one matrix product a block.
+
+    A block of outputs is a banded matrix times the block's inputs: one large product
+    instead of a copy of every window.
+    """
+    taps, count = cosines.shape
+    time, shape = x.shape[0] - taps + 1, x.shape[1:]
+    block = min(32, time)
+    blocks = -(-time // block)
+    flat = x.reshape(x.shape[0], -1)
+    flat = jnp.pad(flat, ((0, blocks * block - time), (0, 0)))
+    banded = np.zeros((block * count, block + taps - 1), np.float32)
+    for t in range(block):
+        banded[t * count : (t + 1) * count, t : t + taps] = cosines.T
+    pieces = [
+        jnp.asarray(banded) @ flat[b * block : b * block + block + taps - 1]
+        for b in range(blocks)
+    ]
+    y = jnp.stack(pieces).reshape(blocks * block, count, -1)[:time]
+    return jnp.moveaxis(y, 1, 2).reshape(time, *shape, count)
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    return [
+        (fir((2, 3), 5, basis=3), (2, 3)),
+        (temporal_basis((4,), 6, 3), (4,)),
+    ]

@@ -1,0 +1,82 @@
+"""Spike history and coupling: what the cells just said, added to the drive."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina.layers.basis import raised_cosines
+from retina.layers.nonlinearity import (
+    expected_counts,
+    output_init,
+    output_parameters,
+)
+from retina.parameter import Parameter
+from retina.stage import Stage, windowed
+
+
+def history_output(
+    kind: str, cells: int, *, taps: int, basis: int, coupling: bool
+) -> Stage:
+    """Output stage whose drive includes filtered past counts.
+
+    kind:     softplus, exp or spline.
+    taps:     bins of history, the previous bin first.
+    basis:    raised cosines per history filter.
+    coupling: True: every cell hears every other; False: only itself.
+    returns:  stage (drive (cell,), counts of the previous bin (cell,)) -> (cell,).
+    source:   Pillow et al. 2008, doi 10.1038/nature07140.
+    """
+    cosines = raised_cosines(taps, basis)
+    weights_shape = (cosines.shape[1], cells) + ((cells,) if coupling else ())
+
+    def filters(params) -> jax.Array:
+        """(taps, cell) or (taps, from, to), oldest first."""
+        kernel = jnp.tensordot(jnp.asarray(cosines), params["history"], 1)
+        return kernel[::-1]
+
+    def window(params, past: jax.Array) -> jax.Array:
+        if coupling:
+            return jnp.einsum("ti,tio->o", past, filters(params))
+        return jnp.einsum("ti,ti->i", past, filters(params))
+
+    def batch(params, counts: jax.Array) -> jax.Array:
+        kernel = filters(params)
+        time = counts.shape[0] - taps + 1
+        if coupling:
+            return sum(counts[t : t + time] @ kernel[t] for t in range(taps))
+        return sum(counts[t : t + time] * kernel[t][None] for t in range(taps))
+
+    past = windowed(window, taps, shape=(cells,), batch=batch, about=("past", taps))
+
+    def init(key: jax.Array):
+        drawn = jax.random.normal(key, weights_shape, jnp.float32) * np.float32(0.01)
+        return {"history": drawn} | output_init(kind, cells)
+
+    def through(view, params, state, signal):
+        drive, counts = signal
+        state, heard = view(params, state, counts)
+        return state, expected_counts(kind, params, drive + heard)
+
+    return Stage(
+        init=init,
+        start=past.start,
+        step=lambda *args: through(past.step, *args),
+        apply=lambda *args: through(past.apply, *args),
+        lags=0,  # history starts at zero counts, as a block's start truly does
+        burn_in_s=0.0,
+        parameters={"history": Parameter()} | output_parameters(kind),
+        about=("history_output", kind, cells, taps, basis, coupling),
+        uses_response=True,
+    )
+
+
+def contract() -> list[tuple[Stage, tuple]]:
+    return [
+        (
+            history_output("softplus", 3, taps=4, basis=3, coupling=coupling),
+            ((3,), (3,)),
+        )
+        for coupling in (False, True)
+    ]

@@ -1,0 +1,85 @@
+"""From a feature map to one drive per cell: where a cell looks, and at which features."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina.parameter import Parameter
+from retina.stage import Stage, memoryless
+
+
+def factorised(shape: tuple[int, int, int], cells: int) -> Stage:
+    """Each cell: one spatial mask over all features, then one weight per feature.
+
+    shape:   (height, width, feature) of one input.
+    returns: stage (height, width, feature) -> (cell,).
+    source:  Klindt et al. 2017, arXiv 1711.02653.
+    """
+    height, width, features = shape
+
+    def init(key: jax.Array):
+        at, what = jax.random.split(key)
+        mask = jax.random.normal(at, (cells, height, width), jnp.float32)
+        weights = jax.random.normal(what, (cells, features), jnp.float32)
+        scale = np.float32(1 / np.sqrt(height * width))
+        return {
+            "mask": scale + 0.1 * scale * mask,
+            "features": weights * np.float32(1 / np.sqrt(features)),
+        }
+
+    def batch(params, x: jax.Array) -> jax.Array:
+        time = x.shape[0]
+        mask = params["mask"].reshape(cells, height * width)
+        pooled = jnp.einsum("tpc,np->tnc", x.reshape(time, -1, features), mask)
+        return jnp.einsum("tnc,nc->tn", pooled, params["features"])
+
+    return memoryless(
+        lambda params, x: batch(params, x[None])[0],
+        batch=batch,
+        init=init,
+        parameters={"mask": Parameter(), "features": Parameter()},
+        about=("factorised", shape, cells),
+    )
+
+
+def dense(shape: tuple[int, int, int], cells: int) -> Stage:
+    """Each cell: a free weight for every place and feature.
+
+    returns: stage (height, width, feature) -> (cell,).
+    """
+    size = int(np.prod(shape))
+
+    def init(key: jax.Array):
+        drawn = jax.random.normal(key, (size, cells), jnp.float32)
+        return {"weights": drawn * np.float32(1 / np.sqrt(size))}
+
+    return memoryless(
+        lambda params, x: x.reshape(-1) @ params["weights"],
+        batch=lambda params, x: x.reshape(x.shape[0], -1) @ params["weights"],
+        init=init,
+        parameters={"weights": Parameter()},
+        about=("dense", shape, cells),
+    )
+
+
+def look_at(
+    centres: np.ndarray, grid: tuple[int, int], mask: jax.Array, spread: float = 2.0
+) -> jax.Array:
+    """A starting mask: a bump over each cell's receptive field, with the drawn noise.
+
+    centres: (cell, 2) row and column on the grid.
+    mask:    (cell, *grid) as `init` drew it; its differences break the symmetry.
+    spread:  s.d. of the bump, grid pixels.
+    """
+    rows = np.arange(grid[0])[None, :, None] - centres[:, 0, None, None]
+    columns = np.arange(grid[1])[None, None] - centres[:, 1, None, None]
+    bump = np.exp(-(rows**2 + columns**2) / (2 * spread**2))
+    bump /= np.linalg.norm(bump, axis=(1, 2), keepdims=True)
+    noise = mask - jnp.mean(mask, axis=(1, 2), keepdims=True)
+    return jnp.asarray(bump, jnp.float32) + 0.1 * noise
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    return [(factorised((3, 4, 2), 5), (3, 4, 2)), (dense((3, 4, 2), 5), (3, 4, 2))]

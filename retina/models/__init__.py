@@ -1,0 +1,1 @@
+"""One file per model: a function of the file's name, (spec, *, ...) -> Model."""

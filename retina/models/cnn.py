@@ -1,0 +1,88 @@
+"""Two convolutional layers over a temporal basis, one readout per cell."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from retina.errors import BadSetting
+from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
+from retina.layers.convolution import conv2d, output_shape
+from retina.layers.door import door, image_shape
+from retina.layers.fir import temporal_basis
+from retina.layers.nonlinearity import output, output_from_mean, pointwise
+from retina.layers.readout import factorised, look_at
+from retina.stage import Model, Recipe, chain
+from retina.types import Spec
+
+
+def cnn(
+    spec: Spec,
+    /,
+    *,
+    lags: int = 30,
+    basis: int = 8,
+    channels: int | None = None,
+    sizes: tuple[int, int] = (9, 5),
+    nonlinearity: str = "relu",
+    output_kind: str = "softplus",
+    shrink: float = 1e-3,
+) -> Model:
+    """Temporal basis, convolution, convolution, factorised readout, output.
+
+    lags:         bins of stimulus seen.
+    basis:        fixed raised cosines that each pixel's past is projected on; every
+                  channel of the first layer mixes them freely.
+    channels:     per layer; None: 8 on an image, 32 where the frame is one pixel and
+                  convolution has no places to reuse its channels at.
+    sizes:        kernels' height and width in pixels; larger than the frame: the frame.
+    nonlinearity: relu, softplus, elu or sigmoid after each convolution.
+    output_kind:  softplus, exp or spline.
+    shrink:       weight of the mean squared readout mask.
+    source:       McIntosh et al. 2016, arXiv 1702.01825; Klindt et al. 2017,
+                  arXiv 1711.02653 (readout).
+
+    >>> cnn(Spec((20, 20), 3, 0.01), channels=2).stage.lags
+    29
+    """
+    image = image_shape(spec)
+    if channels is None:
+        channels = 32 if image == (1, 1) else 8
+    if channels < 1:
+        raise BadSetting(f"channels {channels}: 1 or more")
+    entry = door(spec)
+    past = temporal_basis(image, lags, basis)
+    seen = (*image, min(basis, lags))
+    first = conv2d(seen, channels, sizes[0])
+    hidden = output_shape(seen, channels, sizes[0])
+    second = conv2d(hidden, channels, sizes[1])
+    features = output_shape(hidden, channels, sizes[1])
+    bend = pointwise(nonlinearity)
+    look = factorised(features, spec.cells)
+    stage = chain(
+        entry, past, first, bend, second, bend, look, output(output_kind, spec.cells)
+    )
+
+    def warm_start(params, clips):
+        counts = mean_counts(clips)
+        params = params | {
+            "output": output_from_mean(output_kind, params["output"], counts)
+        }
+        if features[:2] == (1, 1):
+            return params
+        average = spike_triggered_average(clips, lags, spec)
+        centres = field_centres(average, image, features[:2])
+        mask = look_at(centres, features[:2], params["factorised"]["mask"])
+        params["factorised"] = params["factorised"] | {"mask": mask}
+        return params
+
+    def penalty(params):
+        return shrink * jnp.mean(jnp.square(params["factorised"]["mask"]))
+
+    return Model(
+        "cnn",
+        spec,
+        stage,
+        warm_start=warm_start,
+        penalty=penalty,
+        recipe=Recipe("adam", learning_rate=3e-3, clip_bins=128, batch=4),
+    )

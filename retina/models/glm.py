@@ -1,0 +1,70 @@
+"""Generalised linear model: LN with spike history and, if asked, coupling."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from retina.errors import BadSetting
+from retina.fitting.start import mean_counts
+from retina.layers.history import history_output
+from retina.layers.nonlinearity import output_from_mean
+from retina.models.ln import roughness, stimulus_filter
+from retina.stage import Model, Recipe, chain
+from retina.types import Spec
+
+
+def glm(
+    spec: Spec,
+    /,
+    *,
+    lags: int = 30,
+    rank: int | None = 2,
+    basis: int = 12,
+    window: int = 13,
+    history: int = 30,
+    history_basis: int = 8,
+    coupling: bool = False,
+    output_kind: str = "softplus",
+    smooth: float = 1e-4,
+    shrink: float = 1e-5,
+) -> Model:
+    """The LN model's drive plus filtered past counts, then the output nonlinearity.
+
+    lags, rank, basis, window, output_kind, smooth: as in `ln`.
+    history:       bins of past counts each cell hears.
+    history_basis: raised cosines per history filter.
+    coupling:      hear every other cell too, not only itself.
+    shrink:        weight of the mean squared history weight.
+    source:        Pillow et al. 2008, doi 10.1038/nature07140.
+
+    >>> glm(Spec((), 2, 0.01), coupling=True).stage.uses_response
+    True
+    """
+    if history < 1:
+        raise BadSetting(f"history {history}: 1 or more bins; without history use 'ln'")
+    stages, warm = stimulus_filter(spec, lags, rank, basis, window)
+    last = history_output(
+        output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling
+    )
+
+    def warm_start(params, clips):
+        params = params | warm(params, clips)
+        start = output_from_mean(
+            output_kind, params["history_output"], mean_counts(clips)
+        )
+        weights = params["history_output"]["history"]
+        params["history_output"] = {"history": jnp.zeros_like(weights)} | start
+        return params
+
+    def penalty(params):
+        weights = params["history_output"]["history"]
+        return smooth * roughness(params) + shrink * jnp.mean(jnp.square(weights))
+
+    return Model(
+        "glm",
+        spec,
+        chain(*stages, last),
+        warm_start=warm_start,
+        penalty=penalty,
+        recipe=Recipe("lbfgs", max_steps=400),
+    )

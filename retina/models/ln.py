@@ -1,0 +1,132 @@
+"""Linear-nonlinear: one space-time filter per cell, then a nonlinearity."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from retina.errors import BadSetting
+from retina.fitting.start import mean_counts, spike_triggered_average
+from retina.layers import receptive_field as field
+from retina.layers.basis import raised_cosines
+from retina.layers.door import door, image_shape
+from retina.layers.nonlinearity import output, output_from_mean
+from retina.stage import Model, Recipe, Stage, chain
+from retina.types import Spec
+
+
+def ln(
+    spec: Spec,
+    /,
+    *,
+    lags: int = 30,
+    rank: int | None = 2,
+    basis: int = 12,
+    window: int = 13,
+    output_kind: str = "softplus",
+    smooth: float = 1e-4,
+) -> Model:
+    """Each cell's filter on its own window of the frame, then softplus, exp or spline.
+
+    lags:        bins of stimulus the filter sees, the present one included.
+    rank:        space-time filter as a sum of this many separable ones; None: full.
+    basis:       raised cosines per temporal filter (separable only).
+    window:      pixels on a side of the window, centred on the cell's receptive field.
+    output_kind: softplus (with a gain), exp, or spline.
+    smooth:      weight of the squared difference between neighbouring pixels.
+    source:      Chichilnisky 2001, doi 10.1080/713663221.
+
+    >>> ln(Spec((8, 8), 3, 0.01), lags=5).stage.lags
+    4
+    """
+    stages, warm = stimulus_filter(spec, lags, rank, basis, window)
+    last = output(output_kind, spec.cells)
+
+    def warm_start(params, clips):
+        params = params | warm(params, clips)
+        counts = mean_counts(clips)
+        params["output"] = output_from_mean(output_kind, params["output"], counts)
+        return params
+
+    return Model(
+        "ln",
+        spec,
+        chain(*stages, last),
+        warm_start=warm_start,
+        penalty=lambda params: smooth * roughness(params),
+        recipe=Recipe("lbfgs", max_steps=400),
+    )
+
+
+def stimulus_filter(
+    spec: Spec, lags: int, rank: int | None, basis: int, window: int
+) -> tuple[list[Stage], object]:
+    """The stages from frame to one drive per cell, and their start from the STA."""
+    if lags < 1:
+        raise BadSetting(f"lags {lags}: a filter needs at least 1 (the present bin)")
+    if rank is not None and rank < 1:
+        raise BadSetting(f"rank {rank}: 1 or more, or None for a full filter")
+    image = image_shape(spec)
+    entry = door(spec)
+    if rank is None:
+        stages = [entry, field.space_time(image, spec.cells, lags, window)]
+    else:
+        # A window of one pixel has one spatial filter: more ranks would only repeat it.
+        pixels = int(np.prod(field.window_size(image, window)))
+        rank = min(rank, pixels)
+        stages = [
+            entry,
+            field.spatial(image, spec.cells, rank, window),
+            field.temporal(spec.cells, rank, lags, basis),
+        ]
+
+    def warm(params, clips):
+        average = spike_triggered_average(clips, lags, spec)
+        corner = field.place(average, window)
+        seen = field.cut_windows(average, corner, window)
+        if rank is None:
+            filters = np.moveaxis(seen, 0, 1)
+            return {
+                "space_time": {
+                    "filters": jnp.asarray(filters, jnp.float32),
+                    "corner": jnp.asarray(corner),
+                }
+            }
+        space, time = separate(seen, rank, basis)
+        return {
+            "spatial": {"filters": jnp.asarray(space), "corner": jnp.asarray(corner)},
+            "temporal": {"weights": jnp.asarray(time)},
+        }
+
+    return stages, warm
+
+
+def separate(seen: np.ndarray, rank: int, basis: int):
+    """The best rank-k separable filters of an average, by singular values.
+
+    seen:    (taps, cell, h, w).
+    returns: (cell, rank, h, w) and weights (basis, cell, rank), of about equal size.
+    """
+    taps, cells, rows, columns = seen.shape
+    cosines = raised_cosines(taps, basis).astype(np.float64)
+    space = np.zeros((cells, rank, rows, columns), np.float32)
+    time = np.zeros((cosines.shape[1], cells, rank), np.float32)
+    for n in range(cells):
+        projected = cosines.T @ seen[:, n].reshape(taps, -1).astype(np.float64)
+        u, size, v = np.linalg.svd(projected, full_matrices=False)
+        for k in range(min(rank, len(size))):
+            root = np.sqrt(max(size[k], 1e-6))
+            time[:, n, k] = u[:, k] * root
+            space[n, k] = (v[k] * root).reshape(rows, columns)
+    return space, time
+
+
+def roughness(params):
+    """Mean squared difference of neighbouring pixels of every spatial filter."""
+    part = params["spatial"] if "spatial" in params else params["space_time"]
+    filters = part["filters"]
+    total = jnp.float32(0)
+    for axis in (-2, -1):
+        if filters.shape[axis] > 1:
+            total = total + jnp.mean(jnp.square(jnp.diff(filters, axis=axis)))
+    return total

@@ -1,0 +1,101 @@
+"""LN-LN: convolutional subunits, rectified, pooled by each cell, rectified again."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from retina.errors import BadSetting
+from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
+from retina.layers.convolution import conv2d, output_shape
+from retina.layers.door import door, image_shape
+from retina.layers.fir import fir
+from retina.layers.nonlinearity import output, output_from_mean, pointwise
+from retina.layers.readout import dense, look_at
+from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.types import Spec
+
+
+def lnln(
+    spec: Spec,
+    /,
+    *,
+    lags: int = 30,
+    basis: int = 12,
+    subunits: int = 8,
+    size: int = 9,
+    nonlinearity: str = "relu",
+    output_kind: str = "softplus",
+    shrink: float = 1e-2,
+) -> Model:
+    """A bank of separable subunits repeated over the frame, pooled freely by each cell.
+
+    lags:         bins of stimulus seen.
+    basis:        raised cosines per subunit's temporal filter.
+    subunits:     kinds of subunit; each stands at every place of the frame.
+    size:         height and width of a subunit's spatial filter, pixels.
+    nonlinearity: relu, softplus, elu or sigmoid of each subunit.
+    output_kind:  softplus, exp or spline.
+    shrink:       weight of the mean squared pooling weight.
+    source:       Maheswaranathan et al. 2018, doi 10.1371/journal.pcbi.1006291.
+
+    >>> lnln(Spec((20, 20), 3, 0.01), subunits=2).stage.lags
+    29
+    """
+    if subunits < 1:
+        raise BadSetting(f"subunits {subunits}: 1 or more")
+    image = image_shape(spec)
+    seen = (*image, 1)
+    places = output_shape(seen, subunits, size)
+    stages: list[Stage] = [
+        door(spec),
+        memoryless(lambda params, x: x[..., None], about=("one_channel",)),
+        conv2d(seen, subunits, size, bias=False),
+        fir(places, lags, basis=basis),
+        bias(places),
+        pointwise(nonlinearity),
+        dense(places, spec.cells),
+        output(output_kind, spec.cells),
+    ]
+
+    def warm_start(params, clips):
+        counts = mean_counts(clips)
+        params = params | {
+            "output": output_from_mean(output_kind, params["output"], counts)
+        }
+        if places[:2] == (1, 1):
+            return params
+        average = spike_triggered_average(clips, lags, spec)
+        centres = field_centres(average, image, places[:2])
+        noise = params["dense"]["weights"].T.reshape(spec.cells, *places)
+        bumps = [
+            look_at(centres, places[:2], noise[..., kind]) for kind in range(subunits)
+        ]
+        weights = jnp.stack(bumps, axis=-1) * (1 / subunits)
+        params["dense"] = {"weights": weights.reshape(spec.cells, -1).T}
+        return params
+
+    def penalty(params):
+        weights = params["dense"]["weights"]
+        return shrink * jnp.mean(jnp.square(weights))
+
+    return Model(
+        "lnln",
+        spec,
+        chain(*stages),
+        warm_start=warm_start,
+        penalty=penalty,
+        recipe=Recipe("adam", learning_rate=3e-3, clip_bins=128, batch=4),
+    )
+
+
+def bias(shape: tuple[int, ...]) -> Stage:
+    """One offset per channel: a subunit's threshold."""
+    from retina.parameter import Parameter
+
+    return memoryless(
+        lambda params, x: x + params["bias"].reshape((1,) * (x.ndim - 1) + (-1,)),
+        batch=lambda params, x: x + params["bias"].reshape((1,) * (x.ndim - 1) + (-1,)),
+        init=lambda key: {"bias": jnp.zeros(shape[-1], jnp.float32)},
+        parameters={"bias": Parameter()},
+        about=("bias", shape),
+    )
