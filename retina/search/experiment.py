@@ -1,0 +1,128 @@
+"""Experiment: one question, as its experiment.toml states it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from retina import registry, resources
+from retina.errors import BadCard, UnknownName, nearest
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Family(_Strict):
+    """One model with fixed keywords, and keywords of which every combination is run.
+
+    set:  keyword -> value.
+    grid: keyword -> list of values.
+    fit:  fields of `retina.stage.Recipe` to change.
+
+    TOML has no null; the word "None" stands for Python's.
+    """
+
+    model: str
+    set: dict[str, Any] = {}
+    grid: dict[str, list[Any]] = {}
+    fit: dict[str, Any] = {}
+    seeds: int | None = Field(default=None, ge=1)
+
+
+class Expected(_Strict):
+    """A range in which a figure of one run is expected.
+
+    run:   the label of a run, such as "ln rank=1".
+    what:  a metric, or a figure of the cost.
+    """
+
+    run: str
+    what: str
+    low: float
+    high: float
+
+
+class Experiment(_Strict):
+    """What is asked, how to run it, how long it takes, and what should come out.
+
+    datasets: names of cards; every family is fitted to each.
+    cells:    as in `retina.load`; None for the card's own choice.
+    bin_s:    the clock; None for the recording's own.
+    seeds:    random starts per fit; the one best on validation is scored.
+    key:      the number all randomness follows from.
+    metrics:  what is scored; x and y: the axes of the frontier.
+    """
+
+    question: str
+    command: str
+    time: str
+    datasets: tuple[str, ...] = Field(min_length=1)
+    families: tuple[Family, ...] = Field(min_length=1)
+    expected: tuple[Expected, ...] = ()
+    cells: str | None = None
+    bin_s: float | None = Field(default=None, gt=0)
+    seeds: int = Field(default=1, ge=1)
+    key: int = Field(default=0, ge=0)
+    metrics: tuple[str, ...] = ("cc_norm", "feve", "bits_per_spike", "pearson")
+    x: str = "flops_per_synaptic_event"
+    y: str = "cc_norm"
+
+
+def read(name: str | Path) -> Experiment:
+    """An experiment by its name, or by the path of its folder or TOML file.
+
+    raises: UnknownName with the nearest names; BadCard with the key at fault and the
+            nearest valid one, or with a name in it that does not exist.
+
+    >>> read("quickstart").datasets
+    ('simulated',)
+    """
+    file = resources.path("experiments", str(name)) / "experiment.toml"
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadCard(f"{file} is not TOML: {error}") from None
+    try:
+        experiment = Experiment.model_validate(table)
+    except ValidationError as error:
+        raise BadCard(f"{file}: {_first(error)}") from None
+    _check_names(experiment, file)
+    return experiment
+
+
+def _check_names(experiment: Experiment, file: Path) -> None:
+    """Every name must be found now, rather than after an hour of fits."""
+    try:
+        for dataset in experiment.datasets:
+            registry.find("datasets", dataset)
+        for family in experiment.families:
+            registry.find("models", family.model)
+        for metric in experiment.metrics:
+            registry.find("metrics", metric)
+    except UnknownName as error:
+        raise BadCard(f"{file}: {error}") from None
+    if experiment.y not in experiment.metrics:
+        raise BadCard(
+            f"{file}: y = {experiment.y!r} is not among its metrics: "
+            f"{nearest(experiment.y, experiment.metrics)}"
+        )
+
+
+def _first(error: ValidationError) -> str:
+    # A misspelt key is unknown, and the right one missing: the first says more.
+    problems = error.errors()
+    unknown = [one for one in problems if one["type"] == "extra_forbidden"]
+    problem = (unknown or problems)[0]
+    place = problem["loc"]
+    where = ".".join(str(step) for step in place)
+    table = {"families": Family, "expected": Expected}.get(str(place[0]), Experiment)
+    known = Experiment if len(place) == 1 else table
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where!r}: {nearest(str(place[-1]), known.model_fields)}"
+    if problem["type"] == "missing":
+        return f"key {where!r} is missing"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

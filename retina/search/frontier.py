@@ -1,0 +1,167 @@
+"""The verb `frontier`: which models nothing else beats on both axes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from retina.errors import BadSetting, UnknownName, nearest
+from retina.types import Cost, Interval, Point
+
+
+@dataclasses.dataclass(frozen=True)
+class Frontier:
+    """Points in order of cost, and which of them are on the frontier.
+
+    x, y:         names of the cost and of the accuracy; see `Point.value`.
+    points:       cheapest first, the more accurate first where two cost the same.
+    on:           per point: no other is as cheap and as accurate, and better in one.
+    hypervolume:  decades of cost times accuracy between the frontier, the cost of
+                  the dearest point and accuracy 0; nan where no point has both.
+    """
+
+    x: str
+    y: str
+    points: tuple[Point, ...]
+    on: tuple[bool, ...]
+    hypervolume: float
+
+    def best(self) -> tuple[Point, ...]:
+        """The points on the frontier, cheapest first."""
+        return tuple(p for p, on in zip(self.points, self.on, strict=True) if on)
+
+
+def frontier(
+    points: Sequence[Point], x: str = "flops_per_synaptic_event", y: str = "cc_norm"
+) -> Frontier:
+    """The non-dominated points of (cost low, accuracy high).
+
+    points:  of one recording, scored on the same bins.
+    x:       a figure of Cost. One that is an Interval (what is not known of a constant)
+             is ordered by its geometric middle; the range stays with the point.
+    y:       a metric of the scores. A point whose median is nan is never on the
+             frontier.
+    raises:  UnknownName for a name that no point has; BadSetting where the figure is
+             not known for a point, or the points were not scored on the same bins.
+
+    Only medians are compared: whether one model truly beats its neighbour is for the
+    paired bootstrap of `retina.metrics.resample` to say.
+
+    >>> frontier([], "flops_per_s", "cc_norm").on
+    ()
+    """
+    _check_comparable(points)
+    ordered = sorted(points, key=lambda p: (_cost(p, x), -_last(accuracy(p, y)), p.run))
+    on, reached = [], -math.inf
+    for i, point in enumerate(ordered):
+        value = accuracy(point, y)
+        twin = (
+            i > 0 and value == reached and _cost(point, x) == _cost(ordered[i - 1], x)
+        )
+        on.append(value > reached or (twin and on[-1]))
+        reached = max(reached, _last(value))
+    steps = [
+        (_cost(p, x), accuracy(p, y))
+        for p, is_on in zip(ordered, on, strict=True)
+        if is_on
+    ]
+    dearest = max((_cost(p, x) for p in ordered), default=math.nan)
+    return Frontier(x, y, tuple(ordered), tuple(on), _hypervolume(steps, dearest))
+
+
+def cost_range(point: Point, x: str) -> tuple[float, float, float]:
+    """Low, geometric middle and high of a cost; three times the same where it is known.
+
+    raises: UnknownName; BadSetting where the figure is not known for this recording.
+    """
+    known = [field.name for field in dataclasses.fields(Cost)]
+    if x not in known:
+        raise UnknownName(f"no cost {x!r}: {nearest(x, known)}")
+    value: Any = getattr(point.cost, x)
+    if isinstance(value, Interval):
+        return value.low, math.sqrt(value.low * value.high), value.high
+    if value is None:
+        raise BadSetting(
+            f"{x} is not known for {point.dataset!r}: name another cost "
+            "(--x flops_per_spike, --x flops_per_s_per_cell)"
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadSetting(
+            f"{x} is not one number: name another cost (--x flops_per_spike)"
+        )
+    return float(value), float(value), float(value)
+
+
+def accuracy(point: Point, y: str) -> float:
+    """The median of a metric over the cells; nan where it is undefined.
+
+    raises: UnknownName for a metric that the point was not scored with.
+    """
+    if y not in point.score.metrics:
+        raise UnknownName(
+            f"{point.run or point.model} has no metric {y!r}: "
+            f"{nearest(y, point.score.metrics)}"
+        )
+    return point.score.metrics[y].median
+
+
+def as_json(front: Frontier) -> dict[str, Any]:
+    """The frontier as plain data, with the keys that do not change.
+
+    returns: {"x", "y", "points": [{"run", "model", x, y, "on_frontier"}], ...}; a cost
+             that is a range is {"low", "high"}, an undefined accuracy None.
+
+    >>> as_json(frontier([]))["points"]
+    []
+    """
+    rows = []
+    for point, on in zip(front.points, front.on, strict=True):
+        low, _, high = cost_range(point, front.x)
+        value = accuracy(point, front.y)
+        ranged = isinstance(getattr(point.cost, front.x), Interval)
+        rows.append(
+            {
+                "run": point.run,
+                "model": point.model,
+                front.x: {"low": low, "high": high} if ranged else low,
+                front.y: value if math.isfinite(value) else None,
+                "on_frontier": on,
+            }
+        )
+    volume = front.hypervolume if math.isfinite(front.hypervolume) else None
+    return {"x": front.x, "y": front.y, "hypervolume": volume, "points": rows}
+
+
+def _cost(point: Point, x: str) -> float:
+    return cost_range(point, x)[1]
+
+
+def _last(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _hypervolume(steps: Sequence[tuple[float, float]], dearest: float) -> float:
+    """Area under a step line over log10 cost; what costs nothing counts from 1 FLOP."""
+    if not steps:
+        return math.nan
+    decades = [math.log10(max(cost, 1.0)) for cost, _ in steps]
+    ends = [*decades[1:], math.log10(max(dearest, 1.0))]
+    return sum(
+        (end - start) * max(value, 0.0)
+        for start, end, (_, value) in zip(decades, ends, steps, strict=True)
+    )
+
+
+def _check_comparable(points: Sequence[Point]) -> None:
+    for point in points[1:]:
+        first = points[0]
+        for word in ("dataset", "group", "bins", "cells", "trials"):
+            one, other = getattr(first.score, word), getattr(point.score, word)
+            if one != other:
+                raise BadSetting(
+                    f"{first.run or first.model} and {point.run or point.model} were "
+                    f"not scored on the same bins ({word} {one!r}, {other!r}): give "
+                    "the runs of one recording and one clock"
+                )

@@ -1,0 +1,104 @@
+"""Points on disk: what a run's record.json says of its score and its cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retina.costs.counts import Counts
+from retina.errors import BrokenRun
+from retina.types import Cost, Interval, Metric, Point, Score
+
+
+def describe(point: Point) -> dict[str, Any]:
+    """The entries of record.json that hold a point; `point_of` is the inverse.
+
+    >>> sorted(f.name for f in dataclasses.fields(Point))[:3]
+    ['cost', 'dataset', 'model']
+    """
+    return {
+        "score": dataclasses.asdict(point.score),
+        "cost": dataclasses.asdict(point.cost),
+        "validation_bits": point.validation_bits,
+    }
+
+
+def point_of(record: Mapping[str, Any], run: str) -> Point:
+    """The point in a record that holds one.
+
+    raises: BrokenRun where it has no score or cost, or one of another version.
+    """
+    if "score" not in record or "cost" not in record:
+        raise BrokenRun(f"{run} was never measured: retina score {run}")
+    try:
+        return Point(
+            run=run,
+            model=record["model"],
+            dataset=record["dataset"],
+            score=_score(record["score"]),
+            cost=_cost(record["cost"]),
+            settings=record["settings"],
+            validation_bits=record.get("validation_bits"),
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise BrokenRun(
+            f"the score or the cost in {run} is of another version: fit it again"
+        ) from error
+
+
+def points(folder: str | Path) -> list[Point]:
+    """The measured point of a run, or of every run in a folder, by name.
+
+    A run that was fitted but never measured is measured now, on its own recording;
+    that needs the recording on this machine.
+
+    raises: BrokenRun where the path holds no run.
+    """
+    from retina import store
+
+    found = store.runs(folder)
+    if not found:
+        raise BrokenRun(f"{folder} holds no run: make one with retina fit or sweep")
+    return [_read(run) for run in found]
+
+
+def _read(run: Path) -> Point:
+    from retina import store
+
+    record = store.read(run)
+    if "score" in record and "cost" in record:
+        return point_of(record, run.name)
+    from retina.data.load import load
+    from retina.data.split import split
+    from retina.search.measure import measure
+
+    fit = store.load(run)
+    spec = fit.model.spec
+    recording = load(spec.dataset, cells=record.get("cells"))
+    return measure(fit, split(recording, spec.bin_s), run.name)
+
+
+def _score(table: Mapping[str, Any]) -> Score:
+    metrics = {name: Metric(**row) for name, row in table["metrics"].items()}
+    others = tuple(_score(other) for other in table["others"])
+    return Score(**{**table, "metrics": metrics, "others": others})
+
+
+def _cost(table: Mapping[str, Any]) -> Cost:
+    ranged = {
+        name: Interval(**value)
+        for name, value in table.items()
+        if isinstance(value, Mapping) and set(value) == {"low", "high"}
+    }
+    counts = {clock: _counts(row) for clock, row in table["counts"].items()}
+    return Cost(**{**table, **ranged, "counts": counts})
+
+
+def _counts(row: Mapping[str, Any]) -> Counts:
+    nested = {
+        name: {key: _counts(inner) for key, inner in row.get(name, {}).items()}
+        for name in ("by_primitive", "by_part")
+    }
+    return Counts(**{**row, **nested})

@@ -1,0 +1,269 @@
+"""The verb `sweep`: every job of an experiment that is not finished yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from retina import atomic, registry, store
+from retina.errors import BrokenRun, RetinaError, UnwritableFolder, nearest
+from retina.search import experiment as experiments
+from retina.search import grid, records
+from retina.search.frontier import Frontier, cost_range, frontier
+from retina.search.job import Job, run
+from retina.types import Point, Split
+
+Progress = Callable[[Mapping[str, Any]], None]
+FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A job that could not be finished: its error in one line, and the whole of it."""
+
+    job: Job
+    error: str
+    traceback: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a job would cost, without fitting: FLOPs of one streaming step."""
+
+    job: Job
+    flops_per_bin: int | None
+    finished: bool
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Swept:
+    """What came out. `status` is the exit status: 0, or 1 where a job failed.
+
+    points:    of the finished jobs, in the order of the experiment.
+    skipped:   how many of them were finished before.
+    estimates: of all jobs; only for a dry run.
+    surprises: figures outside the range that the experiment expects, in words.
+    """
+
+    experiment: experiments.Experiment
+    folder: Path
+    points: tuple[Point, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    skipped: int = 0
+    estimates: tuple[Estimate, ...] = ()
+    surprises: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> int:
+        return 1 if self.failures else 0
+
+    def frontiers(self) -> dict[str, Frontier]:
+        """The frontier of each data set that has points, on the experiment's axes."""
+        names = dict.fromkeys(point.dataset for point in self.points)
+        x, y = self.experiment.x, self.experiment.y
+        return {
+            name: frontier([p for p in self.points if p.dataset == name], x, y)
+            for name in names
+        }
+
+
+def sweep(
+    experiment: str | Path | experiments.Experiment,
+    out: str | Path,
+    executor: str = "local",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Swept:
+    """Run the jobs of an experiment; each finished one is a run in `out`.
+
+    experiment: its name or path, or one that was read already.
+    out:        a folder of runs, made if need be. Jobs that are finished in it are
+                skipped; each is stored whole before the next starts, so that a stop at
+                any moment loses no finished job.
+    executor:   "local", or "name://address" of another executor.
+    dry_run:    nothing is fitted or written; `estimates` says what there is to do.
+    progress:   called with {"job", "index", "jobs", "state"}; state is "started",
+                "fitting" (with the entries that `retina.fit` reports), "done",
+                "skipped" or "failed" (with "error").
+    raises:     BadCard, UnknownName for the experiment; UnwritableFolder. An error of
+                one job is recorded in `out`/failed and the sweep goes on.
+
+    >>> sweep("quickstrat", "runs")
+    Traceback (most recent call last):
+    retina.errors.UnknownName: no experiment 'quickstrat': did you mean ...
+    """
+    if not isinstance(experiment, experiments.Experiment):
+        experiment = experiments.read(experiment)
+    jobs = grid.jobs(experiment)
+    folder = Path(out)
+    if dry_run:
+        splits = _Splits()
+        estimates = tuple(_estimate(job, folder, splits) for job in jobs)
+        return Swept(experiment, folder, estimates=estimates)
+    name, _, address = executor.partition("://")
+    execute = registry.find("executors", name)
+    atomic.check_writable(folder / "run")
+    place = {job.name: index for index, job in enumerate(jobs)}
+    told = progress or (lambda event: None)
+
+    def tell(job: Job, state: str, **more: Any) -> None:
+        where = {"job": job, "index": place[job.name], "jobs": len(jobs)}
+        told({**more, **where, "state": state})
+
+    done: dict[str, Point] = {}
+    todo = []
+    for job in jobs:
+        point = finished(job, folder)
+        if point is None:
+            todo.append(job)
+        else:
+            done[job.name] = point
+            tell(job, "skipped")
+    skipped, failures = len(done), []
+    splits = _Splits()
+
+    def work(job: Job) -> Point | Failure:
+        tell(job, "started")
+        result = _work(job, folder, splits, lambda e: tell(job, "fitting", **e))
+        if isinstance(result, Failure):
+            tell(job, "failed", error=result.error)
+        else:
+            tell(job, "done", point=result)
+        return result
+
+    for job, result in execute(work, todo, address):
+        if isinstance(result, Failure):
+            failures.append(result)
+        else:
+            done[job.name] = result
+    points = tuple(done[job.name] for job in jobs if job.name in done)
+    return Swept(
+        experiment=experiment,
+        folder=folder,
+        points=points,
+        failures=tuple(failures),
+        skipped=skipped,
+        surprises=tuple(_surprises(experiment, jobs, done)),
+    )
+
+
+def finished(job: Job, folder: Path) -> Point | None:
+    """The point of a job whose run is complete in the folder; None where it is not."""
+    place = folder / job.name
+    if not place.is_dir():
+        return None
+    try:
+        record = store.read(place)
+        if record.get("job") != job.canonical():
+            return None
+        return records.point_of(record, job.name)
+    except BrokenRun:
+        return None
+
+
+def _work(
+    job: Job, folder: Path, splits: _Splits, progress: Progress
+) -> Point | Failure:
+    begun = time.perf_counter()
+    checkpoint = folder / f".{job.name}.checkpoint.h5"
+    failed = folder / FAILED / f"{job.name}.json"
+    try:
+        split = splits.of(job)
+        try:
+            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+        except BrokenRun:
+            if not checkpoint.exists():
+                raise
+            # A checkpoint of another version of the model: the fit starts afresh.
+            checkpoint.unlink()
+            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+    except UnwritableFolder:
+        raise
+    except Exception as error:
+        failure = Failure(job, _line(error), traceback.format_exc())
+        record = dataclasses.asdict(failure) | {"versions": store.versions()}
+        atomic.write_file(failed, store.dumps(record).encode())
+        return failure
+    extra = {
+        "job": job.canonical(),
+        "label": job.label,
+        "cells": job.cells,
+        "seconds": time.perf_counter() - begun,
+        **records.describe(point),
+    }
+    store.save(fit, folder / job.name, extra=extra)
+    checkpoint.unlink(missing_ok=True)
+    failed.unlink(missing_ok=True)
+    return point
+
+
+def _line(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, RetinaError):
+        return first
+    return f"{type(error).__name__}: {first}"
+
+
+class _Splits:
+    """The last recording that was loaded: jobs come data set by data set."""
+
+    def __init__(self) -> None:
+        self._key: tuple | None = None
+        self._split: Split | None = None
+
+    def of(self, job: Job) -> Split:
+        from retina.data.load import load
+        from retina.data.split import split
+
+        key = (job.dataset, job.cells, job.bin_s)
+        if self._split is None or key != self._key:
+            self._split = None
+            self._split = split(load(job.dataset, cells=job.cells), job.bin_s)
+            self._key = key
+        return self._split
+
+
+def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
+    from retina import build
+
+    was = finished(job, folder)
+    if was is not None:
+        return Estimate(job, was.cost.flops_per_bin, True)
+    try:
+        import jax
+
+        from retina.costs.flops import count_step
+
+        model = build.model(job.model, splits.of(job).spec, **job.settings)
+        params = jax.eval_shape(model.stage.init, jax.random.key(0))
+        return Estimate(job, count_step(model, params)[1].flops, False)
+    except Exception as error:
+        return Estimate(job, None, False, _line(error))
+
+
+def _surprises(
+    experiment: experiments.Experiment, jobs: list[Job], done: Mapping[str, Point]
+) -> Iterator[str]:
+    """Figures outside their range; a name that no job has is a surprise as well."""
+    labels = {job.label: job.name for job in jobs}
+    for expected in experiment.expected:
+        if expected.run not in labels:
+            yield f"{expected.run}: no such run: {nearest(expected.run, labels)}"
+            continue
+        point = done.get(labels[expected.run])
+        if point is None:
+            continue
+        if expected.what in point.score.metrics:
+            low = high = point.score.metrics[expected.what].median
+        else:
+            low, _, high = cost_range(point, expected.what)
+        if not (expected.low <= high and low <= expected.high):
+            yield (
+                f"{expected.run}: {expected.what} is {high:.4g}, expected "
+                f"{expected.low:g} to {expected.high:g}"
+            )

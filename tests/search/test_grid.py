@@ -1,0 +1,123 @@
+"""From experiment.toml to jobs: the grid, the names, and every typing error."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from retina.errors import BadCard, UnknownName
+from retina.search import experiment as experiments
+from retina.search import grid
+from retina.search.job import Job
+from tests.search.conftest import HEAD
+
+
+def jobs(folder):
+    return grid.jobs(experiments.read(folder))
+
+
+def test_every_combination_with_every_default(asked):
+    folder = asked("""
+[[families]]
+model = "TINY"
+set = { weight = 0.2 }
+grid = { pixel = [1, 2], wide = [[3, 4], "None"] }
+seeds = 2
+fit = { max_steps = 5 }
+[[families]]
+model = "mean"
+""")
+    found = jobs(folder)
+    assert [job.label for job in found] == [
+        "tiny weight=0.2 pixel=1 wide=3,4",
+        "tiny weight=0.2 pixel=1 wide=none",
+        "tiny weight=0.2 pixel=2 wide=3,4",
+        "tiny weight=0.2 pixel=2 wide=none",
+        "mean",
+    ]
+    assert found[0].settings == {
+        "pixel": 1,
+        "weight": 0.2,
+        "breaks": "",
+        "wide": (3, 4),
+    }
+    assert found[1].settings["wide"] is None
+    assert (found[0].seeds, found[4].seeds) == (2, 1)
+    assert found[0].fit == {"max_steps": 5}
+    assert len({job.name for job in found}) == 5
+    assert all("/" not in job.name for job in found)
+
+
+def test_the_name_follows_everything_that_decides_the_result_but_not_the_label():
+    job = Job("ln", "d", "ln", {"rank": 1}, {}, ("cc_norm",))
+    changes = [
+        {"dataset": "e"},
+        {"model": "glm"},
+        {"settings": {"rank": 2}},
+        {"fit": {"batch": 2}},
+        {"metrics": ()},
+        {"cells": "all"},
+        {"bin_s": 0.01},
+        {"seeds": 2},
+        {"key": 1},
+    ]
+    assert len(changes) == len(dataclasses.fields(Job)) - 1
+    names = {dataclasses.replace(job, **change).name for change in changes}
+    assert len(names) == len(changes) and job.name not in names
+    assert dataclasses.replace(job, label="other").name == job.name
+    again = dataclasses.replace(job, settings=dict(reversed(job.settings.items())))
+    assert again.name == job.name
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('[[families]]\nmodle = "ln"', "unknown key 'families.0.modle'.*'model'"),
+        ("[[families]]\nset = {}", "key 'families.0.model' is missing"),
+        ('[[families]]\nmodel = "lnn"', "no model 'lnn'.*did you mean .*'ln'"),
+        ('[[families]]\nmodel = "TINY"\nset = {wieght = 1}', "did you mean 'weight'"),
+        ('[[families]]\nmodel = "TINY"\ngrid = {pixl = [1]}', "did you mean 'pixel'"),
+        ('[[families]]\nmodel = "TINY"\ngrid = {pixel = 1}', "families.0.grid.pixel"),
+        ('[[families]]\nmodel = "TINY"\nfit = {bach = 2}', "did you mean 'batch'"),
+        ('[[families]]\nmodel = "TINY"\nseeds = 0', "families.0.seeds.*greater"),
+        ('[[families]]\nmodel = "mean"\n[[families]]\nmodel = "mean"', "'mean' twice"),
+        ("families = []", "families.*at least 1"),
+        ('[[families]\nmodel = "ln"', "is not TOML"),
+        ('y = "feve"\n[[families]]\nmodel = "mean"', "y = 'feve' is not among"),
+        ('qestion = "x"\n[[families]]\nmodel = "mean"', "did you mean 'question'"),
+        (
+            '[[families]]\nmodel = "mean"\n[[expected]]\nrun = "mean"\nwhat = "feve"'
+            "\nlow = 0\nhihg = 1",
+            "unknown key 'expected.0.hihg'.*'high'",
+        ),
+    ],
+)
+def test_a_mistake_gives_one_line_that_says_where(asked, text, words):
+    with pytest.raises(BadCard, match=words) as caught:
+        jobs(asked(text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ('"small"', '"smal"', "did you mean 'small'"),
+        ('"bits_per_spike"', '"bits_per_spikes"', "did you mean 'bits_per_spike'"),
+    ],
+)
+def test_names_are_looked_up_before_anything_runs(asked, old, new, words):
+    folder = asked('[[families]]\nmodel = "mean"', HEAD.replace(old, new))
+    with pytest.raises(BadCard, match=words):
+        jobs(folder)
+
+
+def test_an_experiment_that_does_not_exist():
+    with pytest.raises(UnknownName, match="did you mean 'quickstart'"):
+        experiments.read("quickstrt")
+
+
+def test_quickstart_has_at_least_eight_points_from_six_models():
+    found = jobs("quickstart")
+    assert len(found) >= 8
+    assert {job.model for job in found} == {"mean", "ln", "glm", "lnln", "cnn", "lnk"}

@@ -1,0 +1,243 @@
+"""The sweep: what is finished stays, what failed is told, nothing runs twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retina import store
+from retina.errors import BrokenRun, UnknownName, UnwritableFolder
+from retina.search import records
+from retina.search.sweep import finished, sweep
+from tests.search.conftest import TINY
+
+TWO = """
+[[families]]
+model = "TINY"
+grid = { pixel = [8, 9] }
+"""
+WITH_A_FAILURE = """
+[[families]]
+model = "TINY"
+grid = { breaks = ["value", ""] }
+[[families]]
+model = "mean"
+"""
+
+
+def states(told):
+    return [(e["job"].label, e["state"]) for e in told if e["state"] != "fitting"]
+
+
+def test_each_job_is_a_run_and_is_skipped_the_next_time(asked, tmp_path):
+    folder, out, told = asked(TWO), tmp_path / "runs", []
+    swept = sweep(folder, out, progress=told.append)
+    assert swept.status == 0 and swept.skipped == 0
+    assert [p.run for p in swept.points] == [e["job"].name for e in told[:1]] + [
+        p.run for p in swept.points[1:]
+    ]
+    assert states(told) == [
+        ("tiny pixel=8", "started"),
+        ("tiny pixel=8", "done"),
+        ("tiny pixel=9", "started"),
+        ("tiny pixel=9", "done"),
+    ]
+    assert [(e["index"], e["jobs"]) for e in told if e["state"] == "done"] == [
+        (0, 2),
+        (1, 2),
+    ]
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.run for p in swept.points)
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    told.clear()
+    again = sweep(folder, out, progress=told.append)
+    assert again.skipped == 2 and {s for _, s in states(told)} == {"skipped"}
+    assert again.points == swept.points
+    assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+
+
+def test_points_come_back_from_disk_as_they_were(asked, tmp_path):
+    out = tmp_path / "runs"
+    swept = sweep(asked(TWO), out)
+    read = records.points(out)
+    assert sorted(read, key=lambda p: p.run) == sorted(
+        swept.points, key=lambda p: p.run
+    )
+    one = swept.points[0]
+    assert records.points(out / one.run) == [one]
+    assert one.cost.counts["bin"].flops == one.cost.flops_per_bin > 0
+    assert read[0].cost.counts["bin"].by_part
+    fit = store.load(out / one.run)
+    assert fit.validation["median"] == one.validation_bits
+    assert np.all(np.asarray(fit.params["rate"]) > 0)
+    with pytest.raises(BrokenRun, match="holds no run"):
+        records.points(tmp_path / "asked")
+
+
+def test_a_run_that_was_never_measured_is_measured_when_asked(asked, tmp_path):
+    out = tmp_path / "runs"
+    one = sweep(asked(TWO), out).points[0]
+    store.save(store.load(out / one.run), tmp_path / "bare")
+    assert records.points(tmp_path / "bare")[0].cost == one.cost
+
+
+def test_a_failing_job_is_recorded_and_the_others_go_on(asked, tmp_path):
+    folder, out, told = asked(WITH_A_FAILURE), tmp_path / "runs", []
+    swept = sweep(folder, out, progress=told.append)
+    assert swept.status == 1
+    assert [p.model for p in swept.points] == [TINY, "mean"]
+    (failure,) = swept.failures
+    assert failure.error == "ValueError: as asked"
+    assert ("tiny breaks=value", "failed") in states(told)
+    record = json.loads((out / "failed" / f"{failure.job.name}.json").read_text())
+    assert record["error"] == failure.error
+    assert "in tiny" in record["traceback"] and record["job"]["settings"]
+    # It is tried again the next time; the finished ones are not.
+    again = sweep(folder, out)
+    assert (again.skipped, len(again.failures)) == (2, 1)
+
+
+def test_the_record_of_a_failure_goes_when_the_job_succeeds(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    name = sweep(folder, out, dry_run=True).estimates[0].job.name
+    (out / "failed").mkdir(parents=True)
+    (out / "failed" / f"{name}.json").write_text("{}")
+    assert sweep(folder, out).status == 0
+    assert not list((out / "failed").iterdir())
+
+
+def test_a_recording_that_cannot_be_loaded_fails_its_jobs_in_one_line(
+    asked, tmp_path, recordings, monkeypatch
+):
+    folder = asked(TWO)
+    card = (recordings / "datasets" / "small.toml").read_text()
+    other = tmp_path / "other" / "datasets"
+    other.mkdir(parents=True)
+    (other / "small.toml").write_text(card.replace("cell_count = 12", "cell_count = 9"))
+    monkeypatch.setenv("RETINA_PATH", str(other.parent))
+    swept = sweep(folder, tmp_path / "runs")
+    assert swept.status == 1 and not swept.points
+    assert [f.error.count("9") for f in swept.failures] == [1, 1]
+
+
+def test_interrupted_in_the_middle_loses_nothing_that_was_finished(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+
+    def impatient(event):
+        if event["state"] == "fitting" and event["index"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(folder, out, progress=impatient)
+    estimates = sweep(folder, out, dry_run=True).estimates
+    assert [e.finished for e in estimates] == [True, False]
+    assert len(records.points(out)) == 1
+    assert sweep(folder, out).skipped == 1
+
+
+def test_killed_while_it_works_leaves_whole_runs_only(asked, tmp_path):
+    folder = asked("""
+[[families]]
+model = "TINY"
+grid = { pixel = [1, 2, 3, 4, 5, 6] }
+""")
+    out = tmp_path / "runs"
+    # A process that kills itself, as kill -9 would, once three jobs are done: at the
+    # moment the fourth has been fitted and is about to be stored.
+    script = f"""
+import os, signal
+from retina import store
+from retina.search.sweep import sweep
+save, saved = store.save, []
+def deadly(*args, **more):
+    if len(saved) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(*args, **more)
+    saved.append(1)
+store.save = deadly
+sweep({str(folder)!r}, {str(out)!r})
+"""
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, cwd=root
+    )
+    assert ended.returncode == -9, ended.stderr.decode()[-500:]
+    assert len(records.points(out)) == 3
+    swept = sweep(folder, out)
+    assert (swept.skipped, len(swept.points), swept.status) == (3, 6, 0)
+
+
+def test_a_damaged_run_is_made_again(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    first = sweep(folder, out)
+    job = sweep(folder, out, dry_run=True).estimates[0].job
+    record = out / job.name / "record.json"
+    table = json.loads(record.read_text())
+    record.write_text(json.dumps(table | {"score": {"odd": 1}}))
+    assert finished(job, out) is None
+    again = sweep(folder, out)
+    assert again.skipped == 1 and again.points == first.points
+
+
+def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(asked, tmp_path):
+    folder, out = asked(WITH_A_FAILURE), tmp_path / "runs"
+    estimates = sweep(folder, out, dry_run=True).estimates
+    assert not out.exists()
+    # exp, one product with the weight, and one product per cell.
+    assert [e.flops_per_bin for e in estimates] == [None, 10 + 1 + 12, 0]
+    assert estimates[0].error == "ValueError: as asked"
+    swept = sweep(folder, out)
+    assert swept.points[0].cost.flops_per_bin == 23
+    assert [e.finished for e in sweep(folder, out, dry_run=True).estimates] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_what_was_expected_and_what_came(asked, tmp_path):
+    expected = "\n".join(
+        f'[[expected]]\nrun = "{run}"\nwhat = "{what}"\nlow = {low}\nhigh = {high}'
+        for run, what, low, high in [
+            ("mean", "cc_norm", 0, 0),
+            ("mean", "cc_norm", 0.5, 0.6),
+            ("mean", "flops_per_bin", 0, 0),
+            ("maen", "cc_norm", 0, 0),
+        ]
+    )
+    folder = asked('[[families]]\nmodel = "mean"\n' + expected)
+    assert sweep(folder, tmp_path / "runs").surprises == (
+        "mean: cc_norm is 0, expected 0.5 to 0.6",
+        "maen: no such run: did you mean 'mean'?",
+    )
+
+
+def test_frontiers_one_per_recording(asked, tmp_path):
+    swept = sweep(asked(TWO), tmp_path / "runs")
+    fronts = swept.frontiers()
+    assert list(fronts) == ["small"]
+    assert (fronts["small"].x, fronts["small"].y) == (
+        "flops_per_synaptic_event",
+        "cc_norm",
+    )
+    moved = dataclasses.replace(swept.points[0], dataset="other")
+    both = dataclasses.replace(swept, points=(*swept.points, moved)).frontiers()
+    assert list(both) == ["small", "other"]
+
+
+def test_a_folder_that_cannot_be_written_and_an_executor_that_does_not_exist(
+    asked, tmp_path
+):
+    folder = asked(TWO)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UnwritableFolder):
+        sweep(folder, tmp_path / "file" / "runs")
+    with pytest.raises(UnknownName, match="did you mean 'local'"):
+        sweep(folder, tmp_path / "runs", executor="lokal")
