@@ -1,0 +1,41 @@
+"""Every experiment says its question and can be run as it stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from retina import registry, resources
+from retina.search import experiment, grid
+
+EXPERIMENTS = pytest.mark.parametrize("name", registry.names("experiments"))
+
+
+@EXPERIMENTS
+def test_it_states_question_command_and_time(name: str):
+    found = experiment.read(name)
+    assert found.question.endswith("?")
+    assert found.command == f"retina sweep {name}"
+    assert any(unit in found.time for unit in ("s", "min", "h"))
+
+
+@EXPERIMENTS
+def test_its_readme_asks_the_question_and_gives_the_command(name: str):
+    readme = resources.path("experiments", name) / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    assert "?" in text
+    assert experiment.read(name).command in text
+
+
+@EXPERIMENTS
+def test_its_jobs_can_be_made_and_differ(name: str):
+    jobs = grid.jobs(experiment.read(name))
+    assert jobs
+    assert len({job.name for job in jobs}) == len(jobs)
+    assert len({(job.dataset, job.label) for job in jobs}) == len(jobs)
+
+
+@EXPERIMENTS
+def test_what_it_expects_is_among_its_jobs(name: str):
+    found = experiment.read(name)
+    labels = {job.label for job in grid.jobs(found)}
+    assert {expected.run for expected in found.expected} <= labels
