@@ -1,0 +1,101 @@
+"""`retina cost`: of a fitted run, or of a model before any fit."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from retina.cli import output, runs
+from retina.cli import settings as words
+from retina.cli.fitting import BinS, Set
+from retina.cli.names import Json
+from retina.errors import MissingData
+
+Dataset = Annotated[
+    str | None, typer.Option(help="The recording a model is built for.")
+]
+
+
+def cost(
+    what: Annotated[str, typer.Argument(metavar="RUN|MODEL")],
+    dataset: Dataset = None,
+    frame: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Frame; 1 for a full field.")
+    ] = None,
+    n_cells: Annotated[int | None, typer.Option("--cells", min=1)] = None,
+    bin_s: BinS = None,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Operations of one streaming step, by part and by primitive."""
+    from retina.costs import cost as costs
+
+    if runs.is_run(what):
+        model, params, split = _of_run(what)
+    else:
+        model, params, split = _of_model(what, dataset, frame, n_cells, bin_s, set_)
+    found = costs.cost(model, params, split)
+    if json:
+        output.print_json(costs.as_json(found))
+        return
+    from retina.reports.table import table
+
+    print(table(found))
+
+
+def _of_run(what: str) -> tuple[Any, Any, Any]:
+    from retina import store
+
+    record = store.read(what)
+    fitted = store.load(what)
+    try:
+        split = runs.split_of(record)
+    except MissingData as error:
+        output.say(f"without the recording, so nothing per spike: {error}")
+        split = None
+    return fitted.model, fitted.params, split
+
+
+def _of_model(
+    name: str,
+    dataset: str | None,
+    frame: str | None,
+    cells: int | None,
+    bin_s: float | None,
+    set_: list[str] | None,
+) -> tuple[Any, Any, Any]:
+    import jax
+
+    from retina import build, registry
+    from retina.types import Spec
+
+    function = registry.find("models", name)
+    own = words.checked(words.parse(set_ or ()), function, name)
+    if dataset is not None:
+        if frame is not None or cells is not None:
+            raise typer.BadParameter("give --dataset, or --frame and --cells, not both")
+        split = runs.divided(dataset, None, bin_s)
+        spec = split.spec
+    elif frame is None or cells is None or bin_s is None:
+        raise typer.BadParameter(
+            f"what should {name} be built for? Give --dataset NAME, or --frame HxW, "
+            "--cells N and --bin-s S"
+        )
+    else:
+        split, spec = None, Spec(_frame(frame), cells, bin_s)
+    model = build.model(name, spec, **own)
+    return model, jax.eval_shape(model.stage.init, jax.random.key(0)), split
+
+
+def _frame(text: str) -> tuple[int, ...]:
+    """
+    >>> _frame("20x30"), _frame("1")
+    ((20, 30), ())
+    """
+    if text == "1":
+        return ()
+    if not re.fullmatch(r"[1-9]\d*([x×][1-9]\d*)*", text):
+        raise typer.BadParameter(f"--frame {text}: write 20x20, or 1 for a full field")
+    return tuple(int(side) for side in re.split("[x×]", text))

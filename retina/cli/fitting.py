@@ -1,0 +1,243 @@
+"""`retina fit` and `retina score`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retina import registry
+from retina.cli import output, runs
+from retina.cli import settings as words
+from retina.cli.names import Json
+from retina.errors import BrokenRun, UnwritableFolder
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A keyword of the model or fit."),
+]
+Cells = Annotated[
+    str | None,
+    typer.Option(help='Cell names, a subset of the card, "all", or "-NAME" to omit.'),
+]
+BinS = Annotated[
+    float | None, typer.Option(min=1e-4, help="Seconds per bin; default: the frame's.")
+]
+
+
+def fit(
+    dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
+    model: Annotated[str, typer.Argument(help="A name or path/to/file.py.")],
+    set_: Set = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Random starts.")] = 1,
+    bin_s: BinS = None,
+    cells: Cells = None,
+    key: Annotated[int, typer.Option(min=0, help="All randomness follows.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Fit a model, or go on with a fit that was interrupted."""
+    settings = words.parse(set_ or ())
+    function = registry.find("models", model)
+    own, recipe = words.divide(settings, function, model)
+    asked = _asked(dataset, model, function, own) | {
+        "fit": recipe,
+        "seeds": seeds,
+        "bin_s": bin_s,
+        "cells": cells,
+        "key": key,
+    }
+    folder = out or _default(asked)
+    if _finished(folder, asked):
+        output.say(f"{folder} is finished already")
+    else:
+        _fit(folder, asked, own)
+    record = _read(folder)
+    if json:
+        kept = ("model", "dataset", "validation", "training")
+        output.print_json({"run": str(folder)} | {name: record[name] for name in kept})
+    else:
+        _print_validation(folder, record)
+
+
+def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    import jax
+
+    from retina import atomic, build, store
+    from retina.fitting.fit import fit
+
+    atomic.check_writable(folder)
+    split = runs.divided(asked["dataset"], asked["cells"], asked["bin_s"])
+    for note in split.notes:
+        output.say(f"note: {note}")
+    model = build.model(asked["model"], split.spec, **own)
+    partial = folder.parent / f"{folder.name}.partial"
+    if partial.exists():
+        _compare(partial, store.loads((partial / "asked.json").read_text()), asked)
+        output.say(f"going on from {partial}")
+    else:
+        with atomic.new_folder(partial) as made:
+            (made / "asked.json").write_text(store.dumps(asked))
+    with output.meter(f"{model.name} on {split.spec.dataset}") as tell:
+        fitted = fit(
+            model,
+            split,
+            key=jax.random.key(asked["key"]),
+            seeds=asked["seeds"],
+            progress=lambda event: tell(*output.fit_words(event)),
+            checkpoint=partial / "checkpoint.h5",
+            **asked["fit"],
+        )
+        tell(1.0, "done")
+    card = asked["dataset"] if asked["dataset"].endswith(".toml") else ""
+    extra = {
+        "asked": asked,
+        "card": card,
+        "cells": asked["cells"],
+        "cell_names": [cell.name for cell in split.cells],
+    }
+    store.save(fitted, folder, extra=extra)
+    shutil.rmtree(partial)
+
+
+def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:
+    """What decides a fit, complete: a default that changes is another fit."""
+    defaults = {key: one.default for key, one in words.keywords(function).items()}
+    path = Path(dataset)
+    return {
+        # Files are named by their full path: a run outlives the working directory.
+        "dataset": str(path.resolve()) if path.suffix == ".toml" else dataset,
+        "model": _absolute(model),
+        "settings": defaults | dict(own),
+    }
+
+
+def _absolute(model: str) -> str:
+    where, colon, function = model.rpartition(":") if ":" in model else (model, "", "")
+    return str(Path(where).resolve()) + colon + function if ".py" in where else model
+
+
+def _default(asked: Mapping[str, Any]) -> Path:
+    from retina import store
+
+    digest = hashlib.sha256(store.dumps(asked).encode()).hexdigest()[:8]
+    model = Path(asked["model"].rpartition(":")[2]).stem
+    return Path("runs") / f"{model}-{Path(asked['dataset']).stem}-{digest}"
+
+
+def _finished(folder: Path, asked: Mapping[str, Any]) -> bool:
+    from retina import atomic, store
+
+    with atomic.explained(folder):
+        atomic.recover(folder)
+        if not folder.exists() or not any(folder.iterdir()):
+            return False
+        if not (folder / store.RECORD).is_file():
+            raise UnwritableFolder(
+                f"{folder} holds something that is not a run: name another --out"
+            )
+    _compare(folder, store.read(folder).get("asked"), asked)
+    return True
+
+
+def _compare(folder: Path, earlier: Any, asked: Mapping[str, Any]) -> None:
+    """Raises BrokenRun where a folder holds another fit than the one asked for."""
+    from retina import store
+
+    now = store.loads(store.dumps(asked))
+    if earlier == now:
+        return
+    if not isinstance(earlier, dict):
+        raise BrokenRun(f"{folder} was not made by retina fit: name another --out")
+    pairs = {**_flat(earlier), **_flat(now)}
+    differ = [
+        f"{name} {_flat(earlier).get(name)!r} there, {_flat(now).get(name)!r} here"
+        for name in pairs
+        if _flat(earlier).get(name) != _flat(now).get(name)
+    ]
+    raise BrokenRun(
+        f"{folder} is another fit ({'; '.join(differ)}): name another --out, or delete "
+        "it"
+    )
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for name, value in table.items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    from retina import store
+
+    return store.read(folder)
+
+
+def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
+    validation, training = record["validation"], record["training"]
+    bits = validation["per_cell"]
+    rows = [
+        (cell, f"{value:.4f}")
+        for cell, value in zip(record["cell_names"], bits, strict=True)
+    ]
+    print(output.columns(rows, ("cell", "validation bits/spike")))
+    print(f"median {validation['median']:.4f} of {len(bits)} cells", end="")
+    if len(validation.get("seeds", ())) > 1:
+        each = " ".join(f"{value:.4f}" for value in validation["seeds"])
+        print(f"; seeds {each}", end="")
+    print(f"; {training['steps']} steps, best at {training['best_step']}", end="")
+    print(f", {training['fit_s']:.1f} s")
+    print(f"run {folder}; next: retina score {folder}")
+
+
+def score(
+    run: Annotated[str, typer.Argument(help="A folder made by retina fit or sweep.")],
+    metrics: Annotated[
+        str | None, typer.Option(help="Names, comma-separated; default: all that fit.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Accuracy of a run on the test clips, with intervals."""
+    from retina import atomic, store
+    from retina.search import records
+    from retina.search.measure import measure
+
+    record = store.read(run)
+    fitted = store.load(run)
+    named = metrics.split(",") if metrics else None
+    for name in named or ():
+        registry.find("metrics", name)
+    point = measure(fitted, runs.split_of(record), Path(run).name, named)
+    if named is None:
+        try:
+            text = store.dumps(record | records.describe(point))
+            atomic.write_file(Path(run) / store.RECORD, text.encode())
+        except UnwritableFolder as error:
+            output.say(f"the score is not kept in the run: {error}")
+    if json:
+        output.print_json(score_json(point.score))
+    else:
+        from retina.reports.table import table
+
+        print(table(point.score))
+
+
+def score_json(score: Any) -> dict[str, Any]:
+    """A score with the keys that do not change, and those that may come and go."""
+    metrics = {
+        name: {"median": one.median, "ci95": one.ci95, "per_cell": one.per_cell}
+        for name, one in score.metrics.items()
+    }
+    rest = {
+        field.name: getattr(score, field.name)
+        for field in dataclasses.fields(score)
+        if field.name not in ("metrics", "others")
+    }
+    others = [score_json(other) for other in score.others]
+    return rest | {"metrics": metrics, "others": others}

@@ -1,0 +1,110 @@
+"""What commands print: results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+Tell = Callable[[float, str], None]
+_LINE_EVERY_S = 10.0
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON on stdout: NaN and infinities, which JSON lacks, become null."""
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Records as plain lists and dicts.
+
+    >>> plain({"a": (1, float("nan"))})
+    {'a': [1, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return value if isinstance(value, (bool, int, str, type(None))) else str(value)
+
+
+def columns(rows: Sequence[Sequence[object]], heads: Sequence[str] = ()) -> str:
+    """Rows of words as aligned columns.
+
+    >>> print(columns([("a", 1), ("long", 22)], heads=("name", "n")))
+    name  n
+    a     1
+    long  22
+    """
+    texts = [
+        [str(word) for word in row] for row in (*([heads] if heads else ()), *rows)
+    ]
+    if not texts:
+        return ""
+    widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))]
+    lines = (
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True))
+        for row in texts
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def say(line: str) -> None:
+    """A remark on stderr, so that stdout stays what was asked for."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def meter(label: str) -> Iterator[Tell]:
+    """A progress bar on a terminal, a plain line now and then elsewhere.
+
+    yields: tell(fraction, words), to be called as often as one likes.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        with Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[words]}", markup=False),
+            console=Console(stderr=True),
+        ) as bar:
+            task = bar.add_task(label, total=1.0, words="")
+            yield lambda fraction, words: bar.update(
+                task, completed=min(fraction, 1.0), words=words
+            )
+        return
+    last = -math.inf
+
+    def tell(fraction: float, words: str) -> None:
+        nonlocal last
+        if fraction >= 1.0 or time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            say(f"{label}: {100 * min(fraction, 1.0):3.0f} % {words}")
+
+    yield tell
+
+
+def fit_words(event: Mapping[str, Any]) -> tuple[float, str]:
+    """How far a fit is, and its figures in words, from what `retina.fit` reports.
+
+    A fit ends at its last step or, as a rule, when validation has stopped improving
+    at the last of several learning rates: whichever is nearer is the fraction.
+    """
+    fraction = event["step"] / max(event["max_steps"], 1)
+    if event.get("all_cuts"):
+        fraction = max(fraction, event.get("cuts", 0) / event["all_cuts"])
+    words = (
+        f"step {event['step']}, validation {event['validation_bits']:.4f} bits/spike"
+    )
+    return fraction, words

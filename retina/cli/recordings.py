@@ -1,0 +1,47 @@
+"""`retina fetch` and `retina check`: a data set's files, and whether all is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retina.cli import output
+from retina.cli.names import Json
+
+
+def fetch(
+    dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Copy the files from this folder instead."),
+    ] = None,
+) -> None:
+    """Download a recording; its licence is shown first."""
+    from retina.data import fetch as fetching
+
+    with output.meter(f"fetch {Path(dataset).stem}") as tell:
+        fetching.fetch(
+            dataset,
+            source=source,
+            say=print,
+            progress=lambda file, done, size: tell(
+                done / max(size, 1), f"{file} {done / 1e6:.1f} of {size / 1e6:.1f} MB"
+            ),
+        )
+
+
+def check(
+    dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
+    json: Json = False,
+) -> int:
+    """Hold a data set's card against its files."""
+    from retina.data import check as checking
+
+    findings = [finding._asdict() for finding in checking.check(dataset)]
+    if json:
+        output.print_json(findings)
+    else:
+        print(output.columns([tuple(row.values()) for row in findings]))
+    return 1 if any(row["level"] == "wrong" for row in findings) else 0

@@ -1,0 +1,134 @@
+"""`retina sweep` and `retina frontier`: many runs, and which of them nothing beats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retina.cli import output
+from retina.cli.names import Json
+from retina.errors import BadSetting
+
+
+def sweep(
+    experiment: Annotated[str, typer.Argument(help="A name or a folder.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what there is to do, and stop.")
+    ] = False,
+    executor: Annotated[str, typer.Option(help="local, or name://address.")] = "local",
+    out: Annotated[Path | None, typer.Option(help="A folder of runs.")] = None,
+    json: Json = False,
+) -> int:
+    """Run the jobs of an experiment that are not finished."""
+    from retina.search import experiment as experiments
+    from retina.search.sweep import sweep as run
+
+    asked = experiments.read(experiment)
+    folder = out or Path("runs") / Path(experiment).resolve().name
+    if dry_run:
+        swept = run(asked, folder, executor, dry_run=True)
+        return _print_estimates(swept, json)
+    with output.meter(Path(experiment).name) as tell:
+        swept = run(asked, folder, executor, progress=lambda event: _tell(tell, event))
+    for failure in swept.failures:
+        output.say(f"failed: {failure.job.label}: {failure.error}")
+    for surprise in swept.surprises:
+        output.say(f"not as expected: {surprise}")
+    fronts = swept.frontiers()
+    figures = {name: folder / f"{name}.svg" for name in fronts}
+    for name, front in fronts.items():
+        from retina.reports.figure import figure
+
+        figure(front, figures[name])
+    if json:
+        from retina.search.frontier import as_json
+
+        output.print_json(
+            {
+                "frontiers": {name: as_json(front) for name, front in fronts.items()},
+                "figures": figures,
+                "failed": {one.job.label: one.error for one in swept.failures},
+                "skipped": swept.skipped,
+            }
+        )
+        return swept.status
+    from retina.reports.table import table
+
+    for name, front in fronts.items():
+        print(table(front))
+        print(f"runs {folder}, figure {figures[name]}")
+    return swept.status
+
+
+def _tell(tell: output.Tell, event: Mapping[str, Any]) -> None:
+    state, label = event["state"], event["job"].label
+    inside, words = 0.0, state
+    if state == "fitting":
+        inside, words = output.fit_words(event)
+    elif state != "started":
+        inside = 1.0
+    if state == "failed":
+        words = f"failed: {event['error']}"
+    tell((event["index"] + min(inside, 1.0)) / event["jobs"], f"{label}: {words}")
+
+
+def _print_estimates(swept: Any, json: bool) -> int:
+    rows = [
+        {
+            "job": one.job.label,
+            "dataset": one.job.dataset,
+            "flops_per_bin": one.flops_per_bin,
+            "finished": one.finished,
+            "error": one.error,
+        }
+        for one in swept.estimates
+    ]
+    if json:
+        output.print_json(rows)
+    else:
+        lines = [
+            (
+                row["job"],
+                row["dataset"],
+                "?" if row["flops_per_bin"] is None else f"{row['flops_per_bin']:,}",
+                "finished" if row["finished"] else row["error"] or "to do",
+            )
+            for row in rows
+        ]
+        print(output.columns(lines, ("job", "data set", "FLOPs per bin", "state")))
+    return 1 if any(row["error"] for row in rows) else 0
+
+
+def frontier(
+    run: Annotated[list[str], typer.Argument(help="Runs, or folders of runs.")],
+    x: Annotated[str, typer.Option(help="A cost.")] = "flops_per_synaptic_event",
+    y: Annotated[str, typer.Option(help="A metric.")] = "cc_norm",
+    out: Annotated[
+        Path | None, typer.Option(help="Write the figure here (.svg, .png, .pdf).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The runs that no other beats on cost and accuracy."""
+    from retina.search import records
+    from retina.search.frontier import as_json
+    from retina.search.frontier import frontier as front_of
+
+    points = [point for folder in run for point in records.points(folder)]
+    if not points:
+        raise BadSetting("no runs were given")
+    front = front_of(points, x, y)
+    if out is not None:
+        from retina.reports.figure import figure
+
+        figure(front, out)
+    if json:
+        output.print_json(as_json(front))
+        return
+    from retina.reports.table import table
+
+    print(table(front))
+    if out is not None:
+        print(f"figure {out}")
