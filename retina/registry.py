@@ -100,9 +100,9 @@ def _dotted(kind: str, name: str) -> Callable[..., Any]:
         file = Path(where).expanduser()
         function = function or file.stem
     else:
-        # "mylab:model" means mylab.py in the working directory where no installed
-        # package is called mylab.
-        file = Path(*where.split(".")).with_suffix(".py")
+        # "mylab:model" is mylab.py in the working directory where there is one; a
+        # dotted name is always an installed module.
+        file = Path(where + ".py")
     if file.is_file():
         module = _from_file(file.resolve())
     elif where.endswith(".py"):
