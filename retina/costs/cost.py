@@ -155,17 +155,21 @@ def _shared(
     """FLOPs per bin of the model made for one cell alone, and of one cell more."""
     cells = model.spec.cells
 
-    def at(number: int) -> tuple[int, Any]:
+    def at(number: int) -> tuple[Model, Tree]:
         spec = dataclasses.replace(model.spec, cells=number)
         made = build.model(model.name, spec, **dict(model.settings))
-        shapes = jax.eval_shape(made.stage.init, jax.random.key(0))
-        return trace_step(made, shapes, dtype=stored).work().step.flops, shapes
+        return made, jax.eval_shape(made.stage.init, jax.random.key(0))
+
+    def flops_at(number: int) -> int:
+        made, shapes = at(number)
+        return trace_step(made, shapes, dtype=stored).work().step.flops
 
     try:
-        same, shapes = at(cells)
-        if same != flops or _shapes(shapes) != _shapes(params):
+        made, shapes = at(cells)
+        as_made = made.stage.about == model.stage.about
+        if not as_made or _shapes(shapes) != _shapes(params):
             return None, None, "not as its settings make it: cost alone is not known"
-        alone, marginal = at(1)[0], at(cells + 1)[0] - flops
+        alone, marginal = flops_at(1), flops_at(cells + 1) - flops
     except (RetinaError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return None, None, f"cannot be made for other numbers of cells: {reason}"

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import tomllib
 from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from retina.types import Interval
@@ -54,8 +54,8 @@ class Reference:
 
 @functools.cache
 def _table() -> dict[str, list[dict[str, Any]]]:
-    text = resources.files("retina.costs").joinpath("constants.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    constants = Path(__file__).with_name("constants.toml")
+    return tomllib.loads(constants.read_text(encoding="utf-8"))
 
 
 def references() -> tuple[Reference, ...]:

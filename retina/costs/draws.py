@@ -16,10 +16,6 @@ def _drawn(op: Op) -> Counts:
     return Counts(randoms=max(out.size for out in op.outs))
 
 
-def _all_drawn(op: Op) -> Counts:
-    return Counts(randoms=sum(out.size for out in op.outs))
-
-
 def _nothing(op: Op) -> Counts:
     return Counts()
 
@@ -32,11 +28,9 @@ def _bits(op: Op) -> Counts:
 RULES: dict[str, Callable[[Op], Counts]] = {
     "random_sampler": _drawn,
     "random_bits": _drawn,
-    "random_gamma": _drawn,
     "random_seed": _drawn,
     "random_split": _drawn,
     "random_fold_in": _drawn,
     "random_clone": _nothing,
-    "threefry2x32": _all_drawn,
     "rng_bit_generator": _bits,
 }

@@ -122,8 +122,10 @@ def _follow(program: Program, touched: _Touched, times: int) -> None:
             _loop(op, touched, times)
         elif touched.timing.of(op) is None:
             _late(op, touched, times)
-        elif op.name == "iota":
-            touched.root[op.outs[0]] = (Value((), op.outs[0].dtype, literal=True), 0)
+        elif all(touched.seen(value)[0].literal for value in op.ins):
+            # Made of numbers that stand in the program: nothing lies in memory.
+            for out in op.outs:
+                touched.root[out] = (Value((), out.dtype, literal=True), 0)
 
 
 def _view(op: Op, touched: _Touched) -> None:

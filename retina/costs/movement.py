@@ -10,13 +10,13 @@ from retina.costs.program import Op
 
 # The same numbers in another shape, order or name: no work, no memory of their own.
 VIEWS = frozenset(
-    "broadcast_in_dim reshape squeeze expand_dims transpose rev stop_gradient copy "
-    "name optimization_barrier device_put sharding_constraint slice split "
+    "broadcast_in_dim reshape squeeze transpose rev stop_gradient copy "
+    "name optimization_barrier device_put slice split "
     "unstack tile real imag bitcast_convert_type".split()
 )
 
 # Made from nothing or put side by side without moving.
-_FREE = ("iota", "empty", "zeros_like", "complex", "random_wrap", "random_unwrap")
+_FREE = ("iota", "complex", "random_wrap", "random_unwrap")
 
 
 def _nothing(op: Op) -> Counts:

@@ -1,0 +1,1 @@
+"""What a model costs: exact counts from its jaxpr, memory, and denominators."""
