@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from retina import resources
 from retina.errors import BadCard, nearest
@@ -20,47 +27,66 @@ class File(_Strict):
     """One original file.
 
     path:     below the data set's own folder in the cache.
+    sha256:   may stay empty until the card is verified; `retina check` prints it.
     url:      "" for a file that is not downloaded: the person's own, or a derived one.
     optional: made from other files or from a seed; used where it is present.
     """
 
     path: str
-    bytes: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(default=0, ge=0)
+    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     url: str = ""
     optional: bool = False
 
+    @model_validator(mode="after")
+    def _below(self) -> File:
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError(f"path {self.path!r} leaves the data set's folder")
+        return self
+
 
 class Expect(_Strict):
-    """What the scored frames of one split must hold, over all cells of the files."""
+    """What the scored frames of one split must hold, over all cells of the files.
+
+    events: None where they are drawn at random on the machine itself.
+    """
 
     blocks: int
     trials: int
     frames: int
-    events: int
+    events: int | None = None
 
 
 class SplitRule(_Strict):
     """Which frames serve for what.
 
     part:   the reader's name of a stretch of the recording; "" where there is one.
-    frames: [start, stop) of the scored frames, in the file's own numbering from 0.
+    frames: [start, stop) of the scored frames, in the file's own numbering from 0; or a
+            list of such ranges, a block each.
     trials: [start, stop) of the trials, for layouts with a stimulus per trial.
     group:  test splits of one group are scored together.
     """
 
     role: Literal["train", "validation", "test"]
-    frames: tuple[int, int]
+    frames: tuple[tuple[int, int], ...]
     part: str = ""
     trials: tuple[int, int] | None = None
     group: str = ""
     expect: Expect | None = None
 
+    @field_validator("frames", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        one = isinstance(value, list) and value and isinstance(value[0], int)
+        return [value] if one else value
+
     @model_validator(mode="after")
     def _ranges(self) -> SplitRule:
-        for word, pair in (("frames", self.frames), ("trials", self.trials)):
-            if pair is not None and not 0 <= pair[0] < pair[1]:
-                raise ValueError(f"{word} {list(pair)} is not a range [start, stop)")
+        pairs = [*self.frames, *([self.trials] if self.trials else [])]
+        for pair in pairs:
+            if not 0 <= pair[0] < pair[1]:
+                raise ValueError(f"{list(pair)} is not a range [start, stop)")
         if self.role == "test" and not self.group:
             raise ValueError(
                 'a test split needs a group, such as "frozen" or "running"'
@@ -135,12 +161,26 @@ class Card(_Strict):
         both = set(self.variants) & {"all", *self.subsets}
         if both:
             raise ValueError(f"{min(both)!r} names a variant and a subset of cells")
-        for rule in self.splits:
-            if rule.frames[0] < self.lead:
+        for file in self.files:
+            if self.verified and not file.sha256:
                 raise ValueError(
-                    f"a split starts at frame {rule.frames[0]}, before there are "
-                    f"{self.lead} frames of history (lead)"
+                    f"file {file.path!r} has no sha256, but the card says verified"
                 )
+        rules = [*self.splits, *(r for v in self.variants.values() for r in v.splits)]
+        for rule in rules:
+            first = min(start for start, _ in rule.frames)
+            if first < self.lead:
+                raise ValueError(
+                    f"a split starts at frame {first}, before there are {self.lead} "
+                    "frames of history (lead)"
+                )
+        for some in (self.splits, *(v.splits for v in self.variants.values())):
+            kinds = [(rule.role, rule.group) for rule in some]
+            for role, group in kinds:
+                if kinds.count((role, group)) > 1:
+                    raise ValueError(
+                        f"two splits are {role} {group!r}: give one a list of frames"
+                    )
         return self
 
     @property

@@ -44,8 +44,8 @@ def load(
     words = [word for word in words if word not in chosen]
     recording = registry.find("readers", card.reader)(fetch.local(whole, name), card)
     check_expected(recording, card)
-    keep = select(card, [cell.name for cell in recording.cells], words)
-    return _keep(recording, keep)
+    names = [cell.name for cell in recording.cells]
+    return keep(recording, select(card, names, words))
 
 
 def _words(cells: str | Sequence[str | int] | None) -> list[str]:
@@ -64,13 +64,13 @@ def select(card: Card, names: list[str], words: list[str]) -> list[int]:
     """
     known = {name: i for i, name in enumerate(names)}
     sets = {"all": names} | {key: list(value) for key, value in card.subsets.items()}
-    keep: list[str] = []
+    wanted: list[str] = []
     drop: set[str] = set()
     for word in words:
         if word in sets:
-            keep += sets[word]
+            wanted += sets[word]
         elif word in known:
-            keep.append(word)
+            wanted.append(word)
         elif word.startswith("-") and word[1:] in known:
             drop.add(word[1:])
         else:
@@ -78,36 +78,37 @@ def select(card: Card, names: list[str], words: list[str]) -> list[int]:
                 f"{card.name} has no cell or subset {word!r}: "
                 + nearest(word, (*known, *sets, *card.variants))
             )
-    if not keep:
-        keep = sets[card.default_cells]
-    kept = [name for name in dict.fromkeys(keep) if name not in drop]
+    if not wanted:
+        wanted = sets[card.default_cells]
+    kept = [name for name in dict.fromkeys(wanted) if name not in drop]
     if not kept:
         raise BadSetting(f"cells={','.join(words)!r} leaves no cell of {card.name}")
     return [known[name] for name in kept]
 
 
-def _keep(recording: Recording, keep: list[int]) -> Recording:
-    if keep == list(range(len(recording.cells))):
+def keep(recording: Recording, chosen: list[int]) -> Recording:
+    """The recording with the cells of those indices, in that order."""
+    if chosen == list(range(len(recording.cells))):
         return recording
     truth = recording.truth
     if truth is not None:
         truth = {
-            block: {key: value[..., keep] for key, value in arrays.items()}
+            block: {key: value[..., chosen] for key, value in arrays.items()}
             for block, arrays in truth.items()
         }
     return dataclasses.replace(
         recording,
-        cells=tuple(recording.cells[i] for i in keep),
-        blocks=tuple(_keep_block(block, keep) for block in recording.blocks),
+        cells=tuple(recording.cells[i] for i in chosen),
+        blocks=tuple(_keep_block(block, chosen) for block in recording.blocks),
         truth=truth,
     )
 
 
-def _keep_block(block: Block, keep: list[int]) -> Block:
+def _keep_block(block: Block, chosen: list[int]) -> Block:
     if block.counts is not None:
-        return dataclasses.replace(block, counts=block.counts[..., keep])
+        return dataclasses.replace(block, counts=block.counts[..., chosen])
     assert block.spikes is not None
-    spikes = tuple(tuple(trial[i] for i in keep) for trial in block.spikes)
+    spikes = tuple(tuple(trial[i] for i in chosen) for trial in block.spikes)
     return dataclasses.replace(block, spikes=spikes)
 
 
@@ -151,7 +152,7 @@ def check_expected(recording: Recording, card: Card) -> None:
             for block in recording.blocks
             if (block.role, block.group) == (rule.role, rule.group)
         ]
-        found, wanted = held(blocks), rule.expect.model_dump()
+        found, wanted = held(blocks), rule.expect.model_dump(exclude_none=True)
         wrong = [
             f"{found[key]} {key} (card: {wanted[key]})"
             for key in wanted

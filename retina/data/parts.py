@@ -40,7 +40,11 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
         name=card.name,
         species=card.species,
         cells=tuple(cells),
-        blocks=tuple(_block(card, rule, parts) for rule in card.splits),
+        blocks=tuple(
+            _block(card, rule, frames, parts)
+            for rule in card.splits
+            for frames in rule.frames
+        ),
         frame_s=card.frame_s,
         coding=card.coding,
         event=card.event,
@@ -49,32 +53,29 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
     )
 
 
-def block_name(rule: SplitRule) -> str:
-    start, stop = rule.frames
-    return f"{rule.group or rule.role}_{start}_{stop}"
-
-
-def _block(card: Card, rule: SplitRule, parts: Mapping[str, Part]) -> Block:
-    name = block_name(rule)
+def _block(
+    card: Card, rule: SplitRule, frames: tuple[int, int], parts: Mapping[str, Part]
+) -> Block:
+    name = f"{rule.group or rule.role}_{frames[0]}_{frames[1]}"
     if rule.part not in parts:
         raise BadCard(
             f"{card.name}: split {name!r} names part {rule.part!r}: "
             + nearest(rule.part, parts)
         )
     part = parts[rule.part]
-    frames = len(part.stimulus)
-    if part.onsets_s.shape != (frames + 1,):
+    shown = len(part.stimulus)
+    if part.onsets_s.shape != (shown + 1,):
         raise ShapeMismatch(
-            f"{card.name}: {frames} stimulus frames but {len(part.onsets_s) - 1} frame "
+            f"{card.name}: {shown} stimulus frames but {len(part.onsets_s) - 1} frame "
             "times: they must be as many"
         )
-    first = np.arange(frames + 1) if part.first is None else part.first
-    if rule.frames[1] >= len(first):
+    first = np.arange(shown + 1) if part.first is None else part.first
+    if frames[1] >= len(first):
         raise BadCard(
-            f"{card.name}: split {name!r} ends at frame {rule.frames[1]} but part "
+            f"{card.name}: split {name!r} ends at frame {frames[1]} but part "
             f"{rule.part!r} has {len(first) - 1} frames"
         )
-    start, stop = int(first[rule.frames[0]]) - card.lead, int(first[rule.frames[1]])
+    start, stop = int(first[frames[0]]) - card.lead, int(first[frames[1]])
     onsets = part.onsets_s[start : stop + 1]
     spikes = counts = None
     if part.spikes is not None:

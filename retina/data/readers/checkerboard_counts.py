@@ -28,9 +28,13 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
     raises:  UnreadableFile; MissingExtra where the stimulus must be made and the
              package for it is not installed.
     """
-    movie = whitenoise.Movie.from_options(card)
+    movie = whitenoise.movie(card)
     running = variable(folder, *card.options["running_counts"])
     frozen = variable(folder, *card.options["frozen_counts"])
+    spans = [rule.trials for rule in card.splits if rule.trials]
+    # All trials in one array; every block is a view of it.
+    trials = range(min(s[0] for s in spans), max(s[1] for s in spans))
+    shown = whitenoise.running(folder, card, movie, trials)
     blocks: list[Block] = []
     for rule in card.splits:
         if rule.part == "frozen":
@@ -38,13 +42,11 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
             counts = np.ascontiguousarray(frozen.transpose(2, 1, 0))
             blocks.append(_block(card, rule, "frozen", stimulus, counts))
         elif rule.part == "running" and rule.trials:
-            trials = range(*rule.trials)
-            shown = whitenoise.running(folder, card, movie, trials)
-            for trial, stimulus in zip(trials, shown, strict=True):
+            for trial in range(*rule.trials):
+                stimulus = shown[trial - trials.start]
                 counts = np.ascontiguousarray(running[:, :, trial].T)[None]
-                blocks.append(
-                    _block(card, rule, f"trial_{trial:03d}", stimulus, counts)
-                )
+                name = f"trial_{trial:03d}"
+                blocks.append(_block(card, rule, name, stimulus, counts))
         else:
             raise BadCard(
                 f'{card.name}: a split needs part = "frozen", or part = "running" and '
@@ -67,7 +69,7 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
 def _block(
     card: Card, rule: SplitRule, name: str, stimulus: np.ndarray, counts: np.ndarray
 ) -> Block:
-    start, stop = rule.frames[0] - card.lead, rule.frames[1]
+    start, stop = rule.frames[0][0] - card.lead, rule.frames[0][1]
     if stop > len(stimulus):
         raise BadCard(
             f"{card.name}: a split ends at frame {stop}, but {name} has {len(stimulus)}"
@@ -89,7 +91,7 @@ def _frozen_stimulus(folder: Path, card: Card, movie: whitenoise.Movie) -> np.nd
     path = folder / file
     try:
         with h5py.File(path) as store:
-            shown = store[name][*movie.window]  # type: ignore[index]
+            shown = np.asarray(store[name][*movie.window])  # type: ignore[index]
     except (OSError, KeyError) as error:
         raise UnreadableFile(
             f"{path} is not a readable HDF5 file with {name!r} ({error}): "

@@ -1,0 +1,1 @@
+"""From a card to a recording to a split."""

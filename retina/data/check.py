@@ -1,0 +1,243 @@
+"""The verb `check`: what a card says, held against what its files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from retina.data import card as cards
+from retina.data import fetch, verify
+from retina.data.card import Card, SplitRule
+from retina.data.leak import leak
+from retina.data.load import held, keep, load, select
+from retina.data.split import split
+from retina.data.sta import peaks, sta
+from retina.errors import RetinaError
+from retina.types import Recording, Split
+
+
+class Finding(NamedTuple):
+    """level: "ok", "note" (worth knowing) or "wrong" (to be put right)."""
+
+    level: str
+    about: str
+    text: str
+
+
+def check(name: str | Path) -> list[Finding]:
+    """Licence, units, files, splits, counts, repeats, alignment of one data set.
+
+    name:    a data set, or the path of a card; every variant is checked.
+    returns: findings in that order. Where the files are missing or wrong, that is the
+             last one.
+    raises:  UnknownName, BadCard.
+
+    >>> [finding.level for finding in check("simulated")].count("wrong")
+    0
+    """
+    card = cards.read(name)
+    found = list(_words(card))
+    for variant in card.variants or ("",):
+        rules = card.variant(variant).splits
+        found += _overlaps(rules, variant)
+        try:
+            found += _bytes(card, name)
+            recording = load(name, cells=["all", *([variant] if variant else [])])
+            found += _recording(card.variant(variant), recording, variant)
+        except RetinaError as error:
+            found.append(Finding("wrong", "files", str(error)))
+            break
+    return list(dict.fromkeys(found))
+
+
+def _words(card: Card) -> Iterator[Finding]:
+    unknown = card.licence.lower().startswith(("none", "unknown", "not stated"))
+    yield Finding("note" if unknown else "ok", "licence", card.licence)
+    if not card.publish:
+        yield Finding("note", "licence", "results must not be published")
+    level = "note" if card.species == "not stated" else "ok"
+    yield Finding(level, "species", card.species)
+    if card.stimulus_unit:
+        yield Finding("ok", "units", f"stimulus: {card.stimulus_unit}; times: seconds")
+    else:
+        yield Finding("wrong", "units", "the card lacks stimulus_unit")
+    if not card.verified:
+        yield Finding("note", "verified", "no one has read the real bytes yet")
+    for note in card.notes:
+        yield Finding("note", "trap", note)
+
+
+def _overlaps(rules: tuple[SplitRule, ...], variant: str) -> Iterator[Finding]:
+    where = f"splits {variant}".strip()
+    for role in ("train", "validation", "test"):
+        if not any(rule.role == role for rule in rules):
+            yield Finding("wrong", where, f"there is no {role} split")
+    for i, one in enumerate(rules):
+        for other in rules[:i]:
+            trials = not (one.trials and other.trials) or _meet(
+                one.trials, other.trials
+            )
+            if one.part != other.part or not trials:
+                continue
+            for a in one.frames:
+                for b in other.frames:
+                    if _meet(a, b):
+                        text = f"{other.role} {b} and {one.role} {a} share frames"
+                        yield Finding("wrong", where, text)
+
+
+def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:
+    folder = fetch.local(card, name)
+    for file in card.files:
+        path = folder / file.path
+        if not path.is_file():
+            continue
+        if file.sha256:
+            yield Finding("ok", "files", f"{file.path}: sha256 verified")
+        else:
+            size, digest = path.stat().st_size, verify.sha256(path)
+            yield Finding(
+                "note",
+                "files",
+                f'{file.path} has no sha256 in the card: sha256 = "{digest}", '
+                f"bytes = {size}",
+            )
+
+
+def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Finding]:
+    where = f" {variant}".rstrip()
+    for rule in card.splits:
+        blocks = [
+            block
+            for block in recording.blocks
+            if (block.role, block.group) == (rule.role, rule.group)
+        ]
+        counts = ", ".join(f"{key} = {value}" for key, value in held(blocks).items())
+        said = "as the card says" if rule.expect else "the card does not say: expect ="
+        yield Finding(
+            "ok" if rule.expect else "note",
+            f"counts{where}",
+            f"{rule.group or rule.role}: {said} {{ {counts} }}",
+        )
+    yield from _spans(recording, where)
+    yield from _repeats(recording, where)
+    names = [cell.name for cell in recording.cells]
+    try:
+        made = split(recording)
+    except RetinaError as error:
+        yield Finding("wrong", f"cells{where}", str(error))
+        return
+    yield Finding("ok", f"cells{where}", f"{len(names)} cells, none silent, no NaN")
+    yield from _leaks(made, where)
+    few = select(card, names, [])
+    yield from _alignment(split(keep(recording, few)), where)
+
+
+def _spans(recording: Recording, where: str) -> Iterator[Finding]:
+    """Spike times in frames or milliseconds show: they end too early."""
+    for block in recording.blocks:
+        ends = [
+            train[-1] for trial in block.spikes or () for train in trial if len(train)
+        ]
+        if not ends:
+            continue
+        length = block.onsets_s[-1] - block.onsets_s[0]
+        if max(ends) < block.onsets_s[0] + 0.5 * length:
+            yield Finding(
+                "wrong",
+                f"units{where}",
+                f"block {block.name!r} lasts {length:.1f} s but its spikes end after "
+                f"{max(ends) - block.onsets_s[0]:.1f} s: are they in seconds?",
+            )
+
+
+def _repeats(recording: Recording, where: str) -> Iterator[Finding]:
+    for group in dict.fromkeys(block.group for block in recording.role("test")):
+        blocks = [block for block in recording.role("test") if block.group == group]
+        trials = min(block.trials for block in blocks)
+        frames = sum(len(block.stimulus) - block.lead for block in blocks)
+        seconds = frames * recording.frame_s
+        text = f"test {group!r}: {trials} repeats of {seconds:.1f} s"
+        if trials < 2:
+            text = f"test {group!r}: {seconds:.1f} s, not repeated, no noise ceiling"
+        elif trials < 4:
+            text += ": too few for a noise ceiling to mean much"
+        yield Finding("ok" if trials >= 4 else "note", f"repeats{where}", text)
+
+
+def _leaks(made: Split, where: str) -> Iterator[Finding]:
+    """Test stimulus that was also shown in training or validation."""
+    said = leak(made.test, (*made.train, *made.validation))
+    if said:
+        text = f"{said}: leave these frames out of training and validation"
+        yield Finding("wrong", f"splits{where}", text)
+    else:
+        text = "no test stimulus in training or validation"
+        yield Finding("ok", f"splits{where}", text)
+
+
+def _alignment(made: Split, where: str) -> Iterator[Finding]:
+    """STA peaks must lie in the past; lags in the future say what chance gives."""
+    longest = max(round(0.5 / made.spec.bin_s), 6)
+    same = _memory(made.train[0].stimulus, longest)
+    lags = range(-(longest // 2) - same, longest)
+    # Enough clips for a clear peak, few enough to take seconds.
+    per_bin = 2 * len(lags) * made.spec.cells * max(1, int(np.prod(made.spec.frame)))
+    clips, bins = [], 0
+    for clip in made.train:
+        if clips and bins * per_bin > 4e10:
+            break
+        clips.append(clip)
+        bins += len(clip.stimulus)
+    average = sta(clips, lags)
+    at, signs = peaks(average, lags)
+    size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
+    # A frame that stays on for several bins is also on after the event.
+    chance = size[: longest // 2].max(0)
+    clear = size[longest // 2 :].max(0) > 1.5 * chance
+    early = clear & (at < -same) | (chance > 1.5 * size[longest // 2 :].max(0))
+    names = np.array([cell.name for cell in made.cells])
+    if early.any():
+        text = (
+            f"the STA of {_some(names[early])} peaks in frames that came after the "
+            "events: stimulus and response are shifted against each other"
+        )
+        yield Finding("wrong", f"alignment{where}", text)
+    if (clear & ~early).any():
+        lag = at[clear & ~early]
+        sign = signs[clear & ~early]
+        each = [f"{int((lag == one).sum())} at {one}" for one in np.unique(lag)]
+        text = (
+            f"STA peaks of {len(lag)} cells, by lag in bins of {made.spec.bin_s:.4g} "
+            f"s: {', '.join(each)}; {int((sign < 0).sum())} negative, "
+            f"{int((sign > 0).sum())} positive"
+        )
+        yield Finding("ok", f"alignment{where}", text)
+    if (~clear & ~early).any():
+        vague = names[~clear & ~early]
+        text = f"no clear STA peak in the past: {_some(vague)}"
+        yield Finding("note", f"alignment{where}", text)
+
+
+def _memory(stimulus: np.ndarray, longest: int) -> int:
+    """Bins over which the stimulus resembles itself: 0 for one value drawn per bin."""
+    some = stimulus[:20000].reshape(len(stimulus[:20000]), -1)[:, :64]
+    some = some.astype(np.float64)
+    some -= some.mean()
+    power = (some**2).mean()
+    for lag in range(1, min(longest, len(some) - 1)):
+        if (some[lag:] * some[:-lag]).mean() < 0.2 * power:
+            return lag - 1
+    return longest
+
+
+def _some(names: np.ndarray) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"cell {', '.join(names[:8])}{more}"

@@ -1,0 +1,1 @@
+"""One file per layout on disk: `<layout>(folder, card) -> Recording`."""

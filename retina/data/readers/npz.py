@@ -1,0 +1,115 @@
+"""One npz file: the simplest layout for one's own recordings."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from retina.data.card import Card
+from retina.data.parts import Part, as_stimulus, recording
+from retina.errors import BadResponse, ShapeMismatch, UnreadableFile, nearest
+from retina.types import Cell, Recording
+
+
+def npz(folder: Path, card: Card) -> Recording:
+    """Stimulus and response of one or several stretches, in one npz file.
+
+    folder: with the card's files.
+    card:   option ``file``. The file holds, all plain arrays:
+
+            stimulus      (frame, *frame shape), one row per frame
+            onsets_s      (frame + 1,) seconds, each onset and the end of the last;
+                          without it frames follow each other by the card's frame_s
+            counts        (trial, bin, cell), with count_s, seconds per bin
+            or instead of counts
+            spike_s       (spike,) seconds on the clock of onsets_s
+            spike_cell    (spike,) the cell of each, from 0
+            spike_trial   (spike,) the trial of each, from 0; without it there is one
+
+            For several stretches each name is preceded by the stretch's and a dot, as
+            in ``frozen.stimulus``; the card's splits name them as their ``part``.
+            ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
+    raises: UnreadableFile; ShapeMismatch, BadStimulus, BadResponse.
+    """
+    path = folder / card.options["file"]
+    try:
+        with np.load(path, allow_pickle=False) as store:
+            arrays = {key: store[key] for key in store.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise UnreadableFile(f"{path} is not a readable npz file: {error}") from None
+    names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
+    stretches = sorted({key.rpartition(".")[0] for key in arrays})
+    parts = {
+        stretch: _part(
+            {
+                key.rpartition(".")[2]: value
+                for key, value in arrays.items()
+                if key.rpartition(".")[0] == stretch
+            },
+            card,
+            f"{path.name}{f', {stretch}' if stretch else ''}",
+            len(names),
+        )
+        for stretch in stretches
+    }
+    cells = [Cell(name, card.cell_types.get(name, "")) for name in names]
+    return recording(card, parts, cells)
+
+
+def _part(arrays: dict[str, np.ndarray], card: Card, where: str, cells: int) -> Part:
+    known = "stimulus onsets_s counts count_s spike_s spike_cell spike_trial".split()
+    for key in arrays:
+        if key not in known:
+            raise UnreadableFile(
+                f"{where}: unknown array {key!r}: {nearest(key, known)}"
+            )
+    if "stimulus" not in arrays:
+        raise UnreadableFile(f"{where} has no stimulus: {nearest('stimulus', arrays)}")
+    stimulus = as_stimulus(arrays["stimulus"], where)
+    onsets = arrays.get("onsets_s", np.arange(len(stimulus) + 1) * card.frame_s)
+    onsets = onsets.astype(np.float64)
+    if "counts" in arrays:
+        if "count_s" not in arrays:
+            raise UnreadableFile(f"{where}: counts need count_s, seconds per bin")
+        counts = arrays["counts"]
+        if not (np.issubdtype(counts.dtype, np.number) and counts.ndim == 3):
+            raise BadResponse(
+                f"{where}: counts are {counts.dtype} {counts.shape}, not numbers of "
+                "axes (trial, bin, cell)"
+            )
+        return Part(stimulus, onsets, None, counts, float(arrays["count_s"]))
+    if "spike_s" not in arrays or "spike_cell" not in arrays:
+        raise UnreadableFile(f"{where} has neither counts nor spike_s and spike_cell")
+    return Part(stimulus, onsets, _trains(arrays, where, cells))
+
+
+def _trains(
+    arrays: dict[str, np.ndarray], where: str, cells: int
+) -> tuple[tuple[np.ndarray, ...], ...]:
+    times = arrays["spike_s"].astype(np.float64)
+    cell = arrays["spike_cell"]
+    trial = arrays.get("spike_trial", np.zeros(len(times), np.int64))
+    if not times.shape == cell.shape == trial.shape or times.ndim != 1:
+        raise ShapeMismatch(
+            f"{where}: spike_s {times.shape}, spike_cell {cell.shape} and spike_trial "
+            f"{trial.shape} must be one row each, of equal length"
+        )
+    if not np.isfinite(times).all():
+        raise BadResponse(f"{where}: spike_s holds NaN or infinity")
+    for key, values, stop in (
+        ("spike_cell", cell, cells),
+        ("spike_trial", trial, None),
+    ):
+        if not np.issubdtype(values.dtype, np.integer):
+            raise BadResponse(f"{where}: {key} is {values.dtype}, not whole numbers")
+        if len(values) and (values.min() < 0 or (stop and values.max() >= stop)):
+            raise BadResponse(
+                f"{where}: {key} runs from {values.min()} to {values.max()}"
+                + (f", but there are {stop} cells" if stop else "; it starts at 0")
+            )
+    return tuple(
+        tuple(np.sort(times[(trial == t) & (cell == c)]) for c in range(cells))
+        for t in range(int(trial.max()) + 1 if len(trial) else 1)
+    )

@@ -1,0 +1,59 @@
+"""Spike-triggered average: the mean stimulus before an event, per cell and lag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retina.types import Clip
+
+
+def sta(clips: Sequence[Clip], lags: range) -> np.ndarray:
+    """Mean stimulus at each lag before the counted events, less the mean stimulus.
+
+    clips:   on one clock; only events in scored bins are used, and only where the
+             stimulus at every lag lies in the same clip.
+    lags:    bins into the past; 0 is the frame on the screen during the bin, and
+             negative lags, into the future, show what chance gives.
+    returns: (lag, cell, *frame) float64; nan for a cell without events.
+
+    >>> stimulus = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    >>> response = (np.roll(stimulus, 3) > 1).astype(np.float32)[None, :, None]
+    >>> clip = Clip("a", stimulus, response, skip=10)
+    >>> int(np.abs(sta([clip], range(-2, 8))[:, 0]).argmax()) - 2
+    3
+    """
+    frame = clips[0].stimulus.shape[1:]
+    cells = clips[0].response.shape[-1]
+    total = np.zeros((len(lags), cells, int(np.prod(frame))))
+    mean = np.zeros(total.shape[-1])
+    events, bins = np.zeros(cells), 0
+    for clip in clips:
+        time = len(clip.stimulus)
+        start, stop = max(clip.skip, *lags), time + min(0, *lags)
+        if start >= stop:
+            continue
+        shown = clip.stimulus.reshape(time, -1).astype(np.float32)
+        counts = clip.response[:, start:stop].sum(0).T
+        for i, lag in enumerate(lags):
+            total[i] += counts @ shown[start - lag : stop - lag]
+        mean += shown[start:stop].sum(0, dtype=np.float64)
+        events += counts.sum(1)
+        bins += stop - start
+    with np.errstate(invalid="ignore"):
+        average = total / events[:, None] - mean / max(bins, 1)
+    return average.reshape(len(lags), cells, *frame)
+
+
+def peaks(average: np.ndarray, lags: range) -> tuple[np.ndarray, np.ndarray]:
+    """Lag and sign of the largest deviation of each cell.
+
+    average: (lag, cell, *frame) from `sta`.
+    returns: (cell,) lags and (cell,) signs, -1 or 1.
+    """
+    flat = average.swapaxes(0, 1).reshape(average.shape[1], -1)
+    at = np.abs(np.nan_to_num(flat)).argmax(1)
+    signs = np.sign(np.take_along_axis(flat, at[:, None], 1)[:, 0])
+    pixels = flat.shape[1] // len(lags)
+    return np.asarray(lags)[at // pixels], signs
