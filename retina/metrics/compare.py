@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from retina.errors import BadSetting, ShapeMismatch
 from retina.metrics.arrays import Pair, joined
 from retina.metrics.clips import bound
-from retina.metrics.resample import crossed_median, middle, percentiles, resampled
+from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
+from retina.metrics.resample import resampled
 from retina.metrics.sums import Sums
 
 
@@ -24,8 +25,7 @@ class Difference:
     per_cell:  (cell,); nan where the data leave the metric undefined.
     wins:      defined cells on which a is higher.
     cells:     defined cells.
-    p:         two-sided, from the same draws; below .05 where ci95 excludes 0, up to
-               the widening of ci95 for few blocks.
+    p:         two-sided, from the same draws; below .05 where ci95 excludes 0.
     undefined: draws in which a defined cell became undefined.
     """
 
@@ -116,23 +116,16 @@ def paired(
     each = _minus(a.observed, b.observed)
     defined = ~np.isnan(each)
     values = _minus(a.values, b.values)[:, defined]
-    medians = crossed_median(values, rng, cross_cells)
-    known = medians[~np.isnan(medians)]
-    ci95 = percentiles(medians, a.blocks)
-    p = np.nan
-    if not np.isnan(ci95[0]):
-        # The observed data count as one draw, so p is never 0.
-        below, above = np.sum(known <= 0) + 1, np.sum(known >= 0) + 1
-        p = min(1.0, 2 * float(min(below, above)) / (len(known) + 1))
+    spread = spread_of_median(each[defined], values, rng, a.blocks, cross_cells)
     return Difference(
         metric=name,
         names=names,
         median=float(middle(each)),
-        ci95=ci95,
+        ci95=percentiles(*spread),
         per_cell=tuple(each.tolist()),
         wins=int(np.sum(each > 0)),
         cells=int(defined.sum()),
-        p=p,
+        p=p_value(*spread),
         undefined=int(np.isnan(values).any(axis=1).sum()),
     )
 

@@ -12,18 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
 
 from retina.errors import BadSetting
 from retina.metrics.arrays import Pair, joined
 from retina.metrics.clips import bound, evaluate
+from retina.metrics.medians import middle, percentiles, spread_of_median
 from retina.metrics.sums import Sums, Terms
 
 # Seconds. Correlations of counts beyond what a model explains die within about 0.3 s;
 # blocks of 1 s are safely longer, but a 9-s test must not be left with 9 of them.
 LONG_S, SHORT_S, WANTED = 1.0, 0.3, 30
-# The median of all samples of fewer cells cannot reach 95 % (1 - 2 / 2**5 = 93.75 %).
-CROSSED = 6
 
 
 class Draws(NamedTuple):
@@ -61,8 +60,9 @@ def interval(
     """95 % interval of a metric's median over cells.
 
     Blocks of time are drawn with replacement, jointly for all cells; cells are drawn
-    too, so that the interval speaks of cells like these, unless there are fewer than 6:
-    then it speaks of these cells. Percentiles are widened for few blocks (Hesterberg).
+    too, so that the interval speaks of cells like these, unless fewer than 6 are
+    defined: then it speaks of these cells. Percentiles are widened for few blocks or
+    cells.
     signal_power and cc_max, which belong to the data alone, get a delete-one jackknife
     over repeats, their cells fixed.
 
@@ -79,7 +79,8 @@ def interval(
                  resample; and how many draws lost a cell that is defined on all the
                  data (such a draw takes the median of the others).
     raises:      as `evaluate`.
-    source:      Hesterberg 2015, doi 10.1080/00031305.2015.1089789.
+    source:      block bootstrap: Kunsch 1989, doi 10.1214/aos/1176347265; the rest in
+                 `spread_of_median` and `percentiles`.
 
     >>> rng = np.random.default_rng(0)
     >>> rate = rng.gamma(1.0, 0.3, (900, 8))
@@ -98,8 +99,9 @@ def interval(
     observed, values, blocks = drawn
     defined = ~np.isnan(observed)
     values = values[:, defined]
-    medians = crossed_median(values, rng, cross_cells)
-    low, high = percentiles(medians, blocks)
+    low, high = percentiles(
+        *spread_of_median(observed[defined], values, rng, blocks, cross_cells)
+    )
     return Bounds(low, high, int(np.isnan(values).any(axis=1).sum()))
 
 
@@ -185,60 +187,6 @@ def _drawn(terms: Terms, starts: np.ndarray, weights: np.ndarray) -> Iterator[Te
     for first in range(0, len(weights), step):
         some = weights[first : first + step].astype(np.float64)
         yield {name: np.tensordot(some, block, 1) for name, block in blocks.items()}
-
-
-def middle(values: np.ndarray) -> np.ndarray:
-    """Median over the last axis of what is not nan; nan where nothing is left.
-
-    >>> middle(np.array([[3.0, np.nan, 1.0], [np.nan, -np.inf, 2.0]])).tolist()
-    [2.0, -inf]
-    """
-    if not values.shape[-1]:
-        return np.full(values.shape[:-1], np.nan)
-    ordered = np.sort(values, axis=-1)  # nan last
-    count = np.sum(~np.isnan(values), axis=-1, keepdims=True)
-    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0), -1)
-    high = np.take_along_axis(ordered, np.minimum(count // 2, len(ordered.T) - 1), -1)
-    return np.where(count > 0, (low + high) / 2, np.nan)[..., 0]
-
-
-def crossed_median(
-    values: np.ndarray, rng: np.random.Generator, cross_cells: bool | None = None
-) -> np.ndarray:
-    """Median over cells of each draw, the cells of a draw drawn with replacement.
-
-    values: (draw, cell).
-    returns: (draw,).
-
-    >>> crossed_median(np.array([[1.0, 2.0, 6.0]]), np.random.default_rng(0)).tolist()
-    [2.0]
-    """
-    draws, cells = values.shape
-    if cross_cells is None:
-        cross_cells = cells >= CROSSED
-    if cross_cells and cells:
-        at = rng.integers(0, cells, size=(draws, cells))
-        values = np.take_along_axis(values, at, axis=1)
-    return middle(values)
-
-
-def percentiles(medians: np.ndarray, blocks: int) -> tuple[float, float]:
-    """The central 95 % of the draws, widened as a t interval is for few blocks.
-
-    medians: (draw,); nan ones are left out.
-    returns: low and high, themselves draws (no interpolation); nan below 2 blocks.
-
-    >>> percentiles(np.arange(1000.0), blocks=10**6)
-    (24.0, 975.0)
-    """
-    ordered = np.sort(medians[~np.isnan(medians)])
-    if blocks < 2 or not len(ordered):
-        return (np.nan, np.nan)
-    reach = np.sqrt(blocks / (blocks - 1)) * stdtrit(blocks - 1, 0.975)
-    beyond = ndtr(-reach)
-    last = len(ordered) - 1
-    low = int(np.floor(beyond * last))
-    return float(ordered[low]), float(ordered[last - low])
 
 
 def _jackknife(name: str, pairs: Sequence[Pair]) -> Bounds:
