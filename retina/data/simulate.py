@@ -102,10 +102,10 @@ def simulated(options: dict[str, Any], folder: Path) -> Recording:
     arrays, notes = _read(file), ()
     if arrays is None:
         arrays = _make(plan)
-        bytes_ = io.BytesIO()
-        np.savez(bytes_, **arrays)  # type: ignore[arg-type]
+        whole = io.BytesIO()
+        np.savez(whole, **arrays)  # type: ignore[arg-type]
         try:
-            atomic.write_file(file, bytes_.getvalue())
+            atomic.write_file(file, whole.getvalue())
         except UnwritableFolder as error:
             notes = (f"made anew each time: {error}",)
     return _recording(plan, arrays, notes)

@@ -38,12 +38,14 @@ class Expected(_Strict):
 
     run:   the label of a run, such as "ln rank=1".
     what:  a metric, or a figure of the cost.
+    dataset: where there are several; "" means on each of them.
     """
 
     run: str
     what: str
     low: float
     high: float
+    dataset: str = ""
 
 
 class Experiment(_Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from retina.types import Fit, Point, Split
@@ -28,6 +29,9 @@ def measure(
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
     accuracy = score(fit, split.test, names)
+    if accuracy.history == "free_running":
+        note = "its cost is that of one run"
+        accuracy = dataclasses.replace(accuracy, notes=(*accuracy.notes, note))
     return Point(
         run=run,
         model=fit.model.name,

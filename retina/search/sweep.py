@@ -250,20 +250,28 @@ def _surprises(
     experiment: experiments.Experiment, jobs: list[Job], done: Mapping[str, Point]
 ) -> Iterator[str]:
     """Figures outside their range; a name that no job has is a surprise as well."""
-    labels = {job.label: job.name for job in jobs}
     for expected in experiment.expected:
-        if expected.run not in labels:
-            yield f"{expected.run}: no such run: {nearest(expected.run, labels)}"
-            continue
-        point = done.get(labels[expected.run])
-        if point is None:
-            continue
-        if expected.what in point.score.metrics:
-            low = high = point.score.metrics[expected.what].median
-        else:
-            low, _, high = cost_range(point, expected.what)
-        if not (expected.low <= high and low <= expected.high):
-            yield (
-                f"{expected.run}: {expected.what} is {high:.4g}, expected "
-                f"{expected.low:g} to {expected.high:g}"
-            )
+        where = expected.dataset
+        named = [job for job in jobs if where in ("", job.dataset)]
+        found = [job for job in named if job.label == expected.run]
+        if not found:
+            known = {job.label for job in named}
+            yield f"{expected.run}: no such run: {nearest(expected.run, known)}"
+        for job in found:
+            point = done.get(job.name)
+            value = None if point is None else _outside(point, expected)
+            if value is not None:
+                on = f" on {job.dataset}" if len(found) > 1 else ""
+                yield (
+                    f"{job.label}{on}: {expected.what} is {value:.4g}, expected "
+                    f"{expected.low:g} to {expected.high:g}"
+                )
+
+
+def _outside(point: Point, expected: experiments.Expected) -> float | None:
+    """The figure, where it lies outside its range (a cost's range: wholly outside)."""
+    if expected.what in point.score.metrics:
+        low = middle = high = point.score.metrics[expected.what].median
+    else:
+        low, middle, high = cost_range(point, expected.what)
+    return None if expected.low <= high and low <= expected.high else middle

@@ -32,6 +32,11 @@ model = "mean"
 """
 
 
+def written(points):
+    """Points as text: an undefined figure (nan) then equals itself."""
+    return sorted(store.dumps(dataclasses.asdict(point)) for point in points)
+
+
 def states(told):
     return [(e["job"].label, e["state"]) for e in told if e["state"] != "fitting"]
 
@@ -58,7 +63,7 @@ def test_each_job_is_a_run_and_is_skipped_the_next_time(asked, tmp_path):
     told.clear()
     again = sweep(folder, out, progress=told.append)
     assert again.skipped == 2 and {s for _, s in states(told)} == {"skipped"}
-    assert again.points == swept.points
+    assert written(again.points) == written(swept.points)
     assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*")}
 
 
@@ -66,11 +71,9 @@ def test_points_come_back_from_disk_as_they_were(asked, tmp_path):
     out = tmp_path / "runs"
     swept = sweep(asked(TWO), out)
     read = records.points(out)
-    assert sorted(read, key=lambda p: p.run) == sorted(
-        swept.points, key=lambda p: p.run
-    )
+    assert written(read) == written(swept.points)
     one = swept.points[0]
-    assert records.points(out / one.run) == [one]
+    assert written(records.points(out / one.run)) == written([one])
     assert one.cost.counts["bin"].flops == one.cost.flops_per_bin > 0
     assert read[0].cost.counts["bin"].by_part
     fit = store.load(out / one.run)
@@ -183,7 +186,7 @@ def test_a_damaged_run_is_made_again(asked, tmp_path):
     record.write_text(json.dumps(table | {"score": {"odd": 1}}))
     assert finished(job, out) is None
     again = sweep(folder, out)
-    assert again.skipped == 1 and again.points == first.points
+    assert again.skipped == 1 and written(again.points) == written(first.points)
 
 
 def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(asked, tmp_path):
