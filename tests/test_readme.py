@@ -1,0 +1,60 @@
+"""The README is true: its snippets run, its commands and files exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from retina.cli import main
+
+CHECKOUT = Path(__file__).parent.parent
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_snippets_run_in_their_order(tmp_path, monkeypatch, capsys):
+    """As a reader would: one after the other, in one session, in an empty folder."""
+    assert len(SNIPPETS) >= 2
+    monkeypatch.chdir(tmp_path)
+    session: dict = {}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, "README.md", "exec"), session)
+    assert "ln" in capsys.readouterr().out
+    assert (tmp_path / "frontier.svg").stat().st_size > 1000
+
+
+def test_each_command_is_described_and_exists():
+    named = set(re.findall(r"^\| `retina (\w+)", README, re.MULTILINE))
+    assert named == set(main._COMMANDS)
+
+
+def test_there_are_exactly_two_set_up_commands():
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    setups = [block for block in blocks if "-m venv" in block]
+    assert len(setups) == 2
+    assert all(len(block.strip().splitlines()) == 1 for block in setups)
+    assert "retina sweep quickstart" in setups[0]
+    assert "pytest" in setups[1]
+
+
+def test_linked_files_exist():
+    for path in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (CHECKOUT / path).exists()
+
+
+def test_help_of_each_command():
+    for name in main._COMMANDS:
+        script = (
+            f"import sys; sys.argv = ['retina', {name!r}, '--help']; "
+            "from retina.cli.main import run; run()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            cwd=CHECKOUT,
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"Usage: retina {name}" in done.stdout
