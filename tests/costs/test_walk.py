@@ -342,3 +342,27 @@ def test_training_step_of_a_network_with_its_optimiser():
     assert counts.macs == 2 * first + 3 * second
     weights = 20 * 30 + 30 * 5
     assert counts.by_primitive["add"].adds == weights
+
+
+def test_a_function_that_borrows_a_sampler_s_name_is_still_walked():
+    @jax.jit
+    def _normal(key, x):
+        return jax.random.normal(key, x.shape) + W @ x
+
+    @jax.jit
+    def clip(x):
+        return x * 2.0 + 1.0
+
+    counts = count(_normal, jax.random.key(0), X)
+    assert kinds(counts) == {"macs": N * N, "adds": N, "randoms": N}
+    assert kinds(count(clip, X)) == {"multiplies": N, "adds": N}
+
+
+def test_a_sampler_that_factorises_pays_for_it():
+    def fn(key, mean, covariance):
+        return jax.random.multivariate_normal(key, mean, covariance)
+
+    counts = count(fn, jax.random.key(0), X, W)
+    assert counts.randoms == N
+    # The factor, and its product with the draws.
+    assert counts.macs == N * (N - 1) * (N + 1) // 6 + N * N
