@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import matplotlib
 import pytest
@@ -30,7 +31,7 @@ MANY = [
 ]
 
 
-def drawn(front):
+def drawn(front) -> Any:
     with matplotlib.rc_context(module.STYLE):
         canvas = FigureCanvasAgg(Figure(figsize=(8.4, 5.6), dpi=160))
         module._draw(canvas.figure, front)
