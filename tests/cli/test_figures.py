@@ -1,0 +1,217 @@
+"""`score`, `cost`, `frontier`, `sweep`, `simulate`: figures whose keys stay."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retina import store
+
+QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
+COST = {
+    "flops_per_bin",
+    "flops_per_s",
+    "flops_per_s_per_cell",
+    "flops_per_spike",
+    "flops_per_synaptic_event",
+    "flops_per_s_per_synapse",
+    "total_ops_per_bin",
+    "params",
+    "param_bytes",
+    "state_bytes",
+    "bytes_per_bin",
+    "fan_in",
+    "depth",
+    "transcendentals_per_bin",
+}
+
+
+def test_score(retina):
+    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+    done = retina("score", "run", "--json")
+    assert done.status == 0, done.err
+    told = json.loads(done.out)
+    assert {"dataset", "model", "bins", "cells", "metrics"} <= set(told)
+    assert (told["dataset"], told["model"]) == ("tiny", "ln")
+    assert (told["bins"], told["cells"]) == (390, 2)
+    assert {"cc_norm", "bits_per_spike"} <= set(told["metrics"])
+    metric = told["metrics"]["cc_norm"]
+    assert set(metric) == {"median", "ci95", "per_cell"}
+    assert metric["median"] == pytest.approx(np.median(metric["per_cell"]))
+    assert metric["ci95"][0] < metric["median"] < metric["ci95"][1]
+    # The cells are rectified linear filters: an LN model is the right one.
+    assert metric["median"] > 0.9
+    assert "cc_norm" in retina("score", "run").out
+    only = json.loads(retina("score", "run", "--metrics", "pearson", "--json").out)
+    assert set(only["metrics"]) == {"pearson"}
+
+
+def test_score_is_kept_in_the_run_and_changes_nothing_else(retina):
+    retina("fit", "tiny", "mean", "--out", "run")
+    before = store.read("run")
+    params = Path("run/params.h5").read_bytes()
+    told = json.loads(retina("score", "run", "--json").out)
+    after = store.read("run")
+    # Compared as text: a nan in the curve does not equal itself.
+    assert store.dumps({name: after[name] for name in before}) == store.dumps(before)
+    assert Path("run/params.h5").read_bytes() == params
+    kept = after["score"]["metrics"]["bits_per_spike"]["median"]
+    assert kept == told["metrics"]["bits_per_spike"]["median"]
+
+
+def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
+    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+    run = json.loads(retina("cost", "run", "--json").out)
+    named = json.loads(retina("cost", "ln", "--dataset", "tiny", *QUICK, "--json").out)
+    frame = ("--frame", 1, "--cells", 2, "--bin-s", 0.02)
+    bare = json.loads(retina("cost", "ln", *frame, *QUICK, "--json").out)
+    assert COST <= set(run)
+    assert run == named
+    assert run["flops_per_s"] == pytest.approx(run["flops_per_bin"] / 0.02)
+    assert run["flops_per_spike"] > 0
+    # Without a recording nothing is known per spike; tiny is standardised at the door.
+    assert bare["flops_per_spike"] is None
+    assert bare["params"] == run["params"]
+    assert bare["flops_per_bin"] == run["flops_per_bin"] - 2
+    table = retina("cost", "run").out
+    assert "FLOPs per bin" in table and f"{run['flops_per_bin']:,}" in table
+
+
+def test_cost_of_a_run_whose_recording_is_gone(retina, lab, monkeypatch):
+    retina("fit", "tiny", "mean", "--out", "run")
+    monkeypatch.setenv("RETINA_CACHE", "elsewhere")
+    done = retina("cost", "run", "--json")
+    assert done.status == 0
+    assert json.loads(done.out)["flops_per_spike"] is None
+    assert "without the recording" in done.err
+
+
+def test_sweep_then_frontier(retina):
+    dry = retina("sweep", "asks", "--dry-run", "--json")
+    assert dry.status == 0, dry.err
+    jobs = json.loads(dry.out)
+    assert [job["finished"] for job in jobs] == [False, False]
+    assert not Path("runs").exists()
+
+    done = retina("sweep", "asks", "--out", "runs/asks")
+    assert done.status == 0, done.err
+    assert "figure runs/asks/tiny.svg" in done.out.replace("\n", " ")
+    assert Path("runs/asks/tiny.svg").stat().st_size > 1000
+    assert [
+        job["finished"]
+        for job in json.loads(
+            retina("sweep", "asks", "--dry-run", "--out", "runs/asks", "--json").out
+        )
+    ] == [True, True]
+    again = json.loads(retina("sweep", "asks", "--out", "runs/asks", "--json").out)
+    assert again["skipped"] == 2
+
+    front = retina(
+        "frontier", "runs/asks", "--x", "flops_per_spike", "--out", "f.png", "--json"
+    )
+    assert front.status == 0, front.err
+    told = json.loads(front.out)
+    assert (told["x"], told["y"]) == ("flops_per_spike", "cc_norm")
+    points = {point["model"]: point for point in told["points"]}
+    assert set(points) == {"mean", "ln"}
+    for point in points.values():
+        assert set(point) == {
+            *("run", "model", "on_frontier"),
+            *("flops_per_spike", "cc_norm"),
+        }
+        assert point["on_frontier"], "one is cheaper, the other better"
+    assert points["mean"]["flops_per_spike"] < points["ln"]["flops_per_spike"]
+    assert points["mean"]["cc_norm"] < points["ln"]["cc_norm"]
+    assert Path("f.png").stat().st_size > 1000
+
+
+def test_a_failing_job_is_told_and_the_others_are_done(retina, lab, tmp_path):
+    folder = tmp_path / "risky"
+    folder.mkdir()
+    toml = (lab / "asks" / "experiment.toml").read_text()
+    (folder / "experiment.toml").write_text(toml.replace("lags = 6", "lags = 0"))
+    done = retina("sweep", folder, "--out", "out")
+    assert done.status == 1
+    assert "failed: ln" in done.err and "lags 0" in done.err
+    assert len(store.runs("out")) == 1
+
+
+def test_a_stopped_sweep_loses_no_finished_job(desk, lab):
+    folder = desk.folder / "slow"
+    folder.mkdir()
+    toml = (lab / "asks" / "experiment.toml").read_text()
+    slow = 'fit = { optimiser = "adam", max_steps = 100000, patience = 10000 }'
+    (folder / "experiment.toml").write_text(
+        toml.replace("fit = { max_steps = 20 }", slow)
+    )
+    process = desk.start("sweep", folder, "--out", "out")
+    out = desk.folder / "out"
+    try:
+        while not (out.is_dir() and list(out.glob(".ln-*checkpoint.h5"))):
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    (run,) = store.runs(out)
+    assert store.read(run)["model"] == "mean"
+    dry = desk.retina("sweep", folder, "--out", "out", "--dry-run", "--json")
+    assert [job["finished"] for job in json.loads(dry.out)] == [True, False]
+
+
+def test_simulate_makes_a_recording_that_every_command_takes(retina):
+    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+    done = retina("simulate", "run", "--out", "sim.npz", "--key", 5)
+    assert done.status == 0, done.err
+    assert "next: retina fit sim.toml" in done.out
+    checked = retina("check", "sim.toml")
+    assert "wrong" not in checked.out and checked.status == 0
+    fitted = retina("fit", "sim.toml", "ln", *QUICK, "--out", "again", "--json")
+    assert fitted.status == 0, fitted.err
+    # What made the spikes explains them about as well as it does the recording.
+    again = json.loads(fitted.out)["validation"]["median"]
+    first = store.read("run")["validation"]["median"]
+    assert abs(again - first) < 0.1
+    with np.load("sim.npz", allow_pickle=False) as arrays:
+        one = arrays[next(key for key in arrays if key.endswith(".counts"))]
+    retina("simulate", "run", "--out", "same.npz", "--key", 5)
+    retina("simulate", "run", "--out", "other.npz", "--key", 6)
+    assert Path("same.npz").read_bytes() == Path("sim.npz").read_bytes()
+    assert Path("other.npz").read_bytes() != Path("sim.npz").read_bytes()
+    assert one.ndim == 3
+
+
+def test_simulate_a_model_that_was_never_fitted(retina):
+    done = retina("simulate", "ln", "--dataset", "tiny", *QUICK, "--out", "sim.npz")
+    assert done.status == 0, done.err
+    assert Path("sim.toml").is_file()
+
+
+def test_check_and_fetch(retina, lab, tmp_path, monkeypatch):
+    good = retina("check", "tiny", "--json")
+    assert good.status == 0
+    assert {"level", "about", "text"} == set(json.loads(good.out)[0])
+    assert "wrong" not in retina("check", "tiny").out
+
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path / "cache"))
+    absent = retina("check", "tiny")
+    assert absent.status == 1 and "retina fetch tiny" in absent.out
+    fitted = retina("fit", "tiny", "mean")
+    assert fitted.status == 1 and "retina fetch tiny" in fitted.err
+
+    fetched = retina("fetch", "tiny", "--from", lab)
+    assert fetched.status == 0, fetched.err
+    assert fetched.out.index("licence: Apache-2.0") < fetched.out.index("complete")
+    assert retina("fit", "tiny", "mean").status == 0
+
+    (tmp_path / "cache" / "tiny" / "tiny.npz").write_bytes(b"something else")
+    wrong = retina("fit", "tiny", "mean", "--key", 1)
+    assert wrong.status == 1 and "sha256" in wrong.err

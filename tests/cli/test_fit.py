@@ -1,0 +1,163 @@
+"""`retina fit`: finished, interrupted, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retina import store
+
+QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
+# A fit of many short rounds that no plateau ends: there is time to interrupt it.
+LONG = (
+    *QUICK,
+    *("--set", "optimiser=adam", "--set", "max_steps=4000"),
+    *("--set", "patience=1000"),
+)
+
+
+def test_a_fit_is_a_run_that_says_what_made_it(retina):
+    done = retina("fit", "tiny", "ln", *QUICK, "--key", 3, "--out", "run", "--json")
+    assert done.status == 0
+    told = json.loads(done.out)
+    assert {"run", "model", "dataset", "validation", "training"} <= set(told)
+    assert len(told["validation"]["per_cell"]) == 2
+    assert told["validation"]["median"] > 0.1, "bits per spike of a clear response"
+    record = store.read("run")
+    assert record["asked"]["key"] == 3
+    assert record["asked"]["settings"]["lags"] == 6
+    assert record["asked"]["settings"]["smooth"] == 1e-4, "defaults are kept too"
+    assert record["cell_names"] == ("0", "1")
+    assert os.listdir() == ["run"], "nothing half-made is left"
+
+
+def test_the_table_ends_with_what_to_type_next(retina):
+    done = retina("fit", "tiny", "mean", "--out", "run")
+    assert "validation bits/spike" in done.out
+    assert "next: retina score run" in done.out
+
+
+def test_without_out_the_same_command_finds_its_run(retina):
+    first = json.loads(retina("fit", "tiny", "mean", "--json").out)["run"]
+    again = retina("fit", "tiny", "mean", "--json")
+    assert "finished already" in again.err
+    assert json.loads(again.out)["run"] == first
+    other = json.loads(retina("fit", "tiny", "mean", "--key", 1, "--json").out)["run"]
+    assert other != first
+
+
+def test_another_fit_in_the_same_folder_is_refused(retina):
+    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+    before = Path("run/record.json").read_bytes()
+    done = retina("fit", "tiny", "ln", *QUICK, "--key", 1, "--out", "run")
+    assert done.status == 1
+    assert "run is another fit (key 0 there, 1 here)" in done.err
+    assert Path("run/record.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(retina):
+    Path("thesis").mkdir()
+    Path("thesis/chapter.tex").touch()
+    done = retina("fit", "tiny", "mean", "--out", "thesis")
+    assert done.status == 1 and "not a run" in done.err
+    assert os.listdir("thesis") == ["chapter.tex"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_fit(retina):
+    Path("file").touch()
+    done = retina("fit", "tiny", "mean", "--out", "file/run")
+    assert done.status == 1
+    assert "name another folder" in done.err
+    assert "%" not in done.err, "nothing was fitted"
+
+
+def test_cells_and_bins_are_chosen(retina):
+    retina("fit", "tiny", "mean", "--cells", "1", "--bin-s", 0.04, "--out", "run")
+    record = store.read("run")
+    assert record["cell_names"] == ("1",)
+    assert record["spec"]["bin_s"] == 0.04
+
+
+def test_a_model_and_a_card_in_files(retina, lab):
+    retina("new", "model", "mine")
+    done = retina("fit", lab / "tiny.toml", "mine.py", "--set", "lags=4", "--out", "r")
+    assert done.status == 0, done.err
+    os.mkdir("elsewhere")
+    os.chdir("elsewhere")
+    assert store.load("../r").model.stage.lags == 3
+
+
+def _params(run: Path) -> list[np.ndarray]:
+    import jax
+
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(store.load(run).params)]
+
+
+def _wait(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+    start = time.monotonic()
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() - start < seconds
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
+    command = ("fit", "tiny", "ln", *LONG, "--out", "run")
+    process = desk.start(*command)
+    checkpoint = desk.folder / "run.partial" / "checkpoint.h5"
+    _wait(checkpoint.exists, process)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert not (desk.folder / "run").exists()
+    assert checkpoint.is_file()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert "the same command goes on" in err
+
+    other = desk.retina(*command, "--key", 1)
+    assert other.status == 1 and "run.partial is another fit" in other.err
+
+    resumed = desk.retina(*command)
+    assert resumed.status == 0, resumed.err
+    assert "going on from" in resumed.err
+    assert not checkpoint.parent.exists()
+    whole = desk.retina(*command[:-1], "whole")
+    assert whole.status == 0 and "going on from" not in whole.err
+    pairs = zip(
+        _params(desk.folder / "run"), _params(desk.folder / "whole"), strict=True
+    )
+    for one, other in pairs:
+        assert one.tobytes() == other.tobytes()
+
+
+def test_a_full_disk_is_one_line_and_the_fit_goes_on_later(desk):
+    """The kernel refuses bytes past a limit, as it does on a full disk."""
+    command = ["fit", "tiny", "ln", *QUICK, "--out", "run"]
+    limited = """
+import resource
+from retina.cli.main import run
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *command],
+        capture_output=True,
+        text=True,
+        cwd=desk.folder,
+        env=desk.environment,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "free some space" in done.stderr.splitlines()[-1]
+    assert not (desk.folder / "run").exists()
+    assert desk.retina(*command).status == 0
