@@ -223,7 +223,10 @@ def read(name: str | Path) -> Card:
 
 
 def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()
+    # A typo makes two problems, a key too many and one too few; the first says more.
+    extra = [one for one in problems if one["type"] == "extra_forbidden"]
+    problem = (extra or problems)[0]
     place = list(problem["loc"])
     where = ".".join(str(step) for step in place)
     if problem["type"] == "extra_forbidden":

@@ -185,7 +185,7 @@ def _leaks(made: Split, where: str) -> Iterator[Finding]:
 
 def _alignment(made: Split, where: str) -> Iterator[Finding]:
     """STA peaks must lie in the past; lags in the future say what chance gives."""
-    longest = max(round(0.5 / made.spec.bin_s), 6)
+    longest = max(round(0.35 / made.spec.bin_s), 6)
     same = _memory(made.train[0].stimulus, longest)
     lags = range(-(longest // 2) - same, longest)
     # Enough clips for a clear peak, few enough to take seconds.
@@ -196,7 +196,7 @@ def _alignment(made: Split, where: str) -> Iterator[Finding]:
             break
         clips.append(clip)
         bins += len(clip.stimulus)
-    average = sta(clips, lags)
+    average = sta(clips, lags, made.spec.stimulus_mean)
     at, signs = peaks(average, lags)
     size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
     # A frame that stays on for several bins is also on after the event.

@@ -172,15 +172,16 @@ def _copy(found: Path) -> Filler:
 class _Counter:
     """Stands where pooch wants a progress bar."""
 
-    def __init__(self, report: Callable[[int], None], done: int) -> None:
-        self.report, self.done, self.total = report, done, 0
+    def __init__(self, report: Callable[[int], None], have: int) -> None:
+        self.report, self.have, self.done, self.total = report, have, 0, 0
 
     def update(self, more: int) -> None:
-        self.done += more
-        self.report(self.done)
+        # pooch counts whole chunks, also where the last is shorter.
+        self.done = min(self.done + more, self.total or self.done + more)
+        self.report(self.have + self.done)
 
     def reset(self) -> None:
-        pass
+        self.done = 0
 
     def close(self) -> None:
         pass

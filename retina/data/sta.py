@@ -9,13 +9,14 @@ import numpy as np
 from retina.types import Clip
 
 
-def sta(clips: Sequence[Clip], lags: range) -> np.ndarray:
-    """Mean stimulus at each lag before the counted events, less the mean stimulus.
+def sta(clips: Sequence[Clip], lags: range, mean: float = 0.0) -> np.ndarray:
+    """Mean stimulus at each lag before the counted events, less `mean`.
 
     clips:   on one clock; only events in scored bins are used, and only where the
              stimulus at every lag lies in the same clip.
     lags:    bins into the past; 0 is the frame on the screen during the bin, and
              negative lags, into the future, show what chance gives.
+    mean:    of the stimulus, `Spec.stimulus_mean`: 0 where it is contrast by design.
     returns: (lag, cell, *frame) float64; nan for a cell without events.
 
     >>> stimulus = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
@@ -27,8 +28,7 @@ def sta(clips: Sequence[Clip], lags: range) -> np.ndarray:
     frame = clips[0].stimulus.shape[1:]
     cells = clips[0].response.shape[-1]
     total = np.zeros((len(lags), cells, int(np.prod(frame))))
-    mean = np.zeros(total.shape[-1])
-    events, bins = np.zeros(cells), 0
+    events = np.zeros(cells)
     for clip in clips:
         time = len(clip.stimulus)
         start, stop = max(clip.skip, *lags), time + min(0, *lags)
@@ -38,11 +38,9 @@ def sta(clips: Sequence[Clip], lags: range) -> np.ndarray:
         counts = clip.response[:, start:stop].sum(0).T
         for i, lag in enumerate(lags):
             total[i] += counts @ shown[start - lag : stop - lag]
-        mean += shown[start:stop].sum(0, dtype=np.float64)
         events += counts.sum(1)
-        bins += stop - start
     with np.errstate(invalid="ignore"):
-        average = total / events[:, None] - mean / max(bins, 1)
+        average = total / events[:, None] - mean
     return average.reshape(len(lags), cells, *frame)
 
 

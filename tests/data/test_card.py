@@ -1,0 +1,74 @@
+"""A card with a mistake: one line that names the key and the nearest valid one."""
+
+from __future__ import annotations
+
+import pytest
+
+from retina.data import card as cards
+from retina.errors import BadCard, UnknownName
+
+from .conftest import HEAD, SPLITS
+
+GOOD = HEAD.format(
+    name="small", reader="npz", coding="light", frame_s=0.1, lead=10, cells=2
+)
+
+
+def read(tmp_path, text):
+    path = tmp_path / "small.toml"
+    path.write_text(text)
+    return cards.read(path)
+
+
+def test_a_good_card_is_read(tmp_path):
+    card = read(tmp_path, GOOD + SPLITS)
+    assert (card.name, card.lead, len(card.splits)) == ("small", 10, 3)
+    assert card.splits[0].frames == ((10, 200),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GOOD.replace("species", "specie"), ["'specie'", "'species'"]),
+        (GOOD + SPLITS.replace("role", "rolle", 1), ["splits.0.rolle", "'role'"]),
+        (
+            GOOD + SPLITS + '[[files]]\npath = "a"\nsha265 = ""\n',
+            ["files.0.sha265", "'sha256'"],
+        ),
+        (
+            GOOD + SPLITS.replace("[10, 200]", "[10, 200]\nexpect = { cell = 3 }"),
+            ["splits.0.expect.cell", "blocks"],
+        ),
+        (GOOD.replace('title = "a small recording"\n', ""), ["'title' is missing"]),
+        (GOOD + SPLITS.replace("[10, 200]", "[200, 10]"), ["[200, 10] is not a range"]),
+        (GOOD + SPLITS.replace("[10, 200]", "[9, 200]"), ["frame 9", "10 frames"]),
+        (GOOD + SPLITS.replace('group = "running"', ""), ["needs a group"]),
+        (GOOD + SPLITS.replace("validation", "train"), ["two splits are train"]),
+        (GOOD + 'default_cells = "lited"\nsubsets = { listed = ["1"] }', ["'listed'"]),
+        (GOOD + 'verified = true\nfiles = [{ path = "a" }]', ["no sha256"]),
+        (GOOD + 'files = [{ path = "../a" }]', ["leaves the data set's folder"]),
+        (GOOD + 'files = [{ path = "/a" }]', ["leaves the data set's folder"]),
+        (GOOD.replace('"light"', '"dark"'), ["coding", "'contrast' or 'light'"]),
+        (GOOD + "lead = 3\n", ["is not TOML"]),
+    ],
+)
+def test_a_mistake_gives_one_line(tmp_path, text, words):
+    with pytest.raises(BadCard) as error:
+        read(tmp_path, text)
+    said = str(error.value)
+    assert "\n" not in said and "small.toml" in said
+    for word in words:
+        assert word in said
+
+
+def test_an_unknown_name_gives_the_nearest():
+    with pytest.raises(UnknownName, match="shayp_salamander_fullfield"):
+        cards.read("shayp_salamander_fulfield")
+
+
+def test_a_variant_replaces_options_and_splits():
+    card = cards.read("schroeder2019_bipolar_glutamate")
+    assert card.variant().options["stimulus"] == "stim_gauss"
+    binary = card.variant("cell1_binary")
+    assert binary.options["stimulus"] == "stim_binary"
+    assert len(binary.splits[0].frames) == 5

@@ -1,0 +1,135 @@
+"""`check` on recordings with one thing wrong in each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retina.data.check import check
+from retina.data.sta import peaks, sta
+from retina.types import Clip
+
+from .conftest import arrays
+
+
+def levels(findings, about):
+    return {finding.level for finding in findings if finding.about.startswith(about)}
+
+
+def wrong(findings):
+    return [finding.text for finding in findings if finding.level == "wrong"]
+
+
+def long(frames=3000, seed=0):
+    return arrays(seed, frames)
+
+
+LONG = """
+[[splits]]
+role = "train"
+frames = [10, 2000]
+
+[[splits]]
+role = "validation"
+frames = [2000, 2500]
+
+[[splits]]
+role = "test"
+group = "running"
+frames = [2500, 3000]
+"""
+
+
+def test_a_sound_recording_has_nothing_wrong(npz_card):
+    findings = check(npz_card(long(), splits=LONG))
+    assert not wrong(findings)
+    (aligned,) = [f.text for f in findings if f.about == "alignment"]
+    assert "2 at 2; 1 negative, 1 positive" in aligned
+    assert any("expect = { blocks = 1" in f.text for f in findings)
+    assert any("not repeated" in f.text for f in findings)
+
+
+def test_a_response_that_comes_first_is_found(npz_card):
+    table = long()
+    table["stimulus"] = np.roll(table["stimulus"], 4)
+    (text,) = wrong(check(npz_card(table, splits=LONG)))
+    assert "after the events" in text and "cell 0, 1" in text
+
+
+def test_test_stimulus_in_training_is_found(npz_card):
+    table = long()
+    table["stimulus"][300:800] = table["stimulus"][2500:3000]
+    texts = wrong(check(npz_card(table, splits=LONG)))
+    assert len(texts) == 1
+    assert "bins 10-499" in texts[0] or "bins 10-509 of 'running" in texts[0]
+
+
+def test_test_images_in_training_are_found(npz_card):
+    rng = np.random.default_rng(0)
+    table = long() | {"stimulus": rng.choice(np.array([-1, 1], np.int8), (3000, 3, 4))}
+    card = npz_card(table, splits=LONG, coding="contrast")
+    assert not [text for text in wrong(check(card)) if "bins" in text]
+    table["stimulus"][400:406] = table["stimulus"][2700:2706]
+    texts = wrong(check(npz_card(table, splits=LONG, coding="contrast")))
+    assert any("leave these frames out of training" in text for text in texts)
+
+
+def test_splits_that_share_frames_are_found(npz_card):
+    splits = LONG.replace("[2000, 2500]", "[1900, 2500]")
+    texts = wrong(check(npz_card(long(), splits=splits)))
+    assert any("train (10, 2000) and validation (1900, 2500)" in text for text in texts)
+
+
+def test_spike_times_in_other_units_are_found(npz_card):
+    table = long()
+    table["spike_s"] = table["spike_s"] / 1000
+    texts = wrong(check(npz_card(table, splits=LONG)))
+    assert any("are they in seconds" in text for text in texts)
+
+
+def test_what_a_card_lacks_is_listed(npz_card):
+    card = npz_card(long(), splits=LONG)
+    text = card.read_text()
+    digest = text.split('sha256 = "')[1].split('"')[0]
+    card.write_text(
+        text.replace(digest, "").replace(
+            'stimulus_unit = "arbitrary"', "publish = false"
+        )
+    )
+    findings = check(card)
+    assert wrong(findings) == ["the card lacks stimulus_unit"]
+    assert any(digest in f.text and f.level == "note" for f in findings)
+    assert any("must not be published" in f.text for f in findings)
+    assert any("real bytes" in f.text for f in findings)
+
+
+def test_missing_files_end_the_list(npz_card, cache):
+    card = npz_card(long(), splits=LONG)
+    (cache / "small" / "small.npz").unlink()
+    last = check(card)[-1]
+    assert last.level == "wrong" and "retina fetch small" in last.text
+
+
+def test_a_missing_role_is_found(npz_card):
+    splits = LONG.split("[[splits]]")
+    texts = wrong(check(npz_card(long(), splits="[[splits]]" + splits[1])))
+    assert "there is no validation split" in texts and "there is no test split" in texts
+
+
+@pytest.mark.parametrize("lag", [0, 1, 5])
+def test_the_average_finds_a_filter(lag):
+    """White noise through one tap: the STA is the tap, up to its error."""
+    rng = np.random.default_rng(lag)
+    stimulus = rng.standard_normal((20000, 3)).astype(np.float32)
+    drive = np.roll(stimulus[:, 1], lag)
+    response = rng.poisson(np.exp(drive - 1))[None, :, None].astype(np.float32)
+    lags = range(-3, 8)
+    average = sta([Clip("a", stimulus, response, skip=10)], lags)
+    # Under exp(drive - 1) the mean of a unit Gaussian stimulus at an event is 1.
+    wanted = np.zeros((11, 1, 3))
+    wanted[lag + 3, 0, 1] = 1.0
+    # The standard error of a mean with these weights; 5 of them bound all 33 entries.
+    error = np.sqrt((response**2).sum()) / response.sum()
+    np.testing.assert_allclose(average, wanted, atol=5 * error)
+    at, signs = peaks(average, lags)
+    assert (at.tolist(), signs.tolist()) == ([lag], [1])

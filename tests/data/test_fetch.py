@@ -1,0 +1,186 @@
+"""Downloads from a real server on this machine, copies, checksums, interruptions."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retina import resources
+from retina.data.fetch import fetch
+from retina.data.load import load
+from retina.errors import ChecksumMismatch, MissingData, UnwritableFolder
+
+from .conftest import arrays, card_text
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; answers ranges where the server says so; notes every request."""
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        wanted = self.headers.get("Range")
+        self.server.asked.append((self.path, wanted))  # type: ignore[attr-defined]
+        if not path.is_file():
+            self.send_error(404)
+            return
+        data = path.read_bytes()
+        start = 0
+        if wanted and self.server.ranges:  # type: ignore[attr-defined]
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        self.wfile.write(data[start:])
+
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    served = tmp_path / "served"
+    served.mkdir()
+
+    def handler(*args):
+        return Handler(*args, directory=str(served))
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as made:
+        made.asked, made.ranges = [], True  # type: ignore[attr-defined]
+        made.folder = served  # type: ignore[attr-defined]
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def card(server, cache, tmp_path) -> Path:
+    np.savez(server.folder / "small.npz", **arrays())  # type: ignore[arg-type]
+    path = tmp_path / "small.toml"
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
+    files = {"small.npz": server.folder / "small.npz"}
+    path.write_text(card_text(files, 'file = "small.npz"', url=url))
+    return path
+
+
+def quiet(line: str) -> None:
+    """Takes the lines of a fetch that a test does not look at."""
+
+
+def test_the_licence_and_the_size_come_before_the_first_byte(card, server, cache):
+    lines = []
+
+    def say(line):
+        lines.append((line, len(server.asked)))
+
+    steps = []
+    folder = fetch(card, say=say, progress=lambda *step: steps.append(step))
+    assert folder == cache / "small"
+    early = " ".join(line for line, asked in lines if asked == 0)
+    assert "Apache-2.0" in early and "MB" in early
+    size = (server.folder / "small.npz").stat().st_size
+    assert steps[-1] == ("small.npz", size, size)
+    assert (folder / "small.npz").read_bytes() == (
+        server.folder / "small.npz"
+    ).read_bytes()
+    assert len(load(card).cells) == 2
+
+
+def test_what_is_there_is_not_downloaded_again(card, server):
+    fetch(card, say=quiet)
+    fetch(card, say=quiet)
+    assert len(server.asked) == 1
+
+
+def test_a_wrong_file_is_refused_and_the_good_one_stays(card, server, cache):
+    fetch(card, say=quiet)
+    good = (cache / "small" / "small.npz").read_bytes()
+    text = card.read_text()
+    other = hashlib.sha256(b"another version").hexdigest()
+    own = hashlib.sha256(good).hexdigest()
+    card.write_text(text.replace(own, other))
+    with pytest.raises(ChecksumMismatch) as error:
+        fetch(card, say=quiet)
+    assert own in str(error.value) and other in str(error.value)
+    assert "retina fetch small" in str(error.value)
+    assert (cache / "small" / "small.npz").read_bytes() == good
+    assert not list((cache / "small").glob("*.part"))
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("start", [b"", b"not the beginning of the file"])
+def test_a_broken_download_goes_on(card, server, cache, ranges, start):
+    server.ranges = ranges
+    whole = (server.folder / "small.npz").read_bytes()
+    part = cache / "small" / "small.npz.part"
+    part.parent.mkdir()
+    part.write_bytes(start or whole[:1000])
+    fetch(card, say=quiet)
+    assert (cache / "small" / "small.npz").read_bytes() == whole
+    assert server.asked[0][1] == f"bytes={len(start) or 1000}-"
+    # A resumed true beginning needs one request from a server that can resume.
+    assert len(server.asked) == (1 if ranges and not start else 2)
+
+
+def test_a_file_that_is_not_there_says_what_to_type(card, server):
+    (server.folder / "small.npz").unlink()
+    with pytest.raises(MissingData, match="retina fetch small.*--from FOLDER"):
+        fetch(card, say=quiet)
+
+
+@pytest.mark.parametrize("below", ["", "small"])
+def test_from_a_folder(card, server, cache, tmp_path, below):
+    source = tmp_path / "disk" / below
+    source.mkdir(parents=True)
+    (server.folder / "small.npz").rename(source / "small.npz")
+    fetch(card, source=tmp_path / "disk", say=quiet)
+    assert not server.asked
+    assert len(load(card).cells) == 2
+
+
+def test_from_a_folder_without_the_file(card, tmp_path):
+    with pytest.raises(MissingData, match=r"holds no small\.npz.*--from FOLDER"):
+        fetch(card, source=tmp_path, say=quiet)
+
+
+def test_missing_files_say_what_to_type(card):
+    with pytest.raises(MissingData, match="retina fetch small.*RETINA_CACHE"):
+        load(card)
+
+
+def test_a_truncated_file_is_found_at_loading(card, cache):
+    fetch(card, say=quiet)
+    load(card)
+    path = cache / "small" / "small.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ChecksumMismatch, match="truncated.*retina fetch small"):
+        load(card)
+    fetch(card, say=quiet)
+    assert len(load(card).cells) == 2
+
+
+def test_a_cache_that_cannot_be_written(card, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(resources, "derived", lambda: tmp_path)
+    with pytest.raises(UnwritableFolder, match="file/cache"):
+        fetch(card, say=quiet)
+
+
+def test_two_at_once_both_end_well(card, server, cache):
+    threads = [
+        threading.Thread(target=fetch, args=(card,), kwargs={"say": quiet})
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.asked) == 1
+    assert len(load(card).cells) == 2
