@@ -262,7 +262,7 @@ class Recipe:
     clip_bins: int = 128
     batch: int = 4
     max_steps: int = 20000
-    patience: int = 3
+    patience: int = 2
 
 
 class Model(NamedTuple):

@@ -1,4 +1,4 @@
-"""Training data on the device, once, and the table of clips that may be cut from it.
+"""Training data on the device, once, and the table of clips to be cut from it.
 
 A clip is `lead` bins of history and `bins` bins of loss, contiguous, inside one block and
 one trial. Clips share the stimulus; nothing is copied per window.

@@ -9,9 +9,9 @@ import numpy as np
 
 from retina.stage import Tree
 
-GAIN = 5e-4  # bits per spike; less than this is not an improvement
-CUT = 0.3
-CUTS = 3
+GAIN = 3e-3  # bits per spike; less than this is not an improvement
+CUT = 0.25
+CUTS = 2
 
 
 @dataclasses.dataclass

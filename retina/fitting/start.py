@@ -56,7 +56,10 @@ def spike_triggered_average(
 
 
 def field_centres(
-    average: np.ndarray, image: tuple[int, int], grid: tuple[int, int]
+    average: np.ndarray,
+    image: tuple[int, int],
+    grid: tuple[int, int],
+    stride: int = 1,
 ) -> np.ndarray:
     """Where each cell's receptive field lies on the grid that valid kernels leave.
 
@@ -70,5 +73,25 @@ def field_centres(
     smooth = gaussian_filter(energy, (0, 1.5, 1.5), mode="constant")
     peak = smooth.reshape(len(smooth), -1).argmax(1)
     place = np.stack(np.unravel_index(peak, image), 1).astype(np.float64)
-    margin = (np.array(image) - np.array(grid)) / 2
-    return np.clip(place - margin, 0, np.array(grid) - 1)
+    # Units of the grid stand `stride` pixels apart, centred on the image.
+    middle = (np.array(image) - 1) / 2, (np.array(grid) - 1) / 2
+    return np.clip((place - middle[0]) / stride + middle[1], 0, np.array(grid) - 1)
+
+
+def time_courses(average: np.ndarray, count: int) -> np.ndarray:
+    """The orthonormal time courses that hold most of the cells' receptive fields.
+
+    average: (taps, cell, height, width), a spike-triggered average.
+    count:   how many; `taps` gives the identity, which loses nothing.
+    returns: (taps, count) float32, by singular values over the averages' strongest
+             pixels (those above four times the noise, so that noise does not vote).
+    """
+    taps, cells = average.shape[:2]
+    if count >= taps:
+        return np.eye(taps, dtype=np.float32)
+    flat = average.reshape(taps, cells, -1).astype(np.float64)
+    noise = np.median(np.abs(flat), axis=(0, 2), keepdims=True) / 0.6745
+    strong = np.abs(flat / np.maximum(noise, 1e-12)).max(0, keepdims=True) > 4
+    voting = (flat / np.maximum(noise, 1e-12) * strong).reshape(taps, -1)
+    courses, _, _ = np.linalg.svd(voting, full_matrices=False)
+    return courses[:, :count].astype(np.float32)

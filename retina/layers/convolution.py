@@ -8,6 +8,8 @@ the speed.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,34 +21,47 @@ from retina.stage import Stage, memoryless
 AXES = ("NHWC", "HWIO", "NHWC")
 
 
-def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """(time, H, W, in) with (K, K', in, out) -> (time, H - K + 1, W - K' + 1, out)."""
-    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=AXES)
+def plain(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """(time, H, W, in) with (K, K', in, out) -> (time, H', W', out).
+
+    H' is (H - K) // stride + 1.
+
+    XLA's own convolution and gradients: what `convolve` must agree with.
+    """
+    steps = (stride, stride)
+    return lax.conv_general_dilated(x, kernel, steps, "VALID", dimension_numbers=AXES)
 
 
-@jax.custom_vjp
-def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """`plain`, with the fast gradient.
 
     >>> convolve(jnp.ones((2, 5, 5, 1)), jnp.ones((3, 3, 1, 4))).shape
     (2, 3, 3, 4)
     """
-    return plain(x, kernel)
+    return plain(x, kernel, stride)
 
 
-def _forward(x, kernel):
-    return plain(x, kernel), (x, kernel)
+def _forward(x, kernel, stride):
+    return plain(x, kernel, stride), (x, kernel)
 
 
-def _backward(saved, dy):
+def _backward(stride, saved, dy):
     x, kernel = saved
-    return _input_gradient(dy, kernel), _kernel_gradient(x, dy)
+    # The transpose of `fold` in the kernel takes the gradient back to strided shape.
+    _, unfold = jax.vjp(lambda k: fold(x, k, stride)[1], kernel)
+    gradient = _kernel_gradient(fold(x, kernel, stride)[0], dy)
+    return _input_gradient(x, dy, kernel, stride), unfold(gradient)[0]
 
 
 convolve.defvjp(_forward, _backward)
 
 
-def _input_gradient(dy: jax.Array, kernel: jax.Array) -> jax.Array:
+def _input_gradient(
+    x: jax.Array, dy: jax.Array, kernel: jax.Array, stride: int
+) -> jax.Array:
+    if stride > 1:
+        return jax.vjp(lambda x: plain(x, kernel, stride), x)[1](dy)[0]
     rows, columns = kernel.shape[:2]
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     full = [(rows - 1, rows - 1), (columns - 1, columns - 1)]
@@ -69,23 +84,58 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     return jnp.stack(kernel_rows)
 
 
+def fold(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.Array]:
+    """A strided convolution as one of stride 1: stride x stride pixels become channels.
+
+    x:       (time, H, W, in). kernel: (K, K', in, out).
+    returns: x (time, H/stride, W/stride, in stride^2) and a kernel to match, both
+             padded with zeros where stride does not divide them.
+    """
+    time, *image, channels = x.shape
+    sizes = kernel.shape[:2]
+    blocks = [-(-size // stride) for size in sizes]
+    places = [(n - k) // stride + 1 for n, k in zip(image, sizes, strict=True)]
+    needed = [stride * (p - 1 + b) for p, b in zip(places, blocks, strict=True)]
+    x = x[:, : needed[0], : needed[1]]
+    grow = [(0, n - have) for n, have in zip(needed, x.shape[1:3], strict=True)]
+    x = jnp.pad(x, [(0, 0), *grow, (0, 0)])
+    grow = [(0, stride * b - k) for b, k in zip(blocks, sizes, strict=True)]
+    kernel = jnp.pad(kernel, [*grow, (0, 0), (0, 0)])
+    rows, columns = (n // stride for n in needed)
+    x = x.reshape(time, rows, stride, columns, stride, channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(time, rows, columns, -1)
+    out = kernel.shape[-1]
+    kernel = kernel.reshape(blocks[0], stride, blocks[1], stride, channels, out)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
+    return x, kernel.reshape(blocks[0], blocks[1], -1, out)
+
+
 def conv2d(
-    shape: tuple[int, int, int], channels: int, size: int, *, bias: bool = True
+    shape: tuple[int, int, int],
+    channels: int,
+    size: int,
+    *,
+    stride: int = 1,
+    bias: bool = True,
 ) -> Stage:
     """A learned valid convolution; a kernel larger than the frame shrinks to it.
 
     shape:    (height, width, channel) of one input.
     channels: of the output.
     size:     height and width of the kernel, pixels.
+    stride:   pixels between neighbouring outputs.
     returns:  stage (height, width, in) -> (height', width', channels).
     """
     height, width, inputs = shape
     rows, columns = min(size, height), min(size, width)
     fan_in = rows * columns * inputs
+    # Weights are stored with unit spread and scaled where they are used, once per
+    # fit and not per bin: one learning rate then suits layers of any size.
+    scale = np.float32(np.sqrt(2 / fan_in))
 
     def init(key: jax.Array):
         drawn = jax.random.normal(key, (rows, columns, inputs, channels), jnp.float32)
-        params = {"kernel": drawn * np.float32(np.sqrt(2 / fan_in))}
+        params = {"kernel": drawn}
         if bias:
             params["bias"] = jnp.zeros(channels, jnp.float32)
         return params
@@ -95,24 +145,37 @@ def conv2d(
             return y
         return y + params["bias"].reshape((1,) * (y.ndim - 1) + (-1,))
 
+    def one_bin(params, x: jax.Array) -> jax.Array:
+        return add_bias(params, plain(x[None], params["kernel"] * scale, stride)[0])
+
+    def batch(params, x: jax.Array) -> jax.Array:
+        kernel = params["kernel"] * scale
+        if (rows, columns) == (height, width):
+            y = x.reshape(x.shape[0], -1) @ kernel.reshape(fan_in, channels)
+            return add_bias(params, y[:, None, None])
+        return add_bias(params, convolve(x, kernel, stride))
+
     parameters = {"kernel": Parameter()} | ({"bias": Parameter()} if bias else {})
     return memoryless(
-        lambda params, x: add_bias(params, plain(x[None], params["kernel"])[0]),
-        batch=lambda params, x: add_bias(params, convolve(x, params["kernel"])),
+        one_bin,
+        batch=batch,
         init=init,
         parameters=parameters,
-        about=("conv2d", shape, channels, size, bias),
+        about=("conv2d", shape, channels, size, stride, bias),
     )
 
 
-def output_shape(shape: tuple[int, int, int], channels: int, size: int):
+def output_shape(
+    shape: tuple[int, int, int], channels: int, size: int, stride: int = 1
+) -> tuple[int, int, int]:
     """(height', width', channels) that `conv2d` makes of `shape`."""
-    height, width, _ = shape
-    return (height - min(size, height) + 1, width - min(size, width) + 1, channels)
+    height, width = ((n - min(size, n)) // stride + 1 for n in shape[:2])
+    return (height, width, channels)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     return [
         (conv2d((6, 5, 2), 3, 3), (6, 5, 2)),
+        (conv2d((11, 10, 2), 3, 5, stride=2), (11, 10, 2)),
         (conv2d((1, 1, 2), 3, 9, bias=False), (1, 1, 2)),
     ]

@@ -14,7 +14,7 @@ def door(spec: Spec) -> Stage:
 
     spec:    its stimulus_mean and stimulus_sd; 0 and 1 leave only the cast, which is
              then all that the step costs.
-    returns: stage (*frame) any number -> (height, width) float32; a full field is 1 x 1.
+    returns: stage (*frame) -> (height, width) float32; a full field is 1 x 1.
 
     >>> door(Spec((), 1, 0.01, 2.0, 4.0)).step({}, (), jnp.float32(6))[1].tolist()
     [[1.0]]

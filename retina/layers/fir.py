@@ -55,46 +55,52 @@ def fir(shape: tuple[int, ...], taps: int, *, basis: int, name: str = "fir") -> 
 
 
 def temporal_basis(shape: tuple[int, ...], taps: int, count: int) -> Stage:
-    """The last `taps` inputs of each pixel projected on fixed raised cosines.
+    """The last `taps` inputs of each pixel projected on a few shared time courses.
 
-    returns: stage (*shape) -> (*shape, count). It has no parameters to fit.
+    count:   time courses. They are parameters that no gradient moves: raised cosines
+             until a warm start puts the recording's own in their place
+             (`retina.fitting.start.time_courses`).
+    returns: stage (*shape) -> (*shape, count).
     """
-    cosines = raised_cosines(taps, count)[::-1].copy()
-    count = cosines.shape[1]
+    count = min(count, taps)
+
+    def init(key: jax.Array):
+        return {"courses": jnp.asarray(raised_cosines(taps, count))}
 
     def window(params, past: jax.Array) -> jax.Array:
-        return jnp.einsum("t...,tb->...b", past, jnp.asarray(cosines))
+        return jnp.einsum("t...,tb->...b", past, params["courses"][::-1])
 
     def batch(params, x: jax.Array) -> jax.Array:
-        return _sliding_products(x, cosines)
+        return _sliding_products(x, params["courses"][::-1])
 
+    fixed = Parameter(trainable=False, source="spike-triggered averages")
     return windowed(
         window,
         taps,
         shape=shape,
         batch=batch,
+        init=init,
+        parameters={"courses": fixed},
         about=("temporal_basis", shape, taps, count),
     )
 
 
-def _sliding_products(x: jax.Array, cosines: np.ndarray) -> jax.Array:
+def _sliding_products(x: jax.Array, courses: jax.Array) -> jax.Array:
     """(time + taps - 1, *shape) -> (time, *shape, count), one matrix product a block.
 
     A block of outputs is a banded matrix times the block's inputs: one large product
     instead of a copy of every window.
     """
-    taps, count = cosines.shape
+    taps, count = courses.shape
     time, shape = x.shape[0] - taps + 1, x.shape[1:]
     block = min(32, time)
     blocks = -(-time // block)
     flat = x.reshape(x.shape[0], -1)
     flat = jnp.pad(flat, ((0, blocks * block - time), (0, 0)))
-    banded = np.zeros((block * count, block + taps - 1), np.float32)
-    for t in range(block):
-        banded[t * count : (t + 1) * count, t : t + taps] = cosines.T
+    rows = [jnp.pad(courses.T, ((0, 0), (t, block - 1 - t))) for t in range(block)]
+    banded = jnp.concatenate(rows)
     pieces = [
-        jnp.asarray(banded) @ flat[b * block : b * block + block + taps - 1]
-        for b in range(blocks)
+        banded @ flat[b * block : b * block + block + taps - 1] for b in range(blocks)
     ]
     y = jnp.stack(pieces).reshape(blocks * block, count, -1)[:time]
     return jnp.moveaxis(y, 1, 2).reshape(time, *shape, count)

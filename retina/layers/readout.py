@@ -1,4 +1,4 @@
-"""From a feature map to one drive per cell: where a cell looks, and at which features."""
+"""From a feature map to one drive per cell: where it looks, and at which features."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from retina.parameter import Parameter
 from retina.stage import Stage, memoryless
 
+MASK = np.float32(0.1)  # stored masks are of order one: see `conv2d`
+
 
 def factorised(shape: tuple[int, int, int], cells: int) -> Stage:
     """Each cell: one spatial mask over all features, then one weight per feature.
@@ -18,22 +20,21 @@ def factorised(shape: tuple[int, int, int], cells: int) -> Stage:
     source:  Klindt et al. 2017, arXiv 1711.02653.
     """
     height, width, features = shape
+    scale = np.float32(1 / np.sqrt(features))
 
     def init(key: jax.Array):
         at, what = jax.random.split(key)
         mask = jax.random.normal(at, (cells, height, width), jnp.float32)
         weights = jax.random.normal(what, (cells, features), jnp.float32)
-        scale = np.float32(1 / np.sqrt(height * width))
-        return {
-            "mask": scale + 0.1 * scale * mask,
-            "features": weights * np.float32(1 / np.sqrt(features)),
-        }
+        flat = np.float32(1 / (MASK * np.sqrt(height * width)))
+        # Small: the first drive is near zero, so the output starts at the mean count.
+        return {"mask": flat + 0.1 * flat * mask, "features": 0.1 * weights}
 
     def batch(params, x: jax.Array) -> jax.Array:
         time = x.shape[0]
-        mask = params["mask"].reshape(cells, height * width)
+        mask = (params["mask"] * MASK).reshape(cells, height * width)
         pooled = jnp.einsum("tpc,np->tnc", x.reshape(time, -1, features), mask)
-        return jnp.einsum("tnc,nc->tn", pooled, params["features"])
+        return jnp.einsum("tnc,nc->tn", pooled, params["features"] * scale)
 
     return memoryless(
         lambda params, x: batch(params, x[None])[0],
@@ -50,14 +51,15 @@ def dense(shape: tuple[int, int, int], cells: int) -> Stage:
     returns: stage (height, width, feature) -> (cell,).
     """
     size = int(np.prod(shape))
+    scale = np.float32(1 / np.sqrt(size))
 
     def init(key: jax.Array):
         drawn = jax.random.normal(key, (size, cells), jnp.float32)
-        return {"weights": drawn * np.float32(1 / np.sqrt(size))}
+        return {"weights": drawn}
 
     return memoryless(
-        lambda params, x: x.reshape(-1) @ params["weights"],
-        batch=lambda params, x: x.reshape(x.shape[0], -1) @ params["weights"],
+        lambda params, x: x.reshape(-1) @ (params["weights"] * scale),
+        batch=lambda params, x: x.reshape(x.shape[0], -1) @ (params["weights"] * scale),
         init=init,
         parameters={"weights": Parameter()},
         about=("dense", shape, cells),
@@ -78,7 +80,7 @@ def look_at(
     bump = np.exp(-(rows**2 + columns**2) / (2 * spread**2))
     bump /= np.linalg.norm(bump, axis=(1, 2), keepdims=True)
     noise = mask - jnp.mean(mask, axis=(1, 2), keepdims=True)
-    return jnp.asarray(bump, jnp.float32) + 0.1 * noise
+    return jnp.asarray(bump / MASK, jnp.float32) + 0.1 * noise
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from retina.errors import BadSetting
-from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
+from retina.fitting.start import (
+    field_centres,
+    mean_counts,
+    spike_triggered_average,
+    time_courses,
+)
 from retina.layers.convolution import conv2d, output_shape
 from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
@@ -20,9 +25,10 @@ def cnn(
     /,
     *,
     lags: int = 30,
-    basis: int = 8,
+    basis: int | None = None,
     channels: int | None = None,
     sizes: tuple[int, int] = (9, 5),
+    stride: int = 1,
     nonlinearity: str = "relu",
     output_kind: str = "softplus",
     shrink: float = 1e-3,
@@ -30,11 +36,13 @@ def cnn(
     """Temporal basis, convolution, convolution, factorised readout, output.
 
     lags:         bins of stimulus seen.
-    basis:        fixed raised cosines that each pixel's past is projected on; every
-                  channel of the first layer mixes them freely.
+    basis:        time courses that each pixel's past is projected on, taken from the
+                  spike-triggered averages; every channel of the first layer mixes them
+                  freely. None: 6 on an image; every lag where the frame is one pixel.
     channels:     per layer; None: 8 on an image, 32 where the frame is one pixel and
                   convolution has no places to reuse its channels at.
     sizes:        kernels' height and width in pixels; larger than the frame: the frame.
+    stride:       pixels between neighbouring units of the first layer.
     nonlinearity: relu, softplus, elu or sigmoid after each convolution.
     output_kind:  softplus, exp or spline.
     shrink:       weight of the mean squared readout mask.
@@ -47,13 +55,15 @@ def cnn(
     image = image_shape(spec)
     if channels is None:
         channels = 32 if image == (1, 1) else 8
+    if basis is None:
+        basis = lags if image == (1, 1) else 6
     if channels < 1:
         raise BadSetting(f"channels {channels}: 1 or more")
     entry = door(spec)
     past = temporal_basis(image, lags, basis)
     seen = (*image, min(basis, lags))
-    first = conv2d(seen, channels, sizes[0])
-    hidden = output_shape(seen, channels, sizes[0])
+    first = conv2d(seen, channels, sizes[0], stride=stride)
+    hidden = output_shape(seen, channels, sizes[0], stride)
     second = conv2d(hidden, channels, sizes[1])
     features = output_shape(hidden, channels, sizes[1])
     bend = pointwise(nonlinearity)
@@ -67,10 +77,13 @@ def cnn(
         params = params | {
             "output": output_from_mean(output_kind, params["output"], counts)
         }
+        average = spike_triggered_average(clips, lags, spec)
+        params["temporal_basis"] = {
+            "courses": jnp.asarray(time_courses(average, min(basis, lags)))
+        }
         if features[:2] == (1, 1):
             return params
-        average = spike_triggered_average(clips, lags, spec)
-        centres = field_centres(average, image, features[:2])
+        centres = field_centres(average, image, features[:2], stride)
         mask = look_at(centres, features[:2], params["factorised"]["mask"])
         params["factorised"] = params["factorised"] | {"mask": mask}
         return params
@@ -84,5 +97,5 @@ def cnn(
         stage,
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=3e-3, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
     )

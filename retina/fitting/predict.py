@@ -1,0 +1,67 @@
+"""The streaming step run over a clip: the rates that are scored.
+
+What is counted is the step, so what is scored is the step too; `agree` compares it with
+the fast view that fitting used.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from retina.errors import ViewsDisagree
+from retina.fitting.loss import rates_of
+from retina.stage import Model, Tree
+
+# Of the mean count per bin. The two views add the same float32 products in different
+# orders; filters over some 500 products leave about 1e-5, recurrences a little more.
+TOLERANCE = 1e-3
+
+
+def streamed(
+    model: Model, params: Tree, stimuli: np.ndarray, counts: np.ndarray | None = None
+) -> np.ndarray:
+    """Expected counts, bin by bin through the streaming step, from a cold start.
+
+    stimuli: (clip, time, *frame), clips of one shape, run one after the other.
+    counts:  (clip, time, cell), fed back one bin late to a model that uses the response.
+    returns: (clip, time, cell) float32.
+    """
+    stage = model.stage
+
+    @jax.jit
+    def run(params, stimulus, heard):
+        def step(state, x_t):
+            return stage.step(params, state, x_t)
+
+        signal = (stimulus, heard) if stage.uses_response else stimulus
+        return lax.scan(step, stage.start(params), signal)[1]
+
+    rates = []
+    for number, stimulus in enumerate(stimuli):
+        heard = np.zeros((len(stimulus), model.spec.cells), np.float32)
+        if stage.uses_response and counts is not None:
+            heard[1:] = counts[number, :-1]
+        rates.append(np.asarray(run(params, jnp.asarray(stimulus), jnp.asarray(heard))))
+    return np.stack(rates)
+
+
+def agree(model: Model, params: Tree, stimulus, rate: np.ndarray, counts=None) -> float:
+    """Largest difference of `rate` from the clip view, over the mean count per bin.
+
+    raises: ViewsDisagree beyond TOLERANCE: nothing may then be scored or priced.
+    """
+    counts = np.zeros_like(rate) if counts is None else counts
+    view = jax.jit(lambda p, x, y: rates_of(model, p, x, y))
+    fast = view(params, jnp.asarray(stimulus), jnp.asarray(counts, jnp.float32))
+    gap = np.abs(np.asarray(fast, np.float64) - rate).max()
+    gap = float(gap / max(float(np.abs(rate).mean()), 1e-12))
+    if not gap <= TOLERANCE:
+        raise ViewsDisagree(
+            f"{model.name}: streaming step and clip view differ by {gap:.2g} of the "
+            f"mean count per bin, more than {TOLERANCE:g}: the model's step and apply "
+            "are not the same function (tests/contract shows which stage)"
+        )
+    return gap

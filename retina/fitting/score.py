@@ -1,0 +1,159 @@
+"""The verb `score`: accuracy of a fit on test clips, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from retina.errors import MissingData
+from retina.fitting.predict import agree, streamed
+from retina.fitting.simulate import free_running
+from retina.metrics.clips import evaluate, few_repeats_note
+from retina.metrics.medians import middle
+from retina.metrics.resample import interval
+from retina.stage import Tree
+from retina.types import Clip, Fit, Metric, Score
+
+Pairs = list[tuple[np.ndarray, np.ndarray]]
+REPEATED = ("cc_norm", "feve", "pearson", "pearson_trial", "bits_per_spike")
+SINGLE = ("pearson_trial", "bits_per_spike")
+LISTENED = ("bits_per_spike", "pearson_trial")
+RUNS = 100  # sampled histories behind one free-running rate
+SEED = 20160210  # of every bootstrap, so that a score is the same when asked again
+
+
+def score(
+    fit: Fit,
+    clips: Sequence[Clip],
+    names: Sequence[str] | None = None,
+    *,
+    draws: int = 1000,
+) -> Score:
+    """Accuracy per cell and its median, on each group of test clips.
+
+    clips:   of `split.test`; clips of one group are scored together. The group with
+             repeats comes first, the others are in `.others`.
+    names:   metrics; by default cc_norm, feve, pearson, pearson_trial and
+             bits_per_spike, the first three only where there are repeats.
+    draws:   of the bootstrap behind each 95 % interval.
+    returns: Score. The rates come from the streaming step whose cost is counted. A model
+             with history is scored free-running (a prediction from the stimulus), and in
+             `.others` teacher-forced (a likelihood, its recorded past given).
+    raises:  ViewsDisagree where step and apply differ; MissingData without test clips.
+    """
+    if not clips:
+        raise MissingData("no test clips: the data set's card names no test split")
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(clip.group or clip.name, []).append(clip)
+    ordered = sorted(groups, key=lambda group: -len(groups[group][0].response))
+    scores = [
+        part
+        for group in ordered
+        for part in _group(fit, group, groups[group], names, draws)
+    ]
+    return dataclasses.replace(scores[0], others=tuple(scores[1:]))
+
+
+def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
+    """(rate, response) of each clip, scored bins only; free-running if it listens."""
+    model = fit.model
+    made: Pairs = []
+    for number, clip in enumerate(clips):
+        if model.stage.uses_response:
+            key = jax.random.fold_in(jax.random.key(SEED), number)
+            rate = free_running(model, params, clip.stimulus, key=key, runs=RUNS)
+        else:
+            rate = streamed(model, params, clip.stimulus[None])[0]
+            agree(model, params, clip.stimulus, rate)
+        made.append((rate[clip.skip :], clip.response[:, clip.skip :]))
+    return made
+
+
+def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
+    """(rate, response) of each trial of each clip, the recorded past fed back."""
+    made: Pairs = []
+    for clip in clips:
+        stimuli = np.broadcast_to(
+            clip.stimulus[None], (len(clip.response), *clip.stimulus.shape)
+        )
+        every = streamed(fit.model, params, stimuli, clip.response)
+        agree(fit.model, params, clip.stimulus, every[0], clip.response[0])
+        made += [
+            (rate[clip.skip :], trial[None, clip.skip :])
+            for rate, trial in zip(every, clip.response, strict=True)
+        ]
+    return made
+
+
+def _group(
+    fit: Fit,
+    group: str,
+    clips: Sequence[Clip],
+    names: Sequence[str] | None,
+    draws: int,
+) -> list[Score]:
+    """The scores of one group: one, or free-running and teacher-forced."""
+    trials = min(len(clip.response) for clip in clips)
+    clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
+    chosen = list(names or (REPEATED if trials > 1 else SINGLE))
+    if not fit.model.stage.uses_response:
+        return [_score(fit, group, clips, rates, chosen, draws, "none")]
+    heard = [name for name in chosen if name in LISTENED]
+    free = _score(fit, group, clips, rates, chosen, draws, "free_running")
+    forced = _score(fit, group, clips, listened, heard, draws, "teacher_forced")
+    return [free, forced]
+
+
+def _score(
+    fit: Fit,
+    group: str,
+    clips: Sequence[Clip],
+    predict: Callable[[Fit, Tree, Sequence[Clip]], Pairs],
+    names: Sequence[str],
+    draws: int,
+    history: str,
+) -> Score:
+    spec = fit.model.spec
+    pairs = predict(fit, fit.params, clips)
+    others = [
+        pairs if params is fit.params else predict(fit, params, clips)
+        for params in fit.seeds
+    ]
+    metrics = {}
+    for name in names:
+        per_cell = evaluate(name, pairs, fit.null_rate)
+        medians = [middle(evaluate(name, each, fit.null_rate)) for each in others]
+        bounds = interval(
+            name,
+            pairs,
+            spec.bin_s,
+            rng=np.random.default_rng(SEED),
+            null_rate=fit.null_rate,
+            draws=draws,
+        )
+        metrics[name] = Metric(
+            per_cell=tuple(float(value) for value in per_cell),
+            median=float(middle(per_cell)),
+            ci95=(float(bounds.low), float(bounds.high)),
+            undefined=bounds.undefined,
+            seeds=tuple(float(value) for value in medians),
+        )
+    trials = len(clips[0].response)
+    note = few_repeats_note(clips[0].response) if trials > 1 else ""
+    if history == "free_running":
+        note = "; ".join(filter(None, [note, f"mean rate of {RUNS} sampled histories"]))
+    return Score(
+        dataset=spec.dataset,
+        model=fit.model.name,
+        group=group,
+        bins=sum(clip.bins for clip in clips),
+        cells=spec.cells,
+        trials=trials,
+        metrics=metrics,
+        history=history,
+        notes=(note,) if note else (),
+    )
