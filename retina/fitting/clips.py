@@ -1,7 +1,7 @@
 """Training data on the device, once, and the table of clips to be cut from it.
 
-A clip is `lead` bins of history and `bins` bins of loss, contiguous, inside one block and
-one trial. Clips share the stimulus; nothing is copied per window.
+A clip is `lead` bins of history and `bins` bins of loss, contiguous, inside one block
+and one trial. Clips share the stimulus; nothing is copied per window.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Table:
     """Blocks laid end to end, and where clips may start.
 
     stimulus: (row, *frame), as stored, on the device.
-    counts:   (row, cell) float32; a row of zeros stands before each block and trial.
+    counts:   (row, cell) float32; zeros in the row before each block and trial.
     first:    (clip, 2) int32: a clip's first row in stimulus, and the row in counts that
               precedes its first bin.
     lead, bins: rows of history and of loss in each clip.

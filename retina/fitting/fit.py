@@ -211,7 +211,7 @@ class _Adam:
 
 
 class _Lbfgs:
-    """Rounds of L-BFGS steps; seeds one after the other (their starts rarely differ)."""
+    """Rounds of L-BFGS steps, one seed after another (their starts rarely differ)."""
 
     def __init__(self, model, table: Table, null_rate, settings, free, fixed):
         self.table, self.fixed, self.every = table, fixed, 10

@@ -19,8 +19,8 @@ def poisson(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Arr
     """Mean negative log likelihood per expected spike, every cell weighing the same.
 
     rate, counts: (time, cell), per bin.
-    null_rate:    (cell,), the training mean; dividing by it makes the loss, and so every
-                  learning rate and penalty, independent of bin width and firing rate.
+    null_rate:    (cell,), the training mean; dividing by it makes the loss, and so
+                  every learning rate and penalty, independent of bin width and rate.
     """
     nats = rate - counts * jnp.log(rate + FLOOR)
     return jnp.mean(nats / null_rate[None])

@@ -26,7 +26,7 @@ def streamed(
     """Expected counts, bin by bin through the streaming step, from a cold start.
 
     stimuli: (clip, time, *frame), clips of one shape, run one after the other.
-    counts:  (clip, time, cell), fed back one bin late to a model that uses the response.
+    counts:  (clip, time, cell), fed back one bin late to a model that listens.
     returns: (clip, time, cell) float32.
     """
     stage = model.stage

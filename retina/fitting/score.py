@@ -39,9 +39,9 @@ def score(
     names:   metrics; by default cc_norm, feve, pearson, pearson_trial and
              bits_per_spike, the first three only where there are repeats.
     draws:   of the bootstrap behind each 95 % interval.
-    returns: Score. The rates come from the streaming step whose cost is counted. A model
-             with history is scored free-running (a prediction from the stimulus), and in
-             `.others` teacher-forced (a likelihood, its recorded past given).
+    returns: Score. The rates come from the streaming step whose cost is counted. A
+             model with history is scored free-running (a prediction from the stimulus),
+             and in `.others` teacher-forced (a likelihood, the recorded past given).
     raises:  ViewsDisagree where step and apply differ; MissingData without test clips.
     """
     if not clips:

@@ -1,4 +1,4 @@
-"""Starting values computed from training data: mean counts, spike-triggered averages."""
+"""Starting values from training data: mean counts, spike-triggered averages."""
 
 from __future__ import annotations
 
