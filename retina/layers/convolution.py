@@ -72,15 +72,24 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
     time, height, width, channels = x.shape
     _, high, wide, out = dy.shape
     rows, columns = height - high + 1, width - wide + 1
-    # offset[k, w, v] is 1 where input column w meets output column v at kernel column k
-    across = np.arange(width)[:, None] - np.arange(wide)
-    offset = (across[None] == np.arange(columns)[:, None, None]).astype(np.float32)
-    right = dy.reshape(time * high, wide * out)
+    # Blocks about as wide as the kernel waste least: half of each product is kept.
+    blocks = max(1, round(wide / max(columns, 4)))
+    edges = [wide * b // blocks for b in range(blocks + 1)]
     kernel_rows = []
     for r in range(rows):
-        left = x[:, r : r + high].reshape(time * high, width * channels)
-        product = (left.T @ right).reshape(width, channels, wide, out)
-        kernel_rows.append(jnp.einsum("kwv,wcvo->kco", jnp.asarray(offset), product))
+        total = jnp.zeros((columns, channels, out), dy.dtype)
+        for left, right in zip(edges[:-1], edges[1:], strict=True):
+            block = right - left
+            seen = x[:, r : r + high, left : right + columns - 1]
+            said = dy[:, :, left:right].reshape(time * high, block * out)
+            product = seen.reshape(time * high, -1).T @ said
+            product = product.reshape(-1, channels, block, out)
+            # offset[k, w, v] is 1 where column w meets output v at kernel column k
+            across = np.arange(block + columns - 1)[:, None] - np.arange(block)
+            offset = across[None] == np.arange(columns)[:, None, None]
+            offset = jnp.asarray(offset.astype(np.float32))
+            total = total + jnp.einsum("kwv,wcvo->kco", offset, product)
+        kernel_rows.append(total)
     return jnp.stack(kernel_rows)
 
 

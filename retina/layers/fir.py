@@ -22,26 +22,23 @@ def fir(shape: tuple[int, ...], taps: int, *, basis: int, name: str = "fir") -> 
     The filter, basis @ weights, depends on parameters alone and is set up once.
     """
     cosines = raised_cosines(taps, basis)
+    scale = np.float32(1 / np.sqrt(cosines.shape[1]))  # unit spread: see `conv2d`
 
     def init(key: jax.Array):
-        weights = jax.random.normal(key, (cosines.shape[1], shape[-1]), jnp.float32)
-        return {"weights": weights / np.float32(np.sqrt(cosines.shape[1]))}
+        drawn = jax.random.normal(key, (cosines.shape[1], shape[-1]), jnp.float32)
+        return {"weights": drawn}
 
     def filters(params) -> jax.Array:
         """(taps, channel), oldest lag first, as the window is."""
-        return (jnp.asarray(cosines) @ params["weights"])[::-1]
+        return (jnp.asarray(cosines) @ (params["weights"] * scale))[::-1]
 
     def window(params, past: jax.Array) -> jax.Array:
         return jnp.einsum("t...c,tc->...c", past, filters(params))
 
     def batch(params, x: jax.Array) -> jax.Array:
-        kernel = filters(params)
-        time = x.shape[0] - taps + 1
-        spread = (1,) * (x.ndim - 1) + (-1,)
-        # A sum of shifted clips: taps multiply-adds a sample and no copied windows.
-        return sum(
-            x[lag : lag + time] * kernel[lag].reshape(spread) for lag in range(taps)
-        )
+        channels = jnp.moveaxis(x.reshape(x.shape[0], -1, shape[-1]), 2, 0)
+        y = jax.vmap(_one_course)(channels, filters(params).T)
+        return jnp.moveaxis(y, 0, 2).reshape(-1, *shape)
 
     return windowed(
         window,
@@ -83,6 +80,11 @@ def temporal_basis(shape: tuple[int, ...], taps: int, count: int) -> Stage:
         parameters={"courses": fixed},
         about=("temporal_basis", shape, taps, count),
     )
+
+
+def _one_course(x: jax.Array, course: jax.Array) -> jax.Array:
+    """(time + taps - 1, place) filtered by (taps,), oldest first: (time, place)."""
+    return _sliding_products(x, course[:, None])[..., 0]
 
 
 def _sliding_products(x: jax.Array, courses: jax.Array) -> jax.Array:

@@ -70,8 +70,9 @@ def lnln(
         bumps = [
             look_at(centres, places[:2], noise[..., kind]) for kind in range(subunits)
         ]
-        weights = jnp.stack(bumps, axis=-1) * (1 / subunits)
-        params["dense"] = {"weights": weights.reshape(spec.cells, -1).T}
+        # Stored weights of order one at the bump: a first drive of order one.
+        weights = jnp.stack(bumps, axis=-1).reshape(spec.cells, -1).T
+        params["dense"] = {"weights": 0.3 * weights}
         return params
 
     def penalty(params):
@@ -84,7 +85,7 @@ def lnln(
         chain(*stages),
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=3e-3, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
     )
 
 
