@@ -23,9 +23,9 @@ class Table:
     """Blocks laid end to end, and where clips may start.
 
     stimulus: (row, *frame), as stored, on the device.
-    counts:   (row, cell) float32; zeros in the row before each block and trial.
-    first:    (clip, 2) int32: a clip's first row in stimulus, and the row in counts that
-              precedes its first bin.
+    counts:   (row, cell) float32; zeros in the row before each trial.
+    first:    (clip, 2) int32: a clip's first row in stimulus, and the row of counts
+              that precedes its first bin.
     lead, bins: rows of history and of loss in each clip.
     """
 
