@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class RetinaError(Exception):
-    """Something the person can fix: what was seen, what was wanted, what to type next."""
+    """Something to put right: what was seen, what was wanted, what to type next."""
 
 
 class ShapeMismatch(RetinaError):

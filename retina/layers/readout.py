@@ -12,36 +12,39 @@ from retina.stage import Stage, memoryless
 MASK = np.float32(0.1)  # stored masks are of order one: see `conv2d`
 
 
-def factorised(shape: tuple[int, int, int], cells: int) -> Stage:
-    """Each cell: one spatial mask over all features, then one weight per feature.
+def factorised(shape: tuple[int, int, int], cells: int, rank: int = 1) -> Stage:
+    """Each cell: a mask over places times a weight per feature, `rank` such products.
 
     shape:   (height, width, feature) of one input.
+    rank:    masks per cell; their products with the features are added.
     returns: stage (height, width, feature) -> (cell,).
-    source:  Klindt et al. 2017, arXiv 1711.02653.
+    source:  Klindt et al. 2017, arXiv 1711.02653 (rank 1).
     """
     height, width, features = shape
+    places = height * width
     scale = np.float32(1 / np.sqrt(features))
 
     def init(key: jax.Array):
         at, what = jax.random.split(key)
-        mask = jax.random.normal(at, (cells, height, width), jnp.float32)
-        weights = jax.random.normal(what, (cells, features), jnp.float32)
-        flat = np.float32(1 / (MASK * np.sqrt(height * width)))
+        mask = jax.random.normal(at, (cells, rank, height, width), jnp.float32)
+        weights = jax.random.normal(what, (cells, rank, features), jnp.float32)
+        flat = np.float32(1 / (MASK * np.sqrt(places)))
         # Small: the first drive is near zero, so the output starts at the mean count.
         return {"mask": flat + 0.1 * flat * mask, "features": 0.1 * weights}
 
     def batch(params, x: jax.Array) -> jax.Array:
-        time = x.shape[0]
-        mask = (params["mask"] * MASK).reshape(cells, height * width)
-        pooled = jnp.einsum("tpc,np->tnc", x.reshape(time, -1, features), mask)
-        return jnp.einsum("tnc,nc->tn", pooled, params["features"] * scale)
+        mask = (params["mask"] * MASK).reshape(cells * rank, places)
+        pooled = jnp.einsum("tpc,np->tnc", x.reshape(-1, places, features), mask)
+        weights = (params["features"] * scale).reshape(cells * rank, features)
+        each = jnp.einsum("tnc,nc->tn", pooled, weights)
+        return each.reshape(-1, cells, rank).sum(axis=-1) if rank > 1 else each
 
     return memoryless(
         lambda params, x: batch(params, x[None])[0],
         batch=batch,
         init=init,
         parameters={"mask": Parameter(), "features": Parameter()},
-        about=("factorised", shape, cells),
+        about=("factorised", shape, cells, rank),
     )
 
 
@@ -72,16 +75,21 @@ def look_at(
     """A starting mask: a bump over each cell's receptive field, with the drawn noise.
 
     centres: (cell, 2) row and column on the grid.
-    mask:    (cell, *grid) as `init` drew it; its differences break the symmetry.
+    mask:    (cell, ..., *grid) as `init` drew it; its differences break the symmetry.
     spread:  s.d. of the bump, grid pixels.
     """
     rows = np.arange(grid[0])[None, :, None] - centres[:, 0, None, None]
     columns = np.arange(grid[1])[None, None] - centres[:, 1, None, None]
     bump = np.exp(-(rows**2 + columns**2) / (2 * spread**2))
     bump /= np.linalg.norm(bump, axis=(1, 2), keepdims=True)
-    noise = mask - jnp.mean(mask, axis=(1, 2), keepdims=True)
+    bump = bump.reshape(len(bump), *(1,) * (mask.ndim - 3), *grid)
+    noise = mask - jnp.mean(mask, axis=(-2, -1), keepdims=True)
     return jnp.asarray(bump / MASK, jnp.float32) + 0.1 * noise
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(factorised((3, 4, 2), 5), (3, 4, 2)), (dense((3, 4, 2), 5), (3, 4, 2))]
+    return [
+        (factorised((3, 4, 2), 5), (3, 4, 2)),
+        (factorised((3, 4, 2), 5, rank=3), (3, 4, 2)),
+        (dense((3, 4, 2), 5), (3, 4, 2)),
+    ]

@@ -30,8 +30,9 @@ def cnn(
     sizes: tuple[int, int] = (9, 5),
     stride: int = 1,
     nonlinearity: str = "relu",
+    readout_rank: int = 3,
     output_kind: str = "softplus",
-    shrink: float = 1e-3,
+    shrink: float = 3e-3,
 ) -> Model:
     """Temporal basis, convolution, convolution, factorised readout, output.
 
@@ -44,8 +45,9 @@ def cnn(
     sizes:        kernels' height and width in pixels; larger than the frame: the frame.
     stride:       pixels between neighbouring units of the first layer.
     nonlinearity: relu, softplus, elu or sigmoid after each convolution.
+    readout_rank: spatial masks per cell, each with its own weights of the features.
     output_kind:  softplus, exp or spline.
-    shrink:       weight of the mean squared readout mask.
+    shrink:       weight of the mean squared weight of kernels and masks.
     source:       McIntosh et al. 2016, arXiv 1702.01825; Klindt et al. 2017,
                   arXiv 1711.02653 (readout).
 
@@ -66,8 +68,9 @@ def cnn(
     hidden = output_shape(seen, channels, sizes[0], stride)
     second = conv2d(hidden, channels, sizes[1])
     features = output_shape(hidden, channels, sizes[1])
+    places = features[0] * features[1]
     bend = pointwise(nonlinearity)
-    look = factorised(features, spec.cells)
+    look = factorised(features, spec.cells, min(readout_rank, places))
     stage = chain(
         entry, past, first, bend, second, bend, look, output(output_kind, spec.cells)
     )
@@ -89,7 +92,9 @@ def cnn(
         return params
 
     def penalty(params):
-        return shrink * jnp.mean(jnp.square(params["factorised"]["mask"]))
+        kernels = (params["conv2d"]["kernel"], params["conv2d2"]["kernel"])
+        weights = (*kernels, params["factorised"]["mask"])
+        return shrink * sum(jnp.mean(jnp.square(w)) for w in weights)
 
     return Model(
         "cnn",
