@@ -188,6 +188,25 @@ class Card(_Strict):
         """Bytes that a download takes."""
         return sum(file.bytes for file in self.files if not file.optional)
 
+    def needs(self, *options: str) -> dict[str, Any]:
+        """The options, which must be these and no others.
+
+        raises: BadCard for one that is missing or unknown.
+        """
+        for key in self.options:
+            if key not in options:
+                raise BadCard(
+                    f"{self.name}: reader {self.reader!r} has no option {key!r}: "
+                    + nearest(key, options)
+                )
+        for key in options:
+            if key not in self.options:
+                raise BadCard(
+                    f"{self.name}: reader {self.reader!r} needs the option {key!r} "
+                    f"(retina show {self.reader})"
+                )
+        return self.options
+
     def variant(self, name: str = "") -> Card:
         """The card with one variant's options and splits in place."""
         if not self.variants:

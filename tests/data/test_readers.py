@@ -434,6 +434,22 @@ def test_an_hdf5_file_without_the_data_set(write):
         load(write({"a.hdf5": quanta}, options, **QUANTA_WORDS))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            '"a.hdf5"',
+            '"a.hdf5"\nstimulous = "stim"',
+            "no option 'stimulous'.*'stimulus'",
+        ),
+        ('cell = "one"\n', "", "needs the option 'cell'"),
+    ],
+)
+def test_an_option_that_the_reader_does_not_have(write, old, new, said):
+    with pytest.raises(BadCard, match=said):
+        load(write({"a.hdf5": quanta}, QUANTA.replace(old, new), **QUANTA_WORDS))
+
+
 def test_splits_that_cut_a_count_bin_are_refused(write):
     from .conftest import SPLITS
 

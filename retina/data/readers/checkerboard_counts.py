@@ -28,10 +28,11 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
     raises:  UnreadableFile; MissingExtra where the stimulus must be made and the
              package for it is not installed.
     """
+    options = card.needs("running_counts", "frozen_counts", "frozen_stimulus", "movie")
     movie = whitenoise.movie(card)
-    running = variable(folder, *card.options["running_counts"])
-    frozen = variable(folder, *card.options["frozen_counts"])
-    spans = [rule.trials for rule in card.splits if rule.trials]
+    running = variable(folder, *options["running_counts"])
+    frozen = variable(folder, *options["frozen_counts"])
+    spans = [rule.trials for rule in card.splits if rule.trials] or [(0, 1)]
     # All trials in one array; every block is a view of it.
     trials = range(min(s[0] for s in spans), max(s[1] for s in spans))
     shown = whitenoise.running(folder, card, movie, trials)

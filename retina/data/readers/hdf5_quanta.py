@@ -22,21 +22,21 @@ def hdf5_quanta(folder: Path, card: Card) -> Recording:
     returns: one part, cut by the card's splits.
     raises:  UnreadableFile.
     """
-    path = folder / card.options["file"]
-    stimulus = dataset(path, card.options["stimulus"])
-    counts = dataset(path, card.options["counts"])
+    options = card.needs("file", "stimulus", "counts", "count_s", "cell")
+    path = folder / options["file"]
+    stimulus = dataset(path, options["stimulus"])
+    counts = dataset(path, options["counts"])
     if counts.ndim != 2:
         raise UnreadableFile(
-            f"{path}: {card.options['counts']} has shape {counts.shape}, not "
-            "(trial, bin)"
+            f"{path}: {options['counts']} has shape {counts.shape}, not (trial, bin)"
         )
     part = Part(
         stimulus=as_stimulus(stimulus.ravel(), card.name),
         onsets_s=np.arange(stimulus.size + 1) * card.frame_s,
         counts=counts[..., None],
-        count_s=float(card.options["count_s"]),
+        count_s=float(options["count_s"]),
     )
-    name = card.options["cell"]
+    name = options["cell"]
     return recording(card, {"": part}, [Cell(name, card.cell_types.get(name, ""))])
 
 

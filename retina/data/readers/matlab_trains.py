@@ -21,9 +21,10 @@ def matlab_trains(folder: Path, card: Card) -> Recording:
     returns: one part, cut by the card's splits.
     raises:  UnreadableFile for a missing, truncated or different file.
     """
-    stimulus = variable(folder, *card.options["stimulus"]).ravel()
-    onsets = variable(folder, *card.options["onsets"]).ravel().astype(np.float64)
-    trains = variable(folder, *card.options["spikes"]).ravel()
+    options = card.needs("stimulus", "onsets", "spikes")
+    stimulus = variable(folder, *options["stimulus"]).ravel()
+    onsets = variable(folder, *options["onsets"]).ravel().astype(np.float64)
+    trains = variable(folder, *options["spikes"]).ravel()
     spikes = tuple(np.sort(np.asarray(t, np.float64).ravel()) for t in trains)
     last = onsets[-1] + card.frame_s
     part = Part(

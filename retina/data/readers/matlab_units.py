@@ -29,6 +29,16 @@ def matlab_units(folder: Path, card: Card) -> Recording:
     returns: parts "running" and "frozen"; units are named "0", "1", ... as in the file.
     raises: UnreadableFile.
     """
+    card.needs(
+        "stimulus",
+        "onsets",
+        "units",
+        "repeat_units",
+        "repeat_stimulus",
+        "repeat_bounds",
+        "repeat_stimulus_of",
+        "sample_hz",
+    )
     long = _long(folder, card)
     frozen = _frozen(folder, card)
     units = variable(folder, *card.options["units"]).size

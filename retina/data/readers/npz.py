@@ -33,7 +33,7 @@ def npz(folder: Path, card: Card) -> Recording:
             ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
     raises: UnreadableFile; ShapeMismatch, BadStimulus, BadResponse.
     """
-    path = folder / card.options["file"]
+    path = folder / card.needs("file")["file"]
     try:
         with np.load(path, allow_pickle=False) as store:
             arrays = {key: store[key] for key in store.files}
