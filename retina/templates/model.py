@@ -8,54 +8,77 @@ import jax.numpy as jnp
 from retina.errors import BadSetting
 from retina.layers.door import door, image_shape
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, chain, memoryless, windowed
+from retina.stage import Model, Recipe, Stage, chain, memoryless, recurrent
 from retina.types import Spec
 
+SLOWEST_S = 0.5
 
-def template(spec: Spec, /, *, lags: int = 20, smooth: float = 1e-4) -> Model:
-    """A full space-time filter per cell and a softplus; this signature is the config.
 
-    lags:   bins of stimulus that the filter sees, the present one included.
-    smooth: weight of the mean squared filter in the loss.
-    source: name the paper and its equation here.
+def template(
+    spec: Spec, /, *, fast_s: float = 0.03, slow_s: float = 0.1, shrink: float = 1e-3
+) -> Model:
+    """Two leaky averages of the stimulus, weighed by each cell, and a softplus.
 
-    >>> from retina.types import Spec
-    >>> template(Spec((8, 8), 3, 0.01), lags=5).stage.lags
-    4
+    fast_s, slow_s: time constants at the start of a fit, seconds.
+    shrink:         weight of the mean squared weight in the loss.
+    source:         name the paper and its equation here.
+
+    >>> template(Spec((8, 8), 3, 0.01)).stage.about[0]
+    'chain'
     """
-    if lags < 1:
-        raise BadSetting(f"lags {lags}: a filter needs at least 1 (the present bin)")
-    shape = (lags, *image_shape(spec))
-
-    def draw(key: jax.Array):
-        return {"filters": 0.01 * jax.random.normal(key, (spec.cells, *shape))}
-
-    # A window sees the last `lags` frames, oldest first, and gives one number per cell.
-    drive = windowed(
-        lambda params, seen: jnp.einsum("cthw,thw->c", params["filters"], seen),
-        lags,
-        shape=shape[1:],
-        init=draw,
-        parameters={"filters": Parameter(unit="1")},
-        about=("filters", lags),
+    for name, value in (("fast_s", fast_s), ("slow_s", slow_s)):
+        if not 0 < value < SLOWEST_S:
+            raise BadSetting(f"{name} {value}: between 0 and {SLOWEST_S} seconds")
+    stages = (door(spec), leaks(spec, fast_s, slow_s), readout(spec))
+    return Model(
+        "template",
+        spec,
+        chain(*stages),
+        penalty=lambda params: shrink * jnp.mean(params["readout"]["weights"] ** 2),
+        recipe=Recipe("adam", max_steps=3000),
     )
-    # Expected counts per bin: never negative.
-    output = memoryless(
-        lambda params, u: params["gain"] * jax.nn.softplus(u + params["bias"]),
+
+
+def leaks(spec: Spec, fast_s: float, slow_s: float) -> Stage:
+    """(height, width) -> (2, height, width): s' = s + (1 - exp(-dt / tau)) (x - s).
+
+    A stage with a state is given by its step; a fit keeps each parameter in its bounds.
+    """
+
+    def step(params, state, x):
+        keep = jnp.exp(-spec.bin_s / params["tau_s"])[:, None, None]
+        state = keep * state + (1 - keep) * x[None]
+        return state, state
+
+    return recurrent(
+        step,
+        start=lambda params, key=None: jnp.zeros((2, *image_shape(spec)), jnp.float32),
+        init=lambda key: {"tau_s": jnp.array([fast_s, slow_s], jnp.float32)},
+        parameters={"tau_s": Parameter(unit="s", low=0.0, high=SLOWEST_S)},
+        about=("leaks", fast_s, slow_s),
+        burn_in_s=4 * SLOWEST_S,
+    )
+
+
+def readout(spec: Spec) -> Stage:
+    """(2, height, width) -> (cell,) expected counts per bin, never negative."""
+    shape = (spec.cells, 2, *image_shape(spec))
+
+    def rate(params, averages):
+        drive = jnp.einsum("cthw,thw->c", params["weights"], averages)
+        return params["gain"] * jax.nn.softplus(drive + params["bias"])
+
+    return memoryless(
+        rate,
         init=lambda key: {
+            "weights": 0.01 * jax.random.normal(key, shape),
             "gain": jnp.full(spec.cells, 0.1, jnp.float32),
             "bias": jnp.zeros(spec.cells, jnp.float32),
         },
         parameters={
+            "weights": Parameter(),
             "gain": Parameter(unit="count", low=0.0),
-            "bias": Parameter(unit="1"),
+            "bias": Parameter(),
         },
-        about=("softplus", spec.cells),
-    )
-    return Model(
-        "template",
-        spec,
-        chain(door(spec), drive, output),
-        penalty=lambda params: smooth * jnp.mean(params["filters"]["filters"] ** 2),
-        recipe=Recipe("lbfgs", max_steps=200),
+        about=("readout", spec.cells),
     )

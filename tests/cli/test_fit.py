@@ -88,11 +88,13 @@ def test_cells_and_bins_are_chosen(retina):
 
 def test_a_model_and_a_card_in_files(retina, lab):
     retina("new", "model", "mine")
-    done = retina("fit", lab / "tiny.toml", "mine.py", "--set", "lags=4", "--out", "r")
+    done = retina(
+        "fit", lab / "tiny.toml", "mine.py", "--set", "fast_s=0.02", "--out", "r"
+    )
     assert done.status == 0, done.err
     os.mkdir("elsewhere")
     os.chdir("elsewhere")
-    assert store.load("../r").model.stage.lags == 3
+    assert dict(store.load("../r").model.settings)["fast_s"] == 0.02
 
 
 def _params(run: Path) -> list[np.ndarray]:
