@@ -265,15 +265,15 @@ def test_gollisch_frozen_crop_is_the_file(gollisch, real):
 
 
 @pytest.mark.slow
-def test_gollisch_every_stretch_of_the_second_half(real, board):
-    """Trials 75-164 from the states of the card; each ends where the next begins."""
-    shown = unpack([(packed(real, "000-149"), range(150))], board, range(75, 150))
-    later = unpack([(packed(real, "150-164"), range(150, 165))], board, range(150, 165))
-    shown = np.concatenate([shown, later])
-    for first in range(75, 165, 15):
-        for trial, rows in enumerate(make(board, first, first + 15), first):
-            bits = np.unpackbits(rows, axis=1).reshape(1500, 32, 32).transpose(0, 2, 1)
-            np.testing.assert_array_equal(shown[trial - 75] > 0, bits.astype(bool))
+@pytest.mark.parametrize(("first", "file"), [(75, "000-149"), (150, "150-164")])
+def test_gollisch_a_stretch_is_made_from_its_state(real, board, first, file):
+    """Fifteen trials; each stretch also ends in the state where the next begins."""
+    inside = range(int(file[:3]), int(file[4:]) + 1)
+    trials = range(first, first + 15)
+    shown = unpack([(packed(real, file), inside)], board, trials)
+    for i, rows in enumerate(make(board, first, first + 15)):
+        bits = np.unpackbits(rows, axis=1).reshape(1500, 32, 32).transpose(0, 2, 1)
+        np.testing.assert_array_equal(shown[i] > 0, bits.astype(bool))
 
 
 # schroeder ---------------------------------------------------------------------------
