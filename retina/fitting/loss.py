@@ -16,14 +16,20 @@ FLOOR = 1e-8  # counts per bin; keeps log finite where a model is sure of silenc
 
 
 def poisson(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Array:
-    """Mean negative log likelihood per expected spike, every cell weighing the same.
+    """Negative log likelihood per expected spike of the population.
 
     rate, counts: (time, cell), per bin.
-    null_rate:    (cell,), the training mean; dividing by it makes the loss, and so
-                  every learning rate and penalty, independent of bin width and rate.
+    null_rate:    (cell,), the training mean; dividing by its mean makes the loss, and
+                  so every learning rate and penalty, independent of bin width and
+                  rate. Cells weigh by their spikes, as likelihood has it: a quiet
+                  cell's noise must not steer what all cells share.
     """
-    nats = rate - counts * jnp.log(rate + FLOOR)
-    return jnp.mean(nats / null_rate[None])
+    return jnp.mean(nats(rate, counts, null_rate))
+
+
+def nats(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Array:
+    """The terms of `poisson` before the mean: (time, cell)."""
+    return (rate - counts * jnp.log(rate + FLOOR)) / jnp.mean(null_rate)
 
 
 def rates_of(model: Model, params: Tree, stimulus, counts) -> jax.Array:
@@ -87,6 +93,9 @@ def validator(
         for stimuli, responses, skip in loaded:
             each = run(params, stimuli, responses, skip)
             gain += np.asarray(each, np.float64).sum(0)
+        # A rate that overflowed gives inf - inf; nan is for a silent cell alone, and
+        # is left out of the mean that chooses the best parameters.
+        gain = np.where(np.isnan(gain), -np.inf, gain)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(spikes > 0, gain / (np.log(2) * spikes), np.nan)
 

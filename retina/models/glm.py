@@ -19,7 +19,7 @@ def glm(
     *,
     lags: int = 30,
     rank: int | None = 2,
-    basis: int = 12,
+    basis: int | None = None,
     window: int = 13,
     history: int = 30,
     history_basis: int = 8,

@@ -21,7 +21,7 @@ def ln(
     *,
     lags: int = 30,
     rank: int | None = 2,
-    basis: int = 12,
+    basis: int | None = None,
     window: int = 13,
     output_kind: str = "softplus",
     smooth: float = 1e-4,
@@ -30,7 +30,8 @@ def ln(
 
     lags:        bins of stimulus the filter sees, the present one included.
     rank:        space-time filter as a sum of this many separable ones; None: full.
-    basis:       raised cosines per temporal filter (separable only).
+    basis:       raised cosines per temporal filter (separable only); None: 12 on an
+                 image, every lag free where the frame is one pixel.
     window:      pixels on a side of the window, centred on the cell's receptive field.
     output_kind: softplus (with a gain), exp, or spline.
     smooth:      weight of the squared difference between neighbouring pixels.
@@ -59,7 +60,7 @@ def ln(
 
 
 def stimulus_filter(
-    spec: Spec, lags: int, rank: int | None, basis: int, window: int
+    spec: Spec, lags: int, rank: int | None, basis: int | None, window: int
 ) -> tuple[list[Stage], object]:
     """The stages from frame to one drive per cell, and their start from the STA."""
     if lags < 1:
@@ -67,6 +68,7 @@ def stimulus_filter(
     if rank is not None and rank < 1:
         raise BadSetting(f"rank {rank}: 1 or more, or None for a full filter")
     image = image_shape(spec)
+    cosines = courses_for(image, lags, basis)
     entry = door(spec)
     if rank is None:
         stages = [entry, field.space_time(image, spec.cells, lags, window)]
@@ -77,7 +79,7 @@ def stimulus_filter(
         stages = [
             entry,
             field.spatial(image, spec.cells, rank, window),
-            field.temporal(spec.cells, rank, lags, basis),
+            field.temporal(spec.cells, rank, lags, cosines),
         ]
 
     def warm(params, clips):
@@ -92,13 +94,20 @@ def stimulus_filter(
                     "corner": jnp.asarray(corner),
                 }
             }
-        space, time = separate(seen, rank, basis)
+        space, time = separate(seen, rank, cosines)
         return {
             "spatial": {"filters": jnp.asarray(space), "corner": jnp.asarray(corner)},
             "temporal": {"weights": jnp.asarray(time)},
         }
 
     return stages, warm
+
+
+def courses_for(image: tuple[int, int], lags: int, basis: int | None) -> int:
+    """Raised cosines per filter: `basis`, or the default for frames of this shape."""
+    if basis is None:
+        return lags if image == (1, 1) else min(12, lags)
+    return min(basis, lags)
 
 
 def separate(seen: np.ndarray, rank: int, basis: int):

@@ -21,7 +21,7 @@ def lnk(
     *,
     lags: int = 30,
     rank: int | None = 2,
-    basis: int = 12,
+    basis: int | None = None,
     window: int = 13,
     output_kind: str = "softplus",
     smooth: float = 1e-4,

@@ -11,6 +11,7 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import fir
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import dense, look_at
+from retina.models.ln import courses_for
 from retina.stage import Model, Recipe, Stage, chain, memoryless
 from retina.types import Spec
 
@@ -20,7 +21,7 @@ def lnln(
     /,
     *,
     lags: int = 30,
-    basis: int = 12,
+    basis: int | None = None,
     subunits: int = 8,
     size: int = 9,
     nonlinearity: str = "relu",
@@ -30,7 +31,7 @@ def lnln(
     """A bank of separable subunits repeated over the frame, pooled freely by each cell.
 
     lags:         bins of stimulus seen.
-    basis:        raised cosines per subunit's temporal filter.
+    basis:        raised cosines per subunit's temporal filter; None as in `ln`.
     subunits:     kinds of subunit; each stands at every place of the frame.
     size:         height and width of a subunit's spatial filter, pixels.
     nonlinearity: relu, softplus, elu or sigmoid of each subunit.
@@ -50,7 +51,7 @@ def lnln(
         door(spec),
         memoryless(lambda params, x: x[..., None], about=("one_channel",)),
         conv2d(seen, subunits, size, bias=False),
-        fir(places, lags, basis=basis),
+        fir(places, lags, basis=courses_for(image, lags, basis)),
         bias(places),
         pointwise(nonlinearity),
         dense(places, spec.cells),
