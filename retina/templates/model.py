@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from retina.errors import BadSetting
+from retina.fitting.start import mean_counts
 from retina.layers.door import door, image_shape
 from retina.parameter import Parameter
 from retina.stage import Model, Recipe, Stage, chain, memoryless, recurrent
@@ -30,12 +33,19 @@ def template(
         if not 0 < value < SLOWEST_S:
             raise BadSetting(f"{name} {value}: between 0 and {SLOWEST_S} seconds")
     stages = (door(spec), leaks(spec, fast_s, slow_s), readout(spec))
+
+    def warm_start(params, clips):
+        """From training data alone: each cell starts at its mean count."""
+        gain = jnp.asarray(mean_counts(clips) / math.log(2.0), jnp.float32)
+        return params | {"readout": params["readout"] | {"gain": gain}}
+
     return Model(
         "template",
         spec,
         chain(*stages),
+        warm_start=warm_start,
         penalty=lambda params: shrink * jnp.mean(params["readout"]["weights"] ** 2),
-        recipe=Recipe("adam", max_steps=3000),
+        recipe=Recipe("adam", learning_rate=0.01, max_steps=3000),
     )
 
 
