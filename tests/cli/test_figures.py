@@ -155,7 +155,7 @@ def test_a_stopped_sweep_loses_no_finished_job(desk, lab):
         while not (out.is_dir() and list(out.glob(".ln-*checkpoint.h5"))):
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         raise

@@ -103,7 +103,7 @@ def _params(run: Path) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(store.load(run).params)]
 
 
-def _wait(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+def _wait(condition, process: subprocess.Popen, seconds: float = 300) -> None:
     start = time.monotonic()
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -118,7 +118,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     checkpoint = desk.folder / "run.partial" / "checkpoint.h5"
     _wait(checkpoint.exists, process)
     process.send_signal(how)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert not (desk.folder / "run").exists()
     assert checkpoint.is_file()
     if how == signal.SIGINT:
