@@ -102,5 +102,5 @@ def cnn(
         stage,
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
     )

@@ -86,7 +86,7 @@ def lnln(
         chain(*stages),
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
     )
 
 

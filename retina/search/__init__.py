@@ -1,0 +1,1 @@
+"""Many fits: experiments, jobs, the frontier."""
