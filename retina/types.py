@@ -357,7 +357,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One model on one recording: its price and its accuracy, ready for the frontier."""
+    """One model on one recording: price and accuracy, ready for the frontier."""
 
     run: str
     model: str

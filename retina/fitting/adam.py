@@ -35,9 +35,11 @@ def optimiser() -> optax.GradientTransformation:
 def begin(free: Tree) -> Walk:
     """A walk at its start, one per seed: `free` has a leading seed axis."""
     seeds = jax.tree.leaves(free)[0].shape[0]
-    copy = jax.tree.map(jnp.copy, free)
+    # Copies, since each round takes the walk's buffers over (they are donated): `free`
+    # may share its buffers with the parameters it was made from.
+    own, average = (jax.tree.map(jnp.copy, free) for _ in range(2))
     steps = jnp.zeros(seeds, jnp.int32)
-    return Walk(free, copy, jax.vmap(optimiser().init)(free), steps)
+    return Walk(own, average, jax.vmap(optimiser().init)(free), steps)
 
 
 def make_round(model: Model, table: Table, null_rate: np.ndarray):

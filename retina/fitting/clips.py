@@ -26,12 +26,15 @@ class Table:
     counts:   (row, cell) float32; zeros in the row before each trial.
     first:    (clip, 2) int32: a clip's first row in stimulus, and the row of counts
               that precedes its first bin.
+    seen:     (clip,) int32: leading bins of loss that the clip before had already: the
+              last clip of a block reaches back over it.
     lead, bins: rows of history and of loss in each clip.
     """
 
     stimulus: jax.Array
     counts: jax.Array
     first: np.ndarray
+    seen: np.ndarray
     lead: int
     bins: int
 
@@ -53,13 +56,15 @@ def tabulate(model: Model, clips: tuple[Clip, ...], bins: int) -> Table:
             "lower its lags or fit on longer blocks"
         )
     bins = min(bins, longest)
-    first, counts = [], []
+    first, seen, counts = [], [], []
     row = heard = 0
     for clip in clips:
         begin, end = max(lead, clip.skip), len(clip.stimulus)
         starts = np.append(np.arange(begin, end - bins, bins), end - bins) - lead
+        overlap = bins - np.diff(starts, prepend=starts[0] - bins)
         for trial in clip.response:
             first.append(np.stack([row + starts, heard + starts], 1))
+            seen.append(overlap)
             counts.append(np.zeros((1, trial.shape[1]), np.float32))
             counts.append(trial.astype(np.float32))
             heard += len(trial) + 1
@@ -68,6 +73,7 @@ def tabulate(model: Model, clips: tuple[Clip, ...], bins: int) -> Table:
         stimulus=jnp.asarray(np.concatenate([clip.stimulus for clip in clips])),
         counts=jnp.asarray(np.concatenate(counts)),
         first=np.concatenate(first).astype(np.int32),
+        seen=np.concatenate(seen).astype(np.int32),
         lead=lead,
         bins=bins,
     )

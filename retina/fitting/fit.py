@@ -53,6 +53,8 @@ def fit(
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
     settings = _recipe(model, recipe)
+    if seeds < 1:
+        raise BadSetting(f"seeds {seeds}: 1 or more")
     begun = time.perf_counter()
     null_rate = mean_counts(split.train)
     score = validator(model, split.validation, null_rate)
@@ -69,13 +71,25 @@ def fit(
         walker = _Lbfgs(model, table, null_rate, settings, free, fixed)
 
     curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
-    state = {"walk": walker.walk, "curve": curve, "at": np.array([0, 0])}
+    step = row = 0
+
+    def state() -> dict[str, Any]:
+        """All that a resumed fit needs to end at the same numbers."""
+        return {
+            "walk": walker.walk,
+            "last": walker.last,
+            "curve": curve,
+            "plateau": plateau.tree(),
+            "at": np.array([step, row, walker.settled]),
+        }
+
     if checkpoint is not None and Path(checkpoint).exists():
-        saved = load_tree(checkpoint, state | {"plateau": plateau.tree()})
-        walker.walk, curve = saved["walk"], np.array(saved["curve"])
+        saved = load_tree(checkpoint, state())
+        walker.walk, walker.last = saved["walk"], saved["last"]
+        curve = np.array(saved["curve"])
         plateau = Plateau(**{k: _host(v) for k, v in saved["plateau"].items()})
-        state["at"] = np.array(saved["at"])
-    step, row = (int(n) for n in state["at"])
+        step, row, settled = (int(n) for n in saved["at"])
+        walker.settled = bool(settled)
     earlier = curve[row - 1, 1] if row else 0.0
 
     def evaluate(loss: float) -> None:
@@ -87,8 +101,7 @@ def fit(
         curve[row] = [step, seconds, loss, *np.nanmean(bits, axis=1)]
         row += 1
         if checkpoint is not None:
-            at = {"walk": walker.walk, "curve": curve, "at": np.array([step, row])}
-            save_tree(checkpoint, at | {"plateau": plateau.tree()})
+            save_tree(checkpoint, state())
         if progress is not None:
             progress(
                 {
@@ -105,18 +118,27 @@ def fit(
 
     if row == 0:
         evaluate(float("nan"))
-    while step < settings.max_steps and not plateau.done.all() and row < EVALUATIONS:
+    while (
+        step < settings.max_steps
+        and row < EVALUATIONS
+        and not plateau.done.all()
+        and not walker.settled
+    ):
         loss = walker.advance(step, plateau.rate)
         if not np.isfinite(loss):
+            rate = plateau.rate.max()
+            advice = (
+                f"at learning rate {rate:.2g}: lower it "
+                f"(--set learning_rate={rate / 3:.1g})"
+                if settings.optimiser == "adam"
+                else "of L-BFGS: try --set optimiser=adam"
+            )
             raise Diverged(
                 f"{model.name}: the loss became {loss} between steps {step} and "
-                f"{step + walker.every} at learning rate {plateau.rate.max():.2g}: "
-                f"lower it (--set learning_rate={plateau.rate.max() / 3:.1g})"
+                f"{step + walker.every} {advice}"
             )
         step += walker.every
         evaluate(loss)
-        if walker.settled:
-            break
 
     best = int(np.argmax(plateau.bits))
     kept = [jax.tree.map(jnp.asarray, _seed(plateau.best, s)) for s in range(seeds)]
@@ -162,6 +184,7 @@ class _Adam:
     """Rounds of Adam steps, about twice an epoch."""
 
     settled = False
+    last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
 
     def __init__(self, model, table: Table, null_rate, settings, free, fixed, number):
         self.table, self.settings, self.fixed, self.number = (
@@ -239,7 +262,7 @@ class _Lbfgs:
         gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
         self.settled = bool(np.all(gain < 2e-6))
         self.last = np.array(losses)
-        return max(losses)
+        return float(np.max(losses))  # not max(): it may pass over a nan
 
     @property
     def judged(self) -> Tree:
@@ -258,6 +281,13 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
             f"optimiser {settings.optimiser!r}: "
             f"{nearest(settings.optimiser, ['adam', 'lbfgs'])}"
         )
+    for name in ("clip_bins", "batch", "patience"):
+        if getattr(settings, name) < 1:
+            raise BadSetting(f"{name} {getattr(settings, name)}: 1 or more")
+    if settings.max_steps < 0:
+        raise BadSetting(f"max_steps {settings.max_steps}: 0 or more")
+    if not settings.learning_rate > 0:
+        raise BadSetting(f"learning_rate {settings.learning_rate:g}: above 0")
     return settings
 
 

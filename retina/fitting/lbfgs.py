@@ -9,10 +9,11 @@ import optax
 from jax import lax
 
 from retina.fitting.clips import Table, clip_rate
-from retina.fitting.loss import poisson
+from retina.fitting.loss import nats
 from retina.parameter import to_bounded
 from retina.stage import Model
 
+KEPT = 2**27  # stimulus values; as float32 half a gigabyte
 PIECE = 2048  # bins per piece of the sum: bounds the memory, not the result
 
 
@@ -23,25 +24,30 @@ def make_round(model: Model, table: Table, null_rate: np.ndarray, steps: int):
              round(free, state, fixed, stimulus, counts) -> (free, state, loss).
     """
     null = jnp.asarray(null_rate, jnp.float32)
-    first = jnp.asarray(table.first)
+    first, seen = jnp.asarray(table.first), jnp.asarray(table.seen)
+    fitted = len(table.first) * table.bins - int(table.seen.sum())
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps=15)
     quasi_newton = optax.lbfgs(memory_size=10, linesearch=search)
 
     def loss(free, fixed, stimulus, counts):
         params = to_bounded(model.stage.parameters, free, fixed)
 
-        @jax.checkpoint  # the clip is computed again backwards rather than kept
-        def piece(params, where):
+        def piece(params, where, seen):
             rate, target = clip_rate(
                 model, params, stimulus, counts, where, table.lead, table.bins
             )
-            return poisson(rate, target, null)
+            # Pieces overlap at a block's end; every bin enters the sum once.
+            by_bin = jnp.mean(nats(rate, target, null), axis=1)
+            return jnp.sum(jnp.where(jnp.arange(table.bins) < seen, 0, by_bin))
 
-        def add(total, where):
-            return total + piece(params, where), None
+        # What the backward pass needs is kept while it fits, else computed again.
+        summed = piece if table.stimulus.size < KEPT else jax.checkpoint(piece)
 
-        total, _ = lax.scan(add, jnp.float32(0), first)
-        value = total * np.float32(1 / len(table.first))
+        def add(total, piece_of):
+            return total + summed(params, *piece_of), None
+
+        total, _ = lax.scan(add, jnp.float32(0), (first, seen))
+        value = total * np.float32(1 / fitted)
         if model.penalty is not None:
             value = value + model.penalty(params)
         return value

@@ -62,31 +62,39 @@ def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     """(rate, response) of each clip, scored bins only; free-running if it listens."""
     model = fit.model
     made: Pairs = []
-    for number, clip in enumerate(clips):
+    for same in _of_one_shape(clips):
+        stimuli = np.stack([clip.stimulus for clip in same])
         if model.stage.uses_response:
-            key = jax.random.fold_in(jax.random.key(SEED), number)
-            rate = free_running(model, params, clip.stimulus, key=key, runs=RUNS)
+            key = jax.random.key(SEED)
+            every = free_running(model, params, stimuli, key=key, runs=RUNS)
         else:
-            rate = streamed(model, params, clip.stimulus[None])[0]
-            agree(model, params, clip.stimulus, rate)
-        made.append((rate[clip.skip :], clip.response[:, clip.skip :]))
+            every = streamed(model, params, stimuli)
+            agree(model, params, stimuli, every)
+        for clip, rate in zip(same, every, strict=True):
+            made.append((rate[clip.skip :], clip.response[:, clip.skip :]))
     return made
 
 
 def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     """(rate, response) of each trial of each clip, the recorded past fed back."""
     made: Pairs = []
-    for clip in clips:
-        stimuli = np.broadcast_to(
-            clip.stimulus[None], (len(clip.response), *clip.stimulus.shape)
-        )
-        every = streamed(fit.model, params, stimuli, clip.response)
-        agree(fit.model, params, clip.stimulus, every[0], clip.response[0])
-        made += [
-            (rate[clip.skip :], trial[None, clip.skip :])
-            for rate, trial in zip(every, clip.response, strict=True)
-        ]
+    for same in _of_one_shape(clips):
+        trials = [(clip, trial) for clip in same for trial in clip.response]
+        stimuli = np.stack([clip.stimulus for clip, _ in trials])
+        counts = np.stack([trial for _, trial in trials])
+        every = streamed(fit.model, params, stimuli, counts)
+        agree(fit.model, params, stimuli, every, counts)
+        for (clip, trial), rate in zip(trials, every, strict=True):
+            made.append((rate[clip.skip :], trial[None, clip.skip :]))
     return made
+
+
+def _of_one_shape(clips: Sequence[Clip]) -> list[list[Clip]]:
+    """Clips of one length together: what runs them is compiled once."""
+    shapes: dict[tuple, list[Clip]] = {}
+    for clip in clips:
+        shapes.setdefault(clip.stimulus.shape, []).append(clip)
+    return list(shapes.values())
 
 
 def _group(
@@ -120,8 +128,8 @@ def _score(
     spec = fit.model.spec
     pairs = predict(fit, fit.params, clips)
     others = [
-        pairs if params is fit.params else predict(fit, params, clips)
-        for params in fit.seeds
+        pairs if seed == fit.validation.get("chosen_seed") else predict(fit, p, clips)
+        for seed, p in enumerate(fit.seeds)
     ]
     metrics = {}
     for name in names:

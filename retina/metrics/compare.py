@@ -168,11 +168,13 @@ def _same_response(pairs_a: Sequence[Pair], pairs_b: Sequence[Pair]) -> None:
 
 
 def _figures(median: float, low: float, high: float) -> str:
-    """Two decimals, more where the interval is narrower than that."""
-    width = high - low
-    decimals = 2
+    """Two decimals, more where an interval would shrink to nothing or touch a 0."""
+    decimals, width = 2, high - low
     if np.isfinite(width) and width > 0:
-        decimals = int(np.clip(np.ceil(-np.log10(width)) + 1, 2, 6))
+        small = min(width / 3, *(2 * abs(end) for end in (low, high) if end))
+        decimals = int(np.clip(np.ceil(-np.log10(small)), 2, 6))
     # Adding 0 turns -0.0 into 0.0.
-    shown = [f"{round(value, decimals) + 0.0:.{decimals}f}" for value in (low, high)]
-    return f"{round(median, decimals) + 0.0:.{decimals}f} [{shown[0]}, {shown[1]}]"
+    shown = [
+        f"{round(value, decimals) + 0.0:.{decimals}f}" for value in (median, low, high)
+    ]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"

@@ -1,0 +1,268 @@
+"""The verb fit: resuming, seeds, what it refuses, and that a bin's shift is noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina import build
+from retina.errors import BadSetting, Diverged
+from retina.fitting.fit import fit
+from retina.fitting.loss import validator
+from retina.fitting.start import mean_counts
+from retina.stage import Model
+from retina.types import Split
+from tests.fitting import synthetic
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return synthetic.split(synthetic.truth(), train=500, held_out=300)
+
+
+def _subunits(split: Split) -> Model:
+    """Small, fitted by Adam, and not the same from every start."""
+    return build.model("lnln", split.spec, lags=4, basis=3, subunits=2)
+
+
+ADAM = {"max_steps": 160, "clip_bins": 64, "batch": 4}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def _interrupting(after: int):
+    """A progress callback that raises at its call number `after`."""
+    calls = []
+
+    def progress(line) -> None:
+        calls.append(line)
+        if len(calls) == after:
+            raise Interrupted
+
+    return progress
+
+
+def _bits(tree) -> list[bytes]:
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def _alike(one, two) -> None:
+    """The same numbers to the last bit, but for the seconds it took."""
+    assert _bits(one.params) == _bits(two.params)
+    assert _bits(one.seeds) == _bits(two.seeds)
+    assert one.validation == two.validation
+    drop = {"seconds", "fit_s", "compile_s"}
+
+    def kept(lines) -> str:
+        return repr([{k: v for k, v in x.items() if k not in drop} for x in lines])
+
+    assert kept(one.curve) == kept(two.curve)
+    assert kept([one.training]) == kept([two.training])
+
+
+def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
+    """Two seeds by Adam, interrupted twice: after the start and in the middle."""
+    model, file = _subunits(split), tmp_path / "state.h5"
+    whole = fit(model, split, key=KEY, seeds=2, **ADAM)
+    for calls in (1, 2):
+        with pytest.raises(Interrupted):
+            fit(
+                model,
+                split,
+                key=KEY,
+                seeds=2,
+                checkpoint=file,
+                progress=_interrupting(calls),
+                **ADAM,
+            )
+    _alike(whole, fit(model, split, key=KEY, seeds=2, checkpoint=file, **ADAM))
+
+
+def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path):
+    """Its stopping rule compares with the loss before the interruption."""
+    model = build.model("ln", split.spec, lags=4, rank=None, output_kind="exp")
+    whole = fit(model, split, key=KEY)
+    evaluations = len(whole.curve)
+    assert whole.training["steps"] < whole.training["max_steps"]
+    assert whole.training["converged"]
+    for calls in (evaluations - 1, evaluations):
+        file = tmp_path / f"{calls}.h5"
+        with pytest.raises(Interrupted):
+            fit(
+                model,
+                split,
+                key=KEY,
+                checkpoint=file,
+                progress=_interrupting(calls),
+            )
+        _alike(whole, fit(model, split, key=KEY, checkpoint=file))
+
+
+def test_the_first_of_two_seeds_is_the_fit_of_one(split):
+    """Its start and its order of clips do not depend on how many run beside it."""
+    keys = [jax.random.split(KEY, n)[0] for n in (1, 2)]
+    if not np.array_equal(*map(jax.random.key_data, keys)):
+        pytest.skip("this generator's first key depends on how many are split off")
+    model = _subunits(split)
+    one = fit(model, split, key=KEY, **ADAM)
+    two = fit(model, split, key=KEY, seeds=2, **ADAM)
+    # 160 steps of up to 3e-3 may add up to 0.5; batched products round differently,
+    # and of that no more than a step or two may come.
+    for a, b in zip(
+        jax.tree.leaves(one.seeds[0]), jax.tree.leaves(two.seeds[0]), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=5e-3)
+    assert one.validation["seeds"][0] == pytest.approx(
+        two.validation["seeds"][0], abs=1e-3
+    )
+    assert two.seeds[1] is not None and _bits(two.seeds[0]) != _bits(two.seeds[1])
+
+
+def test_the_seed_kept_is_the_best_on_validation(split):
+    made = fit(_subunits(split), split, key=KEY, seeds=3, **ADAM)
+    bits = validator(made.model, split.validation, made.null_rate)
+    means = [float(np.mean(bits(params))) for params in made.seeds]
+    chosen = made.validation["chosen_seed"]
+    assert chosen == int(np.argmax(means))
+    assert _bits(made.params) == _bits(made.seeds[chosen])
+    assert made.validation["per_cell"] == pytest.approx(bits(made.params).tolist())
+    best = max(line["validation_bits"] for line in made.curve)
+    assert means[chosen] == pytest.approx(best, abs=1e-6)
+
+
+def test_a_fit_never_ends_below_its_start(split):
+    """The start is an evaluation like any other."""
+    model = build.model("ln", split.spec, lags=4, rank=None)
+    made = fit(model, split, key=KEY, optimiser="adam", learning_rate=0.5, **ADAM)
+    start = made.curve[0]["validation_bits"]
+    assert made.curve[0]["step"] == 0
+    assert made.validation["mean"] >= start - 1e-6
+
+
+def test_nothing_of_the_test_block_reaches_the_fit(split):
+    model = build.model("ln", split.spec, lags=4, rank=None)
+    spoilt = dataclasses.replace(
+        split,
+        test=tuple(
+            dataclasses.replace(clip, response=100 + clip.response)
+            for clip in split.test
+        ),
+    )
+    one, two = (fit(model, s, key=KEY, max_steps=20) for s in (split, spoilt))
+    assert _bits(one.params) == _bits(two.params)
+
+
+def _shifted(split: Split, bins: int) -> Split:
+    """Counts moved by `bins` later; what would wrap around is left out of both."""
+
+    def moved(clip):
+        response = np.roll(clip.response, bins, axis=1)
+        return dataclasses.replace(
+            clip,
+            stimulus=clip.stimulus[1:-1],
+            response=response[:, 1:-1],
+        )
+
+    roles = ("train", "validation", "test")
+    return dataclasses.replace(
+        split, **{role: tuple(map(moved, getattr(split, role))) for role in roles}
+    )
+
+
+def test_counts_one_bin_early_or_late_are_fitted_clearly_worse(split):
+    """The cells' filter has 4 lags and the model has the same 4: nothing to spare."""
+    model = build.model("ln", split.spec, lags=4, rank=None, output_kind="exp")
+    bits = {}
+    for shift in (-1, 0, 1):
+        moved = _shifted(split, shift)
+        made = fit(model, moved, key=KEY)
+        gained = validator(model, moved.test, made.null_rate)(made.params)
+        bits[shift] = float(np.mean(gained))
+    # A lag of weight 1 out of (1, 0.5, -0.5, -1) falls outside: 40 % of the drive's
+    # power, at either end.
+    assert bits[0] > 0.15
+    assert bits[-1] < 0.85 * bits[0], bits
+    assert bits[1] < 0.85 * bits[0], bits
+
+
+def test_the_filter_that_is_found_is_the_one_that_was_put_in():
+    """Lag by lag: lag 0 is the frame on the screen during the bin."""
+    true = synthetic.truth(strength=0.8)
+    made = synthetic.split(true, train=3000, held_out=500)
+    model = build.model("ln", made.spec, lags=4, rank=None, output_kind="exp")
+    fitted = fit(model, made, key=KEY)
+    found = np.asarray(fitted.params["space_time"]["filters"])[:, :, 0, 0]
+    # 6000 bins of about 0.6 counts: the standard error of a weight is
+    # 1 / sqrt(6000 x 0.6) = 0.017; the largest of 8 stays below 4 of those.
+    np.testing.assert_allclose(found, true.kernel.T, atol=0.07)
+    bias = np.asarray(fitted.params["output"]["bias"])
+    np.testing.assert_allclose(bias, true.bias, atol=0.07)
+
+
+def test_divergence_is_told_with_what_to_type_next(split):
+    model = build.model("lnln", split.spec, lags=4, basis=3, output_kind="exp")
+    with pytest.raises(Diverged) as told:
+        fit(model, split, key=KEY, learning_rate=1e4, **ADAM)
+    said = str(told.value)
+    assert "\n" not in said and "lnln" in said
+    assert "learning rate 1e+04" in said
+    assert "--set learning_rate=3e+03" in said
+
+
+def test_lbfgs_that_diverges_does_not_speak_of_a_learning_rate(split):
+    """It has none."""
+    model = build.model("ln", split.spec, lags=4, rank=None)
+
+    def spoilt(params, clips):
+        return jax.tree.map(
+            lambda a: a * jnp.nan if a.dtype == jnp.float32 else a, params
+        )
+
+    with pytest.raises(Diverged) as told:
+        fit(model._replace(warm_start=spoilt), split, key=KEY)
+    assert "ln" in str(told.value)
+    assert "learning_rate" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({"learing_rate": 0.1}, "'learing_rate'.*did you mean 'learning_rate'"),
+        ({"optimiser": "adma"}, "'adma'.*did you mean 'adam'"),
+        ({"batch": 0}, "batch 0"),
+        ({"clip_bins": 0}, "clip_bins 0"),
+        ({"patience": 0}, "patience 0"),
+        ({"max_steps": -1}, "max_steps -1"),
+        ({"learning_rate": 0.0}, "learning_rate 0"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(*value),
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(split, recipe, said):
+    with pytest.raises(BadSetting, match=said):
+        fit(_subunits(split), split, key=KEY, **recipe)
+
+
+def test_no_seeds_are_refused(split):
+    with pytest.raises(BadSetting, match="seeds 0"):
+        fit(_subunits(split), split, key=KEY, seeds=0)
+
+
+def test_the_record_says_how_it_was_fitted(split):
+    lines = []
+    made = fit(
+        _subunits(split), split, key=KEY, progress=lines.append, max_steps=80, batch=2
+    )
+    assert made.training["batch"] == 2 and made.training["optimiser"] == "adam"
+    assert made.training["steps"] == made.curve[-1]["step"] == lines[-1]["step"] == 80
+    assert made.training["key"] == [0, 0]
+    np.testing.assert_allclose(made.null_rate, mean_counts(split.train))
+    assert [line["step"] for line in lines] == [line["step"] for line in made.curve]
+    assert all(line["max_steps"] == 80 for line in lines)

@@ -1,0 +1,203 @@
+"""Scores of fits whose truth is known: an oracle, a listener, and the test's groups."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina import build
+from retina.errors import MissingData, ViewsDisagree
+from retina.fitting.predict import agree, streamed
+from retina.fitting.score import LISTENED, REPEATED, SINGLE, score
+from retina.fitting.start import mean_counts
+from retina.metrics.bits_per_spike import bits_per_spike
+from retina.types import Clip, Fit, Split
+from tests.fitting import synthetic
+
+TRUE = synthetic.truth(strength=0.9)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return synthetic.split(TRUE, train=500, held_out=500)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """A long stretch seen once, and two short ones seen 24 and 20 times."""
+    return (
+        synthetic.clip(TRUE, 400, 70, name="running"),
+        synthetic.clip(TRUE, 300, 71, trials=24, name="frozen"),
+        synthetic.clip(TRUE, 200, 72, trials=20, name="frozen"),
+    )
+
+
+def _fit(split: Split, name: str, params=None, **settings) -> Fit:
+    model = build.model(
+        name, split.spec, lags=4, rank=None, output_kind="exp", **settings
+    )
+    given = model.stage.init(jax.random.key(0)) if params is None else params
+    return Fit(
+        model=model,
+        params=given,
+        seeds=(given,),
+        null_rate=mean_counts(split.train),
+        validation={},
+        curve=(),
+        training={},
+    )
+
+
+def _oracle(split: Split, gain: float = 1.0) -> Fit:
+    """The very filter of the simulation, or `gain` times it."""
+    made = _fit(split, "ln")
+    filters = gain * np.moveaxis(TRUE.kernel, 0, 1)[:, :, None, None]
+    params = made.params | {
+        "space_time": made.params["space_time"]
+        | {"filters": jnp.asarray(filters, jnp.float32)},
+        "output": {"bias": jnp.asarray(TRUE.bias, jnp.float32)},
+    }
+    return _fit(split, "ln", params)
+
+
+def test_the_oracle_predicts_the_true_rate(split, clips):
+    fit = _oracle(split)
+    for clip in clips:
+        rate = streamed(fit.model, fit.params, clip.stimulus[None])[0]
+        np.testing.assert_allclose(rate, TRUE.rate(clip.stimulus), rtol=2e-5)
+
+
+def test_the_oracle_reaches_the_ceiling(split, clips):
+    found = score(_oracle(split), clips, draws=200)
+    assert found.group == "frozen" and found.trials == 20
+    assert found.bins == sum(clip.bins for clip in clips[1:])
+    assert tuple(found.metrics) == REPEATED
+    assert found.history == "none"
+    for name in ("cc_norm", "feve"):
+        # 492 bins x 20 trials at 0.6 counts: the ceiling itself is known to 1 or 2 %.
+        metric = found.metrics[name]
+        assert metric.median == pytest.approx(1, abs=0.05), name
+        assert metric.ci95[0] < metric.median < metric.ci95[1]
+
+
+def test_bits_are_those_of_the_true_rate_over_both_clips(split, clips):
+    """Written out: only bins after `skip`, trials cut to the fewest of the group."""
+    fit = _oracle(split)
+    rate = np.concatenate([TRUE.rate(c.stimulus)[c.skip :] for c in clips[1:]])
+    counts = np.concatenate([c.response[:20, c.skip :] for c in clips[1:]], 1)
+    wanted = bits_per_spike(rate, counts, fit.null_rate)
+    found = score(fit, clips, ["bits_per_spike"], draws=50)
+    assert found.metrics["bits_per_spike"].per_cell == pytest.approx(wanted, rel=1e-4)
+
+
+def test_any_other_gain_scores_fewer_bits(split, clips):
+    best, less, more = (
+        np.array(
+            score(_oracle(split, gain), clips, ["bits_per_spike"], draws=20)
+            .metrics["bits_per_spike"]
+            .per_cell
+        )
+        for gain in (1.0, 0.7, 1.3)
+    )
+    assert np.all(best > less + 0.02) and np.all(best > more + 0.02)
+
+
+def test_both_groups_are_scored_the_repeated_one_first(split, clips):
+    found = score(_oracle(split), clips, draws=20)
+    assert [found.group, *(other.group for other in found.others)] == [
+        "frozen",
+        "running",
+    ]
+    running = found.others[0]
+    assert (running.trials, running.bins) == (1, clips[0].bins)
+    assert tuple(running.metrics) == SINGLE
+    assert running.others == ()
+
+
+def test_a_listener_is_scored_both_ways_in_each_group(split, clips):
+    """Without effective history the free-running and the told rates are one."""
+    fit = _fit(split, "glm", history=3, history_basis=3)
+    params = fit.params
+    params["history_output"]["history"] = jnp.zeros((3, 2))
+    found = score(
+        _fit(split, "glm", params, history=3, history_basis=3), clips, draws=20
+    )
+    rows = [(s.group, s.history) for s in (found, *found.others)]
+    assert rows == [
+        ("frozen", "free_running"),
+        ("frozen", "teacher_forced"),
+        ("running", "free_running"),
+        ("running", "teacher_forced"),
+    ]
+    assert "sampled histories" in found.notes[0]
+    free, forced = found, found.others[0]
+    assert tuple(free.metrics) == REPEATED
+    assert set(forced.metrics) == set(LISTENED)
+    one, two = (np.array(s.metrics["bits_per_spike"].per_cell) for s in (free, forced))
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+
+
+def test_what_was_said_helps_only_where_it_is_told():
+    """Counts that alternate: told the past a model knows them, by itself it cannot."""
+    generator = np.random.default_rng(0)
+    stimulus = generator.standard_normal(400).astype(np.float32)
+    first = generator.integers(0, 2, (1, 400, 2))
+    response = ((first[:, :1] + np.arange(400)[None, :, None]) % 2).astype(np.float32)
+    made = synthetic.split(TRUE, train=100, held_out=100)
+    clip = Clip("alternating", stimulus, response, skip=4)
+    fit = _fit(made, "glm", history=3, history_basis=3)
+    params = jax.tree.map(lambda a: 0 * a, fit.params)
+    # Silent after a count, about one count after a silent bin.
+    weights = jnp.zeros((3, 2)).at[0].set(-6.0)
+    params["history_output"] = {"history": weights, "bias": jnp.zeros(2)}
+    fit = Fit(
+        model=fit.model,
+        params=params,
+        seeds=(params,),
+        null_rate=np.full(2, 0.5),
+        validation={},
+        curve=(),
+        training={},
+    )
+    free = score(fit, [clip], ["bits_per_spike"], draws=20)
+    forced = free.others[0]
+    assert (free.history, forced.history) == ("free_running", "teacher_forced")
+    # log2(1 / 0.5) bits a spike where it is told, less what silence costs.
+    assert forced.metrics["bits_per_spike"].median > 0.9
+    assert free.metrics["bits_per_spike"].median < 0.1
+
+
+def test_every_seed_is_scored(split, clips):
+    best, worse = _oracle(split), _oracle(split, 0.3)
+    both = Fit(
+        model=best.model,
+        params=best.params,
+        seeds=(worse.params, best.params),
+        null_rate=best.null_rate,
+        validation={},
+        curve=(),
+        training={},
+    )
+    metric = score(both, clips, ["bits_per_spike"], draws=20).metrics["bits_per_spike"]
+    assert metric.seeds[1] == metric.median > metric.seeds[0]
+
+
+def test_no_test_clips_is_said(split):
+    with pytest.raises(MissingData, match="no test"):
+        score(_oracle(split), [])
+
+
+def test_a_model_whose_two_views_differ_is_not_scored(split, clips):
+    fit = _oracle(split)
+    stage = fit.model.stage
+
+    def off(params, state, x):
+        state, rate = stage.apply(params, state, x)
+        return state, rate * 1.01
+
+    broken = fit.model._replace(stage=stage._replace(apply=off))
+    rate = streamed(fit.model, fit.params, clips[0].stimulus[None])[0]
+    with pytest.raises(ViewsDisagree, match="differ by"):
+        agree(broken, fit.params, clips[0].stimulus, rate)
