@@ -9,7 +9,7 @@ import numpy as np
 
 from retina.stage import Tree
 
-GAIN = 5e-3  # bits per spike; less than this is not an improvement
+GAIN = 3e-3  # bits per spike; less than this is not an improvement
 CUT = 0.25
 CUTS = 2
 
