@@ -1,9 +1,10 @@
 """Whether a 95 % interval holds the truth 95 times in 100, over 400 simulations each.
 
 A share of 95 % is known from 400 simulations to 1.1 %; 92 to 98 % is within three such
-errors. Measured with this simulator at 9 to 130 s, 16 cells: 95 to 98 %. With the
-cells held fixed it is 96 to 99 %: a bootstrap of a median of noisy cells is too wide by
-up to 15 % (each cell's noise is there once in the data and again in the draws).
+errors. Measured here: bits_per_spike 95 to 96 %, pearson 96 to 97 %, cc_norm 96 %; four
+cells held fixed 95 %; jackknife 97.5 %. Sixteen cells held fixed, which
+nothing does by default, come to 96 to 99 %: the bootstrap of a median of noisy cells is
+too wide by up to 15 %, each cell's noise being in the data and again in the draws.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def test_the_interval_of_the_median_over_cells(bins: int, trials: int):
             )
             held[name] += low <= truth[name] <= high
     for name, count in held.items():
-        assert 0.92 <= count / SIMULATIONS <= 0.985, (name, count / SIMULATIONS)
+        assert 0.92 <= count / SIMULATIONS <= 0.98, (name, count / SIMULATIONS)
 
 
 def test_the_interval_of_four_cells_held_fixed():
@@ -83,7 +84,7 @@ def test_the_interval_of_four_cells_held_fixed():
             )
             held[name] += low <= truth[name] <= high
     for name, count in held.items():
-        assert 0.92 <= count / SIMULATIONS <= 0.99, (name, count / SIMULATIONS)
+        assert 0.92 <= count / SIMULATIONS <= 0.98, (name, count / SIMULATIONS)
 
 
 def test_equal_models_are_seldom_told_apart():
