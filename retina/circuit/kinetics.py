@@ -51,7 +51,7 @@ def kinetics(cells: int, bin_s: float) -> Stage:
         params = {}
         for name, k in zip(RATES, jax.random.split(key, len(RATES)), strict=True):
             spread = jax.random.uniform(k, (cells,), jnp.float32, 0.9, 1.1)
-            params[name] = RATES[name].value * spread
+            params[name] = (RATES[name].value or 0.0) * spread
         return params
 
     def start(params, key=None):

@@ -88,8 +88,10 @@ def make_round(model: Model, table: Table, null_rate: np.ndarray):
     def round_(walk, fixed, order, rate, stimulus, counts):
         seeds = order.shape[0]
         if seeds == 1:  # no batch axis: the fast paths of single products stay open
-            only = jax.tree.map(lambda a: a[0], (walk, fixed, order, rate))
-            walk, value = one_seed(*only, stimulus, counts)
+            walk, fixed, order, rate = jax.tree.map(
+                lambda a: a[0], (walk, fixed, order, rate)
+            )
+            walk, value = one_seed(walk, fixed, order, rate, stimulus, counts)
             return jax.tree.map(lambda a: a[None], (walk, value))
         over = (0, 0, 0, 0, None, None)
         return jax.vmap(one_seed, over)(walk, fixed, order, rate, stimulus, counts)

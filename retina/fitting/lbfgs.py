@@ -67,6 +67,6 @@ def make_round(model: Model, table: Table, null_rate: np.ndarray, steps: int):
             return (optax.apply_updates(free, move), state), value
 
         (free, state), values = lax.scan(step, (free, state), None, length=steps)
-        return free, state, values[-1]
+        return free, state, jnp.asarray(values)[-1]
 
     return quasi_newton.init, round_

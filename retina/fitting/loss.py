@@ -76,7 +76,9 @@ def validator(
         return jax.vmap(lambda counts: one(rate, counts))(response).sum(0)
 
     def whole(params, stimuli, responses, skip):
-        return lax.map(lambda pair: gained(params, *pair, skip), (stimuli, responses))
+        return lax.map(
+            lambda pair: gained(params, pair[0], pair[1], skip), (stimuli, responses)
+        )
 
     run = jax.jit(whole, static_argnums=3)
     loaded = []

@@ -9,7 +9,7 @@ from jax import lax
 
 from retina.stage import Model, Tree
 
-MOST = 150  # counts; beyond ten s.d. above LOUDEST
+LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
 LOUDEST = 50.0  # expected counts per bin; a runaway of a history filter stops here
 
 
@@ -93,22 +93,19 @@ def poisson_at(chance: jax.Array, rate: jax.Array) -> jax.Array:
     [0.0, 2.0, 5.0]
     """
 
-    def unfinished(state):
-        count, _, below = state
-        # In float32 the sum may stop short of 1: no count is beyond MOST.
-        return jnp.any(below <= chance) & (count < MOST)
+    def higher(state):
+        count, chance_of_it, below, _ = state
+        # Rounded, the sum may end short of 1 and of `chance`: past the mean, the first
+        # probability that no longer adds to it is where the counts end.
+        return (below <= chance) & ((count < rate) | (chance_of_it > LOST))
 
     def next_count(state):
-        count, chance_of_it, below = state
+        count, chance_of_it, below, total = state
+        total = total + higher(state).astype(jnp.float32)
         count = count + 1
         chance_of_it = chance_of_it * rate / count
-        return count, chance_of_it, below + chance_of_it
-
-    def totals(state):
-        count, chance_of_it, below, total = state
-        total = total + (below <= chance).astype(jnp.float32)
-        return (*next_count((count, chance_of_it, below)), total)
+        return count, chance_of_it, below + chance_of_it, total
 
     none = jnp.exp(-rate)
     start = (jnp.float32(0), none, none, jnp.zeros_like(rate))
-    return lax.while_loop(lambda s: unfinished(s[:3]), totals, start)[3]
+    return lax.while_loop(lambda s: jnp.any(higher(s)), next_count, start)[3]

@@ -11,10 +11,10 @@ ENOUGH = 60_000  # bins
 
 def mean_counts(clips: tuple[Clip, ...]) -> np.ndarray:
     """(cell,) mean count per bin over the bins that are fitted."""
-    total = sum(
+    each = [
         clip.response[:, clip.skip :].sum((0, 1), dtype=np.float64) for clip in clips
-    )
-    return total / sum(clip.bins * len(clip.response) for clip in clips)
+    ]
+    return np.sum(each, axis=0) / sum(clip.bins * len(clip.response) for clip in clips)
 
 
 def spike_triggered_average(

@@ -45,8 +45,10 @@ def history_output(
         kernel = filters(params)
         time = counts.shape[0] - taps + 1
         if coupling:
-            return sum(counts[t : t + time] @ kernel[t] for t in range(taps))
-        return sum(counts[t : t + time] * kernel[t][None] for t in range(taps))
+            heard = [counts[t : t + time] @ kernel[t] for t in range(taps)]
+        else:
+            heard = [counts[t : t + time] * kernel[t][None] for t in range(taps)]
+        return sum(heard[1:], heard[0])
 
     past = windowed(window, taps, shape=(cells,), batch=batch, about=("past", taps))
 

@@ -76,10 +76,11 @@ def expected_counts(kind: str, params, drive: jax.Array) -> jax.Array:
     step = float(KNOTS[1] - KNOTS[0])
     place = (jnp.clip(u, KNOTS[0], KNOTS[-1]) - KNOTS[0]) * (1 / step)
     heights = params["heights"]
-    return sum(
+    tents = [
         jax.nn.relu(1 - jnp.abs(place - knot)) * heights[knot].reshape(along)
         for knot in range(len(KNOTS))
-    )
+    ]
+    return sum(tents[1:], tents[0])
 
 
 def output(kind: str, cells: int) -> Stage:
@@ -115,6 +116,7 @@ def output_from_mean(kind: str, params, mean: np.ndarray):
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(output(kind, 3), (3,)) for kind in OUTPUTS] + [
-        (pointwise(kind), (2, 3)) for kind in POINTWISE
+    outputs: list[tuple[Stage, tuple[int, ...]]] = [
+        (output(kind, 3), (3,)) for kind in OUTPUTS
     ]
+    return outputs + [(pointwise(kind), (2, 3)) for kind in POINTWISE]

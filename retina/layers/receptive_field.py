@@ -84,9 +84,8 @@ def temporal(cells: int, rank: int, taps: int, basis: int) -> Stage:
         kernel = filters(params)
         time = x.shape[0] - taps + 1
         # Shifted clips are added first and ranks last: one fused pass over the clip.
-        return sum(x[lag : lag + time] * kernel[lag][None] for lag in range(taps)).sum(
-            axis=-1
-        )
+        shifted = [x[lag : lag + time] * kernel[lag][None] for lag in range(taps)]
+        return sum(shifted[1:], shifted[0]).sum(axis=-1)
 
     return windowed(
         lambda params, past: jnp.einsum("tnk,tnk->n", past, filters(params)),
@@ -119,7 +118,8 @@ def space_time(image: tuple[int, int], cells: int, taps: int, window: int) -> St
         laid = _spread(params["filters"], params["corner"], image)
         laid = laid.reshape(cells * taps, -1)
         y = (x.reshape(x.shape[0], -1) @ laid.T).reshape(-1, cells, taps)
-        return sum(y[taps - 1 - lag :, :, lag][:time] for lag in range(taps))
+        shifted = [y[taps - 1 - lag :, :, lag][:time] for lag in range(taps)]
+        return sum(shifted[1:], shifted[0])
 
     return windowed(
         one_bin,

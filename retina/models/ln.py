@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -61,7 +64,7 @@ def ln(
 
 def stimulus_filter(
     spec: Spec, lags: int, rank: int | None, basis: int | None, window: int
-) -> tuple[list[Stage], object]:
+) -> tuple[list[Stage], Callable[..., dict[str, Any]]]:
     """The stages from frame to one drive per cell, and their start from the STA."""
     if lags < 1:
         raise BadSetting(f"lags {lags}: a filter needs at least 1 (the present bin)")

@@ -190,7 +190,8 @@ def test_steps_in_a_row_equal_the_clip(case: int):
     one = streamed(model, params, np.asarray(x)[None], np.asarray(counts)[None])[0]
     _close(one, _rates(case)(params, x, counts))
     # What scoring asks before it reports anything.
-    assert agree(model, params, x, one, np.asarray(counts)) < 1e-4
+    heard = np.asarray(counts)[None]
+    assert agree(model, params, np.asarray(x)[None], one[None], heard) < 1e-4
 
 
 @EACH
@@ -303,13 +304,16 @@ def test_cost_grows_linearly_with_time(case: int):
 
 @NAMED
 def test_it_beats_the_mean_rate_after_a_short_fit(case: int):
-    """On noise of one pixel per cell: by a fifth of what the true rate would gain."""
+    """On white noise, where each cell hears one pixel: clearly, in every cell."""
     name = NAMES[case]
     split = _simulated()
     model = _made(name, split.spec, {})
-    fitted = fit(
-        model, split, key=jax.random.key(0), max_steps=120, clip_bins=128, batch=8
-    )
+    recipe: dict[str, Any] = {
+        "max_steps": min(model.recipe.max_steps, 120),
+        "clip_bins": 128,
+        "batch": 8,
+    }
+    fitted = fit(model, split, key=jax.random.key(0), **recipe)
     bits = validator(model, split.test, fitted.null_rate)(fitted.params)
     test = split.test[0]
     rate = synthetic.truth((7, 6), 3, 1.0).rate(test.stimulus)[test.skip :]
@@ -322,7 +326,9 @@ def test_it_beats_the_mean_rate_after_a_short_fit(case: int):
         # The mean of training is a little off that of the test block, and no more.
         assert np.all(np.abs(bits) < 0.02)
     else:
-        assert np.all(bits > 0.2 * best), (bits, best)
+        # 0.06 bits on each of some 400 spikes are a likelihood ratio of e^16 on data
+        # the fit has not seen: chance gives that with a probability below e^-16.
+        assert np.all(bits > 0.06), (bits, best)
 
 
 @functools.cache

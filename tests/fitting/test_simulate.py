@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from retina import build
 from retina.fitting.predict import streamed
-from retina.fitting.simulate import LOUDEST, free_running, simulate
+from retina.fitting.simulate import LOUDEST, free_running, poisson_at, simulate
 from retina.types import Spec
 
 SPEC = Spec((), 2, 0.05)
@@ -77,8 +78,10 @@ def test_the_key_decides_the_counts():
 
 def test_free_running_without_effective_history_is_the_rate():
     model, params = _glm(0.0)
-    free = free_running(model, params, _stimulus(), key=jax.random.key(3), runs=7)
-    rate = streamed(model, params, _stimulus()[None])[0]
+    stimuli = np.stack([_stimulus(0), _stimulus(1)])
+    free = free_running(model, params, stimuli, key=jax.random.key(3), runs=7)
+    rate = streamed(model, params, stimuli)
+    assert rate.max() < LOUDEST
     # The mean of 7 equal float32 numbers.
     np.testing.assert_allclose(free, rate, rtol=1e-6)
 
@@ -99,7 +102,8 @@ def test_a_model_hears_its_own_counts_one_bin_late():
 def test_free_running_is_the_mean_count_of_many_trials():
     """What it predicts is the PSTH: history makes it differ from the drive's rate."""
     model, params = _glm(-0.7)
-    free = free_running(model, params, _stimulus(), key=jax.random.key(6), runs=2000)
+    stimuli = _stimulus()[None]
+    free = free_running(model, params, stimuli, key=jax.random.key(6), runs=2000)[0]
     psth = simulate(
         model, params, _stimulus(), key=jax.random.key(7), trials=4000
     ).mean(0)
@@ -110,7 +114,32 @@ def test_free_running_is_the_mean_count_of_many_trials():
     assert free.mean() < 0.9 * silent.mean()
 
 
+def test_counts_are_the_quantiles_of_scipys_poisson():
+    """At chances from the bottom to a millionth below the top."""
+    rates = np.array([0.0, 0.01, 0.3, 1.0, 4.7, 20.0, LOUDEST], np.float32)
+    chances = np.concatenate([np.linspace(0, 0.999, 400), 1 - np.logspace(-3, -6, 40)])
+    chances = chances.astype(np.float32)[:, None]
+    found = np.asarray(poisson_at(jnp.asarray(chances), jnp.asarray(rates[None])))
+    # A chance this close to a step of the CDF may fall on either side of it: the sum of
+    # some 50 float32 terms is good to about 1e-6.
+    low, high = (poisson.ppf(chances + off, rates) for off in (-1e-6, 1e-6))
+    low = np.maximum(low, 0)
+    assert np.all((found >= low) & ((found <= high) | np.isnan(high)))
+
+
+def test_the_largest_chance_there_is_gives_a_count_that_can_happen():
+    """The float32 sum of the probabilities may end below it: counting must end too."""
+    rates = np.linspace(0, LOUDEST, 500).astype(np.float32)
+    for step in range(1, 5):
+        chance = jnp.full(500, 1 - step * 2.0**-23, jnp.float32)
+        found = np.asarray(poisson_at(chance, jnp.asarray(rates)))
+        # Beyond this count lies less than 1e-10 of the distribution.
+        assert np.all(found <= poisson.isf(1e-10, rates) + 1)
+        assert np.all(found >= poisson.isf(1e-4, rates))
+
+
 def test_a_runaway_stops_at_a_finite_rate():
     model, params = _glm(3.0)
-    rates = free_running(model, params, _stimulus(), key=jax.random.key(8), runs=2)
+    stimuli = _stimulus()[None]
+    rates = free_running(model, params, stimuli, key=jax.random.key(8), runs=2)
     assert np.all(np.isfinite(rates)) and rates.max() <= LOUDEST
