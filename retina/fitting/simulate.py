@@ -106,6 +106,7 @@ def poisson_at(chance: jax.Array, rate: jax.Array) -> jax.Array:
         chance_of_it = chance_of_it * rate / count
         return count, chance_of_it, below + chance_of_it, total
 
+    rate = jnp.broadcast_to(rate, chance.shape)
     none = jnp.exp(-rate)
     start = (jnp.float32(0), none, none, jnp.zeros_like(rate))
     return lax.while_loop(lambda s: jnp.any(higher(s)), next_count, start)[3]
