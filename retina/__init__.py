@@ -28,6 +28,7 @@ _WHERE = {
     "cost": "retina.costs.cost",
     "count": "retina.costs.flops",
     "measure": "retina.search.measure",
+    "compare": "retina.search.compare",
     "frontier": "retina.search.frontier",
     "table": "retina.reports.table",
     "figure": "retina.reports.figure",

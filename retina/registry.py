@@ -59,7 +59,7 @@ def find(kind: str, name: str) -> Any:
         return resources.path(kind, name)
     if ":" in name or name.endswith(".py"):
         return _dotted(kind, name)
-    if name in _files(kind):
+    if _is_plugin(_folder(kind) / f"{name}.py"):
         return getattr(importlib.import_module(f"{PACKAGES[kind]}.{name}"), name)
     entries = _entries(kind)
     if name in entries:
@@ -75,19 +75,22 @@ def _check(kind: str) -> None:
         raise UnknownName(f"no kind {kind!r}: {nearest(kind, KINDS)}")
 
 
-def _files(kind: str) -> dict[str, Path]:
-    """Files of the kind's folder that define a function of their own name."""
-    package = Path(__file__).parent.joinpath(*PACKAGES[kind].split(".")[1:])
-    return {
-        file.stem: file
-        for file in sorted(package.glob("*.py"))
-        if not file.stem.startswith("_") and _defines(file, file.stem)
-    }
+def _folder(kind: str) -> Path:
+    return Path(__file__).parent.joinpath(*PACKAGES[kind].split(".")[1:])
 
 
-def _defines(file: Path, name: str) -> bool:
+def _files(kind: str) -> list[str]:
+    return [file.stem for file in _folder(kind).glob("*.py") if _is_plugin(file)]
+
+
+def _is_plugin(file: Path) -> bool:
+    """Whether a file of a kind's folder defines a function of the file's own name."""
+    if file.stem.startswith("_") or not file.is_file():
+        return False
     body = ast.parse(file.read_text(encoding="utf-8"), str(file)).body
-    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in body)
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == file.stem for node in body
+    )
 
 
 def _entries(kind: str) -> dict[str, Any]:

@@ -132,6 +132,7 @@ class Recording:
              design (a +-1 checkerboard); "light" where it is to be standardised.
     event:   what one count is: "spike" or "quantum" (a released vesicle).
     truth:   for simulations, {block name: {"hazard": ..., "expected": ...}}.
+    publish: False where the licence forbids to publish results.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Recording:
     native_bin_s: float | None = None
     notes: tuple[str, ...] = ()
     truth: Mapping[str, Mapping[str, np.ndarray]] | None = None
+    publish: bool = True
 
     def __post_init__(self) -> None:
         _require(bool(self.blocks), ShapeMismatch, f"{self.name}: no blocks")
@@ -236,6 +238,7 @@ class Split:
     test: tuple[Clip, ...]
     cells: tuple[Cell, ...] = ()
     notes: tuple[str, ...] = ()
+    publish: bool = True
 
     def __post_init__(self) -> None:
         for clip in (*self.train, *self.validation, *self.test):
@@ -300,6 +303,7 @@ class Score:
     history: "none" for a model of the stimulus alone; otherwise "teacher_forced" (a
              likelihood: the recorded counts are fed back) or "free_running".
     others:  the same fit on the other test groups, or with the other history.
+    publish: False where the recording's licence forbids it; tables and figures say so.
     """
 
     dataset: str
@@ -312,6 +316,7 @@ class Score:
     history: str = "none"
     notes: tuple[str, ...] = ()
     others: tuple[Score, ...] = ()
+    publish: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,6 +35,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "cost": costing.cost,
     "simulate": simulating.simulate,
     "sweep": sweeping.sweep,
+    "compare": sweeping.compare,
     "frontier": sweeping.frontier,
 }
 

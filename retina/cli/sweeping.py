@@ -1,4 +1,4 @@
-"""`retina sweep` and `retina frontier`: many runs, and which of them nothing beats."""
+"""`retina sweep`, `compare` and `frontier`: many runs, and which of them is better."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retina.cli import output
+from retina.cli import output, runs
 from retina.cli.names import Json
 from retina.errors import BadSetting
 
@@ -132,3 +132,36 @@ def frontier(
     print(table(front))
     if out is not None:
         print(f"figure {out}")
+
+
+def compare(
+    run: Annotated[list[str], typer.Argument(help="Runs of one recording.")],
+    metric: Annotated[str, typer.Option(help="A metric.")] = "bits_per_spike",
+    json: Json = False,
+) -> None:
+    """Each run against the one named before it: the paired bootstrap on test clips."""
+    from retina import store
+    from retina.search.compare import compare as compared
+
+    split = runs.split_of(store.read(run[0]))
+    made = compared({one: store.load(one) for one in run}, split, metric)
+    if not json:
+        for one in made:
+            print(one.sentence)
+        return
+    output.print_json(
+        [
+            {
+                "group": one.group,
+                "metric": one.difference.metric,
+                "runs": one.difference.names,
+                "median": one.difference.median,
+                "ci95": one.difference.ci95,
+                "per_cell": one.difference.per_cell,
+                "wins": one.difference.wins,
+                "cells": one.difference.cells,
+                "p_holm": one.p_holm,
+            }
+            for one in made
+        ]
+    )

@@ -50,6 +50,7 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
         event=card.event,
         native_bin_s=card.native_bin_s,
         notes=card.notes,
+        publish=card.publish,
     )
 
 

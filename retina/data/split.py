@@ -60,7 +60,13 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         dataset=recording.name,
         event=recording.event,
     )
-    return Split(spec, **clips, cells=recording.cells, notes=recording.notes)
+    return Split(
+        spec,
+        **clips,
+        cells=recording.cells,
+        notes=recording.notes,
+        publish=recording.publish,
+    )
 
 
 def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:

@@ -32,16 +32,18 @@ def factorised(shape: tuple[int, int, int], cells: int, rank: int = 1) -> Stage:
         # Small: the first drive is near zero, so the output starts at the mean count.
         return {"mask": flat + 0.1 * flat * mask, "features": 0.1 * weights}
 
-    def batch(params, x: jax.Array) -> jax.Array:
-        mask = (params["mask"] * MASK).reshape(cells * rank, places)
-        pooled = jnp.einsum("tpc,np->tnc", x.reshape(-1, places, features), mask)
-        weights = (params["features"] * scale).reshape(cells * rank, features)
-        each = jnp.einsum("tnc,nc->tn", pooled, weights)
-        return each.reshape(-1, cells, rank).sum(axis=-1) if rank > 1 else each
+    def weights(params) -> jax.Array:
+        """(place * feature, cell): multiplied out once, not per bin.
+
+        One product over all places costs less than one per mask.
+        """
+        mask = params["mask"].reshape(cells, rank, places) * MASK
+        what = params["features"] * scale
+        return jnp.einsum("crp,crf->pfc", mask, what).reshape(-1, cells)
 
     return memoryless(
-        lambda params, x: batch(params, x[None])[0],
-        batch=batch,
+        lambda params, x: x.reshape(-1) @ weights(params),
+        batch=lambda params, x: x.reshape(x.shape[0], -1) @ weights(params),
         init=init,
         parameters={"mask": Parameter(), "features": Parameter()},
         about=("factorised", shape, cells, rank),

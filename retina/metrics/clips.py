@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 
@@ -28,7 +27,7 @@ def bound(
     >>> bound("pearson", None)[1]
     {}
     """
-    metric = _shipped(name) if name.isidentifier() else registry.find("metrics", name)
+    metric = registry.find("metrics", name)
     if "null_rate" not in inspect.signature(metric).parameters:
         return metric, {}
     if null_rate is None:
@@ -37,13 +36,6 @@ def bound(
             "null_rate=fit.null_rate, the training mean of each cell in counts per bin"
         )
     return metric, {"null_rate": np.asarray(null_rate, np.float64)}
-
-
-@functools.cache
-def _shipped(name: str) -> Callable[..., np.ndarray]:
-    # The registry reads every file of the folder to find one name: 10 ms, as long as a
-    # bootstrap. A path is not kept: its file may change.
-    return registry.find("metrics", name)
 
 
 def evaluate(

@@ -281,3 +281,13 @@ def _words(page: Any, axes: Any, front: Frontier, points: list, ranged: bool) ->
     if ranged:
         said += " Pale bars: range of the constant."
     page.text(0.085, 0.927, said, fontsize=8, va="center", color=PALE)
+    if not all(point.score.publish for point in points):
+        page.text(
+            0.97,
+            0.965,
+            "not for publication (licence)",
+            fontsize=9,
+            ha="right",
+            va="center",
+            color="#b3261e",
+        )

@@ -36,6 +36,7 @@ _UNITS = (
     ("fan_in", "fan-in"),
     ("depth", "sequential depth"),
 )
+UNPUBLISHED = "NOT FOR PUBLICATION: the recording's licence forbids to publish results"
 _RANGE = "a - b: what is not known of a constant, not statistics. [a, b]: 95 % interval"
 
 
@@ -131,6 +132,8 @@ def _shared_notes(points: Sequence[Point], names: Sequence[str]) -> list[str]:
     """
     told = [[*p.score.notes, *p.cost.notes] for p in points]
     shared = [note for note in told[0] if all(note in notes for notes in told)]
+    if not all(point.score.publish for point in points):
+        shared.insert(0, UNPUBLISHED)
     single: dict[str, list[str]] = {}
     for point, name in zip(points, names, strict=True):
         for note in point.score.notes:
@@ -172,7 +175,8 @@ def _score(score: Score, width: int) -> str:
     ):
         rows.add_row(str(cell), *(f"{value:.3f}" for value in values))
     blocks.append(_text(rows, width))
-    notes = [note for part in (score, *score.others) for note in part.notes]
+    notes = [] if score.publish else [UNPUBLISHED]
+    notes += [note for part in (score, *score.others) for note in part.notes]
     return "\n".join(blocks) + _notes(notes)
 
 

@@ -47,7 +47,7 @@ def frontier(
              not known for a point, or the points were not scored on the same bins.
 
     Only medians are compared: whether one model truly beats its neighbour is for the
-    paired bootstrap of `retina.metrics.resample` to say.
+    paired bootstrap of `retina.compare` to say.
 
     >>> frontier([], "flops_per_s", "cc_norm").on
     ()

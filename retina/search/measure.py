@@ -29,6 +29,7 @@ def measure(
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
     accuracy = score(fit, split.test, names)
+    accuracy = dataclasses.replace(accuracy, publish=split.publish)
     if accuracy.history == "free_running":
         note = "its cost is that of one run"
         accuracy = dataclasses.replace(accuracy, notes=(*accuracy.notes, note))

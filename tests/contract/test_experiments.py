@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retina import registry, resources
+from retina.data import card
 from retina.search import experiment, grid
 
 EXPERIMENTS = pytest.mark.parametrize("name", registry.names("experiments"))
@@ -39,3 +40,9 @@ def test_what_it_expects_is_among_its_jobs(name: str):
     found = experiment.read(name)
     labels = {job.label for job in grid.jobs(found)}
     assert {expected.run for expected in found.expected} <= labels
+
+
+@EXPERIMENTS
+def test_its_recordings_may_be_published(name: str):
+    for dataset in experiment.read(name).datasets:
+        assert card.read(dataset).publish, f"{dataset}: results must not be shown"

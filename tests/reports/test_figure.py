@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -55,6 +56,18 @@ def test_every_point_reference_and_ceiling_is_named():
     assert "noise ceiling" in words
     for number in ("1 ", "10\N{EN DASH}100 ", "40 ", "100 ", "1000 "):
         assert any(word.startswith(number) for word in words), number
+
+
+def test_what_must_not_be_published_says_so():
+    secret = dataclasses.replace(
+        MANY[1], score=dataclasses.replace(MANY[1].score, publish=False)
+    )
+    open_, closed = (
+        " ".join(text.get_text() for text in drawn(frontier(points)).texts)
+        for points in (MANY, [secret, *MANY[2:]])
+    )
+    assert "not for publication" in closed
+    assert "not for publication" not in open_
 
 
 @pytest.mark.parametrize("y", ["cc_norm", "bits_per_spike"])

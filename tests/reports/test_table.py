@@ -85,6 +85,17 @@ def test_score_cell_by_cell_and_its_other_groups_and_notes():
     assert len(cells) == 12
 
 
+def test_what_must_not_be_published_says_so():
+    known = point("ln", 0.6, 1e5)
+    secret = dataclasses.replace(
+        known, score=dataclasses.replace(known.score, publish=False)
+    )
+    for shown in (secret, secret.score, [known, secret]):
+        assert "NOT FOR PUBLICATION" in table(shown)
+    for shown in (known, known.score):
+        assert "NOT FOR PUBLICATION" not in table(shown)
+
+
 def test_cost_names_every_figure_exactly():
     rows = table(point("ln", 0.6, 30 * 1234567.0).cost)
     assert "1,234,567" in rows and "not known" in rows

@@ -1,0 +1,99 @@
+"""The verb `compare`: which of several fits predicts better, and can that be told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from retina.errors import BadSetting, MissingData, ShapeMismatch
+from retina.fitting.score import SEED, rates
+from retina.metrics.clips import evaluate
+from retina.metrics.compare import Difference, holm, paired
+from retina.types import Fit, Split
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One fit against the one named before it, on one group of test clips.
+
+    group:      the test clips' group.
+    difference: of the two, with its interval.
+    p_holm:     difference.p, corrected for all comparisons on the same group.
+    """
+
+    group: str
+    difference: Difference
+    p_holm: float
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in words."""
+        p = f"{self.p_holm:.3f}" if self.p_holm >= 1e-3 else "< 0.001"
+        return f"{self.group}: {self.difference.sentence}; Holm p {p}"
+
+
+def compare(
+    fits: Mapping[str, Fit],
+    split: Split,
+    metric: str = "bits_per_spike",
+    *,
+    draws: int = 1000,
+) -> tuple[Comparison, ...]:
+    """Each fit against the one before it, by the paired bootstrap, on the test clips.
+
+    fits:    name -> fit, at least two, of the same recording. Models with spike history
+             run freely, so that all of them predict from the stimulus alone.
+    metric:  one that depends on the model. Groups of clips on which it is undefined for
+             every cell (cc_norm without repeats) are left out.
+    returns: per group of test clips, one comparison per neighbouring pair.
+    raises:  BadSetting for one fit; ShapeMismatch for fits of other cells; MissingData
+             where no group can tell.
+
+    >>> import inspect
+    >>> list(inspect.signature(compare).parameters)
+    ['fits', 'split', 'metric', 'draws']
+    """
+    if len(fits) < 2:
+        raise BadSetting(f"{len(fits)} run to compare: name at least two")
+    for name, fit in fits.items():
+        if fit.model.spec != split.spec:
+            raise ShapeMismatch(
+                f"{name} was fitted on {fit.model.spec}, not on {split.spec}: compare "
+                "runs of one recording, with the same cells and clock"
+            )
+    made: list[Comparison] = []
+    for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
+        clips = [c for c in split.test if (c.group or c.name) == group]
+        trials = min(len(clip.response) for clip in clips)
+        clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
+        pairs = {name: rates(fit, fit.params, clips) for name, fit in fits.items()}
+        null = next(iter(fits.values())).null_rate
+        if np.isnan(evaluate(metric, next(iter(pairs.values())), null)).all():
+            continue
+        names = list(fits)
+        family = [
+            paired(
+                metric,
+                pairs[later],
+                pairs[earlier],
+                split.spec.bin_s,
+                rng=np.random.default_rng(SEED),
+                null_rate=null,
+                draws=draws,
+                names=(later, earlier),
+            )
+            for earlier, later in zip(names, names[1:], strict=False)
+        ]
+        corrected = holm([one.p for one in family])
+        made += [
+            Comparison(group, one, float(p))
+            for one, p in zip(family, corrected, strict=True)
+        ]
+    if not made:
+        raise MissingData(
+            f"{metric} is undefined on all test clips of {split.spec.dataset!r}: "
+            "name another metric (--metric bits_per_spike)"
+        )
+    return tuple(made)
