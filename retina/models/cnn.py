@@ -30,16 +30,16 @@ def cnn(
     sizes: tuple[int, int] = (9, 5),
     stride: int = 1,
     nonlinearity: str = "relu",
-    readout_rank: int = 3,
+    readout_rank: int = 8,
     output_kind: str = "softplus",
-    shrink: float = 3e-3,
+    shrink: float = 0.1,
 ) -> Model:
     """Temporal basis, convolution, convolution, factorised readout, output.
 
     lags:         bins of stimulus seen.
     basis:        time courses that each pixel's past is projected on, taken from the
                   spike-triggered averages; every channel of the first layer mixes them
-                  freely. None: 6 on an image; every lag where the frame is one pixel.
+                  freely. None: 4 on an image; every lag where the frame is one pixel.
     channels:     per layer; None: 8 on an image, 32 where the frame is one pixel and
                   convolution has no places to reuse its channels at.
     sizes:        kernels' height and width in pixels; larger than the frame: the frame.
@@ -47,7 +47,7 @@ def cnn(
     nonlinearity: relu, softplus, elu or sigmoid after each convolution.
     readout_rank: spatial masks per cell, each with its own weights of the features.
     output_kind:  softplus, exp or spline.
-    shrink:       weight of the mean squared weight of kernels and masks.
+    shrink:       weight of the mean squares of kernels, masks and their features.
     source:       McIntosh et al. 2016, arXiv 1702.01825; Klindt et al. 2017,
                   arXiv 1711.02653 (readout).
 
@@ -58,7 +58,7 @@ def cnn(
     if channels is None:
         channels = 32 if image == (1, 1) else 8
     if basis is None:
-        basis = lags if image == (1, 1) else 6
+        basis = lags if image == (1, 1) else 4
     if channels < 1:
         raise BadSetting(f"channels {channels}: 1 or more")
     entry = door(spec)
@@ -93,8 +93,8 @@ def cnn(
 
     def penalty(params):
         kernels = (params["conv2d"]["kernel"], params["conv2d2"]["kernel"])
-        weights = (*kernels, params["factorised"]["mask"])
-        return shrink * sum(jnp.mean(jnp.square(w)) for w in weights)
+        readout = (params["factorised"]["mask"], params["factorised"]["features"])
+        return shrink * sum(jnp.mean(jnp.square(w)) for w in (*kernels, *readout))
 
     return Model(
         "cnn",
