@@ -32,7 +32,8 @@ def cnn(
     nonlinearity: str = "relu",
     readout_rank: int = 8,
     output_kind: str = "softplus",
-    shrink: float = 0.1,
+    shrink: float = 4e-5,
+    readout_shrink: float = 2e-6,
 ) -> Model:
     """Temporal basis, convolution, convolution, factorised readout, output.
 
@@ -47,7 +48,9 @@ def cnn(
     nonlinearity: relu, softplus, elu or sigmoid after each convolution.
     readout_rank: spatial masks per cell, each with its own weights of the features.
     output_kind:  softplus, exp or spline.
-    shrink:       weight of the mean squares of kernels, masks and their features.
+    shrink:       weight of the sum of squares of the kernels as stored, with unit
+                  spread: a prior of the same width for each weight, however many.
+    readout_shrink: the same for the masks and their features.
     source:       McIntosh et al. 2016, arXiv 1702.01825; Klindt et al. 2017,
                   arXiv 1711.02653 (readout).
 
@@ -92,9 +95,12 @@ def cnn(
         return params
 
     def penalty(params):
-        kernels = (params["conv2d"]["kernel"], params["conv2d2"]["kernel"])
-        readout = (params["factorised"]["mask"], params["factorised"]["features"])
-        return shrink * sum(jnp.mean(jnp.square(w)) for w in (*kernels, *readout))
+        def squares(part: str, *names: str):
+            return sum(jnp.sum(jnp.square(params[part][name])) for name in names)
+
+        kernels = squares("conv2d", "kernel") + squares("conv2d2", "kernel")
+        readout = squares("factorised", "mask", "features")
+        return shrink * kernels + readout_shrink * readout
 
     return Model(
         "cnn",
