@@ -7,8 +7,15 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
-import pytest
+# Before jax is imported: many tests compile the same small programs, and so do the
+# commands that they start.
+_KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 # Our own code mixes neither dtypes nor ranks. Updates of optax do: the fit wraps those
 # in jax.numpy_dtype_promotion("standard").

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from retina import compiled
 from retina.cli import costing, fitting, names, new, recordings, simulating, sweeping
 from retina.errors import RetinaError
 
@@ -45,6 +46,7 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def guarded(*arguments: Any, **options: Any) -> None:
+        compiled.keep()
         try:
             status = command(*arguments, **options)
         except RetinaError as error:
