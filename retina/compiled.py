@@ -10,7 +10,7 @@ WORTH_S = "0.2"  # seconds of compilation; what takes less is not worth a file
 
 
 def keep() -> None:
-    """Let JAX keep what it compiles beside the other derived files, if they can be kept.
+    """Let JAX keep what it compiles beside the other derived files, if it may write.
 
     To be called before jax is imported. Whoever sets JAX_COMPILATION_CACHE_DIR (to a
     folder, or to "" for none) has it their way.

@@ -232,12 +232,17 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
                 after[n], x = getattr(stage, view)(params[n], state[n], signal)
         return after, x
 
+    *earlier, last = stages
+    lags = sum(stage.lags for stage in earlier)
+    # A stage that hears the response looks back over that, not over the stages before.
+    lags = max(lags, last.lags) if uses_response else lags + last.lags
+
     return Stage(
         init=init,
         start=start,
         step=lambda params, state, x_t: through("step", params, state, x_t),
         apply=lambda params, state, x: through("apply", params, state, x),
-        lags=sum(stage.lags for stage in stages),
+        lags=lags,
         burn_in_s=sum(stage.burn_in_s for stage in stages),
         parameters={n: s.parameters for n, s in named.items()},
         about=about or ("chain", *(stage.about for stage in stages)),

@@ -304,6 +304,7 @@ class Score:
              likelihood: the recorded counts are fed back) or "free_running".
     others:  the same fit on the other test groups, or with the other history.
     publish: False where the recording's licence forbids it; tables and figures say so.
+    cell_names: of the cells scored, in their order.
     """
 
     dataset: str
@@ -317,6 +318,7 @@ class Score:
     notes: tuple[str, ...] = ()
     others: tuple[Score, ...] = ()
     publish: bool = True
+    cell_names: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

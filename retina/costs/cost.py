@@ -22,6 +22,15 @@ Tree = Any
 # A note that begins so: the per-synapse figures beside it enter no claim.
 NO_CLAIM = "no per-synapse claim: "
 
+_PER_TIME = (
+    "flops_per_s",
+    "flops_per_s_per_cell",
+    "flops_per_s_alone",
+    "flops_per_s_marginal",
+    "flops_per_spike",
+    "flops_per_synaptic_event",
+    "flops_per_s_per_synapse",
+)
 _JSON = (
     "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
     "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
@@ -94,6 +103,29 @@ def cost(
             sharing,
             *_synapse_notes(worth, spec.frame),
         ),
+    )
+
+
+def of_runs(cost: Cost, runs: int) -> Cost:
+    """What it costs to run a model several times over the same stimulus.
+
+    A step stays a step; there are `runs` times as many of them per second.
+    """
+
+    def times(value):
+        if isinstance(value, Interval):
+            return Interval(runs * value.low, runs * value.high)
+        return None if value is None else runs * value
+
+    note = (
+        f"{runs} sampled runs, each charged: one alone takes "
+        f"{cost.flops_per_s_per_cell:,.0f} FLOP/s per cell"
+    )
+    return dataclasses.replace(
+        cost,
+        **{name: times(getattr(cost, name)) for name in _PER_TIME},
+        rates_hz={clock: runs * rate for clock, rate in cost.rates_hz.items()},
+        notes=(note, *cost.notes),
     )
 
 

@@ -76,7 +76,7 @@ def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
 
 
 def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
-    """(rate, response) of each trial of each clip, the recorded past fed back."""
+    """(rate, response) of each clip, both (trial, time, cell), the past fed back."""
     made: Pairs = []
     for same in _of_one_shape(clips):
         trials = [(clip, trial) for clip in same for trial in clip.response]
@@ -84,8 +84,10 @@ def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
         counts = np.stack([trial for _, trial in trials])
         every = streamed(fit.model, params, stimuli, counts)
         agree(fit.model, params, stimuli, every, counts)
-        for (clip, trial), rate in zip(trials, every, strict=True):
-            made.append((rate[clip.skip :], trial[None, clip.skip :]))
+        for clip, rate in zip(
+            same, every.reshape(len(same), -1, *every.shape[1:]), strict=True
+        ):
+            made.append((rate[:, clip.skip :], clip.response[:, clip.skip :]))
     return made
 
 

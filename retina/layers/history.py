@@ -66,7 +66,7 @@ def history_output(
         start=past.start,
         step=lambda *args: through(past.step, *args),
         apply=lambda *args: through(past.apply, *args),
-        lags=0,  # history starts at zero counts, as a block's start truly does
+        lags=taps - 1,  # of the response, the previous bin first
         burn_in_s=0.0,
         parameters={"history": Parameter()} | output_parameters(kind),
         about=("history_output", kind, cells, taps, basis, coupling),

@@ -15,10 +15,13 @@ Pair = tuple[ArrayLike, ArrayLike]
 FLAT = 1e-6
 
 
-def checked(rate: ArrayLike, response: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def checked(
+    rate: ArrayLike, response: ArrayLike, *, by_trial: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """A rate and a response as float64 arrays that fit together.
 
-    rate:     (time, cell), expected counts per bin.
+    rate:     (time, cell), expected counts per bin; with `by_trial` it may also be
+              (trial, time, cell), where each trial's own past changes its rate.
     response: (trial, time, cell), counts per bin.
     returns:  both, float64.
     raises:   ShapeMismatch naming both shapes; BadResponse for NaN or negative counts;
@@ -28,7 +31,8 @@ def checked(rate: ArrayLike, response: ArrayLike) -> tuple[np.ndarray, np.ndarra
     (1, 2, 1)
     """
     p, y = np.asarray(rate, np.float64), np.asarray(response, np.float64)
-    if p.ndim != 2 or y.ndim != 3 or p.shape != y.shape[1:] or not y.size:
+    fits = p.shape == y.shape[1:] or (by_trial and p.shape == y.shape)
+    if y.ndim != 3 or not fits or not y.size:
         raise ShapeMismatch(
             f"rate {p.shape} and response {y.shape} do not fit: a metric takes "
             "rate (time, cell) and response (trial, time, cell), none of them empty"
@@ -40,10 +44,10 @@ def checked(rate: ArrayLike, response: ArrayLike) -> tuple[np.ndarray, np.ndarra
             f"{cell}; counts must be finite and 0 or more"
         )
     if not np.isfinite(p).all():
-        time, cell = np.argwhere(~np.isfinite(p))[0]
+        *trial, time, cell = np.argwhere(~np.isfinite(p))[0]
         raise Diverged(
-            f"rate is {p[time, cell]} at bin {time}, cell {cell}; a metric needs "
-            "finite expected counts: fit again with a lower learning rate"
+            f"rate is {p[(*trial, time, cell)]} at bin {time}, cell {cell}; a metric "
+            "needs finite expected counts: fit again with a lower learning rate"
         )
     return p, y
 
@@ -52,7 +56,7 @@ def joined(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Clips laid end to end in time, and the number of bins of each.
 
     pairs:   (rate, response) of each clip; trials and cells agree, lengths may differ.
-    returns: rate (time, cell), response (trial, time, cell), bins per clip.
+    returns: rate ([trial,] time, cell), response (trial, time, cell), bins per clip.
     raises:  ShapeMismatch naming the two that differ.
 
     >>> import numpy as np
@@ -61,7 +65,7 @@ def joined(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """
     if not pairs:
         raise ShapeMismatch("no clip to score: give at least one (rate, response) pair")
-    clips = [checked(rate, response) for rate, response in pairs]
+    clips = [checked(rate, response, by_trial=True) for rate, response in pairs]
     first = clips[0][1].shape
     for number, (_, y) in enumerate(clips):
         if (y.shape[0], y.shape[2]) != (first[0], first[2]):
@@ -69,15 +73,15 @@ def joined(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, list[int]]:
                 f"clip 0 has response {first} and clip {number} {y.shape}: clips "
                 "scored together need the same trials and the same cells"
             )
-    rate = np.concatenate([p for p, _ in clips], axis=0)
+    rate = np.concatenate([p for p, _ in clips], axis=-2)
     response = np.concatenate([y for _, y in clips], axis=1)
-    return rate, response, [len(p) for p, _ in clips]
+    return rate, response, [y.shape[1] for _, y in clips]
 
 
 def poisson_rates(rate: np.ndarray, null_rate: ArrayLike | None) -> np.ndarray:
     """The null as one float64 per cell, nan where it is 0, for a Poisson likelihood.
 
-    rate:      (time, cell), checked here to be 0 or more.
+    rate:      ([trial,] time, cell), checked here to be 0 or more.
     null_rate: (cell,), mean counts per bin of the training data.
     returns:   (cell,).
     raises:    BadSetting for a negative rate or a missing null; ShapeMismatch.
@@ -86,10 +90,11 @@ def poisson_rates(rate: np.ndarray, null_rate: ArrayLike | None) -> np.ndarray:
     [0.5, nan]
     """
     if (rate < 0).any():
-        time, cell = np.argwhere(rate < 0)[0]
+        *trial, time, cell = np.argwhere(rate < 0)[0]
         raise BadSetting(
-            f"rate is {rate[time, cell]:.3g} at bin {time}, cell {cell}; a likelihood "
-            "needs expected counts of 0 or more: give the model a positive output"
+            f"rate is {rate[(*trial, time, cell)]:.3g} at bin {time}, cell {cell}; a "
+            "likelihood needs expected counts of 0 or more: give the model a positive "
+            "output"
         )
     if null_rate is None:
         raise BadSetting(
@@ -97,10 +102,10 @@ def poisson_rates(rate: np.ndarray, null_rate: ArrayLike | None) -> np.ndarray:
             "cell in counts per bin"
         )
     null = np.asarray(null_rate, np.float64)
-    if null.shape != rate.shape[1:]:
+    if null.shape != rate.shape[-1:]:
         raise ShapeMismatch(
             f"null_rate {null.shape} and rate {rate.shape} do not fit: the null is "
-            f"one number per cell, {rate.shape[1:]}"
+            f"one number per cell, {rate.shape[-1:]}"
         )
     if not (np.isfinite(null) & (null >= 0)).all():
         raise BadSetting(f"null_rate {null} must be finite and 0 or more")

@@ -16,9 +16,10 @@ def _terms(rate: np.ndarray, response: np.ndarray, null_rate: ArrayLike) -> Term
     # Infinities would become nan where a bootstrap draws their block zero times; so the
     # impossible spikes are counted apart.
     return {
-        "gain": count * np.log(possible / null) - trials * (rate - null),
+        "gain": (response * np.log(possible / null)).sum(axis=0)
+        - trials * (rate.reshape(-1, *rate.shape[-2:]).mean(axis=0) - null),
         "spikes": count,
-        "impossible": ((count > 0) & (rate <= 0)).astype(np.float64),
+        "impossible": ((response > 0) & (rate <= 0)).any(axis=0).astype(np.float64),
     }
 
 
@@ -39,7 +40,8 @@ def bits_per_spike(
 
     No floor is put under the rate: a spike where the rate is 0 scores -inf.
 
-    rate:      (time, cell), expected counts per bin, 0 or more.
+    rate:      (time, cell), expected counts per bin, 0 or more; or (trial, time, cell)
+               where each trial's own past changes its rate.
     response:  (trial, time, cell), counts per bin.
     null_rate: (cell,), mean counts per bin of the training data.
     returns:   (cell,) float64, bits per spike; nan for a cell without test spikes, or
@@ -52,5 +54,5 @@ def bits_per_spike(
     >>> bits_per_spike(rate, rate[None], [1.0]).round(12).tolist()
     [1.0]
     """
-    p, y = checked(rate, response)
+    p, y = checked(rate, response, by_trial=True)
     return SUMS.value(p, y, null_rate=null_rate)

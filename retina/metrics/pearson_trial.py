@@ -17,24 +17,24 @@ from retina.metrics.sums import (
 
 
 def _terms(rate: np.ndarray, response: np.ndarray) -> Terms:
-    p = centred(rate)
+    # (time, trial, cell); one rate for all trials has a single row.
+    p = np.stack([centred(one) for one in rate.reshape(-1, *rate.shape[-2:])], axis=1)
     y = np.stack([centred(trial) for trial in response], axis=1)
     return {
-        "bins": bins_of(rate),
+        "bins": bins_of(response[0]),
         "rate": p,
         "rate2": p**2,
         "trial": y,
         "trial2": y**2,
-        "product": p[:, None] * y,
+        "product": p * y,
     }
 
 
 def _combine(sums: Terms) -> np.ndarray:
     bins = sums["bins"][..., None, :]
-    rate = sums["rate"][..., None, :]
     each = correlation(
-        covariance(sums["product"], rate, sums["trial"], bins),
-        variance(rate, sums["rate2"][..., None, :], bins),
+        covariance(sums["product"], sums["rate"], sums["trial"], bins),
+        variance(sums["rate"], sums["rate2"], bins),
         variance(sums["trial"], sums["trial2"], bins),
     )
     defined = np.isfinite(each)
@@ -52,7 +52,8 @@ def pearson_trial(rate: ArrayLike, response: ArrayLike) -> np.ndarray:
     Its expectation does not depend on the number of trials; it is the figure for
     running stimuli that were shown once.
 
-    rate:     (time, cell), expected counts per bin.
+    rate:     (time, cell), expected counts per bin; or (trial, time, cell) where each
+              trial's own past changes its rate.
     response: (trial, time, cell), counts per bin.
     returns:  (cell,) float64 in [-1, 1]; 0 for a constant rate; trials without variance
               (no spike) are left out, nan where no trial is left.
@@ -63,4 +64,4 @@ def pearson_trial(rate: ArrayLike, response: ArrayLike) -> np.ndarray:
     >>> pearson_trial(rate, np.stack([rate, 1 - rate, 0 * rate])).tolist()
     [0.0]
     """
-    return SUMS.value(*checked(rate, response))
+    return SUMS.value(*checked(rate, response, by_trial=True))

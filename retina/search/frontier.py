@@ -143,11 +143,16 @@ def _last(value: float) -> float:
 
 
 def _hypervolume(steps: Sequence[tuple[float, float]], dearest: float) -> float:
-    """Area under a step line over log10 cost; what costs nothing counts from 1 FLOP."""
+    """Area under a step line over log10 cost.
+
+    What costs nothing stands one decade before the cheapest that costs something.
+    """
     if not steps:
         return math.nan
-    decades = [math.log10(max(cost, 1.0)) for cost, _ in steps]
-    ends = [*decades[1:], math.log10(max(dearest, 1.0))]
+    positive = [cost for cost in (*(cost for cost, _ in steps), dearest) if cost > 0]
+    free = min(positive, default=1.0) / 10
+    decades = [math.log10(cost or free) for cost, _ in steps]
+    ends = [*decades[1:], math.log10(dearest or free)]
     return sum(
         (end - start) * max(value, 0.0)
         for start, end, (_, value) in zip(decades, ends, steps, strict=True)
@@ -157,7 +162,7 @@ def _hypervolume(steps: Sequence[tuple[float, float]], dearest: float) -> float:
 def _check_comparable(points: Sequence[Point]) -> None:
     for point in points[1:]:
         first = points[0]
-        for word in ("dataset", "group", "bins", "cells", "trials"):
+        for word in ("dataset", "group", "bins", "cells", "cell_names", "trials"):
             one, other = getattr(first.score, word), getattr(point.score, word)
             if one != other:
                 raise BadSetting(

@@ -17,28 +17,41 @@ def measure(
     split:   the one it was fitted on; only its test clips are scored.
     run:     what to call the point in a table.
     names:   metrics; by default those that `retina.score` chooses.
-    returns: Point, ready for `retina.frontier`.
+    returns: Point, ready for `retina.frontier`. The accuracy of a model with spike
+             history is the mean of many sampled runs, and its cost is that of them all.
 
     >>> import inspect
     >>> list(inspect.signature(measure).parameters)
     ['fit', 'split', 'run', 'names']
     """
-    from retina.costs.cost import cost
-    from retina.fitting.score import score
+    from retina.costs.cost import cost, of_runs
+    from retina.fitting.score import RUNS, score
 
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
     accuracy = score(fit, split.test, names)
-    accuracy = dataclasses.replace(accuracy, publish=split.publish)
-    if accuracy.history == "free_running":
-        note = "its cost is that of one run"
-        accuracy = dataclasses.replace(accuracy, notes=(*accuracy.notes, note))
+    accuracy = dataclasses.replace(
+        accuracy,
+        publish=split.publish,
+        cell_names=tuple(cell.name for cell in split.cells),
+        notes=(*accuracy.notes, *_unfinished(fit)),
+    )
+    price = cost(fit.model, fit.params, split)
+    if accuracy.history == "free_running":  # the mean rate of as many runs
+        price = of_runs(price, RUNS)
     return Point(
         run=run,
         model=fit.model.name,
         dataset=split.spec.dataset,
         score=accuracy,
-        cost=cost(fit.model, fit.params, split),
+        cost=price,
         settings=dict(fit.model.settings),
         validation_bits=fit.validation.get("median"),
     )
+
+
+def _unfinished(fit: Fit) -> tuple[str, ...]:
+    if fit.training.get("converged", True):
+        return ()
+    steps = fit.training["max_steps"]
+    return (f"not converged: stopped at max_steps = {steps}",)

@@ -83,7 +83,8 @@ def _read(run: Path) -> Point:
 def _score(table: Mapping[str, Any]) -> Score:
     metrics = {name: Metric(**row) for name, row in table["metrics"].items()}
     others = tuple(_score(other) for other in table["others"])
-    return Score(**{**table, "metrics": metrics, "others": others})
+    lists = {name: tuple(table.get(name, ())) for name in ("notes", "cell_names")}
+    return Score(**{**table, **lists, "metrics": metrics, "others": others})
 
 
 def _cost(table: Mapping[str, Any]) -> Cost:
