@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -50,7 +51,10 @@ def write_file(path: Path, data: bytes) -> None:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        # Not mkstemp: its files are for their owner alone, these are for whom the
+        # folder is for.
+        name = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 _write(file, data)

@@ -85,3 +85,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(repr(word) for word in close) + "?"
     return "known: " + (", ".join(known) or "none")
+
+
+def at_least_one(**settings: int | tuple[int, ...] | None) -> None:
+    """Sizes and numbers of things; None stands for a default and passes.
+
+    raises: BadSetting that names the first below 1.
+
+    >>> at_least_one(lags=30, sizes=(9, 0))
+    Traceback (most recent call last):
+    retina.errors.BadSetting: sizes (9, 0): 1 or more
+    """
+    for name, value in settings.items():
+        values = value if isinstance(value, tuple) else (value,)
+        if any(one is not None and one < 1 for one in values):
+            raise BadSetting(f"{name} {value}: 1 or more")

@@ -87,7 +87,11 @@ def _is_plugin(file: Path) -> bool:
     """Whether a file of a kind's folder defines a function of the file's own name."""
     if file.stem.startswith("_") or not file.is_file():
         return False
-    body = ast.parse(file.read_text(encoding="utf-8"), str(file)).body
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8"), str(file)).body
+    except (SyntaxError, ValueError):
+        # Named by `find`, so that it says what is wrong; not in the way of the others.
+        return True
     return any(
         isinstance(node, ast.FunctionDef) and node.name == file.stem for node in body
     )

@@ -77,15 +77,12 @@ def cache() -> Path:
 
 
 def derived() -> Path:
-    """A writable folder for what is computed from recordings; made if need be.
+    """A folder for what is computed from recordings; who writes into it makes it.
 
     returns: `cache()` where that can be written, else the user's own cache.
     """
     place = cache()
-    if not _writable(place):
-        place = _user_cache()
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+    return place if _writable(place) else _user_cache()
 
 
 def _user_cache() -> Path:
@@ -99,7 +96,8 @@ def _writable(place: Path) -> bool:
         place = place.parent
     # The administrator may write anywhere; a folder without any write bit still says
     # that it is to be left as it is.
-    return bool(place.stat().st_mode & 0o222) and os.access(place, os.W_OK)
+    mode = place.stat().st_mode
+    return place.is_dir() and bool(mode & 0o222) and os.access(place, os.W_OK)
 
 
 def _all(kind: str) -> dict[str, Path]:

@@ -260,6 +260,7 @@ class Recipe:
     batch:         clips per Adam step.
     max_steps:     stop here whatever validation says.
     patience:      evaluations without a better validation score before the rate falls.
+    settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
     """
 
     optimiser: str = "adam"
@@ -268,6 +269,7 @@ class Recipe:
     batch: int = 4
     max_steps: int = 20000
     patience: int = 2
+    settle: float = 2e-6
 
 
 class Model(NamedTuple):

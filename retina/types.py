@@ -98,7 +98,7 @@ class Block:
             shown = float(self.onsets_s[-1] - self.onsets_s[0])
             covered = self.counts.shape[1] * float(self.count_s or 0)
             _require(
-                abs(shown - covered) <= max(float(self.count_s or 0), 1e-6),
+                abs(shown - covered) < float(self.count_s or 0) * (1 - 1e-6),
                 ShapeMismatch,
                 f"{where}stimulus lasts {shown:.3f} s ({frames} frames) but the "
                 f"response covers {covered:.3f} s ({self.counts.shape[1]} bins)",
@@ -161,6 +161,17 @@ class Recording:
                 ShapeMismatch,
                 f"{self.name}: block {block.name!r} holds {block.cells} cells, "
                 f"the recording names {len(self.cells)}",
+            )
+        for what, names in (
+            ("cells", [cell.name for cell in self.cells]),
+            ("blocks", [block.name for block in self.blocks]),
+        ):
+            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+            _require(
+                not twice,
+                BadResponse,
+                f"{self.name}: two {what} are named {', '.join(map(repr, twice))}: "
+                "give each a name of its own",
             )
 
     @property

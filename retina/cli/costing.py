@@ -47,11 +47,12 @@ def cost(
 
 def _of_run(what: str) -> tuple[Any, Any, Any]:
     from retina import store
+    from retina.search import records
 
     record = store.read(what)
     fitted = store.load(what)
     try:
-        split = runs.split_of(record)
+        split = records.split_of(record)
     except MissingData as error:
         output.say(f"without the recording, so nothing per spike: {error}")
         split = None

@@ -77,7 +77,7 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
         output.say(f"note: {note}")
     model = build.model(asked["model"], split.spec, **own)
     partial = folder.parent / f"{folder.name}.partial"
-    if partial.exists():
+    if (partial / "asked.json").exists():
         _compare(partial, store.loads((partial / "asked.json").read_text()), asked)
         output.say(f"going on from {partial}")
     else:
@@ -100,6 +100,7 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
         "card": card,
         "cells": asked["cells"],
         "cell_names": [cell.name for cell in split.cells],
+        "recording": asked["recording"],
     }
     store.save(fitted, folder, extra=extra)
     shutil.rmtree(partial)
@@ -107,11 +108,14 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
 
 def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:
     """What decides a fit, complete: a default that changes is another fit."""
+    from retina.data import card as cards
+
     defaults = {key: one.default for key, one in words.keywords(function).items()}
     path = Path(dataset)
     return {
         # Files are named by their full path: a run outlives the working directory.
         "dataset": str(path.resolve()) if path.suffix == ".toml" else dataset,
+        "recording": cards.digest(cards.read(dataset)),
         "model": _absolute(model),
         "settings": defaults | dict(own),
     }
@@ -213,7 +217,7 @@ def score(
     named = metrics.split(",") if metrics else None
     for name in named or ():
         registry.find("metrics", name)
-    point = measure(fitted, runs.split_of(record), Path(run).name, named)
+    point = measure(fitted, records.split_of(record), Path(run).name, named)
     if named is None:
         try:
             text = store.dumps(record | records.describe(point))

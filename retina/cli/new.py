@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import keyword
 import os
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,7 @@ def new(
     """Write a template that already passes its contract."""
     if kind not in TEMPLATES:
         raise UnknownName(f"no template for {kind!r}: {nearest(kind, TEMPLATES)}")
-    if not name.isidentifier() or name.startswith("_"):
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise BadSetting(
             f"{name!r} cannot be a file's name and a function's: use letters, digits "
             "and _, such as my_" + kind

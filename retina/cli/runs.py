@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from retina.types import Split
 
@@ -13,15 +11,6 @@ def is_run(word: str) -> bool:
     """Whether a word names a folder rather than a model."""
     path = Path(word)
     return path.is_dir() or (len(path.parts) > 1 and not word.endswith(".py"))
-
-
-def split_of(record: Mapping[str, Any]) -> Split:
-    """The recording of a run, on the run's clock and with the run's cells."""
-    return divided(
-        record.get("card") or record["dataset"],
-        record.get("cells"),
-        record["spec"]["bin_s"],
-    )
 
 
 def divided(name: str, cells: str | None, bin_s: float | None) -> Split:

@@ -66,13 +66,14 @@ def _given(
     import jax
 
     from retina import build, registry, store
+    from retina.search import records
 
     if runs.is_run(what):
         record = store.read(what)
         fitted = store.load(what)
         spec = fitted.model.spec
         if dataset is None:
-            return fitted.model, fitted.params, runs.split_of(record)
+            return fitted.model, fitted.params, records.split_of(record)
         split = runs.divided(dataset, None, spec.bin_s)
         if split.spec.frame != spec.frame:
             raise BadSetting(
@@ -130,7 +131,7 @@ def _card(what: str, model: str, split: Split, out: Path, data: bytes) -> str:
         "citation": f"retina simulate {what}",
         "licence": f"The stimulus is that of {source}: "
         + (known.licence if known else "see there"),
-        "publish": known.publish if known else True,
+        "publish": split.publish,
         "source": source,
         "reader": "npz",
         "coding": "contrast" if plain else "light",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retina.cli import output, runs
+from retina.cli import output
 from retina.cli.names import Json
 from retina.errors import BadSetting
 
@@ -27,7 +27,8 @@ def sweep(
     from retina.search.sweep import sweep as run
 
     asked = experiments.read(experiment)
-    folder = out or Path("runs") / Path(experiment).resolve().name
+    place = Path(experiment).resolve()
+    folder = out or Path("runs") / (place.parent if place.suffix else place).name
     if dry_run:
         swept = run(asked, folder, executor, dry_run=True)
         return _print_estimates(swept, json)
@@ -141,9 +142,17 @@ def compare(
 ) -> None:
     """Each run against the one named before it: the paired bootstrap on test clips."""
     from retina import store
+    from retina.search import records
     from retina.search.compare import compare as compared
 
-    split = runs.split_of(store.read(run[0]))
+    told = {one: store.read(one) for one in run}
+    for one, record in told.items():
+        if record.get("cell_names") != told[run[0]].get("cell_names"):
+            raise BadSetting(
+                f"{run[0]} and {one} are of other cells: compare runs with the same "
+                "--cells"
+            )
+    split = records.split_of(told[run[0]])
     made = compared({one: store.load(one) for one in run}, split, metric)
     if not json:
         for one in made:

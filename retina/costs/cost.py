@@ -138,9 +138,14 @@ def as_json(cost: Cost) -> dict[str, Any]:
     3
     """
     figures = {key: getattr(cost, key) for key in _JSON}
+    step = cost.counts["bin"]
     return {
-        key: dataclasses.asdict(value) if isinstance(value, Interval) else value
-        for key, value in figures.items()
+        **{
+            key: dataclasses.asdict(value) if isinstance(value, Interval) else value
+            for key, value in figures.items()
+        },
+        "by_part": cost.by_part,
+        "by_primitive": {k: c.as_dict() for k, c in step.by_primitive.items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -69,7 +70,7 @@ class SplitRule(_Strict):
     """
 
     role: Literal["train", "validation", "test"]
-    frames: tuple[tuple[int, int], ...]
+    frames: tuple[tuple[int, int], ...] = Field(min_length=1)
     part: str = ""
     trials: tuple[int, int] | None = None
     group: str = ""
@@ -99,6 +100,13 @@ class Variant(_Strict):
 
     options: dict[str, Any] = {}
     splits: tuple[SplitRule, ...]
+
+
+# What a card says of a recording without changing any of its numbers.
+_WORDS = (
+    *("title", "species", "citation", "licence", "source", "doi", "publish"),
+    *("verified", "stimulus_unit", "notes", "cell_types"),
+)
 
 
 class Card(_Strict):
@@ -175,9 +183,9 @@ class Card(_Strict):
                     "frames of history (lead)"
                 )
         for some in (self.splits, *(v.splits for v in self.variants.values())):
-            kinds = [(rule.role, rule.group) for rule in some]
-            for role, group in kinds:
-                if kinds.count((role, group)) > 1:
+            kinds = [(rule.role, rule.group, rule.part) for rule in some]
+            for role, group, part in kinds:
+                if kinds.count((role, group, part)) > 1:
                     raise ValueError(
                         f"two splits are {role} {group!r}: give one a list of frames"
                     )
@@ -236,9 +244,30 @@ def read(name: str | Path) -> Card:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"{path} is not TOML: {error}") from None
     try:
-        return Card.model_validate(table)
+        card = Card.model_validate(table)
     except ValidationError as error:
         raise BadCard(f"{path}: {_first(error)} (retina check {path})") from None
+    if card.name != path.stem:
+        # Runs are found again by the name, cards by the file.
+        raise BadCard(
+            f"{path} is named {card.name!r}: give the file and the data set one name, "
+            f'name = "{path.stem}" or {card.name}.toml'
+        )
+    return card
+
+
+def digest(card: Card) -> str:
+    """A hash of all that decides which numbers a card stands for, files included.
+
+    >>> len(digest(read("simulated")))
+    16
+    """
+    decides = card.model_dump_json(exclude=set(_WORDS))
+    if card.reader == "simulated":
+        from retina.data.simulate import VERSION
+
+        decides += f" version {VERSION}"
+    return hashlib.sha256(decides.encode()).hexdigest()[:16]
 
 
 def _first(error: ValidationError) -> str:

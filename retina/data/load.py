@@ -12,7 +12,7 @@ from retina import registry
 from retina.data import card as cards
 from retina.data import fetch
 from retina.data.card import Card
-from retina.errors import BadSetting, ShapeMismatch, UnreadableFile, nearest
+from retina.errors import BadCard, BadSetting, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Block, Recording
 
 
@@ -64,6 +64,13 @@ def select(card: Card, names: list[str], words: list[str]) -> list[int]:
     """
     known = {name: i for i, name in enumerate(names)}
     sets = {"all": names} | {key: list(value) for key, value in card.subsets.items()}
+    for key, subset in card.subsets.items():
+        for name in subset:
+            if name not in known:
+                raise BadCard(
+                    f"{card.name}: subset {key!r} names cell {name!r}: "
+                    + nearest(name, known)
+                )
     wanted: list[str] = []
     drop: set[str] = set()
     for word in words:

@@ -58,6 +58,9 @@ def _block(
     card: Card, rule: SplitRule, frames: tuple[int, int], parts: Mapping[str, Part]
 ) -> Block:
     name = f"{rule.group or rule.role}_{frames[0]}_{frames[1]}"
+    alike = [(one.role, one.group) for one in card.splits]
+    if alike.count((rule.role, rule.group)) > 1:
+        name = f"{rule.part}_{name}"
     if rule.part not in parts:
         raise BadCard(
             f"{card.name}: split {name!r} names part {rule.part!r}: "
@@ -111,7 +114,12 @@ def _count_rows(card: Card, part: Part, start: int, stop: int, name: str) -> np.
     assert part.counts is not None and part.count_s is not None
     shown = float(part.onsets_s[-1] - part.onsets_s[0])
     covered = part.counts.shape[1] * part.count_s
-    if abs(shown - covered) > max(part.count_s, card.frame_s) * (1 + 1e-6):
+    # One clock: as many counts as frames. Two: the last bin may be broken off.
+    one_clock = abs(part.count_s - card.frame_s) < 1e-6 * card.frame_s
+    allowed = min(part.count_s, card.frame_s) / 2
+    if not one_clock:
+        allowed = max(part.count_s, card.frame_s) * (1 - 1e-6)
+    if abs(shown - covered) > allowed:
         raise ShapeMismatch(
             f"{card.name}: stimulus lasts {shown:.3f} s ({len(part.stimulus)} frames) "
             f"but the response covers {covered:.3f} s ({part.counts.shape[1]} bins)"

@@ -124,7 +124,14 @@ def _response(
     assert block.counts is not None and block.count_s is not None
     bins = len(edges) - 1
     each = _multiple(bin_s, block.count_s, recording.name, "count bin")
-    first = round((edges[0] - block.onsets_s[0]) / block.count_s)
+    offset = (edges[0] - block.onsets_s[0]) / block.count_s
+    first = round(offset)
+    if abs(offset - first) > 0.01:
+        raise BadSetting(
+            f"block {block.name!r}: its first bin begins {offset:.2f} count bins of "
+            f"{block.count_s:g} s after its counts do: choose a lead that ends at the "
+            "edge of a count bin"
+        )
     counts = block.counts[:, first : first + bins * each]
     if counts.shape[1] < bins * each:
         # The last bin's counts may end before its last frame does.
@@ -154,8 +161,12 @@ def _multiple(bin_s: float, unit_s: float, name: str, unit: str) -> int:
 
 
 def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
-    if not train:
-        raise BadResponse(f"{recording.name} has no training block to fit on")
+    for role in ("train", "validation"):
+        if not recording.role(role):
+            raise BadResponse(
+                f"{recording.name} has no {role} block: a fit needs a split with "
+                f'role = "{role}" (retina check {recording.name})'
+            )
     events = sum(clip.response[:, clip.skip :].sum((0, 1)) for clip in train)
     silent = [
         cell.name
@@ -172,11 +183,14 @@ def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
 
 
 def _moments(train: tuple[Clip, ...], name: str) -> tuple[float, float]:
-    """Mean and sd of every training frame, in float64, without a float copy."""
+    """Mean and sd of the frames that are fitted, in float64, without a float copy.
+
+    The history before a clip may belong to another role.
+    """
     total = squares = 0.0
     size = 0
     for clip in train:
-        for start in range(0, len(clip.stimulus), 4096):
+        for start in range(clip.skip, len(clip.stimulus), 4096):
             piece = clip.stimulus[start : start + 4096].astype(np.float64)
             total += piece.sum()
             squares += (piece**2).sum()

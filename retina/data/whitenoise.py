@@ -10,6 +10,7 @@ process each, and each must end in the state that the next began with.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -198,7 +199,10 @@ def _made(card: Card, movie: Movie, trials: range) -> list[tuple[Path, range]]:
     from retina.data import workers
 
     (x, y), (width, height) = movie.corner, movie.size
-    folder = resources.derived() / card.name / f"made_x{x}_y{y}_{width}x{height}"
+    # Another seed, size or state makes another movie of the same crop.
+    words = repr(dataclasses.replace(movie, packed=())).encode()
+    crop = f"made_x{x}_y{y}_{width}x{height}_{hashlib.sha256(words).hexdigest()[:8]}"
+    folder = resources.derived() / card.name / crop
     made = [
         (folder / f"trials{t.start:03d}-{t.stop - 1:03d}.npy", t)
         for t in stretches(movie, trials)

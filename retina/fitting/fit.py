@@ -238,6 +238,7 @@ class _Lbfgs:
 
     def __init__(self, model, table: Table, null_rate, settings, free, fixed):
         self.table, self.fixed, self.every = table, fixed, 10
+        self.settle = settings.settle
         begun = time.perf_counter()
         begin, self._round = lbfgs.make_round(model, table, null_rate, self.every)
         seeds = jax.tree.leaves(fixed)[0].shape[0]
@@ -260,7 +261,7 @@ class _Lbfgs:
             self.walk[seed] = tuple(walk)
             losses.append(float(loss))
         gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
-        self.settled = bool(np.all(gain < 2e-6))
+        self.settled = bool(np.all(gain < self.settle))
         self.last = np.array(losses)
         return float(np.max(losses))  # not max(): it may pass over a nan
 
@@ -286,6 +287,8 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
             raise BadSetting(f"{name} {getattr(settings, name)}: 1 or more")
     if settings.max_steps < 0:
         raise BadSetting(f"max_steps {settings.max_steps}: 0 or more")
+    if not settings.settle > 0:
+        raise BadSetting(f"settle {settings.settle:g}: above 0")
     if not settings.learning_rate > 0:
         raise BadSetting(f"learning_rate {settings.learning_rate:g}: above 0")
     return settings

@@ -82,13 +82,11 @@ def time_courses(average: np.ndarray, count: int) -> np.ndarray:
     """The orthonormal time courses that hold most of the cells' receptive fields.
 
     average: (taps, cell, height, width), a spike-triggered average.
-    count:   how many; `taps` gives the identity, which loses nothing.
+    count:   how many, fewer than `taps`.
     returns: (taps, count) float32, by singular values over the averages' strongest
              pixels (those above four times the noise, so that noise does not vote).
     """
     taps, cells = average.shape[:2]
-    if count >= taps:
-        return np.eye(taps, dtype=np.float32)
     flat = average.reshape(taps, cells, -1).astype(np.float64)
     noise = np.median(np.abs(flat), axis=(0, 2), keepdims=True) / 0.6745
     strong = np.abs(flat / np.maximum(noise, 1e-12)).max(0, keepdims=True) > 4

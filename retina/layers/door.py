@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from retina.errors import BadSetting
 from retina.stage import Stage, memoryless
 from retina.types import Spec
 
@@ -38,7 +39,9 @@ def door(spec: Spec) -> Stage:
 def image_shape(spec: Spec) -> tuple[int, int]:
     """(height, width) of a frame; a full field is one pixel, a bar code one row."""
     if len(spec.frame) > 2:
-        raise ValueError(f"frames of shape {spec.frame} are not images")
+        raise BadSetting(
+            f"frames of shape {spec.frame}: models take (), (width,) or (height, width)"
+        )
     return (1,) * (2 - len(spec.frame)) + spec.frame  # type: ignore[return-value]
 
 

@@ -56,10 +56,12 @@ def temporal_basis(shape: tuple[int, ...], taps: int, count: int) -> Stage:
 
     count:   time courses. They are parameters that no gradient moves: raised cosines
              until a warm start puts the recording's own in their place
-             (`retina.fitting.start.time_courses`).
+             (`retina.fitting.start.time_courses`). With `taps` or more nothing is
+             projected: the inputs pass as they are, lag 0 first, and cost nothing.
     returns: stage (*shape) -> (*shape, count).
     """
-    count = min(count, taps)
+    if count >= taps:
+        return _every_lag(shape, taps)
 
     def init(key: jax.Array):
         return {"courses": jnp.asarray(raised_cosines(taps, count))}
@@ -79,6 +81,23 @@ def temporal_basis(shape: tuple[int, ...], taps: int, count: int) -> Stage:
         init=init,
         parameters={"courses": fixed},
         about=("temporal_basis", shape, taps, count),
+    )
+
+
+def _every_lag(shape: tuple[int, ...], taps: int) -> Stage:
+    """(*shape) -> (*shape, taps): the last `taps` inputs, lag 0 first."""
+
+    def batch(params, x: jax.Array) -> jax.Array:
+        time = x.shape[0] - taps + 1
+        lags = [x[taps - 1 - lag :][:time] for lag in range(taps)]
+        return jnp.stack(lags, axis=-1)
+
+    return windowed(
+        lambda params, past: jnp.moveaxis(past[::-1], 0, -1),
+        taps,
+        shape=shape,
+        batch=batch,
+        about=("temporal_basis", shape, taps, taps),
     )
 
 
@@ -112,4 +131,5 @@ def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     return [
         (fir((2, 3), 5, basis=3), (2, 3)),
         (temporal_basis((4,), 6, 3), (4,)),
+        (temporal_basis((2, 2), 3, 3), (2, 2)),
     ]

@@ -13,13 +13,15 @@ def _terms(rate: np.ndarray, response: np.ndarray, null_rate: ArrayLike) -> Term
     null = poisson_rates(rate, null_rate)
     count, trials = response.sum(axis=0), len(response)
     possible = np.where(rate > 0, rate, 1.0)
+    expected = np.mean(rate.reshape(-1, *rate.shape[-2:]), axis=0)
+    gain = np.sum(response * np.log(possible / null), axis=0)
     # Infinities would become nan where a bootstrap draws their block zero times; so the
     # impossible spikes are counted apart.
+    impossible = np.any((response > 0) & (rate <= 0), axis=0)
     return {
-        "gain": (response * np.log(possible / null)).sum(axis=0)
-        - trials * (rate.reshape(-1, *rate.shape[-2:]).mean(axis=0) - null),
+        "gain": np.asarray(gain - trials * (expected - null)),
         "spikes": count,
-        "impossible": ((response > 0) & (rate <= 0)).any(axis=0).astype(np.float64),
+        "impossible": impossible.astype(np.float64),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.errors import BadSetting
+from retina.errors import at_least_one
 from retina.fitting.start import (
     field_centres,
     mean_counts,
@@ -57,13 +57,13 @@ def cnn(
     >>> cnn(Spec((20, 20), 3, 0.01), channels=2).stage.lags
     29
     """
+    at_least_one(lags=lags, basis=basis, channels=channels, sizes=sizes)
+    at_least_one(stride=stride, readout_rank=readout_rank)
     image = image_shape(spec)
     if channels is None:
         channels = 32 if image == (1, 1) else 8
     if basis is None:
         basis = lags if image == (1, 1) else 4
-    if channels < 1:
-        raise BadSetting(f"channels {channels}: 1 or more")
     entry = door(spec)
     past = temporal_basis(image, lags, basis)
     seen = (*image, min(basis, lags))
@@ -84,9 +84,9 @@ def cnn(
             "output": output_from_mean(output_kind, params["output"], counts)
         }
         average = spike_triggered_average(clips, lags, spec)
-        params["temporal_basis"] = {
-            "courses": jnp.asarray(time_courses(average, min(basis, lags)))
-        }
+        if basis < lags:
+            courses = jnp.asarray(time_courses(average, basis))
+            params["temporal_basis"] = {"courses": courses}
         if features[:2] == (1, 1):
             return params
         centres = field_centres(average, image, features[:2], stride)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.errors import BadSetting
+from retina.errors import at_least_one
 from retina.fitting.start import mean_counts
 from retina.layers.history import history_output
 from retina.layers.nonlinearity import output_from_mean
@@ -40,8 +40,7 @@ def glm(
     >>> glm(Spec((), 2, 0.01), coupling=True).stage.uses_response
     True
     """
-    if history < 1:
-        raise BadSetting(f"history {history}: 1 or more bins; without history use 'ln'")
+    at_least_one(history=history, history_basis=history_basis)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
     last = history_output(
         output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting
+from retina.errors import at_least_one
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers import receptive_field as field
 from retina.layers.basis import raised_cosines
@@ -66,10 +66,7 @@ def stimulus_filter(
     spec: Spec, lags: int, rank: int | None, basis: int | None, window: int
 ) -> tuple[list[Stage], Callable[..., dict[str, Any]]]:
     """The stages from frame to one drive per cell, and their start from the STA."""
-    if lags < 1:
-        raise BadSetting(f"lags {lags}: a filter needs at least 1 (the present bin)")
-    if rank is not None and rank < 1:
-        raise BadSetting(f"rank {rank}: 1 or more, or None for a full filter")
+    at_least_one(lags=lags, rank=rank, basis=basis, window=window)
     image = image_shape(spec)
     cosines = courses_for(image, lags, basis)
     entry = door(spec)

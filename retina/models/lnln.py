@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.errors import BadSetting
+from retina.errors import at_least_one
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers.convolution import conv2d, output_shape
 from retina.layers.door import door, image_shape
@@ -42,8 +42,7 @@ def lnln(
     >>> lnln(Spec((20, 20), 3, 0.01), subunits=2).stage.lags
     29
     """
-    if subunits < 1:
-        raise BadSetting(f"subunits {subunits}: 1 or more")
+    at_least_one(lags=lags, basis=basis, subunits=subunits, size=size)
     image = image_shape(spec)
     seen = (*image, 1)
     places = output_shape(seen, subunits, size)

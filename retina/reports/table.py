@@ -158,12 +158,26 @@ def _score(score: Score, width: int) -> str:
         if part.history != "none":
             words += f", history {part.history.replace('_', ' ')}"
         rows = _grid(f"{words}: {part.bins} bins, {part.cells} cells")
-        for title in ("metric", "median", "95 %", "undefined cells", "seeds"):
+        heads = (
+            "metric",
+            "median",
+            "95 %",
+            "undefined cells",
+            "undefined draws",
+            "seeds",
+        )
+        for title in heads:
             rows.add_column(title, justify="left" if title == "metric" else "right")
         for name, metric in part.metrics.items():
             seeds = " ".join(f"{value:.3f}" for value in metric.seeds)
+            lost = sum(value != value for value in metric.per_cell)  # nan
             rows.add_row(
-                name, median(metric), interval(metric), str(metric.undefined), seeds
+                name,
+                median(metric),
+                interval(metric),
+                str(lost),
+                str(metric.undefined),
+                seeds,
             )
         blocks.append(_text(rows, width))
     rows = _grid(f"cell by cell, test group {score.group!r}")
@@ -200,9 +214,17 @@ def _cost(cost: Cost, width: int) -> str:
         parts.add_column(kind.replace("_", " "), justify="right")
     for part, row in cost.by_part.items():
         parts.add_row(part, *(f"{row.get(kind, 0):,}" for kind in kinds))
+    kinds_of = _grid("by primitive, per bin")
+    for title in ("primitive", "FLOPs", "all operations"):
+        kinds_of.add_column(title, justify="left" if title == "primitive" else "right")
+    step = cost.counts.get("bin")
+    for name, row in getattr(step, "by_primitive", {}).items():
+        if row.total_ops:
+            kinds_of.add_row(name, f"{row.flops:,}", f"{row.total_ops:,}")
     ranged = cost.flops_per_synaptic_event or cost.flops_per_s_per_synapse
     notes = ([_RANGE] if ranged else []) + list(cost.notes)
-    return _text(rows, width) + "\n" + _text(parts, width) + _notes(notes)
+    grids = "\n".join(_text(grid, width) for grid in (rows, parts, kinds_of))
+    return grids + _notes(notes)
 
 
 def _exact(value: Any) -> str:

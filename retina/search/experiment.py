@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retina import registry, resources
 from retina.errors import BadCard, UnknownName, nearest
+from retina.types import Cost
 
 
 class _Strict(BaseModel):
@@ -107,6 +109,18 @@ def _check_names(experiment: Experiment, file: Path) -> None:
             registry.find("metrics", metric)
     except UnknownName as error:
         raise BadCard(f"{file}: {error}") from None
+    costs = [field.name for field in dataclasses.fields(Cost)]
+    if experiment.x not in costs:
+        raise BadCard(
+            f"{file}: no cost x = {experiment.x!r}: {nearest(experiment.x, costs)}"
+        )
+    for expected in experiment.expected:
+        figures = (*experiment.metrics, *costs)
+        if expected.what not in figures:
+            raise BadCard(
+                f"{file}: no figure {expected.what!r} to expect: "
+                f"{nearest(expected.what, figures)}"
+            )
     if experiment.y not in experiment.metrics:
         raise BadCard(
             f"{file}: y = {experiment.y!r} is not among its metrics: "

@@ -9,7 +9,7 @@ from typing import Any
 
 from retina.costs.counts import Counts
 from retina.errors import BrokenRun
-from retina.types import Cost, Interval, Metric, Point, Score
+from retina.types import Cost, Interval, Metric, Point, Score, Split
 
 
 def describe(point: Point) -> dict[str, Any]:
@@ -64,20 +64,36 @@ def points(folder: str | Path) -> list[Point]:
     return [_read(run) for run in found]
 
 
+def split_of(record: Mapping[str, Any]) -> Split:
+    """The recording of a run, on the run's clock and with the run's cells.
+
+    raises: BrokenRun where its card says other numbers than when it was fitted: what
+            was trained on then may be tested on now.
+    """
+    from retina.data import card as cards
+    from retina.data.load import load
+    from retina.data.split import split
+
+    name = record.get("card") or record["dataset"]
+    then = record.get("recording")
+    if then and then != cards.digest(cards.read(name)):
+        raise BrokenRun(
+            f"the card of {record['dataset']!r} has changed since this run was fitted: "
+            "fit it again"
+        )
+    recording = load(name, cells=record.get("cells"))
+    return split(recording, record["spec"]["bin_s"])
+
+
 def _read(run: Path) -> Point:
     from retina import store
 
     record = store.read(run)
     if "score" in record and "cost" in record:
         return point_of(record, run.name)
-    from retina.data.load import load
-    from retina.data.split import split
     from retina.search.measure import measure
 
-    fit = store.load(run)
-    spec = fit.model.spec
-    recording = load(spec.dataset, cells=record.get("cells"))
-    return measure(fit, split(recording, spec.bin_s), run.name)
+    return measure(store.load(run), split_of(record), run.name)
 
 
 def _score(table: Mapping[str, Any]) -> Score:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retina import atomic, registry, store
+from retina.data import card as cards
 from retina.errors import BrokenRun, RetinaError, UnwritableFolder, nearest
 from retina.search import experiment as experiments
 from retina.search import grid, records
@@ -161,6 +162,8 @@ def finished(job: Job, folder: Path) -> Point | None:
         record = store.read(place)
         if record.get("job") != job.canonical():
             return None
+        if record.get("recording") != cards.digest(cards.read(job.dataset)):
+            return None
         return records.point_of(record, job.name)
     except BrokenRun:
         return None
@@ -193,6 +196,9 @@ def _work(
         "job": job.canonical(),
         "label": job.label,
         "cells": job.cells,
+        "cell_names": point.score.cell_names,
+        "card": job.dataset if job.dataset.endswith(".toml") else "",
+        "recording": cards.digest(cards.read(job.dataset)),
         "seconds": time.perf_counter() - begun,
         **records.describe(point),
     }

@@ -64,6 +64,7 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
         event=card.event,
         native_bin_s=card.native_bin_s,
         notes=card.notes,
+        publish=card.publish,
     )
 
 

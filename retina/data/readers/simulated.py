@@ -17,4 +17,5 @@ def simulated(folder: Path, card: Card) -> Recording:
     card:   options of `retina.data.simulate.simulated`.
     """
     made = simulate.simulated(dict(card.options), folder)
-    return dataclasses.replace(made, name=card.name, notes=(*card.notes, *made.notes))
+    notes = (*card.notes, *made.notes)
+    return dataclasses.replace(made, name=card.name, notes=notes, publish=card.publish)
