@@ -205,6 +205,10 @@ def _references(axes: Any, x: str) -> None:
         if end + 0.03 > at[i + 1] - wide[i + 1] / 2:
             sides[i] = "right" if sides[i] == "center" else sides[i]
             sides[i + 1] = "left"
+    for i in reversed(range(len(lines) - 1)):
+        begin = at[i + 1] - wide[i + 1] * before[sides[i + 1]]
+        if at[i] + wide[i] * (1 - before[sides[i]]) + 0.01 > begin:
+            sides[i] = "right"
     for line, name, place_, side in zip(lines, names, at, sides, strict=True):
         axes.plot(
             [line.low, line.low],

@@ -91,6 +91,15 @@ def test_no_name_on_another_or_on_a_point(x, y):
         assert page.bbox.contains(box.x1, box.y1), name
 
 
+def test_the_references_keep_apart_on_a_wide_axis():
+    wide = (23.0, 44000.0)
+    points = [point("ln", 0.5, 1e5, events=wide), point("cnn", 0.7, 1e8, events=wide)]
+    page = drawn(frontier(points))
+    renderer = page.canvas.get_renderer()
+    boxes = [t.get_window_extent(renderer) for t in page.axes[0].texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
 def test_frontier_points_are_filled_and_the_line_climbs_through_them():
     front = frontier(MANY)
     axes = drawn(front).axes[0]
