@@ -161,12 +161,8 @@ def _multiple(bin_s: float, unit_s: float, name: str, unit: str) -> int:
 
 
 def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
-    for role in ("train", "validation"):
-        if not recording.role(role):
-            raise BadResponse(
-                f"{recording.name} has no {role} block: a fit needs a split with "
-                f'role = "{role}" (retina check {recording.name})'
-            )
+    if not train:
+        raise BadResponse(f"{recording.name} has no training block to fit on")
     events = sum(clip.response[:, clip.skip :].sum((0, 1)) for clip in train)
     silent = [
         cell.name

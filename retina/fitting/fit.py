@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting, Diverged, nearest
+from retina.errors import BadSetting, Diverged, MissingData, nearest
 from retina.fitting import adam, lbfgs
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.loss import validator
@@ -47,12 +47,18 @@ def fit(
                 it and ends at the same numbers.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
     returns:    Fit; fit.params is the seed that was best on validation.
-    raises:     Diverged when the loss is no longer finite; BadSetting.
+    raises:     Diverged when the loss is no longer finite; BadSetting; MissingData
+                without validation clips.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
     settings = _recipe(model, recipe)
+    if not split.validation:
+        raise MissingData(
+            f"{split.spec.dataset or 'the recording'} has no validation block, which "
+            'says when to stop: add a split with role = "validation" to its card'
+        )
     if seeds < 1:
         raise BadSetting(f"seeds {seeds}: 1 or more")
     begun = time.perf_counter()

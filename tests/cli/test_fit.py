@@ -163,3 +163,19 @@ run()
     assert "free some space" in done.stderr.splitlines()[-1]
     assert not (desk.folder / "run").exists()
     assert desk.retina(*command).status == 0
+
+
+def test_a_card_that_changed_since_is_another_recording(retina, lab, tmp_path):
+    """What was trained on may be tested on now: the score is refused."""
+    card = tmp_path / "mine.toml"
+    text = (lab / "tiny.toml").read_text().replace('"tiny"', '"mine"')
+    card.write_text(text)
+    (tmp_path / "tiny.npz").write_bytes((lab / "tiny" / "tiny.npz").read_bytes())
+    assert retina("fit", card, "mean", "--out", "run").status == 0
+    assert retina("score", "run").status == 0
+    assert retina("frontier", "run", "--x", "flops_per_s").status == 0
+    card.write_text(text.replace("[10, 3000]", "[10, 2000]"))
+    again = retina("score", "run")
+    assert again.status == 1 and "has changed since" in again.err
+    other = retina("fit", card, "mean", "--out", "run")
+    assert other.status == 1 and "another fit" in other.err

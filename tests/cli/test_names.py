@@ -59,7 +59,7 @@ def test_show_a_file(retina, lab, tmp_path):
         (("fit", "tiny", "lnm"), "no model 'lnm': did you mean"),
         (("fit", "tiny", "ln", "--set", "lag=3"), "no keyword 'lag': did you mean"),
         (("fit", "tiny", "ln", "--set", "lags=many"), "lags='many' of ln: input sh"),
-        (("fit", "tiny", "ln", "--set", "lags=0"), "lags 0: a filter needs at le"),
+        (("fit", "tiny", "ln", "--set", "lags=0"), "lags 0: 1 or more"),
         (("fit", "tiny", "ln", "--set", "max_step=3"), "did you mean 'max_steps'"),
         (("fit", "tiny", "ln", "--cells", "7"), "7"),
         (("score", "nowhere"), "no run"),

@@ -19,6 +19,7 @@ import pytest
 
 from retina import build, registry, store
 from retina.costs.flops import count, count_step
+from retina.errors import BadSetting
 from retina.fitting.fit import fit
 from retina.fitting.loss import poisson, rates_of, validator
 from retina.fitting.predict import agree, streamed
@@ -344,3 +345,16 @@ def test_settings_are_recorded_whole(case: int):
     again = build.model(model.name, model.spec, **dict(model.settings))
     assert again.stage.about == model.stage.about
     assert dataclasses.asdict(again.recipe) == dataclasses.asdict(model.recipe)
+
+
+@NAMED
+def test_a_size_below_one_is_one_line(case: int):
+    """Every keyword that counts something; 0 and -1 stand for nothing."""
+    function = registry.find("models", NAMES[case])
+    for key, one in inspect.signature(function).parameters.items():
+        if "int" not in str(one.annotation):
+            continue
+        for bad in (0, -1):
+            value = (3, bad) if "tuple" in str(one.annotation) else bad
+            with pytest.raises(BadSetting, match=key):
+                build.model(NAMES[case], IMAGE, **{key: value})

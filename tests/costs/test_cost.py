@@ -209,7 +209,12 @@ def test_json_has_exactly_the_keys_of_the_contract(shared):
             "fan_in",
             "depth",
             "transcendentals_per_bin",
+            "by_part",
+            "by_primitive",
         ]
+        for rows in (table["by_part"], table["by_primitive"]):
+            told = sum(row["flops"] for row in rows.values())
+            assert told == table["flops_per_bin"]
     assert set(table["flops_per_synaptic_event"]) == {"low", "high"}
 
 

@@ -50,6 +50,8 @@ def test_a_good_card_is_read(tmp_path):
         (GOOD + 'files = [{ path = "/a" }]', ["leaves the data set's folder"]),
         (GOOD.replace('"light"', '"dark"'), ["coding", "'contrast' or 'light'"]),
         (GOOD + "lead = 3\n", ["is not TOML"]),
+        (GOOD + SPLITS.replace("[10, 200]", "[]"), ["splits.0.frames"]),
+        (GOOD.replace('"small"', '"other"'), ["named 'other'", 'name = "small"']),
     ],
 )
 def test_a_mistake_gives_one_line(tmp_path, text, words):
@@ -59,6 +61,14 @@ def test_a_mistake_gives_one_line(tmp_path, text, words):
     assert "\n" not in said and "small.toml" in said
     for word in words:
         assert word in said
+
+
+def test_what_decides_the_numbers_is_in_the_digest(tmp_path):
+    first = cards.digest(read(tmp_path, GOOD + SPLITS))
+    words = GOOD.replace("a small recording", "a smaller recording")
+    assert cards.digest(read(tmp_path, words + SPLITS)) == first
+    moved = SPLITS.replace("[250, 300]", "[240, 300]")
+    assert cards.digest(read(tmp_path, GOOD + moved)) != first
 
 
 def test_an_unknown_name_gives_the_nearest():

@@ -144,6 +144,11 @@ COUNTS = {"spike_s": None, "spike_cell": None, "count_s": np.array(0.1)}
             "negative or NaN",
         ),
         (
+            changed(**COUNTS, counts=np.ones((1, 301, 2))),
+            ShapeMismatch,
+            r"\(300 frames\).*\(301 bins\)",
+        ),
+        (
             changed(**COUNTS, counts=np.ones((1, 290, 2))),
             ShapeMismatch,
             r"30\.000 s \(300 frames\).*29\.000 s \(290 bins\)",

@@ -132,7 +132,7 @@ def test_slow_states_are_warmed_up_by_their_burn_in():
 
 
 def _listening() -> tuple[Model, dict]:
-    model = build.model("glm", SPEC, lags=LAGS, rank=None, history=4, history_basis=4)
+    model = build.model("glm", SPEC, lags=LAGS, rank=None, history=9, history_basis=4)
     params = model.stage.init(jax.random.key(0))
     params["history_output"]["history"] = jax.random.normal(jax.random.key(1), (4, 2))
     return model, params
@@ -196,8 +196,7 @@ def test_a_clip_gives_the_rates_of_the_whole_block():
     made = _rates(model, params, block)
     for (at, heard), (rate, counts) in zip(table.first, made, strict=True):
         trial, begin = heard // rows, at + table.lead
-        # The first bins of a clip hear only the counts within `lead`: 5 bins, of which
-        # the model's history takes 4. So nothing is missing here.
+        # A clip reaches back over the longer of the two histories.
         whole = wholes[trial][begin : begin + table.bins]
         np.testing.assert_allclose(rate, whole, rtol=2e-5, atol=2e-6)
         assert np.array_equal(

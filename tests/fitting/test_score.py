@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +11,11 @@ import pytest
 
 from retina import build
 from retina.errors import MissingData, ViewsDisagree
-from retina.fitting.predict import agree, streamed
+from retina.fitting.predict import streamed
 from retina.fitting.score import LISTENED, REPEATED, SINGLE, score
 from retina.fitting.start import mean_counts
 from retina.metrics.bits_per_spike import bits_per_spike
+from retina.metrics.resample import interval
 from retina.types import Clip, Fit, Split
 from tests.fitting import synthetic
 
@@ -201,7 +204,21 @@ def test_a_model_whose_two_views_differ_is_not_scored(split, clips):
         return state, rate * 1.01
 
     broken = fit.model._replace(stage=stage._replace(apply=off))
-    stimuli = clips[0].stimulus[None]
-    rate = streamed(fit.model, fit.params, stimuli)
     with pytest.raises(ViewsDisagree, match="differ by"):
-        agree(broken, fit.params, stimuli, rate)
+        score(dataclasses.replace(fit, model=broken), clips)
+
+
+def test_repeats_of_one_movie_are_not_independent_stretches():
+    """Heard trial by trial they must be drawn together: 40 repeats of 9 s are 9 s."""
+    rng = np.random.default_rng(5)
+    rate = rng.gamma(0.5, 0.4, (270, 7))
+    counts = rng.poisson(rate, (40, 270, 7)).astype(float)
+    told = 0.5 * rate + 0.5 * rate.mean(0)
+    by_trial = np.broadcast_to(told, counts.shape)
+    for name in ("bits_per_spike", "pearson_trial"):
+        null = {"null_rate": rate.mean(0)}
+        one, many = (
+            interval(name, [(p, counts)], 1 / 30, rng=np.random.default_rng(0), **null)
+            for p in (told, by_trial)
+        )
+        np.testing.assert_allclose(many[:2], one[:2], rtol=1e-6)

@@ -96,10 +96,13 @@ def test_hypervolume_by_hand():
     # Costs 10, 100, 1000 with accuracies .5, .8, .7: one decade at .5, one at .8.
     made = [point("a", 0.5, 120), point("b", 0.8, 1200), point("c", 0.7, 12000)]
     assert frontier(made, CHEAP).hypervolume == pytest.approx(0.5 + 0.8)
-    # What costs nothing counts from 1 FLOP: one decade of its own accuracy more.
+    # What costs nothing stands a decade before the cheapest: that much more.
     free = point("mean", 0.1, 0)
     assert frontier([*made, free], CHEAP).hypervolume == pytest.approx(0.1 + 1.3)
     assert math.isnan(frontier([]).hypervolume)
+    # The unit of cost does not matter, also below 1.
+    small = [point(p.model, p.value("cc_norm"), p.cost.flops_per_s / 1e4) for p in made]
+    assert frontier(small, CHEAP).hypervolume == pytest.approx(0.5 + 0.8)
 
 
 def test_names_that_do_not_exist_and_figures_that_are_not_known():
