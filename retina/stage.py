@@ -261,6 +261,8 @@ class Recipe:
     max_steps:     stop here whatever validation says.
     patience:      evaluations without a better validation score before the rate falls.
     settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
+    in_turn:       the clips of a batch one after the other: for models whose one clip
+                   keeps a CPU busy. On an accelerator they always run side by side.
     """
 
     optimiser: str = "adam"
@@ -270,6 +272,7 @@ class Recipe:
     max_steps: int = 20000
     patience: int = 2
     settle: float = 2e-6
+    in_turn: bool = False
 
 
 class Model(NamedTuple):

@@ -34,7 +34,10 @@ def show(
     ] = None,
     json: Json = False,
 ) -> None:
-    """A card, an experiment, or a model's keywords and parameters."""
+    """A card, an experiment, a model's keywords and parameters, or `device`."""
+    if name == "device" and kind is None:
+        _show_device(json)
+        return
     kinds = [kind] if kind else _kinds(name)
     found = {one: _describe(one, name) for one in kinds}
     if json:
@@ -42,6 +45,41 @@ def show(
         output.print_json(only)
         return
     print("\n\n".join(_text(one, name, about) for one, about in found.items()))
+
+
+def _show_device(json: bool) -> None:
+    """What computes here, and the ways that were measured to be the fastest on it."""
+    import jax
+
+    from retina import formulation
+
+    choices = {
+        what: {"chosen": min(times, key=times.__getitem__), "seconds": times}
+        for what, times in sorted(formulation.measured().items())
+    }
+    about = {
+        "device": formulation.device(),
+        "devices": len(jax.devices()),
+        "file": str(formulation.place()),
+        "choices": choices,
+    }
+    if json:
+        output.print_json(about)
+        return
+    print(f"{about['devices']} x {about['device']}")
+    if not choices:
+        print("nothing measured yet: a fit measures what it uses, once for each shape")
+        return
+    rows = [
+        (
+            what,
+            one["chosen"],
+            ", ".join(f"{way} {1e3 * s:.1f} ms" for way, s in one["seconds"].items()),
+        )
+        for what, one in choices.items()
+    ]
+    print(output.columns(rows, ("operation and shape", "chosen", "measured")))
+    print(f"kept in {about['file']}; delete it to measure again")
 
 
 def _kinds(name: str) -> list[str]:

@@ -42,15 +42,20 @@ def begin(free: Tree) -> Walk:
     return Walk(own, average, jax.vmap(optimiser().init)(free), steps)
 
 
-def make_round(model: Model, table: Table, null_rate: np.ndarray):
+def make_round(
+    model: Model, table: Table, null_rate: np.ndarray, in_turn: bool = False
+):
     """A function that takes many steps in one dispatch.
 
+    in_turn: clips of a batch one after the other; see `Recipe`.
     returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
              order is (seed, step, clip in batch, 2) rows of the table, rate is (seed,),
              and fixed holds the params that are not trained.
     """
     null = jnp.asarray(null_rate, jnp.float32)
     adam = optimiser()
+    in_turn = in_turn and jax.default_backend() == "cpu"
+    over_clips = lax.map if in_turn else lambda one, batch: jax.vmap(one)(batch)
 
     def loss(free, fixed, first, stimulus, counts):
         params = to_bounded(model.stage.parameters, free, fixed)
@@ -61,7 +66,7 @@ def make_round(model: Model, table: Table, null_rate: np.ndarray):
             )
             return poisson(rate, target, null)
 
-        value = jnp.mean(jax.vmap(one)(first))
+        value = jnp.mean(over_clips(one, first))
         if model.penalty is not None:
             value = value + model.penalty(params)
         return value

@@ -204,7 +204,7 @@ class _Adam:
         self.walk = adam.begin(free)
         self.seeds = len(self.walk.steps)
         begun = time.perf_counter()
-        round_ = adam.make_round(model, table, null_rate)
+        round_ = adam.make_round(model, table, null_rate, settings.in_turn)
         order = self._order(0)
         rate = jnp.zeros(self.seeds, jnp.float32)
         self._round = round_.lower(

@@ -108,5 +108,7 @@ def cnn(
         stage,
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
+        recipe=Recipe(
+            learning_rate=2e-2, clip_bins=128, batch=2, in_turn=image != (1, 1)
+        ),
     )

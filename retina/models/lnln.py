@@ -85,7 +85,9 @@ def lnln(
         chain(*stages),
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
+        recipe=Recipe(
+            learning_rate=2e-2, clip_bins=128, batch=2, in_turn=image != (1, 1)
+        ),
     )
 
 

@@ -1,0 +1,135 @@
+"""Which of several equal ways to compute something is the fastest on this device.
+
+Measured once for each device and shape, and kept on disk beside the compiled programs,
+so that a fit that goes on, or is made again, does the same sums in the same order.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from retina import atomic, resources
+from retina.errors import UnwritableFolder
+
+REPEATS = 3  # the quickest of these counts: what else the machine does only adds time
+Times = dict[str, float]
+
+_measured: dict[str, Times] = {}
+_lock = threading.Lock()
+
+
+def fastest(
+    what: str,
+    shape: Sequence[int],
+    ways: Mapping[str, Callable[..., Any]],
+    arguments: Callable[[], tuple[Any, ...]],
+) -> str:
+    """The name of the quickest of `ways` here, with its gradient in every argument.
+
+    what:      the operation's name.
+    shape:     whatever tells two sizes of it apart.
+    ways:      name -> function of `arguments()`; all give the same result. One that
+               fails (for want of memory) is out of the race.
+    arguments: makes arrays of the size to be measured; called where nothing is known.
+
+    >>> fastest("none", (1,), {"only": lambda x: x}, lambda: (1.0,))
+    'only'
+    """
+    if len(ways) == 1:
+        return next(iter(ways))
+    key = f"{what} {'x'.join(map(str, shape))}"
+    with _lock:
+        known = _known(key, ways)
+        if known is None:
+            # A thread of its own: this one may be in the middle of tracing a program,
+            # and would trace the measurement into it.
+            with ThreadPoolExecutor(1) as pool:
+                known = pool.submit(_race, ways, arguments).result()
+            _keep(key, known)
+        return min(known, key=known.__getitem__)
+
+
+def measured() -> dict[str, Times]:
+    """What is known of this device: operation and shape -> seconds of each way."""
+    return _stored() | _measured
+
+
+@functools.cache
+def device() -> str:
+    """The device's kind, its cores where it is a CPU, and the version of jax."""
+    import jax
+
+    one = jax.devices()[0]
+    cores = f", {os.cpu_count()} cores" if one.platform == "cpu" else ""
+    return f"{one.device_kind}{cores}, jax {jax.__version__}"
+
+
+def place() -> Path:
+    """The file of what was measured, one table per device."""
+    return resources.derived() / "formulations.json"
+
+
+def _known(key: str, ways: Mapping[str, Any]) -> Times | None:
+    times = _measured.get(key) or _stored().get(key)
+    if times is None or set(times) != set(ways):
+        return None
+    _measured[key] = times
+    return times
+
+
+def _stored() -> dict[str, Times]:
+    return _file().get(device(), {})
+
+
+def _file() -> dict[str, dict[str, Times]]:
+    try:
+        return json.loads(place().read_text())
+    except (OSError, ValueError):  # not there yet, or not ours: measured again
+        return {}
+
+
+def _keep(key: str, times: Times) -> None:
+    _measured[key] = times
+    whole = _file()
+    whole[device()] = whole.get(device(), {}) | {key: times}
+    try:
+        atomic.write_file(place(), json.dumps(whole, indent=1).encode())
+    except UnwritableFolder:
+        pass  # known for as long as this process lives
+
+
+def _race(ways: Mapping[str, Callable[..., Any]], arguments) -> Times:
+    import jax
+    import jax.numpy as jnp
+
+    given = arguments()
+    each = tuple(range(len(given)))
+    times = {}
+    for name, way in ways.items():
+
+        def loss(*arrays, way=way):
+            return jnp.mean(jnp.square(way(*arrays)))
+
+        try:
+            run = jax.jit(jax.grad(loss, each))
+            jax.block_until_ready(run(*given))
+            times[name] = min(_timed(run, given) for _ in range(REPEATS))
+        except jax.errors.JaxRuntimeError:  # out of memory
+            times[name] = float("inf")
+    return times
+
+
+def _timed(run, given) -> float:
+    import jax
+
+    begun = time.perf_counter()
+    jax.block_until_ready(run(*given))
+    return time.perf_counter() - begun

@@ -1,0 +1,89 @@
+"""The choice among equal ways: measured once, kept, taken up by the next process."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina import formulation
+from retina.layers import convolution
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch, tmp_path):
+    """A device of which nothing is known."""
+    monkeypatch.setattr(formulation, "_measured", {})
+    monkeypatch.setattr(formulation, "place", lambda: tmp_path / "formulations.json")
+
+
+def slow(x):
+    """Twice x, by a detour of thousands of steps."""
+    there = jax.lax.scan(lambda y, _: (y * 1.001, None), 2 * x, length=3000)[0]
+    return jax.lax.scan(lambda y, _: (y / 1.001, None), there, length=3000)[0]
+
+
+def quick(x):
+    return 2 * x
+
+
+def ones():
+    return (jnp.ones(3),)
+
+
+def refuse():
+    raise AssertionError("measured again")
+
+
+WAYS = {"slow": slow, "quick": quick}
+
+
+def test_the_quicker_way_wins_and_is_remembered(monkeypatch):
+    assert formulation.fastest("sum", (3,), WAYS, ones) == "quick"
+    times = formulation.measured()["sum 3"]
+    assert times["slow"] > times["quick"] > 0
+    assert formulation.fastest("sum", (3,), WAYS, refuse) == "quick"
+    # Another process knows only the file.
+    monkeypatch.setattr(formulation, "_measured", {})
+    assert formulation.fastest("sum", (3,), WAYS, refuse) == "quick"
+    stored = json.loads(formulation.place().read_text())
+    assert stored == {formulation.device(): {"sum 3": times}}
+
+
+def test_another_shape_or_another_set_of_ways_is_measured_anew():
+    formulation.fastest("sum", (3,), WAYS, ones)
+    with pytest.raises(AssertionError, match="measured again"):
+        formulation.fastest("sum", (4,), WAYS, refuse)
+    with pytest.raises(AssertionError, match="measured again"):
+        formulation.fastest("sum", (3,), WAYS | {"third": quick}, refuse)
+
+
+def test_a_damaged_file_is_measured_over():
+    formulation.place().write_text("{ not json")
+    assert formulation.fastest("sum", (3,), WAYS, ones) == "quick"
+    assert "sum 3" in json.loads(formulation.place().read_text())[formulation.device()]
+
+
+def test_inside_a_trace_nothing_of_the_measurement_enters_the_program():
+    @jax.jit
+    def chosen(x):
+        name = formulation.fastest("sum", (3,), WAYS, ones)
+        return WAYS[name](x)
+
+    assert chosen(jnp.ones(3)).tolist() == [2, 2, 2]
+    assert "scan" not in str(jax.make_jaxpr(chosen)(jnp.ones(3)))
+
+
+def test_a_large_convolution_is_measured_and_a_small_one_is_not():
+    convolution.convolve(jnp.ones((2, 6, 6, 1)), jnp.ones((3, 3, 1, 2)))
+    assert not formulation.measured()
+    x = np.random.default_rng(0).standard_normal((1000, 12, 12, 4), np.float32)
+    kernel = np.random.default_rng(1).standard_normal((5, 5, 4, 8), np.float32)
+    made = convolution.convolve(jnp.asarray(x), jnp.asarray(kernel))
+    (times,) = formulation.measured().values()
+    assert set(times) == {"xla", "banded", "spectral"}
+    plain = convolution.plain(jnp.asarray(x), jnp.asarray(kernel))
+    np.testing.assert_allclose(made, plain, rtol=1e-4, atol=1e-4)
