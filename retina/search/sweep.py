@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -173,10 +174,11 @@ def _work(
     job: Job, folder: Path, splits: _Splits, progress: Progress
 ) -> Point | Failure:
     begun = time.perf_counter()
-    checkpoint = folder / f".{job.name}.checkpoint.h5"
     failed = folder / FAILED / f"{job.name}.json"
     try:
-        split = splits.of(job)
+        split, recording = splits.of(job)
+        # Of this card: what an edited one tests on, the earlier may have trained on.
+        checkpoint = folder / f".{job.name}.{recording[:8]}.checkpoint.h5"
         try:
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
         except BrokenRun:
@@ -198,12 +200,13 @@ def _work(
         "cells": job.cells,
         "cell_names": point.score.cell_names,
         "card": job.dataset if job.dataset.endswith(".toml") else "",
-        "recording": cards.digest(cards.read(job.dataset)),
+        "recording": recording,
         "seconds": time.perf_counter() - begun,
         **records.describe(point),
     }
     store.save(fit, folder / job.name, extra=extra)
-    checkpoint.unlink(missing_ok=True)
+    for begun_fit in folder.glob(f".{glob.escape(job.name)}.*checkpoint.h5"):
+        begun_fit.unlink(missing_ok=True)
     failed.unlink(missing_ok=True)
     return point
 
@@ -222,16 +225,18 @@ class _Splits:
         self._key: tuple | None = None
         self._split: Split | None = None
 
-    def of(self, job: Job) -> Split:
+    def of(self, job: Job) -> tuple[Split, str]:
+        """A job's recording, and the digest of the card that it was loaded by."""
         from retina.data.load import load
         from retina.data.split import split
 
-        key = (job.dataset, job.cells, job.bin_s)
+        recording = cards.digest(cards.read(job.dataset))
+        key = (job.dataset, job.cells, job.bin_s, recording)
         if self._split is None or key != self._key:
             self._split = None
             self._split = split(load(job.dataset, cells=job.cells), job.bin_s)
             self._key = key
-        return self._split
+        return self._split, recording
 
 
 def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
@@ -245,7 +250,7 @@ def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
 
         from retina.costs.flops import count_step
 
-        model = build.model(job.model, splits.of(job).spec, **job.settings)
+        model = build.model(job.model, splits.of(job)[0].spec, **job.settings)
         params = jax.eval_shape(model.stage.init, jax.random.key(0))
         return Estimate(job, count_step(model, params)[1].flops, False)
     except Exception as error:
