@@ -152,6 +152,12 @@ def compare(
                 f"{run[0]} and {one} are of other cells: compare runs with the same "
                 "--cells"
             )
+        records.check_card(record, one)
+        if record.get("recording") != told[run[0]].get("recording"):
+            raise BadSetting(
+                f"{run[0]} and {one} were fitted under different cards of "
+                f"{record['dataset']!r}: what one was trained on may be tested on now"
+            )
     split = records.split_of(told[run[0]])
     made = compared({one: store.load(one) for one in run}, split, metric)
     if not json:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from retina.costs.counts import Counts
-from retina.errors import BrokenRun
+from retina.errors import BrokenRun, UnknownName
 from retina.types import Cost, Interval, Metric, Point, Score, Split
 
 
@@ -54,7 +55,8 @@ def points(folder: str | Path) -> list[Point]:
     A run that was fitted but never measured is measured now, on its own recording;
     that needs the recording on this machine.
 
-    raises: BrokenRun where the path holds no run.
+    raises: BrokenRun where the path holds no run, or the card of one has changed since
+            it was fitted.
     """
     from retina import store
 
@@ -67,22 +69,34 @@ def points(folder: str | Path) -> list[Point]:
 def split_of(record: Mapping[str, Any]) -> Split:
     """The recording of a run, on the run's clock and with the run's cells.
 
-    raises: BrokenRun where its card says other numbers than when it was fitted: what
-            was trained on then may be tested on now.
+    raises: BrokenRun as `check_card` does.
     """
-    from retina.data import card as cards
     from retina.data.load import load
     from retina.data.split import split
 
-    name = record.get("card") or record["dataset"]
+    check_card(record)
+    recording = load(_card(record), cells=record.get("cells"))
+    return split(recording, record["spec"]["bin_s"])
+
+
+def check_card(record: Mapping[str, Any], run: str = "this run") -> None:
+    """Nothing, where a run's card still says what it said when the run was fitted.
+
+    raises: BrokenRun where it says other numbers: what was trained on then may be
+            tested on now. UnknownName where there is no such card on this machine.
+    """
+    from retina.data import card as cards
+
     then = record.get("recording")
-    if then and then != cards.digest(cards.read(name)):
+    if then and then != cards.digest(cards.read(_card(record))):
         raise BrokenRun(
-            f"the card of {record['dataset']!r} has changed since this run was fitted: "
+            f"the card of {record['dataset']!r} has changed since {run} was fitted: "
             "fit it again"
         )
-    recording = load(name, cells=record.get("cells"))
-    return split(recording, record["spec"]["bin_s"])
+
+
+def _card(record: Mapping[str, Any]) -> str:
+    return record.get("card") or record["dataset"]
 
 
 def _read(run: Path) -> Point:
@@ -90,6 +104,9 @@ def _read(run: Path) -> Point:
 
     record = store.read(run)
     if "score" in record and "cost" in record:
+        # A score that was kept is read where neither recording nor card is at hand.
+        with contextlib.suppress(UnknownName):
+            check_card(record, str(run))
         return point_of(record, run.name)
     from retina.search.measure import measure
 
