@@ -50,9 +50,10 @@ def cost(
 
     params:  its parameters, or their shapes.
     split:   gives the recorded spikes of the test clips, the stimulus as it is stored,
-             and the cells. Without it the per-spike figures are None.
+             the species and the cells. Without it the per-spike figures are None.
     spikes:  recorded spikes per second, summed over cells, in place of the split's.
-    species: in place of the one on the data set's card.
+    species: in place of the split's; without either, what the card says that has the
+             name of the data set.
     raises:  UncountedPrimitive for a step that has no exact cost.
 
     >>> from retina.types import Spec
@@ -239,6 +240,8 @@ def _worth(
                 "synapses of a ganglion cell do not apply",
             ),
         )
+    if species is None and split is not None:
+        species = split.species
     if species is None:
         species = _species(dataset)
     if species is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retina.costs.counts import Counts
+from retina.data import card as cards
 from retina.errors import BrokenRun, UnknownName
 from retina.types import Cost, Interval, Metric, Point, Score, Split
 
@@ -75,7 +76,7 @@ def split_of(record: Mapping[str, Any]) -> Split:
     from retina.data.split import split
 
     check_card(record)
-    recording = load(_card(record), cells=record.get("cells"))
+    recording = load(_card_name(record), cells=record.get("cells"))
     return split(recording, record["spec"]["bin_s"])
 
 
@@ -85,17 +86,21 @@ def check_card(record: Mapping[str, Any], run: str = "this run") -> None:
     raises: BrokenRun where it says other numbers: what was trained on then may be
             tested on now. UnknownName where there is no such card on this machine.
     """
-    from retina.data import card as cards
-
     then = record.get("recording")
-    if then and then != cards.digest(cards.read(_card(record))):
+    if then and then != cards.digest(card_of(record)):
         raise BrokenRun(
             f"the card of {record['dataset']!r} has changed since {run} was fitted: "
             "fit it again"
         )
 
 
-def _card(record: Mapping[str, Any]) -> str:
+def card_of(record: Mapping[str, Any]) -> cards.Card:
+    """The card of a run's recording, as it is now."""
+    return cards.read(_card_name(record))
+
+
+def _card_name(record: Mapping[str, Any]) -> str:
+    """The path of a card that was given by its path: a bare name may be another's."""
     return record.get("card") or record["dataset"]
 
 

@@ -93,6 +93,27 @@ def test_cost_of_a_run_whose_recording_is_gone(retina, lab, monkeypatch):
     assert "without the recording" in done.err
 
 
+def test_a_card_given_by_its_path_lends_its_own_species_and_licence(
+    retina, lab, tmp_path, monkeypatch
+):
+    """Another card of the same name is found by the bare name: its species is not."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    text = (lab / "tiny.toml").read_text()
+    text = text.replace('species = "simulated"', 'species = "mouse"')
+    (folder / "tiny.toml").write_text(text.replace("Apache-2.0", "ours alone"))
+    (folder / "tiny.npz").write_bytes((lab / "tiny" / "tiny.npz").read_bytes())
+    assert retina("fit", folder / "tiny.toml", "mean", "--out", "run").status == 0
+    assert "of mouse cells" in retina("cost", "run").out
+    assert "of simulated cells" not in retina("cost", "run").out
+    assert retina("simulate", "run", "--out", "sim.npz").status == 0
+    assert "ours alone" in Path("sim.toml").read_text()
+    (folder / "tiny.npz").unlink()
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path / "cache"))
+    gone = retina("cost", "run")
+    assert "without the recording" in gone.err and "of mouse cells" in gone.out
+
+
 def test_sweep_then_frontier(retina):
     dry = retina("sweep", "asks", "--dry-run", "--json")
     assert dry.status == 0, dry.err
