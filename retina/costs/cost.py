@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from retina import build, resources
-from retina.costs.denominators import Denominator, denominator
+from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
 from retina.errors import BadSetting, RetinaError, UnknownName
@@ -18,9 +18,6 @@ from retina.stage import Model
 from retina.types import Cost, Interval, Split
 
 Tree = Any
-
-# A note that begins so: the per-synapse figures beside it enter no claim.
-NO_CLAIM = "no per-synapse claim: "
 
 _PER_TIME = (
     "flops_per_s",
@@ -148,12 +145,6 @@ def as_json(cost: Cost) -> dict[str, Any]:
         "by_part": cost.by_part,
         "by_primitive": {k: c.as_dict() for k, c in step.by_primitive.items()},
     }
-
-
-def enters_synapse_claims(cost: Cost) -> bool:
-    """False where the per-synapse figures are for orientation alone."""
-    missing = cost.flops_per_s_per_synapse is None
-    return not missing and not any(note.startswith(NO_CLAIM) for note in cost.notes)
 
 
 def recorded_rate(split: Split) -> float:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import retina
-from retina.costs.cost import as_json, cost, enters_synapse_claims, recorded_rate
+from retina.costs.cost import as_json, cost, recorded_rate
+from retina.costs.denominators import enters_synapse_claims
 from retina.costs.flops import trace_step
 from retina.errors import BadSetting
 from retina.stage import Model, Recipe, memoryless
