@@ -50,6 +50,31 @@ def point_of(record: Mapping[str, Any], run: str) -> Point:
         ) from error
 
 
+def merged(point: Point, record: Mapping[str, Any]) -> Point:
+    """A point as measured now, with those metrics of the record that were not asked.
+
+    A run that a sweep scored with metrics of its own keeps them.
+    """
+    try:
+        earlier = point_of(record, point.run)
+    except BrokenRun:  # never measured, or by another version
+        return point
+    before = {_which(one): one for one in (earlier.score, *earlier.score.others)}
+
+    def joined(score: Score) -> Score:
+        known = before[_which(score)].metrics if _which(score) in before else {}
+        return dataclasses.replace(score, metrics={**known, **score.metrics})
+
+    others = tuple(joined(other) for other in point.score.others)
+    score = dataclasses.replace(joined(point.score), others=others)
+    return dataclasses.replace(point, score=score)
+
+
+def _which(score: Score) -> tuple:
+    """What a score stands on: only figures of the same bins go together."""
+    return score.group, score.history, score.bins, score.trials, score.cell_names
+
+
 def points(folder: str | Path) -> list[Point]:
     """The measured point of a run, or of every run in a folder, by name.
 

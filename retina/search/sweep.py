@@ -12,7 +12,7 @@ from typing import Any
 
 from retina import atomic, registry, store
 from retina.data import card as cards
-from retina.errors import BrokenRun, RetinaError, UnwritableFolder, nearest
+from retina.errors import BadSetting, BrokenRun, RetinaError, UnwritableFolder, nearest
 from retina.search import experiment as experiments
 from retina.search import grid, records
 from retina.search.frontier import Frontier, cost_range, frontier
@@ -64,13 +64,21 @@ class Swept:
     def status(self) -> int:
         return 1 if self.failures else 0
 
-    def frontiers(self) -> dict[str, Frontier]:
-        """The frontier of each data set that has points, on the experiment's axes."""
+    def by_dataset(self) -> dict[str, tuple[Point, ...]]:
+        """The points of each data set that has any."""
         names = dict.fromkeys(point.dataset for point in self.points)
+        return {
+            name: tuple(p for p in self.points if p.dataset == name) for name in names
+        }
+
+    def frontiers(self) -> dict[str, Frontier]:
+        """The frontier of each data set that has points, on the experiment's axes.
+
+        raises: BadSetting where an axis is not defined for one of them.
+        """
         x, y = self.experiment.x, self.experiment.y
         return {
-            name: frontier([p for p in self.points if p.dataset == name], x, y)
-            for name in names
+            name: frontier(points, x, y) for name, points in self.by_dataset().items()
         }
 
 
@@ -155,7 +163,10 @@ def sweep(
 
 
 def finished(job: Job, folder: Path) -> Point | None:
-    """The point of a job whose run is complete in the folder; None where it is not."""
+    """The point of a job whose run is complete in the folder; None where it is not.
+
+    Complete is a run that was scored with every metric of the job.
+    """
     place = folder / job.name
     if not place.is_dir():
         return None
@@ -165,7 +176,8 @@ def finished(job: Job, folder: Path) -> Point | None:
             return None
         if record.get("recording") != cards.digest(cards.read(job.dataset)):
             return None
-        return records.point_of(record, job.name)
+        point = records.point_of(record, job.name)
+        return point if set(job.metrics) <= set(point.score.metrics) else None
     except BrokenRun:
         return None
 
@@ -270,9 +282,13 @@ def _surprises(
             yield f"{expected.run}: no such run: {nearest(expected.run, known)}"
         for job in found:
             point = done.get(job.name)
-            value = None if point is None else _outside(point, expected)
+            on = f" on {job.dataset}" if len(found) > 1 else ""
+            try:
+                value = None if point is None else _outside(point, expected)
+            except BadSetting as error:
+                yield f"{job.label}{on}: {error}"
+                continue
             if value is not None:
-                on = f" on {job.dataset}" if len(found) > 1 else ""
                 yield (
                     f"{job.label}{on}: {expected.what} is {value:.4g}, expected "
                     f"{expected.low:g} to {expected.high:g}"

@@ -153,6 +153,107 @@ def test_sweep_then_frontier(retina):
     assert Path("f.png").stat().st_size > 1000
 
 
+ONE = """
+question = "What is shown where an axis is not defined?"
+command = "retina sweep one"
+time = "1 s"
+datasets = ["DATASET"]
+metrics = METRICS
+x = "X"
+y = "Y"
+
+[[families]]
+model = "mean"
+"""
+
+
+def _one(folder: Path, dataset="tiny", x="flops_per_spike", y="cc_norm", *metrics):
+    """An experiment of one quick fit."""
+    folder.mkdir()
+    named = json.dumps([y, *metrics])
+    text = ONE.replace("DATASET", dataset).replace("METRICS", named)
+    (folder / "experiment.toml").write_text(text.replace("X", x).replace("Y", y))
+    return folder
+
+
+def test_a_sweep_without_repeats_shows_its_table_and_says_why_it_draws_nothing(
+    retina, lab, tmp_path, monkeypatch
+):
+    place = tmp_path / "own"
+    place.mkdir()
+    text = (lab / "tiny.toml").read_text().replace('"tiny"', '"once"')
+    text = text.replace('part = "frozen"\nframes = [10, 400]', "frames = [3410, 3900]")
+    (place / "once.toml").write_text(text)
+    monkeypatch.setenv("RETINA_PATH", str(place))
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path))
+    (tmp_path / "once").symlink_to(lab / "tiny")
+    folder = _one(
+        tmp_path / "one", "once", "flops_per_spike", "cc_norm", "bits_per_spike"
+    )
+    for _ in range(2):
+        done = retina("sweep", folder, "--out", "runs")
+        assert done.status == 0, done.err
+        assert "single trials" in done.out and "undefined" in done.out
+        assert ", figure" not in done.out and not Path("runs/once.svg").exists()
+        assert "no figure of once: no point to draw: cc_norm" in done.err
+        assert "--y bits_per_spike" in done.err
+    told = json.loads(retina("sweep", folder, "--out", "runs", "--json").out)
+    assert told["frontiers"]["once"]["points"] and told["figures"] == {}
+    drawn = ("--x", "flops_per_spike", "--y", "bits_per_spike", "--out", "f.svg")
+    assert retina("frontier", "runs", *drawn).status == 0
+
+
+def test_a_sweep_of_a_full_field_per_synapse_shows_its_table_and_no_frontier(
+    retina, tmp_path
+):
+    folder = _one(tmp_path / "one", "tiny", "flops_per_synaptic_event")
+    done = retina("sweep", folder, "--out", "runs")
+    assert done.status == 0, done.err
+    assert "mean" in done.out and "no per-synapse claim" in done.out
+    assert "no frontier of tiny: " in done.err and "--x flops_per_spike" in done.err
+    assert not list(Path("runs").glob("*.svg"))
+    told = json.loads(retina("sweep", folder, "--out", "runs", "--json").out)
+    assert told["frontiers"] == told["figures"] == {}
+    bare = retina("frontier", "runs")
+    assert bare.status == 1 and "--x flops_per_spike" in bare.err
+
+
+def test_a_sweep_of_an_unknown_species_tells_all_the_rest(
+    retina, lab, tmp_path, monkeypatch
+):
+    place = tmp_path / "own"
+    place.mkdir()
+    text = (lab / "tiny.toml").read_text()
+    text = text.replace('species = "simulated"', 'species = "octopus"')
+    (place / "tiny.toml").write_text(text)
+    monkeypatch.setenv("RETINA_PATH", str(place))
+    folder = _one(tmp_path / "one", "tiny", "flops_per_synaptic_event")
+    with (folder / "experiment.toml").open("a") as file:
+        file.write('[[expected]]\nrun = "mean"\nwhat = "flops_per_synaptic_event"\n')
+        file.write("low = 0\nhigh = 1\n")
+    done = retina("sweep", folder, "--out", "runs")
+    assert done.status == 0, done.err
+    assert "mean" in done.out and "synapses of octopus" in done.out
+    unknown = "flops_per_synaptic_event is not known for 'tiny'"
+    assert f"not as expected: mean: {unknown}" in done.err
+    assert f"no frontier of tiny: {unknown}" in done.err
+
+
+def test_a_score_leaves_the_metrics_of_a_sweep_in_the_run(retina, tmp_path):
+    folder = _one(tmp_path / "one", "tiny", "flops_per_spike", "deviance")
+    assert retina("sweep", folder, "--out", "runs").status == 0
+    (run,) = store.runs("runs")
+    before = store.read(run)["score"]["metrics"]["deviance"]
+    assert retina("score", run).status == 0
+    kept = store.read(run)["score"]["metrics"]
+    assert set(kept) > {"deviance", "cc_norm"} and kept["deviance"] == before
+    again = retina("sweep", folder, "--out", "runs", "--json")
+    assert again.status == 0, again.err
+    told = json.loads(again.out)
+    assert told["skipped"] == 1
+    assert told["frontiers"]["tiny"]["points"][0]["deviance"] == before["median"]
+
+
 def test_compare_says_which_run_is_better(retina):
     retina("fit", "tiny", "mean", "--out", "mean")
     retina("fit", "tiny", "ln", *QUICK, "--out", "ln")

@@ -273,6 +273,19 @@ def test_what_was_expected_and_what_came(asked, tmp_path):
     )
 
 
+def test_a_run_without_a_metric_of_the_job_is_not_finished(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    first = sweep(folder, out)
+    job = sweep(folder, out, dry_run=True).estimates[0].job
+    record = out / job.name / "record.json"
+    table = json.loads(record.read_text())
+    del table["score"]["metrics"]["cc_norm"]
+    record.write_text(json.dumps(table))
+    assert finished(job, out) is None
+    again = sweep(folder, out)
+    assert again.skipped == 1 and written(again.points) == written(first.points)
+
+
 def test_frontiers_one_per_recording(asked, tmp_path):
     swept = sweep(asked(TWO), tmp_path / "runs")
     fronts = swept.frontiers()
