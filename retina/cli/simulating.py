@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,10 +34,18 @@ def simulate(
     import jax
 
     from retina import atomic
+    from retina.data import card as cards
     from retina.fitting.simulate import simulate as sample
 
     if out.suffix != ".npz":
         raise BadSetting(f"--out {out}: name a file that ends in .npz")
+    if not re.fullmatch(cards.NAME, out.stem):
+        # The card beside it bears its name, which is the data set's as well.
+        name = re.sub("[^A-Za-z0-9_]", "_", out.stem)
+        raise BadSetting(
+            f"--out {out}: a data set's name is made of letters A to Z, digits and _, "
+            f"such as {out.with_stem(name)}"
+        )
     model, params, split, known = _given(what, dataset, bin_s, set_, key)
     arrays: dict[str, Any] = {"cells": [cell.name for cell in split.cells]}
     for number, (_, clip) in enumerate(_clips(split)):
@@ -130,7 +139,7 @@ def _card(
     source = split.spec.dataset
     plain = split.spec.stimulus_mean == 0 and split.spec.stimulus_sd == 1
     fields = {
-        "name": "".join(c if c.isalnum() else "_" for c in out.stem),
+        "name": out.stem,
         "title": f"Spikes of model {model} to the stimulus of {source}",
         "species": "simulated",
         "citation": f"retina simulate {what}",

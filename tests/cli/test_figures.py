@@ -340,6 +340,21 @@ def test_simulate_a_model_that_was_never_fitted(retina):
     assert Path("sim.toml").is_file()
 
 
+@pytest.mark.parametrize("stem", ["my-sim", "sim.1", "ganglionzöllen"])
+def test_simulate_refuses_a_name_that_no_card_can_have(retina, stem):
+    done = retina("simulate", "ln", "--dataset", "tiny", "--out", f"{stem}.npz")
+    assert done.status == 1 and done.out == ""
+    assert "letters A to Z, digits and _" in done.err
+    assert list(Path().iterdir()) == [], "refused before any work"
+    # The name that it says will do.
+    advised = done.err.split()[-1]
+    again = ("simulate", "ln", "--dataset", "tiny", *QUICK, "--out", advised)
+    told = retina(*again)
+    assert told.status == 0, told.err
+    card = told.out.split("next: retina fit ")[1].split()[0]
+    assert retina("check", card).status == 0
+
+
 def test_check_and_fetch(retina, lab, tmp_path, monkeypatch):
     good = retina("check", "tiny", "--json")
     assert good.status == 0
