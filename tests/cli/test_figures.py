@@ -84,6 +84,18 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert "FLOPs per bin" in table and f"{run['flops_per_bin']:,}" in table
 
 
+@pytest.mark.parametrize("function", ["", ":mine"])
+def test_a_function_of_a_file_in_a_folder_is_a_model(retina, function):
+    retina("new", "model", "mine", "--folder", "lab")
+    model = f"lab/mine.py{function}"
+    frame = ("--frame", "4x4", "--cells", 2, "--bin-s", 0.03)
+    done = retina("cost", model, *frame, "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["flops_per_bin"] > 0
+    made = retina("simulate", model, "--dataset", "tiny", "--out", "sim.npz")
+    assert made.status == 0, made.err
+
+
 def test_cost_of_a_run_whose_recording_is_gone(retina, lab, monkeypatch):
     retina("fit", "tiny", "mean", "--out", "run")
     monkeypatch.setenv("RETINA_CACHE", "elsewhere")
