@@ -241,7 +241,10 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """A recording on one clock, divided into what is fitted, chosen on, and tested."""
+    """A recording on one clock, divided into what is fitted, chosen on, and tested.
+
+    species: as the recording's card says it; None for a split that was made by hand.
+    """
 
     spec: Spec
     train: tuple[Clip, ...]
@@ -250,6 +253,7 @@ class Split:
     cells: tuple[Cell, ...] = ()
     notes: tuple[str, ...] = ()
     publish: bool = True
+    species: str | None = None
 
     def __post_init__(self) -> None:
         for clip in (*self.train, *self.validation, *self.test):

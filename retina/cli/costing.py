@@ -33,10 +33,11 @@ def cost(
     from retina.costs import cost as costs
 
     if runs.is_run(what):
-        model, params, split = _of_run(what)
+        model, params, split, species = _of_run(what)
     else:
         model, params, split = _of_model(what, dataset, frame, n_cells, bin_s, set_)
-    found = costs.cost(model, params, split)
+        species = None
+    found = costs.cost(model, params, split, species=species)
     if json:
         output.print_json(costs.as_json(found))
         return
@@ -45,7 +46,7 @@ def cost(
     print(table(found))
 
 
-def _of_run(what: str) -> tuple[Any, Any, Any]:
+def _of_run(what: str) -> tuple[Any, Any, Any, str | None]:
     from retina import store
     from retina.search import records
 
@@ -55,8 +56,8 @@ def _of_run(what: str) -> tuple[Any, Any, Any]:
         split = records.split_of(record)
     except MissingData as error:
         output.say(f"without the recording, so nothing per spike: {error}")
-        split = None
-    return fitted.model, fitted.params, split
+        return fitted.model, fitted.params, None, records.card_of(record).species
+    return fitted.model, fitted.params, split, split.species
 
 
 def _of_model(

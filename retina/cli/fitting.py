@@ -220,7 +220,8 @@ def score(
     point = measure(fitted, records.split_of(record), Path(run).name, named)
     if named is None:
         try:
-            text = store.dumps(record | records.describe(point))
+            kept = records.merged(point, record)
+            text = store.dumps(record | records.describe(kept))
             atomic.write_file(Path(run) / store.RECORD, text.encode())
         except UnwritableFolder as error:
             output.say(f"the score is not kept in the run: {error}")

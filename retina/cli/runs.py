@@ -8,9 +8,14 @@ from retina.types import Split
 
 
 def is_run(word: str) -> bool:
-    """Whether a word names a folder rather than a model."""
+    """Whether a word names a folder rather than a model.
+
+    >>> is_run("runs/ln-1"), is_run("ln"), is_run("lab/mine.py:mine")
+    (True, False, False)
+    """
     path = Path(word)
-    return path.is_dir() or (len(path.parts) > 1 and not word.endswith(".py"))
+    file = word.endswith(".py") or ".py:" in word
+    return path.is_dir() or (len(path.parts) > 1 and not file)
 
 
 def divided(name: str, cells: str | None, bin_s: float | None) -> Split:

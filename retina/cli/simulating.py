@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,11 +34,19 @@ def simulate(
     import jax
 
     from retina import atomic
+    from retina.data import card as cards
     from retina.fitting.simulate import simulate as sample
 
     if out.suffix != ".npz":
         raise BadSetting(f"--out {out}: name a file that ends in .npz")
-    model, params, split = _given(what, dataset, bin_s, set_, key)
+    if not re.fullmatch(cards.NAME, out.stem):
+        # The card beside it bears its name, which is the data set's as well.
+        name = re.sub("[^A-Za-z0-9_]", "_", out.stem)
+        raise BadSetting(
+            f"--out {out}: a data set's name is made of letters A to Z, digits and _, "
+            f"such as {out.with_stem(name)}"
+        )
+    model, params, split, known = _given(what, dataset, bin_s, set_, key)
     arrays: dict[str, Any] = {"cells": [cell.name for cell in split.cells]}
     for number, (_, clip) in enumerate(_clips(split)):
         counts = sample(
@@ -55,17 +64,18 @@ def simulate(
     data = image.getvalue()
     atomic.write_file(out, data)
     card = out.with_suffix(".toml")
-    atomic.write_file(card, _card(what, model.name, split, out, data).encode())
+    atomic.write_file(card, _card(what, model.name, split, known, out, data).encode())
     print(f"wrote {out} and {card}")
     print(f"next: retina fit {card} ln")
 
 
 def _given(
     what: str, dataset: str | None, bin_s: float | None, set_: Any, key: int
-) -> tuple[Any, Any, Split]:
+) -> tuple[Any, Any, Split, Any]:
     import jax
 
     from retina import build, registry, store
+    from retina.data import card as cards
     from retina.search import records
 
     if runs.is_run(what):
@@ -73,21 +83,24 @@ def _given(
         fitted = store.load(what)
         spec = fitted.model.spec
         if dataset is None:
-            return fitted.model, fitted.params, records.split_of(record)
+            split = records.split_of(record)
+            return fitted.model, fitted.params, split, records.card_of(record)
         split = runs.divided(dataset, None, spec.bin_s)
         if split.spec.frame != spec.frame:
             raise BadSetting(
                 f"{what} was fitted to frames {spec.frame}, {dataset} has "
                 f"{split.spec.frame}: name a data set of the same frame"
             )
-        return fitted.model, fitted.params, _with_cells(split, spec.cells)
+        split = _with_cells(split, spec.cells)
+        return fitted.model, fitted.params, split, cards.read(dataset)
     if dataset is None:
         raise typer.BadParameter(f"whose stimulus should {what} see? Give --dataset")
     function = registry.find("models", what)
     own = words.checked(words.parse(set_ or ()), function, what)
     split = runs.divided(dataset, None, bin_s)
     model = build.model(what, split.spec, **own)
-    return model, model.stage.init(jax.random.key(key)), split
+    params = model.stage.init(jax.random.key(key))
+    return model, params, split, cards.read(dataset)
 
 
 def _with_cells(split: Split, count: int) -> Split:
@@ -116,28 +129,28 @@ def _clips(split: Split) -> list[tuple[str, Clip]]:
     return [(role, clip) for role, clips in roles.items() for clip in clips]
 
 
-def _card(what: str, model: str, split: Split, out: Path, data: bytes) -> str:
-    """The recording's card, so that every other command takes it."""
-    from retina import registry
-    from retina.data import card as cards
+def _card(
+    what: str, model: str, split: Split, known: Any, out: Path, data: bytes
+) -> str:
+    """The recording's card, so that every other command takes it.
 
+    known: the card of the stimulus.
+    """
     source = split.spec.dataset
-    known = cards.read(source) if source in registry.names("datasets") else None
     plain = split.spec.stimulus_mean == 0 and split.spec.stimulus_sd == 1
     fields = {
-        "name": "".join(c if c.isalnum() else "_" for c in out.stem),
+        "name": out.stem,
         "title": f"Spikes of model {model} to the stimulus of {source}",
         "species": "simulated",
         "citation": f"retina simulate {what}",
-        "licence": f"The stimulus is that of {source}: "
-        + (known.licence if known else "see there"),
+        "licence": f"The stimulus is that of {source}: {known.licence}",
         "publish": split.publish,
         "source": source,
         "reader": "npz",
         "coding": "contrast" if plain else "light",
         "event": split.spec.event,
         "frame_s": split.spec.bin_s,
-        "stimulus_unit": (known.stimulus_unit if known else "") or "as in " + source,
+        "stimulus_unit": known.stimulus_unit or f"as in {source}",
         "lead": min(clip.skip for _, clip in _clips(split)),
         "cell_count": split.spec.cells,
     }

@@ -10,7 +10,9 @@ import typer
 
 from retina.cli import output
 from retina.cli.names import Json
-from retina.errors import BadSetting
+from retina.errors import BadSetting, RetinaError
+
+_OTHER_AXES = "; on other axes: retina frontier RUN... --x COST --y METRIC"
 
 
 def sweep(
@@ -38,12 +40,7 @@ def sweep(
         output.say(f"failed: {failure.job.label}: {failure.error}")
     for surprise in swept.surprises:
         output.say(f"not as expected: {surprise}")
-    fronts = swept.frontiers()
-    figures = {name: folder / f"{name}.svg" for name in fronts}
-    for name, front in fronts.items():
-        from retina.reports.figure import figure
-
-        figure(front, figures[name])
+    fronts, figures = _shown(swept, tables=not json)
     if json:
         from retina.search.frontier import as_json
 
@@ -55,13 +52,40 @@ def sweep(
                 "skipped": swept.skipped,
             }
         )
-        return swept.status
-    from retina.reports.table import table
-
-    for name, front in fronts.items():
-        print(table(front))
-        print(f"runs {folder}, figure {figures[name]}")
     return swept.status
+
+
+def _shown(swept: Any, tables: bool) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The frontier and the figure of each data set, where they can be made.
+
+    The fits are done: an axis that is undefined for a recording is told, and takes
+    nothing else with it. The table is printed before anything is drawn.
+    """
+    from retina.reports.figure import figure
+    from retina.reports.table import table
+    from retina.search.frontier import frontier
+
+    fronts, figures = {}, {}
+    x, y = swept.experiment.x, swept.experiment.y
+    for name, points in swept.by_dataset().items():
+        try:
+            fronts[name] = frontier(points, x, y)
+        except BadSetting as error:
+            output.say(f"no frontier of {name}: {error}{_OTHER_AXES}")
+        if tables:
+            print(table(fronts[name]) if name in fronts else table(points, y=y))
+        drawn = ""
+        if name in fronts:
+            try:
+                figures[name] = figure(fronts[name], swept.folder / f"{name}.svg")
+                drawn = f", figure {figures[name]}"
+            except BadSetting as error:
+                output.say(f"no figure of {name}: {error}{_OTHER_AXES}")
+            except RetinaError as error:
+                output.say(f"no figure of {name}: {error}")
+        if tables:
+            print(f"runs {swept.folder}{drawn}")
+    return fronts, figures
 
 
 def _tell(tell: output.Tell, event: Mapping[str, Any]) -> None:
@@ -151,6 +175,12 @@ def compare(
             raise BadSetting(
                 f"{run[0]} and {one} are of other cells: compare runs with the same "
                 "--cells"
+            )
+        records.check_card(record, one)
+        if record.get("recording") != told[run[0]].get("recording"):
+            raise BadSetting(
+                f"{run[0]} and {one} were fitted under different cards of "
+                f"{record['dataset']!r}: what one was trained on may be tested on now"
             )
     split = records.split_of(told[run[0]])
     made = compared({one: store.load(one) for one in run}, split, metric)

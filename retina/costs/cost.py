@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from retina import build, resources
-from retina.costs.denominators import Denominator, denominator
+from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
 from retina.errors import BadSetting, RetinaError, UnknownName
@@ -18,9 +18,6 @@ from retina.stage import Model
 from retina.types import Cost, Interval, Split
 
 Tree = Any
-
-# A note that begins so: the per-synapse figures beside it enter no claim.
-NO_CLAIM = "no per-synapse claim: "
 
 _PER_TIME = (
     "flops_per_s",
@@ -50,9 +47,10 @@ def cost(
 
     params:  its parameters, or their shapes.
     split:   gives the recorded spikes of the test clips, the stimulus as it is stored,
-             and the cells. Without it the per-spike figures are None.
+             the species and the cells. Without it the per-spike figures are None.
     spikes:  recorded spikes per second, summed over cells, in place of the split's.
-    species: in place of the one on the data set's card.
+    species: in place of the split's; without either, what the card says that has the
+             name of the data set.
     raises:  UncountedPrimitive for a step that has no exact cost.
 
     >>> from retina.types import Spec
@@ -149,12 +147,6 @@ def as_json(cost: Cost) -> dict[str, Any]:
     }
 
 
-def enters_synapse_claims(cost: Cost) -> bool:
-    """False where the per-synapse figures are for orientation alone."""
-    missing = cost.flops_per_s_per_synapse is None
-    return not missing and not any(note.startswith(NO_CLAIM) for note in cost.notes)
-
-
 def recorded_rate(split: Split) -> float:
     """Recorded spikes per second of the scored test bins, summed over cells.
 
@@ -239,6 +231,8 @@ def _worth(
                 "synapses of a ganglion cell do not apply",
             ),
         )
+    if species is None and split is not None:
+        species = split.species
     if species is None:
         species = _species(dataset)
     if species is None:

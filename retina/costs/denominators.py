@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from retina.types import Interval
+from retina.types import Cost, Interval
 
+PER_SYNAPSE = ("flops_per_synaptic_event", "flops_per_s_per_synapse")
+# A note that begins so: the per-synapse figures beside it enter no claim.
+NO_CLAIM = "no per-synapse claim: "
 _UNSTATED = ("", "not stated", "unknown", "none")
 
 
@@ -65,6 +68,12 @@ def references() -> tuple[Reference, ...]:
     [1, 10, 40, 100, 1000]
     """
     return tuple(Reference(**row) for row in _table()["reference"])
+
+
+def enters_synapse_claims(cost: Cost) -> bool:
+    """False where the per-synapse figures are for orientation alone."""
+    missing = cost.flops_per_s_per_synapse is None
+    return not missing and not any(note.startswith(NO_CLAIM) for note in cost.notes)
 
 
 def denominator(species: str, types: Sequence[str] = ()) -> Denominator:

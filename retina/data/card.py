@@ -19,6 +19,8 @@ from pydantic import (
 from retina import resources
 from retina.errors import BadCard, nearest
 
+NAME = "[A-Za-z0-9_]+"  # what a data set may be called
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -127,7 +129,7 @@ class Card(_Strict):
     notes:         every trap, in words.
     """
 
-    name: str = Field(pattern="^[A-Za-z0-9_]+$")
+    name: str = Field(pattern=f"^{NAME}$")
     title: str
     species: str
     citation: str

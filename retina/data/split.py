@@ -66,6 +66,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         cells=recording.cells,
         notes=recording.notes,
         publish=recording.publish,
+        species=recording.species,
     )
 
 

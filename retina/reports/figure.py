@@ -73,7 +73,10 @@ def figure(front: Frontier, path: str | Path) -> Path:
         raise BadSetting(f"{path.name}: a figure ends in .svg, .png or .pdf")
     drawn = [p for p in front.points if math.isfinite(accuracy(p, front.y))]
     if not drawn:
-        raise BadSetting(f"no point to draw: {front.y} is defined for none")
+        raise BadSetting(
+            f"no point to draw: {front.y} is defined for none: name another metric "
+            "(--y bits_per_spike)"
+        )
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
 from retina.reports.numbers import amount, interval, median
 from retina.search.frontier import Frontier, frontier
 from retina.search.label import labels
@@ -82,6 +83,10 @@ def _fronts(points: list[Point], y: str) -> list[Frontier]:
             name
             for name in ("flops_per_synaptic_event", "flops_per_s_per_cell")
             if all(getattr(point.cost, name) is not None for point in here)
+            and (
+                name not in PER_SYNAPSE
+                or all(enters_synapse_claims(point.cost) for point in here)
+            )
         ]
         fronts.append(frontier(here, known[0], y))
     return fronts

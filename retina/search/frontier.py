@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from retina.costs.denominators import NO_CLAIM, PER_SYNAPSE
 from retina.errors import BadSetting, UnknownName, nearest
 from retina.types import Cost, Interval, Point
 
@@ -44,7 +45,8 @@ def frontier(
     y:       a metric of the scores. A point whose median is nan is never on the
              frontier.
     raises:  UnknownName for a name that no point has; BadSetting where the figure is
-             not known for a point, or the points were not scored on the same bins.
+             not known for a point, or is per synapse and enters no claim (full-field
+             stimuli), or the points were not scored on the same bins.
 
     Only medians are compared: whether one model truly beats its neighbour is for the
     paired bootstrap of `retina.compare` to say.
@@ -53,6 +55,7 @@ def frontier(
     ()
     """
     _check_comparable(points)
+    _check_claims(points, x)
     ordered = sorted(points, key=lambda p: (_cost(p, x), -_last(accuracy(p, y)), p.run))
     on, reached = [], -math.inf
     for i, point in enumerate(ordered):
@@ -132,6 +135,16 @@ def as_json(front: Frontier) -> dict[str, Any]:
         )
     volume = front.hypervolume if math.isfinite(front.hypervolume) else None
     return {"x": front.x, "y": front.y, "hypervolume": volume, "points": rows}
+
+
+def _check_claims(points: Sequence[Point], x: str) -> None:
+    for point in points if x in PER_SYNAPSE else ():
+        for note in point.cost.notes:
+            if note.startswith(NO_CLAIM):
+                raise BadSetting(
+                    f"{point.dataset!r} has {note}, so {x} is no axis: name another "
+                    "cost (--x flops_per_spike, --x flops_per_s_per_cell)"
+                )
 
 
 def _cost(point: Point, x: str) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from retina.costs.counts import Counts
-from retina.errors import BrokenRun
+from retina.data import card as cards
+from retina.errors import BrokenRun, UnknownName
 from retina.types import Cost, Interval, Metric, Point, Score, Split
 
 
@@ -48,13 +50,39 @@ def point_of(record: Mapping[str, Any], run: str) -> Point:
         ) from error
 
 
+def merged(point: Point, record: Mapping[str, Any]) -> Point:
+    """A point as measured now, with those metrics of the record that were not asked.
+
+    A run that a sweep scored with metrics of its own keeps them.
+    """
+    try:
+        earlier = point_of(record, point.run)
+    except BrokenRun:  # never measured, or by another version
+        return point
+    before = {_which(one): one for one in (earlier.score, *earlier.score.others)}
+
+    def joined(score: Score) -> Score:
+        known = before[_which(score)].metrics if _which(score) in before else {}
+        return dataclasses.replace(score, metrics={**known, **score.metrics})
+
+    others = tuple(joined(other) for other in point.score.others)
+    score = dataclasses.replace(joined(point.score), others=others)
+    return dataclasses.replace(point, score=score)
+
+
+def _which(score: Score) -> tuple:
+    """What a score stands on: only figures of the same bins go together."""
+    return score.group, score.history, score.bins, score.trials, score.cell_names
+
+
 def points(folder: str | Path) -> list[Point]:
     """The measured point of a run, or of every run in a folder, by name.
 
     A run that was fitted but never measured is measured now, on its own recording;
     that needs the recording on this machine.
 
-    raises: BrokenRun where the path holds no run.
+    raises: BrokenRun where the path holds no run, or the card of one has changed since
+            it was fitted.
     """
     from retina import store
 
@@ -67,22 +95,38 @@ def points(folder: str | Path) -> list[Point]:
 def split_of(record: Mapping[str, Any]) -> Split:
     """The recording of a run, on the run's clock and with the run's cells.
 
-    raises: BrokenRun where its card says other numbers than when it was fitted: what
-            was trained on then may be tested on now.
+    raises: BrokenRun as `check_card` does.
     """
-    from retina.data import card as cards
     from retina.data.load import load
     from retina.data.split import split
 
-    name = record.get("card") or record["dataset"]
+    check_card(record)
+    recording = load(_card_name(record), cells=record.get("cells"))
+    return split(recording, record["spec"]["bin_s"])
+
+
+def check_card(record: Mapping[str, Any], run: str = "this run") -> None:
+    """Nothing, where a run's card still says what it said when the run was fitted.
+
+    raises: BrokenRun where it says other numbers: what was trained on then may be
+            tested on now. UnknownName where there is no such card on this machine.
+    """
     then = record.get("recording")
-    if then and then != cards.digest(cards.read(name)):
+    if then and then != cards.digest(card_of(record)):
         raise BrokenRun(
-            f"the card of {record['dataset']!r} has changed since this run was fitted: "
+            f"the card of {record['dataset']!r} has changed since {run} was fitted: "
             "fit it again"
         )
-    recording = load(name, cells=record.get("cells"))
-    return split(recording, record["spec"]["bin_s"])
+
+
+def card_of(record: Mapping[str, Any]) -> cards.Card:
+    """The card of a run's recording, as it is now."""
+    return cards.read(_card_name(record))
+
+
+def _card_name(record: Mapping[str, Any]) -> str:
+    """The path of a card that was given by its path: a bare name may be another's."""
+    return record.get("card") or record["dataset"]
 
 
 def _read(run: Path) -> Point:
@@ -90,6 +134,9 @@ def _read(run: Path) -> Point:
 
     record = store.read(run)
     if "score" in record and "cost" in record:
+        # A score that was kept is read where neither recording nor card is at hand.
+        with contextlib.suppress(UnknownName):
+            check_card(record, str(run))
         return point_of(record, run.name)
     from retina.search.measure import measure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from retina import atomic, registry, store
 from retina.data import card as cards
-from retina.errors import BrokenRun, RetinaError, UnwritableFolder, nearest
+from retina.errors import BadSetting, BrokenRun, RetinaError, UnwritableFolder, nearest
 from retina.search import experiment as experiments
 from retina.search import grid, records
 from retina.search.frontier import Frontier, cost_range, frontier
@@ -63,13 +64,21 @@ class Swept:
     def status(self) -> int:
         return 1 if self.failures else 0
 
-    def frontiers(self) -> dict[str, Frontier]:
-        """The frontier of each data set that has points, on the experiment's axes."""
+    def by_dataset(self) -> dict[str, tuple[Point, ...]]:
+        """The points of each data set that has any."""
         names = dict.fromkeys(point.dataset for point in self.points)
+        return {
+            name: tuple(p for p in self.points if p.dataset == name) for name in names
+        }
+
+    def frontiers(self) -> dict[str, Frontier]:
+        """The frontier of each data set that has points, on the experiment's axes.
+
+        raises: BadSetting where an axis is not defined for one of them.
+        """
         x, y = self.experiment.x, self.experiment.y
         return {
-            name: frontier([p for p in self.points if p.dataset == name], x, y)
-            for name in names
+            name: frontier(points, x, y) for name, points in self.by_dataset().items()
         }
 
 
@@ -154,7 +163,10 @@ def sweep(
 
 
 def finished(job: Job, folder: Path) -> Point | None:
-    """The point of a job whose run is complete in the folder; None where it is not."""
+    """The point of a job whose run is complete in the folder; None where it is not.
+
+    Complete is a run that was scored with every metric of the job.
+    """
     place = folder / job.name
     if not place.is_dir():
         return None
@@ -164,7 +176,8 @@ def finished(job: Job, folder: Path) -> Point | None:
             return None
         if record.get("recording") != cards.digest(cards.read(job.dataset)):
             return None
-        return records.point_of(record, job.name)
+        point = records.point_of(record, job.name)
+        return point if set(job.metrics) <= set(point.score.metrics) else None
     except BrokenRun:
         return None
 
@@ -173,10 +186,11 @@ def _work(
     job: Job, folder: Path, splits: _Splits, progress: Progress
 ) -> Point | Failure:
     begun = time.perf_counter()
-    checkpoint = folder / f".{job.name}.checkpoint.h5"
     failed = folder / FAILED / f"{job.name}.json"
     try:
-        split = splits.of(job)
+        split, recording = splits.of(job)
+        # Of this card: what an edited one tests on, the earlier may have trained on.
+        checkpoint = folder / f".{job.name}.{recording[:8]}.checkpoint.h5"
         try:
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
         except BrokenRun:
@@ -198,12 +212,13 @@ def _work(
         "cells": job.cells,
         "cell_names": point.score.cell_names,
         "card": job.dataset if job.dataset.endswith(".toml") else "",
-        "recording": cards.digest(cards.read(job.dataset)),
+        "recording": recording,
         "seconds": time.perf_counter() - begun,
         **records.describe(point),
     }
     store.save(fit, folder / job.name, extra=extra)
-    checkpoint.unlink(missing_ok=True)
+    for begun_fit in folder.glob(f".{glob.escape(job.name)}.*checkpoint.h5"):
+        begun_fit.unlink(missing_ok=True)
     failed.unlink(missing_ok=True)
     return point
 
@@ -222,16 +237,18 @@ class _Splits:
         self._key: tuple | None = None
         self._split: Split | None = None
 
-    def of(self, job: Job) -> Split:
+    def of(self, job: Job) -> tuple[Split, str]:
+        """A job's recording, and the digest of the card that it was loaded by."""
         from retina.data.load import load
         from retina.data.split import split
 
-        key = (job.dataset, job.cells, job.bin_s)
+        recording = cards.digest(cards.read(job.dataset))
+        key = (job.dataset, job.cells, job.bin_s, recording)
         if self._split is None or key != self._key:
             self._split = None
             self._split = split(load(job.dataset, cells=job.cells), job.bin_s)
             self._key = key
-        return self._split
+        return self._split, recording
 
 
 def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
@@ -245,7 +262,7 @@ def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
 
         from retina.costs.flops import count_step
 
-        model = build.model(job.model, splits.of(job).spec, **job.settings)
+        model = build.model(job.model, splits.of(job)[0].spec, **job.settings)
         params = jax.eval_shape(model.stage.init, jax.random.key(0))
         return Estimate(job, count_step(model, params)[1].flops, False)
     except Exception as error:
@@ -265,9 +282,13 @@ def _surprises(
             yield f"{expected.run}: no such run: {nearest(expected.run, known)}"
         for job in found:
             point = done.get(job.name)
-            value = None if point is None else _outside(point, expected)
+            on = f" on {job.dataset}" if len(found) > 1 else ""
+            try:
+                value = None if point is None else _outside(point, expected)
+            except BadSetting as error:
+                yield f"{job.label}{on}: {error}"
+                continue
             if value is not None:
-                on = f" on {job.dataset}" if len(found) > 1 else ""
                 yield (
                     f"{job.label}{on}: {expected.what} is {value:.4g}, expected "
                     f"{expected.low:g} to {expected.high:g}"

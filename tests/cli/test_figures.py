@@ -84,6 +84,18 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert "FLOPs per bin" in table and f"{run['flops_per_bin']:,}" in table
 
 
+@pytest.mark.parametrize("function", ["", ":mine"])
+def test_a_function_of_a_file_in_a_folder_is_a_model(retina, function):
+    retina("new", "model", "mine", "--folder", "lab")
+    model = f"lab/mine.py{function}"
+    frame = ("--frame", "4x4", "--cells", 2, "--bin-s", 0.03)
+    done = retina("cost", model, *frame, "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["flops_per_bin"] > 0
+    made = retina("simulate", model, "--dataset", "tiny", "--out", "sim.npz")
+    assert made.status == 0, made.err
+
+
 def test_cost_of_a_run_whose_recording_is_gone(retina, lab, monkeypatch):
     retina("fit", "tiny", "mean", "--out", "run")
     monkeypatch.setenv("RETINA_CACHE", "elsewhere")
@@ -91,6 +103,27 @@ def test_cost_of_a_run_whose_recording_is_gone(retina, lab, monkeypatch):
     assert done.status == 0
     assert json.loads(done.out)["flops_per_spike"] is None
     assert "without the recording" in done.err
+
+
+def test_a_card_given_by_its_path_lends_its_own_species_and_licence(
+    retina, lab, tmp_path, monkeypatch
+):
+    """Another card of the same name is found by the bare name: its species is not."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    text = (lab / "tiny.toml").read_text()
+    text = text.replace('species = "simulated"', 'species = "mouse"')
+    (folder / "tiny.toml").write_text(text.replace("Apache-2.0", "ours alone"))
+    (folder / "tiny.npz").write_bytes((lab / "tiny" / "tiny.npz").read_bytes())
+    assert retina("fit", folder / "tiny.toml", "mean", "--out", "run").status == 0
+    assert "of mouse cells" in retina("cost", "run").out
+    assert "of simulated cells" not in retina("cost", "run").out
+    assert retina("simulate", "run", "--out", "sim.npz").status == 0
+    assert "ours alone" in Path("sim.toml").read_text()
+    (folder / "tiny.npz").unlink()
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path / "cache"))
+    gone = retina("cost", "run")
+    assert "without the recording" in gone.err and "of mouse cells" in gone.out
 
 
 def test_sweep_then_frontier(retina):
@@ -130,6 +163,107 @@ def test_sweep_then_frontier(retina):
     assert points["mean"]["flops_per_spike"] < points["ln"]["flops_per_spike"]
     assert points["mean"]["cc_norm"] < points["ln"]["cc_norm"]
     assert Path("f.png").stat().st_size > 1000
+
+
+ONE = """
+question = "What is shown where an axis is not defined?"
+command = "retina sweep one"
+time = "1 s"
+datasets = ["DATASET"]
+metrics = METRICS
+x = "X"
+y = "Y"
+
+[[families]]
+model = "mean"
+"""
+
+
+def _one(folder: Path, dataset="tiny", x="flops_per_spike", y="cc_norm", *metrics):
+    """An experiment of one quick fit."""
+    folder.mkdir()
+    named = json.dumps([y, *metrics])
+    text = ONE.replace("DATASET", dataset).replace("METRICS", named)
+    (folder / "experiment.toml").write_text(text.replace("X", x).replace("Y", y))
+    return folder
+
+
+def test_a_sweep_without_repeats_shows_its_table_and_says_why_it_draws_nothing(
+    retina, lab, tmp_path, monkeypatch
+):
+    place = tmp_path / "own"
+    place.mkdir()
+    text = (lab / "tiny.toml").read_text().replace('"tiny"', '"once"')
+    text = text.replace('part = "frozen"\nframes = [10, 400]', "frames = [3410, 3900]")
+    (place / "once.toml").write_text(text)
+    monkeypatch.setenv("RETINA_PATH", str(place))
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path))
+    (tmp_path / "once").symlink_to(lab / "tiny")
+    folder = _one(
+        tmp_path / "one", "once", "flops_per_spike", "cc_norm", "bits_per_spike"
+    )
+    for _ in range(2):
+        done = retina("sweep", folder, "--out", "runs")
+        assert done.status == 0, done.err
+        assert "single trials" in done.out and "undefined" in done.out
+        assert ", figure" not in done.out and not Path("runs/once.svg").exists()
+        assert "no figure of once: no point to draw: cc_norm" in done.err
+        assert "--y bits_per_spike" in done.err
+    told = json.loads(retina("sweep", folder, "--out", "runs", "--json").out)
+    assert told["frontiers"]["once"]["points"] and told["figures"] == {}
+    drawn = ("--x", "flops_per_spike", "--y", "bits_per_spike", "--out", "f.svg")
+    assert retina("frontier", "runs", *drawn).status == 0
+
+
+def test_a_sweep_of_a_full_field_per_synapse_shows_its_table_and_no_frontier(
+    retina, tmp_path
+):
+    folder = _one(tmp_path / "one", "tiny", "flops_per_synaptic_event")
+    done = retina("sweep", folder, "--out", "runs")
+    assert done.status == 0, done.err
+    assert "mean" in done.out and "no per-synapse claim" in done.out
+    assert "no frontier of tiny: " in done.err and "--x flops_per_spike" in done.err
+    assert not list(Path("runs").glob("*.svg"))
+    told = json.loads(retina("sweep", folder, "--out", "runs", "--json").out)
+    assert told["frontiers"] == told["figures"] == {}
+    bare = retina("frontier", "runs")
+    assert bare.status == 1 and "--x flops_per_spike" in bare.err
+
+
+def test_a_sweep_of_an_unknown_species_tells_all_the_rest(
+    retina, lab, tmp_path, monkeypatch
+):
+    place = tmp_path / "own"
+    place.mkdir()
+    text = (lab / "tiny.toml").read_text()
+    text = text.replace('species = "simulated"', 'species = "octopus"')
+    (place / "tiny.toml").write_text(text)
+    monkeypatch.setenv("RETINA_PATH", str(place))
+    folder = _one(tmp_path / "one", "tiny", "flops_per_synaptic_event")
+    with (folder / "experiment.toml").open("a") as file:
+        file.write('[[expected]]\nrun = "mean"\nwhat = "flops_per_synaptic_event"\n')
+        file.write("low = 0\nhigh = 1\n")
+    done = retina("sweep", folder, "--out", "runs")
+    assert done.status == 0, done.err
+    assert "mean" in done.out and "synapses of octopus" in done.out
+    unknown = "flops_per_synaptic_event is not known for 'tiny'"
+    assert f"not as expected: mean: {unknown}" in done.err
+    assert f"no frontier of tiny: {unknown}" in done.err
+
+
+def test_a_score_leaves_the_metrics_of_a_sweep_in_the_run(retina, tmp_path):
+    folder = _one(tmp_path / "one", "tiny", "flops_per_spike", "deviance")
+    assert retina("sweep", folder, "--out", "runs").status == 0
+    (run,) = store.runs("runs")
+    before = store.read(run)["score"]["metrics"]["deviance"]
+    assert retina("score", run).status == 0
+    kept = store.read(run)["score"]["metrics"]
+    assert set(kept) > {"deviance", "cc_norm"} and kept["deviance"] == before
+    again = retina("sweep", folder, "--out", "runs", "--json")
+    assert again.status == 0, again.err
+    told = json.loads(again.out)
+    assert told["skipped"] == 1
+    assert told["frontiers"]["tiny"]["points"][0]["deviance"] == before["median"]
 
 
 def test_compare_says_which_run_is_better(retina):
@@ -216,6 +350,21 @@ def test_simulate_a_model_that_was_never_fitted(retina):
     done = retina("simulate", "ln", "--dataset", "tiny", *QUICK, "--out", "sim.npz")
     assert done.status == 0, done.err
     assert Path("sim.toml").is_file()
+
+
+@pytest.mark.parametrize("stem", ["my-sim", "sim.1", "ganglionzöllen"])
+def test_simulate_refuses_a_name_that_no_card_can_have(retina, stem):
+    done = retina("simulate", "ln", "--dataset", "tiny", "--out", f"{stem}.npz")
+    assert done.status == 1 and done.out == ""
+    assert "letters A to Z, digits and _" in done.err
+    assert list(Path().iterdir()) == [], "refused before any work"
+    # The name that it says will do.
+    advised = done.err.split()[-1]
+    again = ("simulate", "ln", "--dataset", "tiny", *QUICK, "--out", advised)
+    told = retina(*again)
+    assert told.status == 0, told.err
+    card = told.out.split("next: retina fit ")[1].split()[0]
+    assert retina("check", card).status == 0
 
 
 def test_check_and_fetch(retina, lab, tmp_path, monkeypatch):

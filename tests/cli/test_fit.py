@@ -165,17 +165,45 @@ run()
     assert desk.retina(*command).status == 0
 
 
+def _own_card(lab: Path, folder: Path) -> tuple[Path, str]:
+    """A card of our own, with its file beside it, and its text."""
+    folder.mkdir(exist_ok=True)
+    card = folder / "mine.toml"
+    text = (lab / "tiny.toml").read_text().replace('"tiny"', '"mine"')
+    # Not standardised: the clips' moments cannot give an edited split away.
+    text = text.replace("lead =", 'coding = "contrast"\nlead =')
+    card.write_text(text)
+    (folder / "tiny.npz").write_bytes((lab / "tiny" / "tiny.npz").read_bytes())
+    return card, text
+
+
 def test_a_card_that_changed_since_is_another_recording(retina, lab, tmp_path):
     """What was trained on may be tested on now: the score is refused."""
-    card = tmp_path / "mine.toml"
-    text = (lab / "tiny.toml").read_text().replace('"tiny"', '"mine"')
-    card.write_text(text)
-    (tmp_path / "tiny.npz").write_bytes((lab / "tiny" / "tiny.npz").read_bytes())
+    card, text = _own_card(lab, tmp_path)
     assert retina("fit", card, "mean", "--out", "run").status == 0
     assert retina("score", "run").status == 0
     assert retina("frontier", "run", "--x", "flops_per_s").status == 0
     card.write_text(text.replace("[10, 3000]", "[10, 2000]"))
     again = retina("score", "run")
     assert again.status == 1 and "has changed since" in again.err
+    kept = retina("frontier", "run", "--x", "flops_per_s")
+    assert kept.status == 1 and "since run was fitted" in kept.err
     other = retina("fit", card, "mean", "--out", "run")
     assert other.status == 1 and "another fit" in other.err
+    # Whichever run stands first, the comparison is refused as well.
+    assert retina("fit", card, "mean", "--out", "new").status == 0
+    for pair in (("run", "new"), ("new", "run")):
+        compared = retina("compare", *pair)
+        assert compared.status == 1 and "since run was fitted" in compared.err
+    # Where the card is gone, a score that was kept can still be read.
+    card.unlink()
+    assert retina("frontier", "run", "--x", "flops_per_s").status == 0
+
+
+def test_two_cards_of_one_name_are_not_compared(retina, lab, tmp_path):
+    for folder, train in (("a", "[10, 3000]"), ("b", "[10, 2000]")):
+        card, text = _own_card(lab, tmp_path / folder)
+        card.write_text(text.replace("[10, 3000]", train))
+        assert retina("fit", card, "mean", "--out", f"run_{folder}").status == 0
+    done = retina("compare", "run_a", "run_b")
+    assert done.status == 1 and "different cards of 'mine'" in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 import retina
-from retina.costs.cost import as_json, cost, enters_synapse_claims, recorded_rate
+from retina.costs.cost import as_json, cost, recorded_rate
+from retina.costs.denominators import enters_synapse_claims
 from retina.costs.flops import trace_step
 from retina.errors import BadSetting
 from retina.stage import Model, Recipe, memoryless
@@ -156,6 +158,24 @@ def test_the_species_comes_from_the_card(shared, tmp_path, monkeypatch):
     )
     unknown, params = made(shared, spec(dataset="nowhere"))
     assert cost(unknown, params).flops_per_synaptic_event is None
+
+
+def test_the_species_is_the_splits_whatever_card_bears_its_name(
+    shared, tmp_path, monkeypatch
+):
+    (tmp_path / "mine.toml").write_text('name = "mine"\nspecies = "mouse"\n')
+    monkeypatch.setenv("RETINA_PATH", str(tmp_path))
+    for dataset in ("mine", "nowhere"):
+        model, params = made(shared, spec(dataset=dataset))
+        own = dataclasses.replace(a_split(model.spec), species="salamander")
+        found = cost(model, params, own)
+        assert found == cost(model, params, own, species="salamander")
+        assert found != cost(model, params, own, species="mouse")
+
+
+def test_a_recording_lends_its_species_to_its_split():
+    split = retina.split(retina.load("simulated"))
+    assert split.species == "simulated"
 
 
 @pytest.mark.parametrize("frame", [(), (1,), (1, 1)])

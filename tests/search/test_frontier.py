@@ -10,7 +10,9 @@ import math
 import numpy as np
 import pytest
 
+from retina.costs.denominators import NO_CLAIM
 from retina.errors import BadSetting, UnknownName
+from retina.reports.table import table
 from retina.search.frontier import as_json, cost_range, frontier
 from retina.search.label import labels
 from tests.reports.points import point
@@ -115,6 +117,21 @@ def test_names_that_do_not_exist_and_figures_that_are_not_known():
         frontier([one])
     with pytest.raises(BadSetting, match="not one number"):
         frontier([one], "by_part")
+
+
+@pytest.mark.parametrize("x", ["flops_per_synaptic_event", "flops_per_s_per_synapse"])
+def test_a_full_field_stands_on_no_axis_per_synapse(x):
+    whole, field = point("ln", 0.5, 1e4), point("cnn", 0.6, 1e5)
+    note = NO_CLAIM + "a full-field stimulus collapses space"
+    field = dataclasses.replace(
+        field, cost=dataclasses.replace(field.cost, notes=("other", note))
+    )
+    assert frontier([whole], x).on == (True,)
+    with pytest.raises(BadSetting, match="collapses space.*--x flops_per_spike"):
+        frontier([whole, field], x)
+    assert frontier([whole, field], "flops_per_spike").on == (True, True)
+    # A table alone shows the figures, with the note, and takes another axis.
+    assert note in table([field])
 
 
 @pytest.mark.parametrize("change", [{"bins": 9}, {"group": "running"}, {"trials": 2}])

@@ -144,6 +144,57 @@ def test_interrupted_in_the_middle_loses_nothing_that_was_finished(asked, tmp_pa
     assert sweep(folder, out).skipped == 1
 
 
+def stopped(folder, out):
+    """A sweep that is stopped during its first fit, after a checkpoint."""
+
+    def impatient(event):
+        if event["state"] == "fitting":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(folder, out, progress=impatient)
+
+
+def test_what_was_begun_under_another_card_is_not_gone_on_with(
+    asked, tmp_path, recordings, monkeypatch
+):
+    """What the earlier card trained on, the present one may test on."""
+    folder, out = asked(TWO), tmp_path / "runs"
+    text = (recordings / "datasets" / "small.toml").read_text()
+    card = tmp_path / "own" / "small.toml"
+    card.parent.mkdir()
+    card.write_text(text)
+    monkeypatch.setenv("RETINA_PATH", str(card.parent))
+    stopped(folder, out)
+    card.write_text(text.replace("train_blocks = 2", "train_blocks = 1"))
+    resumed = sweep(folder, out)
+    assert resumed.status == 0
+    assert written(resumed.points) == written(sweep(folder, tmp_path / "new").points)
+    left = sorted(path.name for path in out.iterdir())
+    assert left == sorted(point.run for point in resumed.points)
+
+
+def test_a_card_edited_while_a_fit_runs_is_not_the_card_of_that_fit(
+    asked, tmp_path, recordings, monkeypatch
+):
+    folder, out = asked(TWO), tmp_path / "runs"
+    text = (recordings / "datasets" / "small.toml").read_text()
+    card = tmp_path / "own" / "small.toml"
+    card.parent.mkdir()
+    card.write_text(text)
+    monkeypatch.setenv("RETINA_PATH", str(card.parent))
+
+    def editing(event):
+        if (event["state"], event["index"]) == ("fitting", 0):
+            card.write_text(text.replace("train_blocks = 2", "train_blocks = 1"))
+
+    sweep(folder, out, progress=editing)
+    # The first job is to be done again; the second was fitted under the new card.
+    again = sweep(folder, out)
+    assert again.skipped == 1
+    assert written(again.points) == written(sweep(folder, tmp_path / "new").points)
+
+
 def test_killed_while_it_works_leaves_whole_runs_only(asked, tmp_path):
     folder = asked("""
 [[families]]
@@ -220,6 +271,19 @@ def test_what_was_expected_and_what_came(asked, tmp_path):
         "mean: cc_norm is 0, expected 0.5 to 0.6",
         "maen: no such run: did you mean 'mean'?",
     )
+
+
+def test_a_run_without_a_metric_of_the_job_is_not_finished(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    first = sweep(folder, out)
+    job = sweep(folder, out, dry_run=True).estimates[0].job
+    record = out / job.name / "record.json"
+    table = json.loads(record.read_text())
+    del table["score"]["metrics"]["cc_norm"]
+    record.write_text(json.dumps(table))
+    assert finished(job, out) is None
+    again = sweep(folder, out)
+    assert again.skipped == 1 and written(again.points) == written(first.points)
 
 
 def test_frontiers_one_per_recording(asked, tmp_path):
