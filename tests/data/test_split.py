@@ -191,6 +191,21 @@ def test_a_silent_cell_is_named_with_what_to_type():
         split(recording([made]))
 
 
+def test_a_cell_silent_in_validation_is_told():
+    """Its spikes in the history do not count; a wholly silent block is for `fit`."""
+    train, held_out = flicker(lead=30), flicker("validation", lead=30)
+    assert held_out.spikes is not None
+    early = held_out.onsets_s[[3, 4]]
+    for silent, notes in (((), 0), ((1,), 1), ((0, 1), 0)):
+        spikes = tuple(
+            tuple(early if c in silent else train for c, train in enumerate(trial))
+            for trial in held_out.spikes
+        )
+        made = split(recording([train, dataclasses.replace(held_out, spikes=spikes)]))
+        assert len(made.notes) == notes
+        assert all("cell 1 has no spike in the validation" in n for n in made.notes)
+
+
 def test_each_trial_is_a_clip_of_its_own():
     blocks = [
         dataclasses.replace(flicker(seed=i, frames=40 + i), name=str(i))
