@@ -29,6 +29,12 @@ BinS = Annotated[
     float | None, typer.Option(min=1e-4, help="Seconds per bin; default: the frame's.")
 ]
 
+Key = Annotated[
+    # A longer number overflows, or jax drops its upper bits without a word.
+    int,
+    typer.Option(min=0, max=2**32 - 1, help="All randomness follows."),
+]
+
 
 def fit(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
@@ -37,7 +43,7 @@ def fit(
     seeds: Annotated[int, typer.Option(min=1, help="Random starts.")] = 1,
     bin_s: BinS = None,
     cells: Cells = None,
-    key: Annotated[int, typer.Option(min=0, help="All randomness follows.")] = 0,
+    key: Key = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
     json: Json = False,
 ) -> None:

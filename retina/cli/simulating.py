@@ -14,7 +14,7 @@ import typer
 
 from retina.cli import runs
 from retina.cli import settings as words
-from retina.cli.fitting import BinS, Set
+from retina.cli.fitting import BinS, Key, Set
 from retina.errors import BadSetting
 from retina.types import Cell, Clip, Split
 
@@ -27,7 +27,7 @@ def simulate(
     ] = None,
     bin_s: BinS = None,
     set_: Set = None,
-    key: Annotated[int, typer.Option(min=0, help="All randomness follows.")] = 0,
+    key: Key = 0,
 ) -> None:
     """Sample spikes from a model, as a recording."""
     import jax

@@ -98,6 +98,12 @@ def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
         row = np.searchsorted(block.onsets_s, edges[:-1] + 2e-6 * bin_s, "right") - 1
         stimulus = block.stimulus[row]
         skip = math.ceil((block.onsets_s[block.lead] - start) / bin_s - 1e-6)
+    if skip >= len(stimulus):
+        scored_s = block.onsets_s[-1] - block.onsets_s[block.lead]
+        raise BadSetting(
+            f"{recording.name}, block {block.name!r}: bin_s = {bin_s:g} is longer than "
+            f"what of its {scored_s:.4g} s can be fitted or scored: take a shorter bin"
+        )
     return Clip(
         name=block.name,
         stimulus=stimulus,

@@ -191,6 +191,19 @@ def test_a_silent_cell_is_named_with_what_to_type():
         split(recording([made]))
 
 
+@pytest.mark.parametrize(
+    ("frames", "lead", "bin_s"),
+    [
+        (90, 9, 100 * FRAME_S),  # longer than the block
+        (90, 85, 10 * FRAME_S),  # than what follows its lead
+        (10, 9, 0.99 * FRAME_S),  # than what is left over at the block's end
+    ],
+)
+def test_a_bin_that_does_not_fit_into_a_block_is_refused(frames, lead, bin_s):
+    with pytest.raises(BadSetting, match=r"block 'train'.*bin_s = \S+ is longer"):
+        split(recording([flicker(frames=frames, lead=lead)]), bin_s)
+
+
 def test_a_cell_silent_in_validation_is_told():
     """Its spikes in the history do not count; a wholly silent block is for `fit`."""
     train, held_out = flicker(lead=30), flicker("validation", lead=30)

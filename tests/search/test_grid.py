@@ -86,6 +86,7 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
         ('[[families]]\nmodel = "mean"\n[[families]]\nmodel = "mean"', "'mean' twice"),
         ("families = []", "families.*at least 1"),
         ('[[families]\nmodel = "ln"', "is not TOML"),
+        ('key = 4294967296\n[[families]]\nmodel = "mean"', "key: .* less than"),
         ('y = "feve"\n[[families]]\nmodel = "mean"', "y = 'feve' is not among"),
         ('qestion = "x"\n[[families]]\nmodel = "mean"', "did you mean 'question'"),
         (
