@@ -29,7 +29,7 @@ def cost(
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """Operations of one streaming step, by part and by primitive."""
+    """Operations per bin, by part and by primitive."""
     from retina.costs import cost as costs
 
     if runs.is_run(what):
