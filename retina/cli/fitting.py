@@ -16,6 +16,7 @@ from retina.cli import output, runs
 from retina.cli import settings as words
 from retina.cli.names import Json
 from retina.errors import BrokenRun, UnwritableFolder
+from retina.settings import keywords
 
 Set = Annotated[
     list[str] | None,
@@ -116,7 +117,7 @@ def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:
     """What decides a fit, complete: a default that changes is another fit."""
     from retina.data import card as cards
 
-    defaults = {key: one.default for key, one in words.keywords(function).items()}
+    defaults = {key: one.default for key, one in keywords(function).items()}
     path = Path(dataset)
     return {
         # Files are named by their full path: a run outlives the working directory.

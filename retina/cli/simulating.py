@@ -16,6 +16,7 @@ from retina.cli import runs
 from retina.cli import settings as words
 from retina.cli.fitting import BinS, Key, Set
 from retina.errors import BadSetting
+from retina.settings import checked
 from retina.types import Cell, Clip, Split
 
 
@@ -84,7 +85,7 @@ def _given(
     if dataset is None:
         raise typer.BadParameter(f"whose stimulus should {what} see? Give --dataset")
     function = registry.find("models", what)
-    own = words.checked(words.parse(set_ or ()), function, what)
+    own = checked(words.parse(set_ or ()), function, what)
     split = runs.divided(dataset, None, bin_s)
     model = build.model(what, split.spec, **own)
     return model, model.stage.init(jax.random.key(key)), split

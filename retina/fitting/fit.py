@@ -19,6 +19,7 @@ from retina.fitting.loss import validator
 from retina.fitting.plateau import CUTS, Plateau
 from retina.fitting.start import mean_counts
 from retina.parameter import to_bounded, to_free
+from retina.settings import checked
 from retina.stage import Model, Recipe, Tree
 from retina.trees import load_tree, save_tree
 from retina.types import Fit, Split
@@ -289,6 +290,7 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
     for name in changes:
         if name not in known:
             raise BadSetting(f"fit has no setting {name!r}: {nearest(name, known)}")
+    changes = checked(changes, Recipe, "the fit")
     settings = dataclasses.replace(model.recipe, **changes)
     if settings.optimiser not in ("adam", "lbfgs"):
         raise BadSetting(

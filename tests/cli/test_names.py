@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from retina import registry
-from retina.cli.settings import checked, parse
+from retina.cli.settings import parse
+from retina.settings import checked
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)

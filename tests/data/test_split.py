@@ -9,7 +9,7 @@ import pytest
 
 from retina.data.split import split
 from retina.errors import BadResponse, BadSetting, BadStimulus
-from retina.types import Block, Cell, Recording
+from retina.types import Block, Cell, Clip, Recording
 
 FRAME_S = 1 / 30
 
@@ -250,3 +250,16 @@ def test_names_are_given_once():
     twice = (Cell("a"), Cell("a"))
     with pytest.raises(BadResponse, match="two cells are named 'a'"):
         Recording("made", "none", twice, (flicker(),), FRAME_S)
+
+
+@pytest.mark.parametrize("count", [-1.0, np.nan, np.inf])
+def test_counts_that_nothing_can_have_are_refused_where_they_are_made(count):
+    counts = np.ones((1, 5, 2), np.float32)
+    counts[0, 3, 1] = count
+    said = f"1 counts are .*{count} at trial 0, bin 3, cell 1"
+    with pytest.raises(BadResponse, match=said):
+        Clip("c", np.zeros(5), counts)
+    with pytest.raises(BadResponse, match=said):
+        onsets = np.arange(6.0)
+        Block("b", "train", np.zeros(5), onsets, counts=counts, count_s=1.0)
+    Clip("c", np.zeros(5), np.full((1, 5, 2), 0.25, np.float32))  # a mean over trials

@@ -239,6 +239,7 @@ def test_lbfgs_that_diverges_does_not_speak_of_a_learning_rate(split):
         ({"learing_rate": 0.1}, "'learing_rate'.*did you mean 'learning_rate'"),
         ({"optimiser": "adma"}, "'adma'.*did you mean 'adam'"),
         ({"batch": 0}, "batch 0"),
+        ({"batch": 2.5}, "batch=2.5 of the fit: .*integer"),
         ({"clip_bins": 0}, "clip_bins 0"),
         ({"patience": 0}, "patience 0"),
         ({"max_steps": -1}, "max_steps -1"),
