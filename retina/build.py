@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from retina import registry
 from retina.errors import BadSetting, nearest
+from retina.settings import checked, keywords
 from retina.stage import Model
 from retina.types import Spec
 
@@ -17,23 +17,21 @@ def model(name: str, spec: Spec, /, **settings: Any) -> Model:
     name:     a file in retina/models/, an entry point, or "package.module:function".
     spec:     frame shape, cells and clock, from `retina.split(...).spec`.
     settings: keywords of the model's own function.
-    raises:   UnknownName; BadSetting for a keyword the model does not have.
+    raises:   UnknownName; BadSetting for a keyword that the model does not have, or a
+              value that is not of the type its signature states.
 
     >>> model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01)).name
     'mean'
     """
     function = registry.find("models", name)
-    keywords = {
-        key: parameter
-        for key, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    known = keywords(function)
     for key in settings:
-        if key not in keywords:
+        if key not in known:
             raise BadSetting(
-                f"model {name!r} has no keyword {key!r}: {nearest(key, keywords)} "
+                f"model {name!r} has no keyword {key!r}: {nearest(key, known)} "
                 f"(retina show {name})"
             )
+    settings = checked(settings, function, name)
     made = function(spec, **settings)
-    full = {key: parameter.default for key, parameter in keywords.items()} | settings
+    full = {key: parameter.default for key, parameter in known.items()} | settings
     return made._replace(name=name, spec=spec, settings=tuple(full.items()))

@@ -39,7 +39,7 @@ class MissingData(RetinaError):
 
 
 class ChecksumMismatch(RetinaError):
-    """A file's sha256 is not the card's: truncated, corrupted, or another version."""
+    """A file's sha256 or size is not the card's: truncated, or another version."""
 
 
 class UnreadableFile(RetinaError):

@@ -415,11 +415,12 @@ def _check_counts(counts: np.ndarray, where: str) -> None:
         )
     if np.issubdtype(counts.dtype, np.unsignedinteger):
         return
-    bad = np.argwhere(~(counts >= 0))
+    # A fraction passes: a mean over trials is a response too.
+    bad = np.argwhere(~((counts >= 0) & np.isfinite(counts)))
     if len(bad):
         trial, time, cell = bad[0]
         raise BadResponse(
-            f"{where}{len(bad)} counts are negative or NaN, the first is "
+            f"{where}{len(bad)} counts are negative, NaN or infinite, the first is "
             f"{counts[trial, time, cell]} at trial {trial}, bin {time}, cell {cell}; "
             "counts must be 0 or more"
         )

@@ -12,6 +12,7 @@ from retina.cli import settings as words
 from retina.cli.fitting import BinS, Set
 from retina.cli.names import Json
 from retina.errors import MissingData
+from retina.settings import checked
 
 Dataset = Annotated[
     str | None, typer.Option(help="The recording a model is built for.")
@@ -29,7 +30,7 @@ def cost(
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """Operations of one streaming step, by part and by primitive."""
+    """Operations per bin, by part and by primitive."""
     from retina.costs import cost as costs
 
     if runs.is_run(what):
@@ -74,7 +75,7 @@ def _of_model(
     from retina.types import Spec
 
     function = registry.find("models", name)
-    own = words.checked(words.parse(set_ or ()), function, name)
+    own = checked(words.parse(set_ or ()), function, name)
     if dataset is not None:
         if frame is not None or cells is not None:
             raise typer.BadParameter("give --dataset, or --frame and --cells, not both")

@@ -16,6 +16,7 @@ from retina.cli import output, runs
 from retina.cli import settings as words
 from retina.cli.names import Json
 from retina.errors import BrokenRun, UnwritableFolder
+from retina.settings import keywords
 
 Set = Annotated[
     list[str] | None,
@@ -29,6 +30,12 @@ BinS = Annotated[
     float | None, typer.Option(min=1e-4, help="Seconds per bin; default: the frame's.")
 ]
 
+Key = Annotated[
+    # A longer number overflows, or jax drops its upper bits without a word.
+    int,
+    typer.Option(min=0, max=2**32 - 1, help="All randomness follows."),
+]
+
 
 def fit(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
@@ -37,7 +44,7 @@ def fit(
     seeds: Annotated[int, typer.Option(min=1, help="Random starts.")] = 1,
     bin_s: BinS = None,
     cells: Cells = None,
-    key: Annotated[int, typer.Option(min=0, help="All randomness follows.")] = 0,
+    key: Key = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
     json: Json = False,
 ) -> None:
@@ -110,7 +117,7 @@ def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:
     """What decides a fit, complete: a default that changes is another fit."""
     from retina.data import card as cards
 
-    defaults = {key: one.default for key, one in words.keywords(function).items()}
+    defaults = {key: one.default for key, one in keywords(function).items()}
     path = Path(dataset)
     return {
         # Files are named by their full path: a run outlives the working directory.

@@ -114,7 +114,7 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
     function = registry.find(kind, name)
     about: dict[str, Any] = {"name": name, "doc": inspect.getdoc(function) or ""}
     if kind == "models":
-        from retina.cli.settings import keywords
+        from retina.settings import keywords
 
         about["keywords"] = {
             key: None if value.default is inspect.Parameter.empty else value.default

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import typer
 
 from retina.errors import BadSetting, nearest
+from retina.settings import checked, keywords
 
 _WORDS = {"true": True, "false": False, "none": None}
 
@@ -64,47 +63,3 @@ def divide(
     own = {key: value for key, value in settings.items() if key in model}
     rest = {key: value for key, value in settings.items() if key not in model}
     return checked(own, function, name), checked(rest, Recipe, "the fit")
-
-
-def keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The keywords that configure a function: all of them are keyword-only in a model.
-
-    >>> list(keywords(lambda spec, *, lags=3: None))
-    ['lags']
-    """
-    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    wanted = {inspect.Parameter.KEYWORD_ONLY}
-    if inspect.isclass(function):
-        wanted.add(positional)
-    found = inspect.signature(function).parameters
-    return {key: value for key, value in found.items() if value.kind in wanted}
-
-
-def checked(
-    settings: Mapping[str, Any], function: Callable[..., Any], name: str
-) -> dict[str, Any]:
-    """The settings with each value of the type that the function's signature states.
-
-    raises: BadSetting with the value seen and the type wanted.
-
-    >>> def model(spec, *, lags: int = 3): ...
-    >>> checked({"lags": "many"}, model, "m")
-    Traceback (most recent call last):
-    retina.errors.BadSetting: lags='many' of m: input should be a valid integer, ...
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    hints = typing.get_type_hints(function)
-    found = {}
-    for key, value in settings.items():
-        try:
-            adapter = TypeAdapter(hints.get(key, Any))
-            found[key] = adapter.validate_python(value, strict=True)
-        except ValidationError as error:
-            what = error.errors()[0]["msg"]
-            default = keywords(function)[key].default
-            raise BadSetting(
-                f"{key}={value!r} of {name}: {what[0].lower()}{what[1:]}, such as "
-                f"--set {key}={default}"
-            ) from None
-    return found

@@ -15,8 +15,9 @@ import typer
 
 from retina.cli import runs
 from retina.cli import settings as words
-from retina.cli.fitting import BinS, Set
+from retina.cli.fitting import BinS, Key, Set
 from retina.errors import BadSetting
+from retina.settings import checked
 from retina.types import Cell, Clip, Split
 
 
@@ -28,7 +29,7 @@ def simulate(
     ] = None,
     bin_s: BinS = None,
     set_: Set = None,
-    key: Annotated[int, typer.Option(min=0, help="All randomness follows.")] = 0,
+    key: Key = 0,
 ) -> None:
     """Sample spikes from a model, as a recording."""
     import jax
@@ -96,7 +97,7 @@ def _given(
     if dataset is None:
         raise typer.BadParameter(f"whose stimulus should {what} see? Give --dataset")
     function = registry.find("models", what)
-    own = words.checked(words.parse(set_ or ()), function, what)
+    own = checked(words.parse(set_ or ()), function, what)
     split = runs.divided(dataset, None, bin_s)
     model = build.model(what, split.spec, **own)
     params = model.stage.init(jax.random.key(key))

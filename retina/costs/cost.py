@@ -13,21 +13,14 @@ from retina import build, resources
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
-from retina.errors import BadSetting, RetinaError, UnknownName
+from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
 from retina.stage import Model
 from retina.types import Cost, Interval, Split
 
 Tree = Any
 
-_PER_TIME = (
-    "flops_per_s",
-    "flops_per_s_per_cell",
-    "flops_per_s_alone",
-    "flops_per_s_marginal",
-    "flops_per_spike",
-    "flops_per_synaptic_event",
-    "flops_per_s_per_synapse",
-)
+RUNS = 100  # sampled histories behind one free-running rate
+
 _JSON = (
     "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
     "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
@@ -42,6 +35,7 @@ def cost(
     *,
     spikes: float | None = None,
     species: str | None = None,
+    runs: int | None = None,
 ) -> Cost:
     """What a model costs, counted on the very step that its scores come from.
 
@@ -51,6 +45,10 @@ def cost(
     spikes:  recorded spikes per second, summed over cells, in place of the split's.
     species: in place of the split's; without either, what the card says that has the
              name of the data set.
+    runs:    of the model side by side, whose mean rate is what is wanted: the work,
+             the traffic and the state of each are charged, per bin as per second. By
+             default as many as its score takes: RUNS where a model hears its own
+             counts, else 1.
     raises:  UncountedPrimitive for a step that has no exact cost.
 
     >>> from retina.types import Spec
@@ -63,21 +61,24 @@ def cost(
             f"spikes is {spikes:g} per second; give the recorded rate summed over "
             "cells, above 0, or leave it out"
         )
+    at_least_one(runs=runs)
+    runs = runs_of(model) if runs is None else runs
     spec = model.spec if split is None else split.spec
     stored = _stored(split)
     step = trace_step(model, params, dtype=stored)
     work, held = step.work(), memory(step)
+    every = runs * work.step
     per_second = 1.0 / spec.bin_s
-    flops_per_s = work.step.flops * per_second
+    flops_per_s = every.flops * per_second
     per_cell = flops_per_s / spec.cells
-    alone, marginal, sharing = _shared(model, params, work.step.flops, stored)
+    alone, marginal, sharing = _shared(model, params, every.flops, stored, runs)
     if spikes is None:
         spikes = None if split is None else recorded_rate(split)
     worth = _worth(spec.dataset, species, split, spec.event)
     return Cost(
         model=model.name,
         dataset=spec.dataset,
-        flops_per_bin=work.step.flops,
+        flops_per_bin=every.flops,
         flops_per_s=flops_per_s,
         flops_per_s_per_cell=per_cell,
         flops_per_s_alone=None if alone is None else alone * per_second,
@@ -85,46 +86,29 @@ def cost(
         flops_per_spike=flops_per_s / spikes if spikes else None,
         flops_per_synaptic_event=_per(per_cell, worth.events_per_s),
         flops_per_s_per_synapse=_per(per_cell, worth.synapses),
-        total_ops_per_bin=work.step.total_ops,
+        total_ops_per_bin=every.total_ops,
         params=held.params,
         param_bytes=held.param_bytes,
-        state_bytes=held.state_bytes,
-        bytes_per_bin=held.bytes_per_bin,
+        state_bytes=runs * held.state_bytes,
+        bytes_per_bin=runs * held.bytes_per_bin,
         fan_in=work.fan_in,
         depth=work.depth,
-        transcendentals_per_bin=work.step.transcendentals,
-        counts={"bin": work.step, "setup": work.setup},
+        transcendentals_per_bin=every.transcendentals,
+        counts={"bin": every, "setup": work.setup},
         rates_hz={"bin": per_second},
-        by_part={part: c.as_dict() for part, c in work.step.by_part.items()},
+        by_part={part: c.as_dict() for part, c in every.by_part.items()},
         notes=(
-            _weights_note(work.step.flops_with, work.setup.flops),
+            *_runs_note(runs, work.step.flops),
+            _weights_note(every.flops_with, work.setup.flops),
             sharing,
             *_synapse_notes(worth, spec.frame),
         ),
     )
 
 
-def of_runs(cost: Cost, runs: int) -> Cost:
-    """What it costs to run a model several times over the same stimulus.
-
-    A step stays a step; there are `runs` times as many of them per second.
-    """
-
-    def times(value):
-        if isinstance(value, Interval):
-            return Interval(runs * value.low, runs * value.high)
-        return None if value is None else runs * value
-
-    note = (
-        f"{runs} sampled runs, each charged: one alone takes "
-        f"{cost.flops_per_s_per_cell:,.0f} FLOP/s per cell"
-    )
-    return dataclasses.replace(
-        cost,
-        **{name: times(getattr(cost, name)) for name in _PER_TIME},
-        rates_hz={clock: runs * rate for clock, rate in cost.rates_hz.items()},
-        notes=(note, *cost.notes),
-    )
+def runs_of(model: Model) -> int:
+    """How many runs of a model its score is the mean of, and its cost the sum of."""
+    return RUNS if model.stage.uses_response else 1
 
 
 def as_json(cost: Cost) -> dict[str, Any]:
@@ -178,8 +162,19 @@ def _weights_note(flops_with: Callable[[int], int], setup: int) -> str:
     )
 
 
+def _runs_note(runs: int, flops: int) -> tuple[str, ...]:
+    if runs == 1:
+        return ()
+    return (
+        f"{runs} sampled runs, each charged in every figure: one alone takes {flops:,} "
+        "FLOPs per bin; not included: drawing the counts that a run hears (one uniform "
+        "number per cell and bin, and a search of no fixed length), and the mean over "
+        "the runs",
+    )
+
+
 def _shared(
-    model: Model, params: Tree, flops: int, stored: Any
+    model: Model, params: Tree, flops: int, stored: Any, runs: int
 ) -> tuple[int | None, int | None, str]:
     """FLOPs per bin of the model made for one cell alone, and of one cell more."""
     cells = model.spec.cells
@@ -191,7 +186,7 @@ def _shared(
 
     def flops_at(number: int) -> int:
         made, shapes = at(number)
-        return trace_step(made, shapes, dtype=stored).work().step.flops
+        return runs * trace_step(made, shapes, dtype=stored).work().step.flops
 
     try:
         made, shapes = at(cells)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,12 +107,12 @@ def _row(species: str, kind: str) -> tuple[dict[str, Any] | None, str]:
     rows = [
         row
         for row in _table()["ganglion"]
-        if any(name in species.lower() for name in row["names"])
+        if any(_says(species, name) for name in row["names"])
     ]
     if not rows:
         return None, f"synapses of {species} ganglion cells are not known"
     for row in rows:
-        if any(name in kind.lower() for name in row.get("types", [""])):
+        if "types" not in row or any(_says(kind, name) for name in row["types"]):
             named = " ".join(word for word in (species, row.get("type", "")) if word)
             if "events_per_s" not in row:
                 return None, f"no defensible synapse count for {named} cells"
@@ -124,6 +125,11 @@ def _row(species: str, kind: str) -> tuple[dict[str, Any] | None, str]:
         f"synapses of {species} cells of type {kind or 'unknown'!r} are not known "
         f"(known types: {known})"
     )
+
+
+def _says(text: str, name: str) -> bool:
+    """Whether a name stands in a text as words of their own: a catfish is no cat."""
+    return bool(re.search(rf"(?<![a-z]){re.escape(name)}(?![a-z])", text.lower()))
 
 
 def _constant(row: dict[str, Any], key: str) -> str:

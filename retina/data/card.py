@@ -30,6 +30,7 @@ class File(_Strict):
     """One original file.
 
     path:     below the data set's own folder in the cache.
+    bytes:    0 where it is not known; without a sha256 the size is all that is checked.
     sha256:   may stay empty until the card is verified; `retina check` prints it.
     url:      "" for a file that is not downloaded: the person's own, or a derived one.
     optional: made from other files or from a seed; used where it is present.

@@ -12,7 +12,7 @@ from typing import Any
 from retina import atomic, resources
 from retina.data import card as cards
 from retina.data.card import Card, File
-from retina.data.verify import check_file, is_good, wrong_sum
+from retina.data.verify import check_file, is_good, wrong
 from retina.errors import ChecksumMismatch, MissingData
 
 Progress = Callable[[str, int, int], None]
@@ -79,7 +79,8 @@ def _get(
         fill = _download(card, file) if file.url else None
     if fill:
         _place(card, file, path, fill, report)
-        say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, sha256 verified")
+        known = "sha256 verified" if file.sha256 else "no sha256 in the card"
+        say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
     elif not file.optional:
         raise MissingData(f"{hint} `retina fetch {card.name} --from FOLDER`")
 
@@ -130,20 +131,20 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
     aside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside.touch()
+    if not (file.sha256 or file.bytes):
+        os.truncate(aside, 0)  # nothing would tell two halves that do not fit
     resumed = aside.stat().st_size > 0
     fill(aside, lambda done: report(file.path, done, file.bytes))
-    wrong = wrong_sum(aside, file)
-    if wrong and resumed:
+    found = wrong(aside, file)
+    if found and resumed:
         # What lay there was of another file, or the server does not resume.
         os.truncate(aside, 0)
         fill(aside, lambda done: report(file.path, done, file.bytes))
-        wrong = wrong_sum(aside, file)
-    if wrong:
-        size = aside.stat().st_size
+        found = wrong(aside, file)
+    if found:
         os.unlink(aside)
         raise ChecksumMismatch(
-            f"{file.path} ({size} bytes, card: {file.bytes}): sha256 is {wrong}, the "
-            f"card says {file.sha256}; nothing was replaced. Type `retina fetch "
+            f"{file.path} ({found}): nothing was replaced. Type `retina fetch "
             f"{card.name}` again, or `--from FOLDER` with the files of {card.source}"
         )
     os.replace(aside, path)

@@ -64,7 +64,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         spec,
         **clips,
         cells=recording.cells,
-        notes=recording.notes,
+        notes=(*recording.notes, *_unheard(clips["validation"], recording)),
         publish=recording.publish,
         species=recording.species,
     )
@@ -99,6 +99,12 @@ def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
         row = np.searchsorted(block.onsets_s, edges[:-1] + 2e-6 * bin_s, "right") - 1
         stimulus = block.stimulus[row]
         skip = math.ceil((block.onsets_s[block.lead] - start) / bin_s - 1e-6)
+    if skip >= len(stimulus):
+        scored_s = block.onsets_s[-1] - block.onsets_s[block.lead]
+        raise BadSetting(
+            f"{recording.name}, block {block.name!r}: bin_s = {bin_s:g} is longer than "
+            f"what of its {scored_s:.4g} s can be fitted or scored: take a shorter bin"
+        )
     return Clip(
         name=block.name,
         stimulus=stimulus,
@@ -161,15 +167,31 @@ def _multiple(bin_s: float, unit_s: float, name: str, unit: str) -> int:
     return times
 
 
-def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
-    if not train:
-        raise BadResponse(f"{recording.name} has no training block to fit on")
-    events = sum(clip.response[:, clip.skip :].sum((0, 1)) for clip in train)
-    silent = [
+def _silent(clips: tuple[Clip, ...], recording: Recording) -> list[str]:
+    """Names of the cells without an event in the scored bins."""
+    events = sum(clip.response[:, clip.skip :].sum((0, 1)) for clip in clips)
+    return [
         cell.name
         for cell, n in zip(recording.cells, np.atleast_1d(events), strict=True)
         if n == 0
     ]
+
+
+def _unheard(validation: tuple[Clip, ...], recording: Recording) -> tuple[str, ...]:
+    """A note on the cells that validation cannot judge; if it is all, `fit` refuses."""
+    silent = _silent(validation, recording) if validation else []
+    if len(silent) in (0, len(recording.cells)):
+        return ()
+    return (
+        f"cell {', '.join(silent)} has no {recording.event} in the validation blocks: "
+        "the other cells alone say when a fit stops",
+    )
+
+
+def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
+    if not train:
+        raise BadResponse(f"{recording.name} has no training block to fit on")
+    silent = _silent(train, recording)
     if silent:
         out = ",".join("-" + name for name in silent)
         raise BadResponse(

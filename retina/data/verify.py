@@ -26,28 +26,33 @@ def sha256(path: Path) -> str:
     return digest
 
 
-def wrong_sum(path: Path, file: File) -> str:
-    """ "" for a file that is the card's, else the sha256 that it has."""
-    found = sha256(path)
-    return "" if file.sha256 in ("", found) else found
+def wrong(path: Path, file: File) -> str:
+    """What tells a file from the card's, or "": its sum, or else its size if known."""
+    size = path.stat().st_size
+    if file.sha256:
+        found = sha256(path)
+        if found == file.sha256:
+            return ""
+        sizes = f"{size} bytes" + (f" of {file.bytes}" if size != file.bytes else "")
+        return f"{sizes}, sha256 is {found}, the card says {file.sha256}"
+    if file.bytes in (0, size):
+        return ""
+    return f"{size} bytes, the card says {file.bytes}"
 
 
 def is_good(path: Path, file: File) -> bool:
     """True where the file is there and is the card's."""
-    return path.is_file() and not wrong_sum(path, file)
+    return path.is_file() and not wrong(path, file)
 
 
 def check_file(path: Path, file: File, dataset: str) -> None:
     """raises: ChecksumMismatch with both sums, the sizes, and what to type."""
-    wrong = wrong_sum(path, file)
-    if not wrong:
-        return
-    size = path.stat().st_size
-    sizes = f"{size} bytes" + (f" of {file.bytes}" if size != file.bytes else "")
-    raise ChecksumMismatch(
-        f"{path} ({sizes}): sha256 is {wrong}, the card says {file.sha256}: it is "
-        f"truncated, damaged or another version; type `retina fetch {dataset}`"
-    )
+    found = wrong(path, file)
+    if found:
+        raise ChecksumMismatch(
+            f"{path} ({found}): it is truncated, damaged or another version; type "
+            f"`retina fetch {dataset}`"
+        )
 
 
 def _memory() -> Path:

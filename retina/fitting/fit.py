@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting, Diverged, MissingData, nearest
+from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
 from retina.fitting import adam, lbfgs
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.loss import validator
 from retina.fitting.plateau import CUTS, Plateau
 from retina.fitting.start import mean_counts
 from retina.parameter import to_bounded, to_free
+from retina.settings import checked
 from retina.stage import Model, Recipe, Tree
 from retina.trees import load_tree, save_tree
 from retina.types import Fit, Split
@@ -48,7 +49,7 @@ def fit(
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
     returns:    Fit; fit.params is the seed that was best on validation.
     raises:     Diverged when the loss is no longer finite; BadSetting; MissingData
-                without validation clips.
+                without validation clips; BadResponse where they hold no event.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
@@ -58,6 +59,13 @@ def fit(
         raise MissingData(
             f"{split.spec.dataset or 'the recording'} has no validation block, which "
             'says when to stop: add a split with role = "validation" to its card'
+        )
+    if not any(clip.response[:, clip.skip :].any() for clip in split.validation):
+        raise BadResponse(
+            f"{split.spec.dataset or 'the recording'}: no cell has a "
+            f"{split.spec.event} in the validation blocks, so nothing can say when to "
+            'stop: choose other frames for the split with role = "validation" on its '
+            "card"
         )
     if seeds < 1:
         raise BadSetting(f"seeds {seeds}: 1 or more")
@@ -282,6 +290,7 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
     for name in changes:
         if name not in known:
             raise BadSetting(f"fit has no setting {name!r}: {nearest(name, known)}")
+    changes = checked(changes, Recipe, "the fit")
     settings = dataclasses.replace(model.recipe, **changes)
     if settings.optimiser not in ("adam", "lbfgs"):
         raise BadSetting(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
+from retina.costs.cost import RUNS
 from retina.errors import MissingData
 from retina.fitting.predict import agree, streamed
 from retina.fitting.simulate import free_running
@@ -21,7 +22,6 @@ Pairs = list[tuple[np.ndarray, np.ndarray]]
 REPEATED = ("cc_norm", "feve", "pearson", "pearson_trial", "bits_per_spike")
 SINGLE = ("pearson_trial", "bits_per_spike")
 LISTENED = ("bits_per_spike", "pearson_trial")
-RUNS = 100  # sampled histories behind one free-running rate
 SEED = 20160210  # of every bootstrap, so that a score is the same when asked again
 
 

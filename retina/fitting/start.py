@@ -85,11 +85,13 @@ def time_courses(average: np.ndarray, count: int) -> np.ndarray:
     count:   how many, fewer than `taps`.
     returns: (taps, count) float32, by singular values over the averages' strongest
              pixels (those above four times the noise, so that noise does not vote).
+             Where cells and pixels are fewer than `count`, the last are any others.
     """
     taps, cells = average.shape[:2]
     flat = average.reshape(taps, cells, -1).astype(np.float64)
     noise = np.median(np.abs(flat), axis=(0, 2), keepdims=True) / 0.6745
     strong = np.abs(flat / np.maximum(noise, 1e-12)).max(0, keepdims=True) > 4
     voting = (flat / np.maximum(noise, 1e-12) * strong).reshape(taps, -1)
+    voting = np.pad(voting, ((0, 0), (0, max(count - voting.shape[1], 0))))
     courses, _, _ = np.linalg.svd(voting, full_matrices=False)
     return courses[:, :count].astype(np.float32)

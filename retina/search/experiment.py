@@ -70,7 +70,7 @@ class Experiment(_Strict):
     cells: str | None = None
     bin_s: float | None = Field(default=None, gt=0)
     seeds: int = Field(default=1, ge=1)
-    key: int = Field(default=0, ge=0)
+    key: int = Field(default=0, ge=0, lt=2**32)
     metrics: tuple[str, ...] = ("cc_norm", "feve", "bits_per_spike", "pearson")
     x: str = "flops_per_synaptic_event"
     y: str = "cc_norm"

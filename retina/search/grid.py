@@ -12,14 +12,15 @@ from retina.errors import BadCard, BadSetting, nearest
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job, complete
 from retina.search.label import label
+from retina.settings import checked
 from retina.stage import Recipe
 
 
 def jobs(experiment: Experiment) -> list[Job]:
     """The jobs of an experiment, in the order of its file, data set by data set.
 
-    raises: BadCard for a keyword that a model or its recipe does not have, and for two
-            families that state the same fit.
+    raises: BadCard for a keyword that a model or its recipe does not have, for a value
+            of the wrong type, and for two families that state the same fit.
 
     >>> from retina.search.experiment import read
     >>> len(jobs(read("quickstart"))) >= 8
@@ -76,6 +77,7 @@ def _check_recipe(changes: Mapping[str, Any]) -> None:
     for key in changes:
         if key not in known:
             raise BadSetting(f"fit has no setting {key!r}: {nearest(key, known)}")
+    checked(changes, Recipe, "the fit")
 
 
 def _value(value: Any) -> Any:

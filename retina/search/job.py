@@ -12,6 +12,7 @@ from typing import Any
 
 from retina.errors import BadSetting, nearest
 from retina.search.label import short
+from retina.settings import checked
 from retina.types import Fit, Point, Split
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -62,7 +63,8 @@ class Job:
 def complete(function: Callable[..., Any], name: str, settings: Mapping[str, Any]):
     """All keywords of a model's function: those given, and the defaults of the rest.
 
-    raises: BadSetting for a keyword that the model does not have.
+    raises: BadSetting for a keyword that the model does not have, or a value that is
+            not of its type.
 
     >>> complete(lambda spec, *, lags=30, rank=1: None, "ln", {"rank": 2})
     {'lags': 30, 'rank': 2}
@@ -78,7 +80,7 @@ def complete(function: Callable[..., Any], name: str, settings: Mapping[str, Any
                 f"model {name!r} has no keyword {key!r}: {nearest(key, keywords)} "
                 f"(retina show {name})"
             )
-    return keywords | dict(settings)
+    return keywords | checked(settings, function, name)
 
 
 def run(

@@ -24,8 +24,8 @@ def measure(
     >>> list(inspect.signature(measure).parameters)
     ['fit', 'split', 'run', 'names']
     """
-    from retina.costs.cost import cost, of_runs
-    from retina.fitting.score import RUNS, score
+    from retina.costs.cost import cost
+    from retina.fitting.score import score
 
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
@@ -36,15 +36,12 @@ def measure(
         cell_names=tuple(cell.name for cell in split.cells),
         notes=(*accuracy.notes, *_unfinished(fit)),
     )
-    price = cost(fit.model, fit.params, split)
-    if accuracy.history == "free_running":  # the mean rate of as many runs
-        price = of_runs(price, RUNS)
     return Point(
         run=run,
         model=fit.model.name,
         dataset=split.spec.dataset,
         score=accuracy,
-        cost=price,
+        cost=cost(fit.model, fit.params, split),
         settings=dict(fit.model.settings),
         validation_bits=fit.validation.get("median"),
     )

@@ -34,7 +34,7 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a job would cost, without fitting: FLOPs of one streaming step."""
+    """What a job would cost, without fitting: FLOPs per bin, as its point will say."""
 
     job: Job
     flops_per_bin: int | None
@@ -260,11 +260,13 @@ def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
     try:
         import jax
 
+        from retina.costs.cost import runs_of
         from retina.costs.flops import count_step
 
         model = build.model(job.model, splits.of(job)[0].spec, **job.settings)
         params = jax.eval_shape(model.stage.init, jax.random.key(0))
-        return Estimate(job, count_step(model, params)[1].flops, False)
+        flops = runs_of(model) * count_step(model, params)[1].flops
+        return Estimate(job, flops, False)
     except Exception as error:
         return Estimate(job, None, False, _line(error))
 

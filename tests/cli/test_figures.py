@@ -12,7 +12,9 @@ import pytest
 
 import retina as retina_api
 from retina import store
+from retina.costs.cost import RUNS, as_json
 from retina.fitting.loss import validator
+from retina.search import records
 
 QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
 COST = {
@@ -94,6 +96,20 @@ def test_a_function_of_a_file_in_a_folder_is_a_model(retina, function):
     assert json.loads(done.out)["flops_per_bin"] > 0
     made = retina("simulate", model, "--dataset", "tiny", "--out", "sim.npz")
     assert made.status == 0, made.err
+
+
+def test_cost_of_a_model_with_history_is_that_of_its_record(retina):
+    """Its accuracy is the mean of many sampled runs: all of them are its price."""
+    small = ("--set", "lags=4", "--set", "history=3", "--set", "history_basis=2")
+    retina("fit", "tiny", "glm", *small, "--set", "max_steps=5", "--out", "run")
+    retina("score", "run")
+    kept = records.points("run")[0].cost
+    told = json.loads(retina("cost", "run", "--json").out)
+    assert told == json.loads(store.dumps(as_json(kept)))
+    named = retina("cost", "glm", "--dataset", "tiny", *small, "--json").out
+    assert json.loads(named) == told
+    table = " ".join(retina("cost", "run").out.split())
+    assert f"one alone takes {told['flops_per_bin'] // RUNS:,} FLOPs per bin" in table
 
 
 def test_cost_of_a_run_whose_recording_is_gone(retina, lab, monkeypatch):

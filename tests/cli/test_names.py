@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from retina import registry
-from retina.cli.settings import checked, parse
+from retina.cli.settings import parse
+from retina.settings import checked
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
@@ -62,6 +63,7 @@ def test_show_a_file(retina, lab, tmp_path):
         (("fit", "tiny", "ln", "--set", "lags=0"), "lags 0: 1 or more"),
         (("fit", "tiny", "ln", "--set", "max_step=3"), "did you mean 'max_steps'"),
         (("fit", "tiny", "ln", "--cells", "7"), "7"),
+        (("fit", "tiny", "ln", "--bin-s", "100"), "bin_s = 100 is longer"),
         (("score", "nowhere"), "no run"),
         (("cost", "runs/nowhere"), "no run"),
         (("frontier", "nowhere"), "no run"),
@@ -92,6 +94,8 @@ def test_a_mistake_is_one_line_and_status_1(retina, words, says):
         ("fit", "tiny", "ln", "--set", "lags"),
         ("fit", "tiny", "ln", "--set", "lags=3", "--set", "lags=4"),
         ("fit", "tiny", "ln", "--seeds", "0"),
+        ("fit", "tiny", "ln", "--key", 2**32),  # jax would take it for 0
+        ("simulate", "ln", "--dataset", "tiny", "--out", "x.npz", "--key", 10**20),
         ("cost", "ln"),
         ("cost", "ln", "--frame", "20by20", "--cells", "1", "--bin-s", "0.01"),
         ("cost", "ln", "--dataset", "tiny", "--cells", "1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from retina import registry, resources
@@ -16,7 +18,7 @@ def test_it_states_question_command_and_time(name: str):
     found = experiment.read(name)
     assert found.question.endswith("?")
     assert found.command == f"retina sweep {name}"
-    assert any(unit in found.time for unit in ("s", "min", "h"))
+    assert re.fullmatch(r"(under )?\d+ (s|min|minutes|h)( on \d+ cores)?", found.time)
 
 
 @EXPERIMENTS

@@ -238,6 +238,18 @@ def test_json_has_exactly_the_keys_of_the_contract(shared):
     assert set(table["flops_per_synaptic_event"]) == {"low", "high"}
 
 
+def test_several_runs_cost_as_many_times_one_and_share_their_parameters(shared):
+    model, params = made(shared, spec())
+    one, three = (cost(model, params, a_split(spec()), runs=n) for n in (1, 3))
+    assert three.flops_per_bin == 3 * one.flops_per_bin
+    assert three.bytes_per_bin == 3 * one.bytes_per_bin
+    assert three.params == one.params
+    assert three.flops_per_s_marginal == pytest.approx(50 * 3 * 30)
+    assert "2,442, 2,820, 3,240" in three.notes[1], "as all other figures: of all runs"
+    with pytest.raises(BadSetting, match="runs 0"):
+        cost(model, params, runs=0)
+
+
 def test_weights_of_a_transcendental_stand_in_the_notes(shared):
     model, params = made(shared, spec())
     step = trace_step(model, params).work().step

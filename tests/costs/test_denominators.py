@@ -41,7 +41,11 @@ def test_each_constant_has_a_range_a_mark_and_a_source(entry):
         ("macaque", "ON parasol", None, None),
         ("macaque", "", None, None),
         ("cat", "W", None, None),
+        ("Mus musculus (C57BL/6)", "", (500, 2500), (1e3, 5.5e4)),
         ("lamprey", "", None, None),
+        ("catfish", "alpha", None, None),
+        ("muscat", "alpha", None, None),
+        ("cat", "alphabetical", None, None),
     ],
 )
 def test_synapses_and_events(species, kind, synapses, events):

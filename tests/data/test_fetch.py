@@ -128,6 +128,61 @@ def test_a_broken_download_goes_on(card, server, cache, ranges, start):
     assert len(server.asked) == (1 if ranges and not start else 2)
 
 
+def without_sum(card: Path, **change: str) -> None:
+    """The card without its sha256, and with other lines changed."""
+    lines = card.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("sha256")]
+    card.write_text("\n".join(change.get(line.split(" ")[0], line) for line in kept))
+
+
+@pytest.mark.parametrize("change", [{}, {"bytes": "bytes = 0"}], ids=["size", "none"])
+def test_nothing_is_called_verified_that_was_not(card, change):
+    lines = []
+    fetch(card, say=lines.append)
+    assert "sha256 verified" in " ".join(lines)
+    without_sum(card, **change)
+    (card.parent / "cache" / "small" / "small.npz").unlink()
+    lines.clear()
+    fetch(card, say=lines.append)
+    (line,) = (line for line in lines if line.startswith("small.npz: "))
+    assert line.endswith("no sha256 in the card")
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_without_a_sha256_the_size_tells_a_truncated_file(card, server, cache, ranges):
+    """Also one glued together, where a server that does not resume sends it all."""
+    server.ranges = ranges
+    without_sum(card)
+    whole = (server.folder / "small.npz").read_bytes()
+    part = cache / "small" / "small.npz.part"
+    part.parent.mkdir()
+    part.write_bytes(whole[:1000])
+    fetch(card, say=quiet)
+    assert (cache / "small" / "small.npz").read_bytes() == whole
+
+    (cache / "small" / "small.npz").write_bytes(whole[:-100])
+    wanted = f"{len(whole) - 100} bytes, the card says {len(whole)}"
+    with pytest.raises(ChecksumMismatch, match=f"{wanted}.*retina fetch small"):
+        load(card)
+    fetch(card, say=quiet)
+    assert len(load(card).cells) == 2
+    (server.folder / "small.npz").write_bytes(whole[:-100])
+    (cache / "small" / "small.npz").unlink()
+    with pytest.raises(ChecksumMismatch, match=f"{wanted}.*nothing was replaced"):
+        fetch(card, say=quiet)
+
+
+def test_what_nothing_can_verify_is_not_resumed(card, server, cache):
+    """Neither a sum nor a size would show that two halves do not fit."""
+    without_sum(card, bytes="bytes = 0")
+    part = cache / "small" / "small.npz.part"
+    part.parent.mkdir()
+    part.write_bytes(b"not the beginning of the file")
+    fetch(card, say=quiet)
+    assert server.asked == [("/small.npz", None)]
+    assert len(load(card).cells) == 2
+
+
 def test_a_file_that_is_not_there_says_what_to_type(card, server):
     (server.folder / "small.npz").unlink()
     with pytest.raises(MissingData, match="retina fetch small.*--from FOLDER"):

@@ -9,7 +9,7 @@ import pytest
 
 from retina.data.split import split
 from retina.errors import BadResponse, BadSetting, BadStimulus
-from retina.types import Block, Cell, Recording
+from retina.types import Block, Cell, Clip, Recording
 
 FRAME_S = 1 / 30
 
@@ -191,6 +191,34 @@ def test_a_silent_cell_is_named_with_what_to_type():
         split(recording([made]))
 
 
+@pytest.mark.parametrize(
+    ("frames", "lead", "bin_s"),
+    [
+        (90, 9, 100 * FRAME_S),  # longer than the block
+        (90, 85, 10 * FRAME_S),  # than what follows its lead
+        (10, 9, 0.99 * FRAME_S),  # than what is left over at the block's end
+    ],
+)
+def test_a_bin_that_does_not_fit_into_a_block_is_refused(frames, lead, bin_s):
+    with pytest.raises(BadSetting, match=r"block 'train'.*bin_s = \S+ is longer"):
+        split(recording([flicker(frames=frames, lead=lead)]), bin_s)
+
+
+def test_a_cell_silent_in_validation_is_told():
+    """Its spikes in the history do not count; a wholly silent block is for `fit`."""
+    train, held_out = flicker(lead=30), flicker("validation", lead=30)
+    assert held_out.spikes is not None
+    early = held_out.onsets_s[[3, 4]]
+    for silent, notes in (((), 0), ((1,), 1), ((0, 1), 0)):
+        spikes = tuple(
+            tuple(early if c in silent else train for c, train in enumerate(trial))
+            for trial in held_out.spikes
+        )
+        made = split(recording([train, dataclasses.replace(held_out, spikes=spikes)]))
+        assert len(made.notes) == notes
+        assert all("cell 1 has no spike in the validation" in n for n in made.notes)
+
+
 def test_each_trial_is_a_clip_of_its_own():
     blocks = [
         dataclasses.replace(flicker(seed=i, frames=40 + i), name=str(i))
@@ -222,3 +250,16 @@ def test_names_are_given_once():
     twice = (Cell("a"), Cell("a"))
     with pytest.raises(BadResponse, match="two cells are named 'a'"):
         Recording("made", "none", twice, (flicker(),), FRAME_S)
+
+
+@pytest.mark.parametrize("count", [-1.0, np.nan, np.inf])
+def test_counts_that_nothing_can_have_are_refused_where_they_are_made(count):
+    counts = np.ones((1, 5, 2), np.float32)
+    counts[0, 3, 1] = count
+    said = f"1 counts are .*{count} at trial 0, bin 3, cell 1"
+    with pytest.raises(BadResponse, match=said):
+        Clip("c", np.zeros(5), counts)
+    with pytest.raises(BadResponse, match=said):
+        onsets = np.arange(6.0)
+        Block("b", "train", np.zeros(5), onsets, counts=counts, count_s=1.0)
+    Clip("c", np.zeros(5), np.full((1, 5, 2), 0.25, np.float32))  # a mean over trials

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from retina import build
-from retina.errors import BadSetting, Diverged
+from retina.errors import BadResponse, BadSetting, Diverged
 from retina.fitting.fit import fit
 from retina.fitting.loss import validator
 from retina.fitting.start import mean_counts
@@ -239,6 +239,7 @@ def test_lbfgs_that_diverges_does_not_speak_of_a_learning_rate(split):
         ({"learing_rate": 0.1}, "'learing_rate'.*did you mean 'learning_rate'"),
         ({"optimiser": "adma"}, "'adma'.*did you mean 'adam'"),
         ({"batch": 0}, "batch 0"),
+        ({"batch": 2.5}, "batch=2.5 of the fit: .*integer"),
         ({"clip_bins": 0}, "clip_bins 0"),
         ({"patience": 0}, "patience 0"),
         ({"max_steps": -1}, "max_steps -1"),
@@ -254,6 +255,32 @@ def test_a_recipe_that_cannot_be_followed_is_refused(split, recipe, said):
 def test_no_seeds_are_refused(split):
     with pytest.raises(BadSetting, match="seeds 0"):
         fit(_subunits(split), split, key=KEY, seeds=0)
+
+
+def _silenced(split: Split, *cells: int) -> Split:
+    """No count of these cells in the scored bins of validation."""
+
+    def silenced(clip):
+        response = clip.response.copy()
+        response[:, clip.skip :, list(cells)] = 0
+        return dataclasses.replace(clip, response=response)
+
+    return dataclasses.replace(split, validation=tuple(map(silenced, split.validation)))
+
+
+def test_nothing_is_chosen_on_a_silent_validation(split):
+    """Else the start would be handed back as a finished fit."""
+    model = build.model("ln", split.spec, lags=4, rank=None)
+    with pytest.raises(BadResponse, match='no cell has a spike.*"validation"'):
+        fit(model, _silenced(split, 0, 1), key=KEY, max_steps=20)
+
+
+def test_the_cells_that_speak_in_validation_choose(split):
+    model = build.model("ln", split.spec, lags=4, rank=None)
+    made = fit(model, _silenced(split, 1), key=KEY, max_steps=20)
+    assert made.training["best_step"] > 0
+    assert np.isnan(made.validation["per_cell"]).tolist() == [False, True]
+    assert made.validation["median"] == made.validation["per_cell"][0]
 
 
 def test_the_record_says_how_it_was_fitted(split):

@@ -119,6 +119,17 @@ def test_time_courses_find_the_subspace_that_was_planted():
     assert angles.min() > 0.99
 
 
+def test_more_time_courses_than_averages_are_still_orthonormal():
+    """One cell and three pixels span three courses; a basis of four is complete."""
+    average = 0.01 * np.random.default_rng(3).standard_normal((9, 1, 1, 3))
+    average[[1, 4, 6], 0, 0, [0, 1, 2]] += 1  # every pixel votes
+    found = time_courses(average, 4)
+    np.testing.assert_allclose(found.T @ found, np.eye(4), atol=1e-5)
+    # The first three are those that were there: together they hold every average.
+    pixels, first = average.reshape(9, 3), found[:, :3]
+    np.testing.assert_allclose(first @ (first.T @ pixels), pixels, atol=1e-5)
+
+
 def test_the_average_before_a_spike_is_the_mean_frame_by_lag():
     """Against a loop over bins; `skip` triggers nothing but is seen."""
     generator = np.random.default_rng(2)

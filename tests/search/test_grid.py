@@ -82,10 +82,18 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
         ('[[families]]\nmodel = "TINY"\ngrid = {pixl = [1]}', "did you mean 'pixel'"),
         ('[[families]]\nmodel = "TINY"\ngrid = {pixel = 1}', "families.0.grid.pixel"),
         ('[[families]]\nmodel = "TINY"\nfit = {bach = 2}', "did you mean 'batch'"),
+        ('[[families]]\nmodel = "ln"\nset = {rank = 1.5}', "rank=1.5 of ln: .*integer"),
+        ('[[families]]\nmodel = "ln"\ngrid = {lags = ["9"]}', "lags='9' of ln"),
+        (
+            '[[families]]\nmodel = "cnn"\nset = {sizes = [3, 3, 3]}',
+            r"sizes=\(3, 3, 3\) of cnn",
+        ),
+        ('[[families]]\nmodel = "ln"\nfit = {batch = 2.5}', "batch=2.5 of the fit"),
         ('[[families]]\nmodel = "TINY"\nseeds = 0', "families.0.seeds.*greater"),
         ('[[families]]\nmodel = "mean"\n[[families]]\nmodel = "mean"', "'mean' twice"),
         ("families = []", "families.*at least 1"),
         ('[[families]\nmodel = "ln"', "is not TOML"),
+        ('key = 4294967296\n[[families]]\nmodel = "mean"', "key: .* less than"),
         ('y = "feve"\n[[families]]\nmodel = "mean"', "y = 'feve' is not among"),
         ('qestion = "x"\n[[families]]\nmodel = "mean"', "did you mean 'question'"),
         (

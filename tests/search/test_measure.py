@@ -8,10 +8,9 @@ import jax
 import pytest
 
 from retina import build
-from retina.costs.cost import cost
+from retina.costs.cost import RUNS, as_json, cost
 from retina.errors import BadSetting, MissingData
 from retina.fitting.fit import fit
-from retina.fitting.score import RUNS
 from retina.search.frontier import frontier
 from retina.search.measure import measure
 from tests.fitting import synthetic
@@ -28,17 +27,48 @@ def point_of(split, name, **settings):
     return fitted, measure(fitted, split)
 
 
-def test_every_sampled_run_is_charged(split):
+CHARGED = (
+    "flops_per_bin",
+    "total_ops_per_bin",
+    "transcendentals_per_bin",
+    "bytes_per_bin",
+    "state_bytes",
+    "flops_per_s",
+    "flops_per_s_per_cell",
+    "flops_per_s_alone",
+    "flops_per_s_marginal",
+    "flops_per_spike",
+)
+
+
+def test_every_sampled_run_is_charged_in_every_figure(split):
+    """Whatever the axis: else a frontier would put it elsewhere per bin than per s."""
     fitted, point = point_of(split, "glm", lags=4, history=4, history_basis=3)
-    once = cost(fitted.model, fitted.params, split)
+    once, found = cost(fitted.model, fitted.params, split, runs=1), point.cost
+    assert cost(fitted.model, fitted.params, split) == found, "the other half"
     assert point.score.history == "free_running"
-    assert point.cost.flops_per_bin == once.flops_per_bin, "a step stays a step"
-    for name in ("flops_per_s", "flops_per_s_per_cell", "flops_per_spike"):
-        assert getattr(point.cost, name) == pytest.approx(RUNS * getattr(once, name))
-    assert point.cost.flops_per_s == pytest.approx(
-        point.cost.flops_per_bin * point.cost.rates_hz["bin"]
+    for name in CHARGED:
+        assert getattr(found, name) == pytest.approx(RUNS * getattr(once, name)), name
+    for name in ("params", "param_bytes", "fan_in", "depth", "rates_hz"):
+        assert getattr(found, name) == getattr(once, name), name
+    assert found.counts["bin"] == RUNS * once.counts["bin"]
+    assert found.counts["setup"] == once.counts["setup"]
+    for rows in (found.by_part, as_json(found)["by_primitive"]):
+        assert sum(row["flops"] for row in rows.values()) == found.flops_per_bin
+    assert found.flops_per_s == pytest.approx(
+        found.flops_per_bin * found.rates_hz["bin"]
     )
-    assert any(f"{RUNS} sampled runs" in note for note in point.cost.notes)
+
+
+def test_what_the_runs_cost_and_what_is_left_out_is_told(split):
+    fitted, point = point_of(split, "glm", lags=4, history=4, history_basis=3)
+    once = cost(fitted.model, fitted.params, split, runs=1)
+    (note,) = (n for n in point.cost.notes if f"{RUNS} sampled runs" in n)
+    assert f"one alone takes {once.flops_per_bin:,} FLOPs per bin" in note
+    assert "not included: drawing the counts" in note
+    # No other note may speak of one run alone.
+    assert not set(once.notes[:2]) & set(point.cost.notes)
+    assert not any("sampled runs" in n for n in once.notes)
 
 
 def test_a_fit_that_was_stopped_says_so(split):

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from retina import store
+from retina import build, store
+from retina.costs.cost import cost
 from retina.errors import BrokenRun, UnknownName, UnwritableFolder
 from retina.search import records
 from retina.search.sweep import finished, sweep
+from retina.types import Spec
 from tests.search.conftest import TINY
 
 TWO = """
@@ -254,6 +257,15 @@ def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(asked, tmp_path):
         True,
         True,
     ]
+
+
+def test_a_dry_run_charges_every_sampled_run(asked, tmp_path):
+    """As the point will: else a job would look dearer once it is finished."""
+    family = '[[families]]\nmodel = "glm"\nset = { lags = 4, window = 3, history = 4 }'
+    (estimate,) = sweep(asked(family), tmp_path / "runs", dry_run=True).estimates
+    model = build.model("glm", Spec((20, 20), 12, 1 / 30), **estimate.job.settings)
+    params = jax.eval_shape(model.stage.init, jax.random.key(0))
+    assert estimate.flops_per_bin == cost(model, params).flops_per_bin > 0
 
 
 def test_what_was_expected_and_what_came(asked, tmp_path):
