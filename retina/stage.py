@@ -283,6 +283,10 @@ class Model(NamedTuple):
     settings:   every keyword with its value, in the order of the signature.
     warm_start: (params, train clips) -> params: a start computed from training data.
     penalty:    params -> scalar added to the loss; a mean, so no batch changes it.
+    training:   (params, x (clip, lags + time, *frame), key) -> (rate (clip, time,
+                cell), params): the pass that is fitted where it differs from
+                stage.apply (batch statistics in place of the frozen ones, noise); the
+                params that come back differ only in leaves that are not trainable.
     """
 
     name: str
@@ -292,3 +296,4 @@ class Model(NamedTuple):
     warm_start: Callable[[Tree, tuple[Clip, ...]], Tree] | None = None
     penalty: Callable[[Tree], Any] | None = None
     recipe: Recipe = Recipe()
+    training: Callable[[Tree, Signal, jax.Array], tuple[jax.Array, Tree]] | None = None

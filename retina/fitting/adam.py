@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from retina.fitting.clips import Table, clip_rate
+from retina.fitting.clips import Table, clip_rate, cut
 from retina.fitting.loss import poisson
 from retina.parameter import to_bounded
 from retina.stage import Model, Tree
@@ -19,12 +19,17 @@ AVERAGE = 0.99  # per step; the average of recent steps is what validation judge
 
 
 class Walk(NamedTuple):
-    """What one optimiser step hands to the next; every leaf has a leading seed axis."""
+    """What one optimiser step hands to the next; every leaf has a leading seed axis.
+
+    moving: (params that are not trained, number of the seed) of a model with a training
+            pass, which moves the first and draws from the second; else None.
+    """
 
     free: Tree
     average: Tree
     moments: Any
     steps: jax.Array
+    moving: tuple[Tree, jax.Array] | None = None
 
 
 def optimiser() -> optax.GradientTransformation:
@@ -32,14 +37,15 @@ def optimiser() -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(5.0), optax.scale_by_adam(b2=0.995))
 
 
-def begin(free: Tree) -> Walk:
+def begin(free: Tree, moving: tuple[Tree, jax.Array] | None = None) -> Walk:
     """A walk at its start, one per seed: `free` has a leading seed axis."""
     seeds = jax.tree.leaves(free)[0].shape[0]
     # Copies, since each round takes the walk's buffers over (they are donated): `free`
     # may share its buffers with the parameters it was made from.
     own, average = (jax.tree.map(jnp.copy, free) for _ in range(2))
     steps = jnp.zeros(seeds, jnp.int32)
-    return Walk(own, average, jax.vmap(optimiser().init)(free), steps)
+    moving = jax.tree.map(jnp.copy, moving)
+    return Walk(own, average, jax.vmap(optimiser().init)(free), steps, moving)
 
 
 def make_round(
@@ -50,7 +56,8 @@ def make_round(
     in_turn: clips of a batch one after the other; see `Recipe`.
     returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
              order is (seed, step, clip in batch, 2) rows of the table, rate is (seed,),
-             and fixed holds the params that are not trained.
+             and fixed holds the params that are not trained; a model with a training
+             pass has them in the walk.
     """
     null = jnp.asarray(null_rate, jnp.float32)
     adam = optimiser()
@@ -66,15 +73,32 @@ def make_round(
             )
             return poisson(rate, target, null)
 
-        value = jnp.mean(over_clips(one, first))
-        if model.penalty is not None:
-            value = value + model.penalty(params)
-        return value
+        return penalised(jnp.mean(over_clips(one, first)), params), None
+
+    def training_loss(free, moving, first, stimulus, counts, step):
+        assert model.training is not None
+        fixed, number = moving
+        params = to_bounded(model.stage.parameters, free, fixed)
+        key = jax.random.fold_in(jax.random.key(number), step)
+        signal, target = jax.vmap(
+            lambda where: cut(model, stimulus, counts, where, table.lead, table.bins)
+        )(first)
+        rate, after = model.training(params, signal, key)
+        value = poisson(rate[:, -table.bins :], target, null)
+        return penalised(value, params), (untrained(model, after), number)
+
+    def penalised(value, params):
+        return value if model.penalty is None else value + model.penalty(params)
 
     def one_seed(walk: Walk, fixed, order, rate, stimulus, counts):
         def step(walk: Walk, first):
-            value, slope = jax.value_and_grad(loss)(
-                walk.free, fixed, first, stimulus, counts
+            if model.training is None:
+                function, given = loss, (fixed, first, stimulus, counts)
+            else:
+                function = training_loss
+                given = (walk.moving, first, stimulus, counts, walk.steps)
+            (value, moving), slope = jax.value_and_grad(function, has_aux=True)(
+                walk.free, *given
             )
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
                 move, moments = adam.update(slope, walk.moments)
@@ -85,7 +109,7 @@ def make_round(
             average = jax.tree.map(
                 lambda a, p: keep * a + (1 - keep) * p, walk.average, free
             )
-            return Walk(free, average, moments, walk.steps + 1), value
+            return Walk(free, average, moments, walk.steps + 1, moving), value
 
         walk, values = lax.scan(step, walk, order)
         return walk, jnp.mean(values)
@@ -102,6 +126,13 @@ def make_round(
         return jax.vmap(one_seed, over)(walk, fixed, order, rate, stimulus, counts)
 
     return jax.jit(round_, donate_argnums=0)
+
+
+def untrained(model: Model, params: Tree) -> Tree:
+    """Params with None for every leaf that is trained."""
+    return jax.tree.map(
+        lambda p, v: None if p.trainable else v, model.stage.parameters, params
+    )
 
 
 def shuffled(table: Table, seed: int, step: int, steps: int, batch: int) -> np.ndarray:

@@ -79,14 +79,21 @@ def tabulate(model: Model, clips: tuple[Clip, ...], bins: int) -> Table:
     )
 
 
+def cut(
+    model: Model, stimulus, counts, first, lead: int, bins: int
+) -> tuple[Tree, jax.Array]:
+    """One clip: the stage's input (lead + bins, ...) and the counts (bins, cell)."""
+    x = lax.dynamic_slice_in_dim(stimulus, first[0], lead + bins)
+    heard = lax.dynamic_slice_in_dim(counts, first[1], lead + bins + 1)
+    return (x, heard[:-1]) if model.stage.uses_response else x, heard[1 + lead :]
+
+
 def clip_rate(
     model: Model, params: Tree, stimulus, counts, first, lead: int, bins: int
 ) -> tuple[jax.Array, jax.Array]:
     """Rate and counts of one clip, both (bins, cell), history warmed up by its lead."""
     stage = model.stage
-    x = lax.dynamic_slice_in_dim(stimulus, first[0], lead + bins)
-    heard = lax.dynamic_slice_in_dim(counts, first[1], lead + bins + 1)
-    signal = (x, heard[:-1]) if stage.uses_response else x
+    signal, target = cut(model, stimulus, counts, first, lead, bins)
     state = stage.start(params)
     if lead:
         head = jax.tree.map(lambda a: a[:lead], signal)
@@ -94,4 +101,4 @@ def clip_rate(
         state, _ = stage.apply(params, state, head)
     tail = jax.tree.map(lambda a: a[lead:], signal)
     _, rate = stage.apply(params, state, tail)
-    return rate, heard[1 + lead :]
+    return rate, target

@@ -108,7 +108,7 @@ def fit(
 
     def evaluate(loss: float) -> None:
         nonlocal row
-        now = bound((walker.judged, fixed))
+        now = bound((walker.judged, walker.fixed))
         bits = np.stack([score(_seed(now, s)) for s in range(seeds)])
         plateau.judge(step, np.nanmean(bits, axis=1), now, settings.patience)
         seconds = earlier + time.perf_counter() - begun
@@ -201,7 +201,7 @@ class _Adam:
     last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
 
     def __init__(self, model, table: Table, null_rate, settings, free, fixed, number):
-        self.table, self.settings, self.fixed, self.number = (
+        self.table, self.settings, self._fixed, self.number = (
             table,
             settings,
             fixed,
@@ -209,8 +209,12 @@ class _Adam:
         )
         epoch = -(-len(table.first) // settings.batch)
         self.every = int(np.clip(epoch // 2, 40, 400))
-        self.walk = adam.begin(free)
-        self.seeds = len(self.walk.steps)
+        self.seeds = jax.tree.leaves(fixed)[0].shape[0]
+        moving = None
+        if model.training is not None:
+            numbers = jnp.arange(self.seeds, dtype=jnp.uint32) + jnp.uint32(number)
+            moving = adam.untrained(model, fixed), numbers
+        self.walk = adam.begin(free, moving)
         begun = time.perf_counter()
         round_ = adam.make_round(model, table, null_rate, settings.in_turn)
         order = self._order(0)
@@ -234,7 +238,7 @@ class _Adam:
     def advance(self, step: int, rate: np.ndarray) -> float:
         self.walk, loss = self._round(
             self.walk,
-            self.fixed,
+            self._fixed,
             self._order(step),
             jnp.asarray(rate),
             self.table.stimulus,
@@ -245,6 +249,11 @@ class _Adam:
     @property
     def judged(self) -> Tree:
         return self.walk.average
+
+    @property
+    def fixed(self) -> Tree:
+        """The params that are not trained, as they are now."""
+        return self._fixed if self.walk.moving is None else self.walk.moving[0]
 
 
 class _Lbfgs:
@@ -296,6 +305,11 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
         raise BadSetting(
             f"optimiser {settings.optimiser!r}: "
             f"{nearest(settings.optimiser, ['adam', 'lbfgs'])}"
+        )
+    if model.training is not None and settings.optimiser != "adam":
+        raise BadSetting(
+            f"optimiser {settings.optimiser!r}: {model.name} is fitted on batches of "
+            "clips (by their statistics, with noise), which only 'adam' does"
         )
     for name in ("clip_bins", "batch", "patience"):
         if getattr(settings, name) < 1:

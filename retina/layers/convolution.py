@@ -167,6 +167,15 @@ def fold(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.A
     return x, kernel.reshape(blocks[0], blocks[1], -1, out)
 
 
+def kernel_scale(shape: tuple[int, ...]) -> np.float32:
+    """What `conv2d` multiplies a stored kernel of (K, K', in, ...) with.
+
+    Weights are stored with unit spread and scaled where they are used, once per fit and
+    not per bin: one learning rate then suits layers of any size.
+    """
+    return np.float32(np.sqrt(2 / np.prod(shape[:3])))
+
+
 def conv2d(
     shape: tuple[int, int, int],
     channels: int,
@@ -186,9 +195,7 @@ def conv2d(
     height, width, inputs = shape
     rows, columns = min(size, height), min(size, width)
     fan_in = rows * columns * inputs
-    # Weights are stored with unit spread and scaled where they are used, once per
-    # fit and not per bin: one learning rate then suits layers of any size.
-    scale = np.float32(np.sqrt(2 / fan_in))
+    scale = kernel_scale((rows, columns, inputs))
 
     def init(key: jax.Array):
         drawn = jax.random.normal(key, (rows, columns, inputs, channels), jnp.float32)

@@ -55,6 +55,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("glm", IMAGE, {"coupling": True}),
     ("cnn", IMAGE, {"stride": 2, "nonlinearity": "softplus"}),
     ("lnln", IMAGE, {"nonlinearity": "elu", "output_kind": "exp"}),
+    ("bn_cnn", IMAGE, {"stacked": True, "sizes": (5, 3)}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),
