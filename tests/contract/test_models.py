@@ -38,6 +38,12 @@ SMALL: dict[str, Any] = {
     "subunits": 2,
     "size": 3,
     "sizes": (3, 3),
+    "width": 6,
+    "depth": 2,
+    "units": 6,
+    "taps": 3,
+    "memory": 4,
+    "patch": 2,
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
