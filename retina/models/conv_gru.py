@@ -38,7 +38,7 @@ def conv_gru(
     stride:       pixels between neighbouring places.
     nonlinearity: relu, softplus, elu or sigmoid after the first convolution.
     readout_rank: spatial masks per cell, each with its own weights of the channels.
-    burn_in_s:    seconds of stimulus before a clip's first scored bin. The GRU may
+    burn_in_s:    seconds of stimulus before a clip's first bin of loss. The GRU may
                   learn to remember for longer; a fit sees no further back.
     output_kind:  softplus, exp or spline.
     shrink, readout_shrink: weights of the sums of squares of the kernels and of the
@@ -93,5 +93,5 @@ def conv_gru(
         stage,
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=128, batch=2),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
     )

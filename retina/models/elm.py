@@ -96,5 +96,5 @@ def elm(
         stage,
         warm_start=warm_start,
         penalty=lambda params: shrink * squares(params, "kernel"),
-        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
     )

@@ -32,11 +32,11 @@ def lstm(
     units:     memory cells of the LSTM (`flax.nnx.OptimizedLSTMCell`).
     rank:      views per cell, as in `mlp`; the past is the LSTM's own affair.
     window:    pixels on a side of the window, centred on the cell's receptive field.
-    burn_in_s: seconds of stimulus before a clip's first scored bin. An LSTM may learn to
-               remember for longer; a fit sees no further back than this and the clip.
+    burn_in_s: seconds of stimulus before a clip's first bin of loss. An LSTM may learn
+               to remember for longer; a fit sees no further back.
     output_kind: softplus, exp or spline.
-    shrink:    weight of the sum of squares of the views' filters and the readout, stored
-               with unit spread, and of the LSTM's kernels.
+    shrink:    weight of the sum of squares of the views' filters, the LSTM's kernels
+               and the readout.
     source:    Hochreiter & Schmidhuber 1997, doi 10.1162/neco.1997.9.8.1735; recurrent
                networks on ganglion cells: Batty et al. 2017,
                openreview.net/forum?id=HkEI22jeg.
@@ -71,5 +71,5 @@ def lstm(
         chain(*stages),
         warm_start=warm_start,
         penalty=lambda params: shrink * squares(params, "filters", "kernel"),
-        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
     )

@@ -83,7 +83,7 @@ def mlp(
         chain(*stages),
         warm_start=warm_start,
         penalty=lambda params: shrink * squares(params, "filters", "kernel"),
-        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=128, batch=2),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
     )
 
 

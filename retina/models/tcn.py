@@ -71,5 +71,5 @@ def tcn(
         stage,
         warm_start=warm_start,
         penalty=lambda params: shrink * squares(params, "filters", "kernel"),
-        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=128, batch=4),
+        recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=4),
     )

@@ -61,6 +61,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("glm", IMAGE, {"coupling": True}),
     ("cnn", IMAGE, {"stride": 2, "nonlinearity": "softplus"}),
     ("lnln", IMAGE, {"nonlinearity": "elu", "output_kind": "exp"}),
+    ("mlp", IMAGE, {"basis": 5, "nonlinearity": "softplus"}),
+    ("tcn", FIELD, {"dilation": 1, "output_kind": "exp"}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),
