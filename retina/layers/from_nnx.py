@@ -80,7 +80,7 @@ def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     return [
         (
             from_nnx(
-                lambda rngs: nnx.GRUCell(3, 4, rngs=rngs), name="gru", burn_in_s=1
+                lambda rngs: nnx.GRUCell(3, 4, rngs=rngs), name="gru", burn_in_s=1.0
             ),
             (3,),
         ),
@@ -88,7 +88,7 @@ def contract() -> list[tuple[Stage, tuple[int, ...]]]:
             from_nnx(
                 lambda rngs: nnx.OptimizedLSTMCell(3, 4, rngs=rngs),
                 name="lstm",
-                burn_in_s=1,
+                burn_in_s=1.0,
             ),
             (3,),
         ),

@@ -7,7 +7,7 @@ from retina.fitting.start import field_centres, mean_counts, spike_triggered_ave
 from retina.layers import conv_gru as gated
 from retina.layers.convolution import conv2d, output_shape
 from retina.layers.door import door, image_shape
-from retina.layers.nonlinearity import output, output_from_mean, pointwise
+from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.readout import factorised, look_at
 from retina.models.mlp import squares
 from retina.stage import Model, Recipe, chain, memoryless
@@ -23,7 +23,6 @@ def conv_gru(
     channels: int = 8,
     sizes: tuple[int, int] = (9, 3),
     stride: int = 2,
-    nonlinearity: str = "relu",
     readout_rank: int = 2,
     burn_in_s: float = 0.5,
     output_kind: str = "softplus",
@@ -32,11 +31,13 @@ def conv_gru(
 ) -> Model:
     """Space by convolution, time by gates: no bin of the stimulus is kept.
 
+    What the convolution gives is passed on with its sign; the gates are what bends.
+
     channels:     of the convolution and of the GRU.
     sizes:        kernels' height and width: the first in pixels, the GRU's in places of
                   its map.
-    stride:       pixels between neighbouring places.
-    nonlinearity: relu, softplus, elu or sigmoid after the first convolution.
+    stride:       pixels between neighbouring places; where it does not divide what the
+                  kernels leave, the frame's last pixels are not seen.
     readout_rank: spatial masks per cell, each with its own weights of the channels.
     burn_in_s:    seconds of stimulus before a clip's first bin of loss. The GRU may
                   learn to remember for longer; a fit sees no further back.
@@ -65,7 +66,6 @@ def conv_gru(
             about=("one_channel",),
         ),
         conv2d(seen, channels, sizes[0], stride=stride),
-        pointwise(nonlinearity),
         gated.conv_gru(features, channels, sizes[1], burn_in_s=burn_in_s),
         factorised(features, spec.cells, min(readout_rank, grid[0] * grid[1])),
         output(output_kind, spec.cells),

@@ -38,6 +38,7 @@ SMALL: dict[str, Any] = {
     "subunits": 2,
     "size": 3,
     "sizes": (3, 3),
+    "stride": 1,
     "width": 6,
     "depth": 2,
     "units": 6,
