@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,7 +63,8 @@ def elm(
 
     def init(key: jax.Array):
         keys = jax.random.split(key, len(ends))
-        params = {"synapses": jnp.full((neurons, branches, synapses), 0.5, jnp.float32)}
+        strength = jnp.full((neurons, branches, synapses), 0.5, jnp.float32)
+        params: dict[str, Any] = {"synapses": strength}
         for k, (name, end) in zip(keys, ends.items(), strict=True):
             drawn = jax.random.normal(k, (neurons, fans[name], end), jnp.float32)
             if name == "readout":  # small: the output starts at the mean count

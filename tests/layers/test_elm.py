@@ -50,7 +50,7 @@ def uncollapsed(params, x, bin_s, tau_s, taus):
         return v @ kernel + np.float64(params[name]["bias"][0])
 
     said = []
-    for x_t in np.float64(x[:, 0]):
+    for x_t in x[:, 0].astype(np.float64):
         trace = np.exp(-bin_s / tau_s) * trace + synapses * x_t
         seen = np.concatenate([trace.sum(-1), keep * m])
         m = keep * m + 5 * (1 - keep) * np.tanh(

@@ -95,7 +95,7 @@ def test_a_convolutional_gru_of_one_place_is_a_gru():
     cell = nnx.GRUCell(3, 4, rngs=nnx.Rngs(0))
     kernel, inner = cell.dense_i.kernel[...], cell.dense_h.kernel[...]
     bias = jax.random.normal(jax.random.key(5), (12,))
-    cell.dense_i.bias[...] = bias
+    cell.dense_i.bias = nnx.Param(bias)
     x = jax.random.normal(jax.random.key(1), (5, 2, 3, 3))
     h = jnp.zeros((2, 3, 4))
     wanted = []
