@@ -38,6 +38,13 @@ SMALL: dict[str, Any] = {
     "subunits": 2,
     "size": 3,
     "sizes": (3, 3),
+    "stride": 1,
+    "width": 6,
+    "depth": 2,
+    "units": 6,
+    "taps": 3,
+    "memory": 4,
+    "patch": 2,
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
@@ -56,6 +63,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("cnn", IMAGE, {"stride": 2, "nonlinearity": "softplus"}),
     ("lnln", IMAGE, {"nonlinearity": "elu", "output_kind": "exp"}),
     ("bn_cnn", IMAGE, {"stacked": True, "sizes": (5, 3)}),
+    ("mlp", IMAGE, {"basis": 5, "nonlinearity": "softplus"}),
+    ("tcn", FIELD, {"dilation": 1, "output_kind": "exp"}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),
