@@ -25,6 +25,7 @@ X_WORDS = {
     "flops_per_s_per_cell": "FLOPs per second and cell",
     "flops_per_s": "FLOPs per second",
     "flops_per_bin": "FLOPs per bin",
+    "total_ops_per_bin": "operations of all kinds per bin",
 }
 Y_WORDS = {
     "cc_norm": "accuracy, CC_norm",

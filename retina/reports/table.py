@@ -104,7 +104,13 @@ def _points(front: Frontier, width: int) -> str:
         rows.add_column(
             name.replace("_per_", "\nper ").replace("_", " "), justify="right"
         )
-    for _, title in _COSTS:
+    costs = _COSTS
+    if front.x not in dict(costs):  # what the points stand in order of
+        costs = (
+            (front.x, front.x.replace("_per_", "\nper ").replace("_", " ")),
+            *costs,
+        )
+    for _, title in costs:
         rows.add_column(title, justify="right", no_wrap=True)
     rows.add_column("on the\nfrontier", justify="center")
     names = labels(front.points)
@@ -117,7 +123,7 @@ def _points(front: Frontier, width: int) -> str:
                 median(point.score.metrics[n]) if n in point.score.metrics else "-"
                 for n in metrics[1:]
             ),
-            *(amount(getattr(point.cost, key)) for key, _ in _COSTS),
+            *(amount(getattr(point.cost, key)) for key, _ in costs),
             "*" if on else "",
         )
     ranged = any(

@@ -180,6 +180,19 @@ def test_sweep_then_frontier(retina):
     assert points["mean"]["cc_norm"] < points["ln"]["cc_norm"]
     assert Path("f.png").stat().st_size > 1000
 
+    # In all operations a model may not hide its work in look-ups and comparisons.
+    every = ("frontier", "runs/asks", "--x", "total_ops_per_bin")
+    told = json.loads(retina(*every, "--json").out)
+    assert told["x"] == "total_ops_per_bin"
+    points = {point["model"]: point for point in told["points"]}
+    assert points["mean"]["total_ops_per_bin"] == 0
+    for run in store.runs("runs/asks"):
+        model, cost = store.read(run)["model"], store.read(run)["cost"]
+        total = points[model]["total_ops_per_bin"]
+        assert total == cost["total_ops_per_bin"] >= cost["flops_per_bin"]
+    table = retina(*every).out
+    assert "total ops" in table and f"{points['ln']['total_ops_per_bin']:.0f}" in table
+
 
 ONE = """
 question = "What is shown where an axis is not defined?"
