@@ -38,6 +38,8 @@ SMALL: dict[str, Any] = {
     "subunits": 2,
     "size": 3,
     "sizes": (3, 3),
+    "hidden_channels": (3, 2),
+    "temporal_sizes": (4, 3),
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
@@ -55,6 +57,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("glm", IMAGE, {"coupling": True}),
     ("cnn", IMAGE, {"stride": 2, "nonlinearity": "softplus"}),
     ("lnln", IMAGE, {"nonlinearity": "elu", "output_kind": "exp"}),
+    ("core_readout", IMAGE, {"readout": "point"}),
+    ("core_readout", IMAGE, {"readout": "factorised"}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),
