@@ -34,10 +34,10 @@ def sines_and_cosines(taps: int) -> np.ndarray:
     """The slowest third of the window's frequencies, faded out at the oldest lags.
 
     taps:    lags covered, 0 first.
-    returns: (taps, 2 * (taps // 3)) float32, sines of 1, 2, ... periods per window, then
-             cosines of 0, 1, ... periods; a constant alone below 3 taps.
-    source:  Höfling et al. 2024, doi 10.7554/eLife.86860, as in open-retina, whose sines
-             begin at 0 periods: that one is zero at every lag.
+    returns: (taps, 2 * (taps // 3)) float32, sines of 1, 2, ... periods per window,
+             then cosines of 0, 1, ... periods; a constant alone below 3 taps.
+    source:  Höfling et al. 2024, doi 10.7554/eLife.86860, as in open-retina, whose
+             sines begin at 0 periods: that one is zero at every lag.
 
     >>> sines_and_cosines(21).shape
     (21, 14)

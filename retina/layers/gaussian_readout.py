@@ -126,9 +126,7 @@ def place_at(centres: np.ndarray, grid: tuple[int, int]) -> jax.Array:
 def _start(key: jax.Array, cells: int, features: int, one_place: bool):
     where, what = jax.random.split(key)
     # Small: the first drive is near zero, so the output starts at the mean count.
-    params = {
-        "features": 0.1 * jax.random.normal(what, (cells, features), jnp.float32)
-    }
+    params = {"features": 0.1 * jax.random.normal(what, (cells, features), jnp.float32)}
     if not one_place:
         drawn = jax.random.uniform(where, (cells, 2), jnp.float32)
         params["place"] = np.float32(0.3) + np.float32(0.4) * drawn
@@ -142,7 +140,7 @@ def _away(at: jax.Array, height: int, width: int) -> tuple[jax.Array, jax.Array]
 
 
 def _tents(at: jax.Array, height: int, width: int) -> jax.Array:
-    """(cell, height, width): weights of the interpolation between neighbours of `at`."""
+    """(cell, height, width): weights of an interpolation between pixels."""
     rows, columns = (jax.nn.relu(1 - abs(far)) for far in _away(at, height, width))
     return rows[:, :, None] * columns[:, None]
 

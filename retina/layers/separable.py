@@ -97,9 +97,10 @@ def separable(
 
         # One input channel at a time: memory for the maps of one, not of all pairs.
         def add(total: jax.Array, one) -> tuple[jax.Array, None]:
-            frames, in_space, in_time = one
-            maps = convolve(frames[..., None], in_space[:, :, None])
-            return total + _spread(maps.reshape(bins, -1, channels), in_time), None
+            frames, kernel, course = one
+            maps = convolve(frames[..., None], kernel[:, :, None])
+            maps = jnp.reshape(maps, (bins, -1, channels))
+            return total + _spread(maps, course), None
 
         each = (x.transpose(3, 0, 1, 2), space.transpose(2, 0, 1, 3))
         total = jnp.zeros((channels, bins + taps - 1, high * wide), x.dtype)

@@ -1,4 +1,4 @@
-"""Core and readout: separable space-time convolutions shared by cells that look once."""
+"""Separable space-time convolutions shared by all cells, and a readout of each cell."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def core_readout(
     sparse:          weight of the mean size of the readout's features, and of its mask:
                      of the entries, or of a Gaussian's variance over the map's area.
     source:          Höfling et al. 2024, doi 10.7554/eLife.86860; open-retina, whose
-                     kernels and counts of parameters these are; Klindt et al. 2017,
-                     arXiv 1711.02653; Lurz et al. 2021, openreview.net/forum?id=Tp7kI90Htd.
+                     kernels and counts of parameters these are; for the readouts
+                     `gaussian_mask`, `factorised` and `point` say theirs.
 
     Where open-retina normalises over the batch, `norm` has that layer's learned scale
     and offset at a fixed mean of 0 and variance of 1: what batch normalisation is once
@@ -115,7 +115,9 @@ def core_readout(
         if "mask" in seen:
             large = large + jnp.mean(jnp.abs(seen["mask"]))
         if "log_variance" in seen:
-            large = large + jnp.mean(jnp.exp(seen["log_variance"])) / np.prod(grid)
+            large = large + jnp.mean(jnp.exp(seen["log_variance"])) / (
+                grid[0] * grid[1]
+            )
         return smooth * rough + sparse * large
 
     return Model(

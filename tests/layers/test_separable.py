@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +81,8 @@ def test_the_slope_of_the_clip_is_that_of_the_steps():
         jax.jit(jax.grad(lambda p, x, f=f: jnp.sum(jnp.sin(f(p, x))), argnums=(0, 1)))
         for f in (scanned, clip)
     )
-    for a, b in zip(*map(jax.tree.leaves, (one(params, x), two(params, x)))):
+    leaves = map(jax.tree.leaves, (one(params, x), two(params, x)))
+    for a, b in zip(*leaves, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
         assert np.any(a != 0)
 
@@ -119,7 +122,7 @@ def test_what_a_step_costs_and_holds():
 
 
 STANFORD = Spec((50, 50), 5, 0.01)
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "hidden_channels": (16, 32),
     "temporal_sizes": (21, 11),
     "sizes": (15, 11),
