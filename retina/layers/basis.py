@@ -1,4 +1,4 @@
-"""Raised-cosine bases on a logarithmic axis of lags."""
+"""Bases of temporal filters: raised cosines on a log axis; sines and cosines."""
 
 from __future__ import annotations
 
@@ -28,3 +28,24 @@ def raised_cosines(taps: int, count: int, *, stretch: float = 5.0) -> np.ndarray
     bumps = (np.cos(phase) + 1) / 2
     orthonormal, upper = np.linalg.qr(bumps)
     return (orthonormal * np.sign(np.diag(upper))).astype(np.float32)
+
+
+def sines_and_cosines(taps: int) -> np.ndarray:
+    """The slowest third of the window's frequencies, faded out at the oldest lags.
+
+    taps:    lags covered, 0 first.
+    returns: (taps, 2 * (taps // 3)) float32, sines of 1, 2, ... periods per window,
+             then cosines of 0, 1, ... periods; a constant alone below 3 taps.
+    source:  Höfling et al. 2024, doi 10.7554/eLife.86860, as in open-retina, whose
+             sines begin at 0 periods: that one is zero at every lag.
+
+    >>> sines_and_cosines(21).shape
+    (21, 14)
+    """
+    count = taps // 3
+    time = -1.0 - np.arange(taps)
+    fade = 1 / (1 + np.exp(-time - int(0.95 * taps)))
+    phase = 2 * np.pi / taps * time[:, None]
+    sines = np.sin(phase * np.arange(1, count + 1))
+    cosines = np.cos(phase * np.arange(max(count, 1)))
+    return (fade[:, None] * np.concatenate([sines, cosines], 1)).astype(np.float32)

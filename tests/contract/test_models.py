@@ -45,6 +45,8 @@ SMALL: dict[str, Any] = {
     "taps": 3,
     "memory": 4,
     "patch": 2,
+    "hidden_channels": (3, 2),
+    "temporal_sizes": (4, 3),
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
@@ -65,6 +67,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("bn_cnn", IMAGE, {"stacked": True, "sizes": (5, 3)}),
     ("mlp", IMAGE, {"basis": 5, "nonlinearity": "softplus"}),
     ("tcn", FIELD, {"dilation": 1, "output_kind": "exp"}),
+    ("core_readout", IMAGE, {"readout": "point"}),
+    ("core_readout", IMAGE, {"readout": "factorised"}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),

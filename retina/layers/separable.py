@@ -1,0 +1,174 @@
+"""Space-time separable convolution, run as what it is: space once, then time.
+
+Each pair of an input and an output channel has a spatial and a temporal kernel,
+
+    y[o, t] = sum over i and lag of temporal[lag, i, o] (spatial[i, o] * x[i, t - lag])
+
+A frame is convolved in space in the bin it arrives. Its share of this bin and of the
+taps - 1 bins to come is then added to a running sum of each output map, so the state
+is taps - 1 maps per output channel, not taps maps per pair of channels; no frame is
+convolved twice. With n pixels in a spatial kernel a place of an output map costs
+in (n + taps) multiply-adds per bin; the kernel multiplied out costs in n taps.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from retina.layers.basis import sines_and_cosines
+from retina.layers.convolution import AXES, convolve
+from retina.parameter import Parameter
+from retina.stage import Stage
+
+BLOCK = 32  # bins that one banded matrix product of a clip covers
+
+
+def separable(
+    shape: tuple[int, int, int],
+    channels: int,
+    size: int,
+    taps: int,
+    *,
+    padding: int = 0,
+) -> Stage:
+    """A learned separable convolution; a kernel larger than the frame shrinks to it.
+
+    shape:    (height, width, channel) of one input.
+    channels: of the output.
+    size:     height and width of the spatial kernels, pixels.
+    taps:     length of the temporal kernels in bins, lag 0 included; each is a sum of
+              `sines_and_cosines`.
+    padding:  rows and columns of zeros around the frame; less for a small kernel.
+    returns:  stage (height, width, in) -> (height', width', channels), without bias.
+    source:   Höfling et al. 2024, doi 10.7554/eLife.86860 (the kernel).
+    """
+    height, width, inputs = shape
+    rows, columns, pad = _kernel(shape, size, padding)
+    high, wide, _ = output_shape(shape, channels, size, padding=padding)
+    basis = sines_and_cosines(taps)
+    courses = basis.shape[1]
+    # Stored weights have unit spread: see `conv2d`.
+    in_space = np.float32(1 / np.sqrt(rows * columns * inputs))
+    in_time = np.float32(1 / np.sqrt(np.square(basis).sum()))
+
+    def init(key: jax.Array):
+        where, when = jax.random.split(key)
+        space = jax.random.normal(where, (rows, columns, inputs, channels), jnp.float32)
+        time = jax.random.normal(when, (courses, inputs, channels), jnp.float32)
+        return {"space": space, "time": time}
+
+    def kernels(params) -> tuple[jax.Array, jax.Array]:
+        """(rows, columns, in, out) and (taps, in, out), lag 0 first."""
+        time = jnp.einsum("lk,kio->lio", jnp.asarray(basis), params["time"] * in_time)
+        return params["space"] * in_space, time
+
+    def start(params, key: jax.Array | None = None) -> jax.Array:
+        return jnp.zeros((taps - 1, high, wide, channels), jnp.float32)
+
+    def step(params, later: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        space, time = kernels(params)
+        maps = lax.conv_general_dilated(
+            x[None],
+            space.reshape(rows, columns, 1, -1),
+            (1, 1),
+            [(pad[0], pad[0]), (pad[1], pad[1])],
+            dimension_numbers=AXES,
+            feature_group_count=inputs,
+        )
+        maps = maps.reshape(high, wide, inputs, channels)
+        if inputs == 1:  # nothing to sum over: products, not multiply-adds
+            share = maps[None, :, :, 0] * time[:, None, None, 0]
+        else:
+            share = jnp.einsum("hwio,lio->lhwo", maps, time)
+        now, share = share[0], share[1:]
+        if taps == 1:
+            return later, now
+        # Every row changes in every bin, so moving them up costs no further pass.
+        ahead = jnp.concatenate([later[1:] + share[:-1], share[-1:]])
+        return ahead, later[0] + now
+
+    def apply(params, later: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        space, time = kernels(params)
+        bins = x.shape[0]
+        x = jnp.pad(x, ((0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)))
+
+        # One input channel at a time: memory for the maps of one, not of all pairs.
+        def add(total: jax.Array, one) -> tuple[jax.Array, None]:
+            frames, kernel, course = one
+            maps = convolve(frames[..., None], kernel[:, :, None])
+            maps = jnp.reshape(maps, (bins, -1, channels))
+            return total + _spread(maps, course), None
+
+        each = (x.transpose(3, 0, 1, 2), space.transpose(2, 0, 1, 3))
+        total = jnp.zeros((channels, bins + taps - 1, high * wide), x.dtype)
+        total, _ = lax.scan(add, total, (*each, time.transpose(1, 0, 2)))
+        total = total.transpose(1, 2, 0).reshape(-1, high, wide, channels)
+        total = total.at[: taps - 1].add(later)
+        return total[bins:], total[:bins]
+
+    return Stage(
+        init=init,
+        start=start,
+        step=step,
+        apply=apply,
+        lags=taps - 1,
+        burn_in_s=0.0,
+        parameters={"space": Parameter(), "time": Parameter()},
+        about=("separable", shape, channels, size, taps, padding),
+    )
+
+
+def _spread(maps: jax.Array, course: jax.Array) -> jax.Array:
+    """What the frames of a clip add to each bin, those after its end included.
+
+    maps:    (time, place, channel). course: (taps, channel), lag 0 first.
+    returns: (channel, time + taps - 1, place), by one banded product a block.
+    """
+    bins, places, channels = maps.shape
+    taps = course.shape[0]
+    block = min(BLOCK, bins)
+    over = -bins % block
+    maps = jnp.pad(maps.transpose(2, 0, 1), ((0, 0), (0, over), (0, 0)))
+    shifted = [
+        jnp.pad(course.T, ((0, 0), (bin_, block - 1 - bin_))) for bin_ in range(block)
+    ]
+    banded = jnp.stack(shifted, axis=-1)
+    total = jnp.zeros((channels, bins + over + taps - 1, places), maps.dtype)
+    for first in range(0, bins, block):
+        here = slice(first, first + block + taps - 1)
+        total = total.at[:, here].add(banded @ maps[:, first : first + block])
+    return total[:, : bins + taps - 1]
+
+
+def _kernel(shape: tuple[int, int, int], size: int, padding: int):
+    """Rows and columns of the kernel, and the padding of each side that it can use."""
+    rows, columns = min(size, shape[0]), min(size, shape[1])
+    pad = min(padding, (rows - 1) // 2), min(padding, (columns - 1) // 2)
+    return rows, columns, pad
+
+
+def output_shape(
+    shape: tuple[int, int, int], channels: int, size: int, *, padding: int = 0
+) -> tuple[int, int, int]:
+    """(height', width', channels) that `separable` makes of `shape`.
+
+    >>> output_shape((36, 36, 16), 32, 11, padding=2)
+    (30, 30, 32)
+    """
+    rows, columns, pad = _kernel(shape, size, padding)
+    return (
+        shape[0] - rows + 1 + 2 * pad[0],
+        shape[1] - columns + 1 + 2 * pad[1],
+        channels,
+    )
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    return [
+        (separable((6, 5, 1), 3, 3, 5), (6, 5, 1)),
+        (separable((6, 5, 2), 3, 3, 4, padding=2), (6, 5, 2)),
+        (separable((1, 1, 2), 3, 9, 1), (1, 1, 2)),
+    ]

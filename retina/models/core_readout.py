@@ -1,0 +1,160 @@
+"""Separable space-time convolutions shared by all cells, and a readout of each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from retina.errors import BadSetting, at_least_one, nearest
+from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
+from retina.layers.door import door, image_shape
+from retina.layers.gaussian_readout import gaussian_mask, place_at, point
+from retina.layers.nonlinearity import output, output_from_mean, pointwise
+from retina.layers.readout import factorised, look_at
+from retina.layers.separable import output_shape, separable
+from retina.models.lnln import bias
+from retina.parameter import Parameter
+from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.types import Spec
+
+READOUTS: dict[str, Callable[[tuple[int, int, int], int], Stage]] = {
+    "gaussian_mask": gaussian_mask,
+    "factorised": factorised,
+    "point": point,
+}
+PADDING = 2  # pixels, of every layer but the first
+
+
+def core_readout(
+    spec: Spec,
+    /,
+    *,
+    hidden_channels: tuple[int, ...] = (16, 16),
+    temporal_sizes: tuple[int, ...] = (21, 11),
+    sizes: tuple[int, ...] = (11, 5),
+    readout: str = "gaussian_mask",
+    output_kind: str = "softplus",
+    smooth: float = 1e-3,
+    sparse: float = 1e-3,
+) -> Model:
+    """Layers of separable convolution, scale, offset and ELU; readout; output.
+
+    hidden_channels: of each layer; as many layers as entries.
+    temporal_sizes:  bins that each layer's temporal kernels see.
+    sizes:           height and width of each layer's spatial kernels in pixels; larger
+                     than the map: the map.
+    readout:         gaussian_mask, factorised or point, started at the cells' receptive
+                     fields.
+    output_kind:     softplus, exp or spline.
+    smooth:          weight of the mean square of the temporal weights, each times its
+                     frequency as a share of the highest.
+    sparse:          weight of the mean size of the readout's features, and of its mask:
+                     of the entries, or of a Gaussian's variance over the map's area.
+    source:          Höfling et al. 2024, doi 10.7554/eLife.86860; open-retina, whose
+                     kernels and counts of parameters these are; for the readouts
+                     `gaussian_mask`, `factorised` and `point` say theirs.
+
+    Where open-retina normalises over the batch, `norm` has that layer's learned scale
+    and offset at a fixed mean of 0 and variance of 1: what batch normalisation is once
+    its statistics are frozen and folded in. Fits differ from theirs in that.
+
+    >>> core_readout(Spec((20, 20), 3, 0.01), hidden_channels=(2, 2)).stage.lags
+    30
+    """
+    at_least_one(hidden_channels=hidden_channels, temporal_sizes=temporal_sizes)
+    at_least_one(sizes=sizes)
+    layers = list(zip(hidden_channels, temporal_sizes, sizes, strict=False))
+    if not len(hidden_channels) == len(temporal_sizes) == len(sizes) == len(layers) > 0:
+        raise BadSetting(
+            f"hidden_channels {hidden_channels}, temporal_sizes {temporal_sizes} and "
+            f"sizes {sizes}: one entry per layer in each"
+        )
+    if readout not in READOUTS:
+        raise BadSetting(f"readout {readout!r}: {nearest(readout, READOUTS)}")
+    image = image_shape(spec)
+    stages: list[Stage] = [
+        door(spec),
+        memoryless(lambda params, x: x[..., None], about=("one_channel",)),
+    ]
+    shape, padding = (*image, 1), 0
+    for channels, taps, size in layers:
+        stages.append(separable(shape, channels, size, taps, padding=padding))
+        shape = output_shape(shape, channels, size, padding=padding)
+        padding = PADDING
+        stages += [norm(shape), bias(shape), pointwise("elu")]
+    look = READOUTS[readout](shape, spec.cells)
+    stage = chain(*stages, look, output(output_kind, spec.cells))
+    grid = shape[:2]
+
+    def warm_start(params, clips):
+        counts = mean_counts(clips)
+        params = params | {
+            "output": output_from_mean(output_kind, params["output"], counts)
+        }
+        if grid == (1, 1):
+            return params
+        average = spike_triggered_average(clips, stage.lags + 1, spec)
+        centres = field_centres(average, image, grid)
+        if readout == "factorised":
+            placed = {"mask": look_at(centres, grid, params[look.name]["mask"])}
+        else:
+            placed = {"place": place_at(centres, grid)}
+        params[look.name] = params[look.name] | placed
+        return params
+
+    def penalty(params):
+        rough = sum(
+            wiggle(part["time"])
+            for name, part in params.items()
+            if name.startswith("separable")
+        )
+        seen = params[look.name]
+        large = jnp.mean(jnp.abs(seen["features"]))
+        if "mask" in seen:
+            large = large + jnp.mean(jnp.abs(seen["mask"]))
+        if "log_variance" in seen:
+            large = large + jnp.mean(jnp.exp(seen["log_variance"])) / (
+                grid[0] * grid[1]
+            )
+        return smooth * rough + sparse * large
+
+    return Model(
+        "core_readout",
+        spec,
+        stage,
+        warm_start=warm_start,
+        penalty=penalty,
+        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=128, batch=2),
+    )
+
+
+def norm(shape: tuple[int, ...]) -> Stage:
+    """A learned scale and offset per channel: batch normalisation's, without the batch.
+
+    The place of a batch normalisation; it then takes over both parameters.
+    """
+
+    def of(params, name: str, ndim: int):
+        return params[name].reshape((1,) * (ndim - 1) + (-1,))
+
+    def function(params, x):
+        return x * of(params, "weight", x.ndim) + of(params, "bias", x.ndim)
+
+    ones, zeros = np.ones(shape[-1], np.float32), np.zeros(shape[-1], np.float32)
+    return memoryless(
+        function,
+        batch=function,
+        init=lambda key: {"weight": jnp.asarray(ones), "bias": jnp.asarray(zeros)},
+        parameters={"weight": Parameter(), "bias": Parameter()},
+        about=("norm", shape),
+    )
+
+
+def wiggle(time):
+    """Mean square of temporal weights (course, in, out), by share of top frequency."""
+    sines = len(time) // 2
+    periods = [*range(1, sines + 1), *range(len(time) - sines)]
+    share = jnp.asarray(periods, jnp.float32) * (1 / max(sines, 1))
+    return jnp.mean(jnp.square(share[:, None, None] * time))
