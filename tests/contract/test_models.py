@@ -83,8 +83,14 @@ def _label(case: tuple[str, Spec, dict[str, Any]]) -> str:
     return "-".join((name, *field, *(f"{k}={v}" for k, v in settings.items())))
 
 
-EACH = pytest.mark.parametrize("case", range(len(CASES)), ids=map(_label, CASES))
-NAMED = pytest.mark.parametrize("case", range(len(NAMES)), ids=NAMES)
+# Of the module's scope, so that all tests of one case run in a row: what one of them
+# compiles, the others use, and workers side by side share no case.
+@pytest.fixture(scope="module", params=range(len(CASES)), ids=map(_label, CASES))
+def case(request) -> int:
+    return request.param
+
+
+NAMED = pytest.mark.parametrize("name", NAMES)
 
 
 def _made(name: str, spec: Spec, settings: dict[str, Any]) -> Model:
@@ -142,7 +148,6 @@ def _same(one, other) -> bool:
     )
 
 
-@EACH
 def test_the_key_decides_the_start(case: int):
     model = _model(case)
     again = model.stage.init(jax.random.key(0))
@@ -152,7 +157,6 @@ def test_the_key_decides_the_start(case: int):
         assert not _same(again, _params(case, seed=1))
 
 
-@EACH
 def test_rates_are_finite_counts_of_each_cell(case: int):
     model = _model(case)
     rate = _rates(case)(_params(case), *_data(case))
@@ -161,7 +165,6 @@ def test_rates_are_finite_counts_of_each_cell(case: int):
     assert np.all(np.isfinite(rate)) and np.all(rate >= 0)
 
 
-@EACH
 def test_a_stimulus_stored_as_bytes_gives_what_floats_give(case: int):
     x, counts = _data(case)
     small = np.round(np.clip(np.asarray(x), 0, 4)).astype(np.uint8)
@@ -170,7 +173,6 @@ def test_a_stimulus_stored_as_bytes_gives_what_floats_give(case: int):
     _close(one, rates(_params(case), jnp.asarray(small, jnp.float32), counts))
 
 
-@EACH
 def test_a_change_at_a_bin_leaves_earlier_rates_alone(case: int):
     """The stimulus changes rates from its own bin on, the counts from the next one."""
     model, params = _model(case), _params(case)
@@ -190,7 +192,6 @@ def test_a_change_at_a_bin_leaves_earlier_rates_alone(case: int):
         assert np.array_equal(before, after)
 
 
-@EACH
 def test_compiled_equals_eager(case: int):
     stage, params = _model(case).stage, _params(case)
     signal = _signal(case, *_data(case))
@@ -198,7 +199,6 @@ def test_compiled_equals_eager(case: int):
     _close(_apply(case)(params, stage.start(params), signal)[1], eager)
 
 
-@EACH
 def test_steps_in_a_row_equal_the_clip(case: int):
     model, params = _model(case), _params(case)
     x, counts = _data(case)
@@ -209,7 +209,6 @@ def test_steps_in_a_row_equal_the_clip(case: int):
     assert agree(model, params, np.asarray(x)[None], one[None], heard) < 1e-4
 
 
-@EACH
 def test_a_clip_cut_in_two_equals_the_whole(case: int):
     stage, params = _model(case).stage, _params(case)
     signal = _signal(case, *_data(case))
@@ -227,7 +226,6 @@ def test_a_clip_cut_in_two_equals_the_whole(case: int):
         assert not np.allclose(second, cold, rtol=1e-3), "no state is carried"
 
 
-@EACH
 def test_seeds_side_by_side_equal_seeds_in_a_row(case: int):
     model = _model(case)
     keys = jax.random.split(jax.random.key(3), 3)
@@ -243,7 +241,6 @@ def test_seeds_side_by_side_equal_seeds_in_a_row(case: int):
         _close(together[seed], _rates(case)(alone, x, counts))
 
 
-@EACH
 def test_every_trainable_parameter_has_a_finite_slope(case: int):
     """And in at least one of several draws one that is not zero."""
     model = _model(case)
@@ -270,7 +267,6 @@ def test_every_trainable_parameter_has_a_finite_slope(case: int):
     assert all(moved.values()), f"never moves: {[k for k, v in moved.items() if not v]}"
 
 
-@EACH
 def test_a_run_on_disk_comes_back_bit_for_bit(case: int, tmp_path):
     model, params = _model(case), _params(case)
     made = Fit(
@@ -293,7 +289,6 @@ def test_a_run_on_disk_comes_back_bit_for_bit(case: int, tmp_path):
     assert back.model.stage.about == model.stage.about
 
 
-@EACH
 def test_cost_grows_linearly_with_time(case: int):
     """No bin is dearer than the first: T bins cost T times one, to the last FLOP."""
     model, params = _model(case), _params(case)
@@ -318,9 +313,8 @@ def test_cost_grows_linearly_with_time(case: int):
 
 
 @NAMED
-def test_it_beats_the_mean_rate_after_a_short_fit(case: int):
+def test_it_beats_the_mean_rate_after_a_short_fit(name: str):
     """On white noise, where each cell hears one pixel: clearly, in every cell."""
-    name = NAMES[case]
     split = _simulated()
     model = _made(name, split.spec, {})
     recipe: dict[str, Any] = {
@@ -352,7 +346,6 @@ def _simulated():
     return synthetic.split(true, train=1500, blocks=2, held_out=600)
 
 
-@EACH
 def test_settings_are_recorded_whole(case: int):
     """So that the record alone makes the same model again."""
     model = _model(case)
@@ -362,13 +355,13 @@ def test_settings_are_recorded_whole(case: int):
 
 
 @NAMED
-def test_a_size_below_one_is_one_line(case: int):
+def test_a_size_below_one_is_one_line(name: str):
     """Every keyword that counts something; 0 and -1 stand for nothing."""
-    function = registry.find("models", NAMES[case])
+    function = registry.find("models", name)
     for key, one in inspect.signature(function).parameters.items():
         if "int" not in str(one.annotation):
             continue
         for bad in (0, -1):
             value = (3, bad) if "tuple" in str(one.annotation) else bad
             with pytest.raises(BadSetting, match=key):
-                build.model(NAMES[case], IMAGE, **{key: value})
+                build.model(name, IMAGE, **{key: value})
