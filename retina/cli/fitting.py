@@ -36,6 +36,8 @@ Key = Annotated[
     typer.Option(min=0, max=2**32 - 1, help="All randomness follows."),
 ]
 
+CHECKPOINT = "checkpoint.h5"
+
 
 def fit(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
@@ -86,18 +88,20 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
     partial = folder.parent / f"{folder.name}.partial"
     if (partial / "asked.json").exists():
         _compare(partial, store.loads((partial / "asked.json").read_text()), asked)
-        output.say(f"going on from {partial}")
+        if (partial / CHECKPOINT).exists():
+            output.say(f"going on from {partial}")
     else:
         with atomic.new_folder(partial) as made:
             (made / "asked.json").write_text(store.dumps(asked))
-    with output.meter(f"{model.name} on {split.spec.dataset}") as tell:
+    name = Path(model.name.rpartition(":")[2]).stem
+    with output.meter(f"{name} on {split.spec.dataset}") as tell:
         fitted = fit(
             model,
             split,
             key=jax.random.key(asked["key"]),
             seeds=asked["seeds"],
             progress=lambda event: tell(*output.fit_words(event)),
-            checkpoint=partial / "checkpoint.h5",
+            checkpoint=partial / CHECKPOINT,
             **asked["fit"],
         )
         tell(1.0, "done")

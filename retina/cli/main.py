@@ -40,6 +40,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "frontier": sweeping.frontier,
 }
 
+_RESUMABLE = (fitting.fit, sweeping.sweep, recordings.fetch)
+
 
 def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     """What a person can put right is one line and status 1; Ctrl-C is status 130."""
@@ -53,7 +55,8 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             print(f"retina: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            line = "stopped; what was finished is kept, the same command goes on"
+            kept = "; what was finished is kept, the same command goes on"
+            line = "stopped" + (kept if command in _RESUMABLE else "")
             print(f"\nretina: {line}", file=sys.stderr)
             raise typer.Exit(130) from None
         except BrokenPipeError:  # `retina list models | head -1`

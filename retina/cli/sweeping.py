@@ -141,7 +141,9 @@ def frontier(
     from retina.search.frontier import as_json
     from retina.search.frontier import frontier as front_of
 
-    points = [point for folder in run for point in records.points(folder)]
+    # `runs/*` names the figures that lie among the runs as well.
+    folders = [name for name in run if not Path(name).is_file()] or run
+    points = [point for folder in folders for point in records.points(folder)]
     if not points:
         raise BadSetting("no runs were given")
     front = front_of(points, x, y)

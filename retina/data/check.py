@@ -119,13 +119,15 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
             for block in recording.blocks
             if (block.role, block.group) == (rule.role, rule.group)
         ]
-        counts = ", ".join(f"{key} = {value}" for key, value in held(blocks).items())
-        said = "as the card says" if rule.expect else "the card does not say: expect ="
-        yield Finding(
-            "ok" if rule.expect else "note",
-            f"counts{where}",
-            f"{rule.group or rule.role}: {said} {{ {counts} }}",
-        )
+        whom = rule.group or rule.role
+        if rule.expect:  # loading has held it against what there is
+            kind, words = "ok", "as the card says"
+            counts = rule.expect.model_dump(exclude_none=True)
+        else:
+            kind, words = "note", "the card does not say: expect ="
+            counts = held(blocks)
+        listed = ", ".join(f"{key} = {n}" for key, n in counts.items())
+        yield Finding(kind, f"counts{where}", f"{whom}: {words} {{ {listed} }}")
     yield from _spans(recording, where)
     yield from _repeats(recording, where)
     names = [cell.name for cell in recording.cells]

@@ -71,14 +71,15 @@ def fit(
         raise BadSetting(f"seeds {seeds}: 1 or more")
     begun = time.perf_counter()
     null_rate = mean_counts(split.train)
+    # First of all: blocks too short for the model are told before work is done on them.
+    bins = settings.clip_bins if settings.optimiser == "adam" else lbfgs.PIECE
+    table = tabulate(model, split.train, bins)
     score = validator(model, split.validation, null_rate)
     params = _start(model, split, key, seeds)
     fixed = params
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
     bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
     plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
-    bins = settings.clip_bins if settings.optimiser == "adam" else lbfgs.PIECE
-    table = tabulate(model, split.train, bins)
     if settings.optimiser == "adam":
         walker = _Adam(model, table, null_rate, settings, free, fixed, _number(key))
     else:

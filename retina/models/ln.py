@@ -73,9 +73,9 @@ def stimulus_filter(
     if rank is None:
         stages = [entry, field.space_time(image, spec.cells, lags, window)]
     else:
-        # A window of one pixel has one spatial filter: more ranks would only repeat it.
+        # A space-time filter has no more ranks than pixels, nor than free courses.
         pixels = int(np.prod(field.window_size(image, window)))
-        rank = min(rank, pixels)
+        rank = min(rank, pixels, cosines)
         stages = [
             entry,
             field.spatial(image, spec.cells, rank, window),

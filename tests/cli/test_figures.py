@@ -153,6 +153,9 @@ def test_sweep_then_frontier(retina):
     assert done.status == 0, done.err
     assert "figure runs/asks/tiny.svg" in done.out.replace("\n", " ")
     assert Path("runs/asks/tiny.svg").stat().st_size > 1000
+    every = sorted(map(str, Path("runs/asks").glob("*")))
+    assert "runs/asks/tiny.svg" in every
+    assert retina("frontier", *every, "--x", "flops_per_spike").status == 0
     assert [
         job["finished"]
         for job in json.loads(

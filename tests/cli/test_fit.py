@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from retina import store
+from retina.cli import main
 
 QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
 # A fit of many short rounds that no plateau ends: there is time to interrupt it.
@@ -207,3 +209,22 @@ def test_two_cards_of_one_name_are_not_compared(retina, lab, tmp_path):
         assert retina("fit", card, "mean", "--out", f"run_{folder}").status == 0
     done = retina("compare", "run_a", "run_b")
     assert done.status == 1 and "different cards of 'mine'" in done.err
+
+
+def test_more_lags_than_a_block_has_bins_is_one_line(retina):
+    done = retina("fit", "tiny", "ln", "--set", "lags=5000", "--out", "run")
+    assert done.status == 1 and "Traceback" not in done.err
+    assert "4999 bins of history" in done.err and "lower its lags" in done.err
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_stop_promises_to_go_on_only_where_it_does(monkeypatch, capsys, resumable):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_RESUMABLE", (stopped,) if resumable else ())
+    with pytest.raises(typer.Exit) as exit:
+        main._guarded(stopped)()
+    assert exit.value.exit_code == 130
+    assert ("goes on" in capsys.readouterr().err) == resumable
