@@ -111,7 +111,8 @@ def grow(
             "boosted trees are grown by the package scikit-learn, which is not "
             "installed: pip install 'retina-frontier[trees]'"
         ) from None
-    booster = HistGradientBoostingRegressor(
+    booster: Any = HistGradientBoostingRegressor
+    booster = booster(
         loss="poisson",
         learning_rate=shrinkage,
         max_iter=trees,
@@ -120,8 +121,8 @@ def grow(
         early_stopping=False,
         random_state=0,  # of the sample that the histograms' edges are found on
     )
-    # Its threads wait for each other at every node: where others work on the same cores
-    # two of them were measured to take twenty times as long as one.
+    # Its threads wait for each other at every node: where others work on the same
+    # cores, several take far longer than one.
     with threadpool_limits(1, user_api="openmp"):
         return booster.fit(features, counts, sample_weight=weights)
 

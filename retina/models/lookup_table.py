@@ -35,7 +35,8 @@ def lookup_table(
              then the spike-triggered covariance's.
     levels:  equal steps over three s.d. on either side of a projection's mean.
     prior:   spikes that an entry holds before any is seen, at the rate found without
-             its last filter: the first filter's at the cell's mean rate.
+             its last filter: the first filter's at the cell's mean rate. Chosen, as
+             the three s.d., on the simulated recording's validation clips.
     source:  Schwartz et al. 2006, doi 10.1167/6.4.13 (the filters, and the rate as
              a histogram over them).
 
