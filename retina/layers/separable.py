@@ -93,21 +93,29 @@ def separable(
     def apply(params, later: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         space, time = kernels(params)
         bins = x.shape[0]
+        if high * wide == 1:
+            total = _at_one_place(x.reshape(bins, -1, inputs), space, time)
+        else:
+            total = over_the_map(x, space, time)
+        total = total.at[: taps - 1].add(later)
+        return total[bins:], total[:bins]
+
+    def over_the_map(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
+        """(time, height, width, in) -> (time + taps - 1, height', width', out)."""
+        bins = x.shape[0]
         x = jnp.pad(x, ((0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)))
 
         # One input channel at a time: memory for the maps of one, not of all pairs.
-        def add(total: jax.Array, one) -> tuple[jax.Array, None]:
+        def add(total: jax.Array, one: tuple[jax.Array, ...]):
             frames, kernel, course = one
-            maps = convolve(frames[..., None], kernel[:, :, None])
-            maps = jnp.reshape(maps, (bins, -1, channels))
+            maps: jax.Array = convolve(frames[..., None], kernel[:, :, None])
+            maps = maps.reshape(bins, -1, channels)
             return total + _spread(maps, course), None
 
         each = (x.transpose(3, 0, 1, 2), space.transpose(2, 0, 1, 3))
         total = jnp.zeros((channels, bins + taps - 1, high * wide), x.dtype)
         total, _ = lax.scan(add, total, (*each, time.transpose(1, 0, 2)))
-        total = total.transpose(1, 2, 0).reshape(-1, high, wide, channels)
-        total = total.at[: taps - 1].add(later)
-        return total[bins:], total[:bins]
+        return total.transpose(1, 2, 0).reshape(-1, high, wide, channels)
 
     return Stage(
         init=init,
@@ -119,6 +127,18 @@ def separable(
         parameters={"space": Parameter(), "time": Parameter()},
         about=("separable", shape, channels, size, taps, padding),
     )
+
+
+def _at_one_place(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
+    """(time, pixel, in) -> (time + taps - 1, 1, 1, out): kernels as large as frames."""
+    bins, pixels, inputs = x.shape
+    taps = time.shape[0]
+    maps = jnp.einsum("tpi,pio->tio", x, space.reshape(pixels, inputs, -1))
+    share = jnp.einsum("tio,lio->lto", maps, time)
+    shifted = [
+        jnp.pad(share[lag], ((lag, taps - 1 - lag), (0, 0))) for lag in range(taps)
+    ]
+    return sum(shifted[1:], shifted[0])[:, None, None]
 
 
 def _spread(maps: jax.Array, course: jax.Array) -> jax.Array:
