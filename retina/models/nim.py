@@ -10,10 +10,9 @@ from retina.errors import at_least_one
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers import receptive_field as field
 from retina.layers.door import door, image_shape
-from retina.layers.fir import fir
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.models.ln import courses_for, roughness, separate
-from retina.models.lnln import bias
+from retina.parameter import Parameter
 from retina.stage import Model, Recipe, Stage, chain, memoryless
 from retina.types import Spec
 
@@ -48,15 +47,13 @@ def nim(
     image = image_shape(spec)
     subunits = excitatory + suppressive
     courses = courses_for(image, lags, basis)
-    flat = (spec.cells * subunits,)
     stage = chain(
         door(spec),
         field.spatial(image, spec.cells, subunits, window),
-        memoryless(lambda params, x: x.reshape(flat), about=("in_a_row",)),
-        fir(flat, lags, basis=courses),
-        bias(flat),
+        field.temporal(spec.cells, subunits, lags, courses, summed=False),
+        threshold(spec.cells, subunits),
         pointwise(nonlinearity),
-        signed_sum(spec.cells, excitatory, suppressive),
+        signed_sum(excitatory, suppressive),
         output(output_kind, spec.cells),
     )
 
@@ -76,15 +73,13 @@ def nim(
         share = share[None, :, None, None]
         sign = np.where(np.arange(subunits) < excitatory, 1, -1)[None, :, None, None]
         filters = sign * share * space + (1 - share) * noise
-        weights = np.repeat(time, subunits, axis=2).reshape(len(time), -1)
         counts = mean_counts(clips)
         return params | {
             "spatial": {
                 "filters": jnp.asarray(filters, jnp.float32),
                 "corner": jnp.asarray(corner),
             },
-            # Stored with unit spread: see `fir`.
-            "fir": {"weights": jnp.asarray(weights * np.sqrt(courses), jnp.float32)},
+            "temporal": {"weights": jnp.asarray(np.repeat(time, subunits, axis=2))},
             "output": output_from_mean(output_kind, params["output"], counts),
         }
 
@@ -98,15 +93,27 @@ def nim(
     )
 
 
-def signed_sum(cells: int, excitatory: int, suppressive: int) -> Stage:
-    """(cell * subunit,) -> (cell,): excitation less suppression."""
+def threshold(cells: int, subunits: int) -> Stage:
+    """One offset per subunit: stage (cell, subunit) -> (cell, subunit)."""
 
     def function(params, x: jax.Array) -> jax.Array:
-        x = x.reshape(*x.shape[:-1], cells, excitatory + suppressive)
-        return x[..., :excitatory].sum(-1) - x[..., excitatory:].sum(-1)
+        return x + params["bias"].reshape((1,) * (x.ndim - 2) + (cells, subunits))
 
     return memoryless(
         function,
         batch=function,
-        about=("signed_sum", cells, excitatory, suppressive),
+        init=lambda key: {"bias": jnp.zeros((cells, subunits), jnp.float32)},
+        parameters={"bias": Parameter()},
+        about=("threshold", cells, subunits),
+    )
+
+
+def signed_sum(excitatory: int, suppressive: int) -> Stage:
+    """(cell, subunit) -> (cell,): excitation less suppression."""
+
+    def function(params, x: jax.Array) -> jax.Array:
+        return x[..., :excitatory].sum(-1) - x[..., excitatory:].sum(-1)
+
+    return memoryless(
+        function, batch=function, about=("signed_sum", excitatory, suppressive)
     )

@@ -1,4 +1,4 @@
-"""Recursive filters against closed forms, at the ends of their bounds, and their price."""
+"""Recursive filters against closed forms, at the ends of their bounds; their price."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from retina import build
 from retina.costs.flops import count_step
 from retina.layers import recursive as layer
 from retina.layers.recursive import TAU, best_tau, laguerre, recursive, recursive_basis
+from retina.stage import Model
 from retina.types import Spec
 
 
@@ -128,8 +129,6 @@ def test_a_filter_costs_four_flops_per_integrator():
     spec = Spec((), cells, 0.01)
 
     def flops(stage, shape):
-        from retina.stage import Model
-
         params = stage.init(jax.random.key(0))
         return count_step(Model("x", Spec(shape, 1, 0.01), stage), params)[1].flops
 
