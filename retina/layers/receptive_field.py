@@ -67,9 +67,15 @@ def spatial(image: tuple[int, int], cells: int, rank: int, window: int) -> Stage
     )
 
 
-def temporal(cells: int, rank: int, taps: int, basis: int) -> Stage:
-    """One temporal filter per cell and rank, summed: stage (cell, rank) -> (cell,)."""
+def temporal(
+    cells: int, rank: int, taps: int, basis: int, *, summed: bool = True
+) -> Stage:
+    """One temporal filter per cell and rank: stage (cell, rank) -> (cell,).
+
+    summed: False leaves the ranks apart: (cell, rank) -> (cell, rank).
+    """
     cosines = raised_cosines(taps, basis)
+    to = "n" if summed else "nk"
 
     def init(key: jax.Array):
         shape = (cosines.shape[1], cells, rank)
@@ -85,16 +91,17 @@ def temporal(cells: int, rank: int, taps: int, basis: int) -> Stage:
         time = x.shape[0] - taps + 1
         # Shifted clips are added first and ranks last: one fused pass over the clip.
         shifted = [x[lag : lag + time] * kernel[lag][None] for lag in range(taps)]
-        return sum(shifted[1:], shifted[0]).sum(axis=-1)
+        each = sum(shifted[1:], shifted[0])
+        return each.sum(axis=-1) if summed else each
 
     return windowed(
-        lambda params, past: jnp.einsum("tnk,tnk->n", past, filters(params)),
+        lambda params, past: jnp.einsum(f"tnk,tnk->{to}", past, filters(params)),
         taps,
         shape=(cells, rank),
         init=init,
         parameters={"weights": Parameter()},
         batch=batch,
-        about=("temporal", cells, rank, taps, basis),
+        about=("temporal", cells, rank, taps, basis, *(() if summed else ("apart",))),
     )
 
 
@@ -169,5 +176,6 @@ def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     return [
         (spatial((6, 5), 3, 2, 4), (6, 5)),
         (temporal(3, 2, 5, 4), (3, 2)),
+        (temporal(3, 2, 5, 4, summed=False), (3, 2)),
         (space_time((6, 5), 3, 4, 4), (6, 5)),
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 
 from retina.errors import at_least_one
@@ -16,7 +19,7 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import factorised, look_at
-from retina.stage import Model, Recipe, chain
+from retina.stage import Model, Recipe, Stage, chain
 from retina.types import Spec
 
 
@@ -57,58 +60,117 @@ def cnn(
     >>> cnn(Spec((20, 20), 3, 0.01), channels=2).stage.lags
     29
     """
-    at_least_one(lags=lags, basis=basis, channels=channels, sizes=sizes)
+    stages, warm = core(
+        spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
+    )
+    last = output(output_kind, spec.cells)
+
+    def warm_start(params, clips):
+        params = params | warm(params, clips)
+        counts = mean_counts(clips)
+        params["output"] = output_from_mean(output_kind, params["output"], counts)
+        return params
+
+    return Model(
+        "cnn",
+        spec,
+        chain(*stages, last),
+        warm_start=warm_start,
+        penalty=lambda params: weight_squares(params, shrink, readout_shrink),
+        recipe=clipwise(spec),
+    )
+
+
+def core(
+    spec: Spec,
+    lags: int,
+    basis: int | None,
+    channels: int | None,
+    sizes: tuple[int, int],
+    stride: int,
+    nonlinearity: str,
+    readout_rank: int,
+) -> tuple[list[Stage], Callable[..., dict[str, Any]]]:
+    """The stages from frame to one drive per cell, and their start from the STA."""
+    at_least_one(lags=lags, basis=basis)
+    image = image_shape(spec)
+    if basis is None:
+        basis = lags if image == (1, 1) else 4
+    past = temporal_basis(image, lags, basis)
+    stages, look = trunk(
+        spec,
+        past,
+        min(basis, lags),
+        channels=channels,
+        sizes=sizes,
+        stride=stride,
+        nonlinearity=nonlinearity,
+        readout_rank=readout_rank,
+    )
+
+    def warm(params, clips):
+        average = spike_triggered_average(clips, lags, spec)
+        started = look(params, average)
+        if basis < lags:
+            courses = jnp.asarray(time_courses(average, basis))
+            started["temporal_basis"] = {"courses": courses}
+        return started
+
+    return stages, warm
+
+
+def trunk(
+    spec: Spec,
+    past: Stage,
+    courses: int,
+    *,
+    channels: int | None,
+    sizes: tuple[int, int],
+    stride: int,
+    nonlinearity: str,
+    readout_rank: int,
+) -> tuple[list[Stage], Callable[..., dict[str, Any]]]:
+    """Convolution, convolution and readout of what `past` keeps of each pixel.
+
+    past:    stage (height, width) -> (height, width, courses).
+    returns: the stages, the door included, and (params, average) -> where to look.
+    """
+    at_least_one(channels=channels, sizes=sizes)
     at_least_one(stride=stride, readout_rank=readout_rank)
     image = image_shape(spec)
     if channels is None:
         channels = 32 if image == (1, 1) else 8
-    if basis is None:
-        basis = lags if image == (1, 1) else 4
-    entry = door(spec)
-    past = temporal_basis(image, lags, basis)
-    seen = (*image, min(basis, lags))
+    seen = (*image, courses)
     first = conv2d(seen, channels, sizes[0], stride=stride)
     hidden = output_shape(seen, channels, sizes[0], stride)
     second = conv2d(hidden, channels, sizes[1])
     features = output_shape(hidden, channels, sizes[1])
     places = features[0] * features[1]
     bend = pointwise(nonlinearity)
-    look = factorised(features, spec.cells, min(readout_rank, places))
-    stage = chain(
-        entry, past, first, bend, second, bend, look, output(output_kind, spec.cells)
-    )
+    readout = factorised(features, spec.cells, min(readout_rank, places))
 
-    def warm_start(params, clips):
-        counts = mean_counts(clips)
-        params = params | {
-            "output": output_from_mean(output_kind, params["output"], counts)
-        }
-        average = spike_triggered_average(clips, lags, spec)
-        if basis < lags:
-            courses = jnp.asarray(time_courses(average, basis))
-            params["temporal_basis"] = {"courses": courses}
+    def look(params, average) -> dict[str, Any]:
         if features[:2] == (1, 1):
-            return params
+            return {}
         centres = field_centres(average, image, features[:2], stride)
         mask = look_at(centres, features[:2], params["factorised"]["mask"])
-        params["factorised"] = params["factorised"] | {"mask": mask}
-        return params
+        return {"factorised": params["factorised"] | {"mask": mask}}
 
-    def penalty(params):
-        def squares(part: str, *names: str):
-            return sum(jnp.sum(jnp.square(params[part][name])) for name in names)
+    return [door(spec), past, first, bend, second, bend, readout], look
 
-        kernels = squares("conv2d", "kernel") + squares("conv2d2", "kernel")
-        readout = squares("factorised", "mask", "features")
-        return shrink * kernels + readout_shrink * readout
 
-    return Model(
-        "cnn",
-        spec,
-        stage,
-        warm_start=warm_start,
-        penalty=penalty,
-        recipe=Recipe(
-            learning_rate=2e-2, clip_bins=128, batch=2, in_turn=image != (1, 1)
-        ),
-    )
+def clipwise(spec: Spec) -> Recipe:
+    """Two clips a step; on an image each is work enough for a CPU on its own."""
+    alone = image_shape(spec) != (1, 1)
+    return Recipe(learning_rate=2e-2, clip_bins=128, batch=2, in_turn=alone)
+
+
+def weight_squares(params, shrink: float, readout_shrink: float):
+    """Sums of squares of kernels and of masks with their features, weighted."""
+
+    def squares(part: str, *names: str):
+        return sum(jnp.sum(jnp.square(params[part][name])) for name in names)
+
+    kernels = squares("conv2d", "kernel") + squares("conv2d2", "kernel")
+    readout = squares("factorised", "mask", "features")
+    return shrink * kernels + readout_shrink * readout

@@ -111,17 +111,23 @@ def courses_for(image: tuple[int, int], lags: int, basis: int | None) -> int:
 
 
 def separate(seen: np.ndarray, rank: int, basis: int):
+    """`separate_along` raised cosines, the same for every cell."""
+    return separate_along(seen, rank, raised_cosines(len(seen), basis))
+
+
+def separate_along(seen: np.ndarray, rank: int, courses: np.ndarray):
     """The best rank-k separable filters of an average, by singular values.
 
     seen:    (taps, cell, h, w).
+    courses: (taps, basis), orthonormal columns.
     returns: (cell, rank, h, w) and weights (basis, cell, rank), of about equal size.
     """
     taps, cells, rows, columns = seen.shape
-    cosines = raised_cosines(taps, basis).astype(np.float64)
+    basis = courses.astype(np.float64).T
     space = np.zeros((cells, rank, rows, columns), np.float32)
-    time = np.zeros((cosines.shape[1], cells, rank), np.float32)
+    time = np.zeros((len(basis), cells, rank), np.float32)
     for n in range(cells):
-        projected = cosines.T @ seen[:, n].reshape(taps, -1).astype(np.float64)
+        projected = basis @ seen[:, n].reshape(taps, -1).astype(np.float64)
         u, size, v = np.linalg.svd(projected, full_matrices=False)
         for k in range(min(rank, len(size))):
             root = np.sqrt(max(size[k], 1e-6))

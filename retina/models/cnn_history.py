@@ -1,0 +1,76 @@
+"""The convolutional model with spike history and, if asked, coupling."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from retina.errors import at_least_one
+from retina.fitting.start import mean_counts
+from retina.layers.history import history_output
+from retina.layers.nonlinearity import output_from_mean
+from retina.models.cnn import clipwise, core, weight_squares
+from retina.stage import Model, chain
+from retina.types import Spec
+
+
+def cnn_history(
+    spec: Spec,
+    /,
+    *,
+    lags: int = 30,
+    basis: int | None = None,
+    channels: int | None = None,
+    sizes: tuple[int, int] = (9, 5),
+    stride: int = 1,
+    nonlinearity: str = "relu",
+    readout_rank: int = 8,
+    history: int = 30,
+    history_basis: int = 8,
+    coupling: bool = False,
+    output_kind: str = "softplus",
+    shrink: float = 4e-5,
+    readout_shrink: float = 2e-6,
+    history_shrink: float = 1e-5,
+) -> Model:
+    """The `cnn`'s drive plus filtered past counts, then the output nonlinearity.
+
+    lags, basis, channels, sizes, stride, nonlinearity, readout_rank, output_kind,
+    shrink, readout_shrink: as in `cnn`.
+    history, history_basis, coupling: as in `glm`.
+    history_shrink: weight of the mean squared history weight.
+    source:         McIntosh et al. 2016, arXiv 1702.01825; Pillow et al. 2008,
+                    doi 10.1038/nature07140 (history).
+
+    >>> cnn_history(Spec((20, 20), 3, 0.01), channels=2).stage.uses_response
+    True
+    """
+    at_least_one(history=history, history_basis=history_basis)
+    stages, warm = core(
+        spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
+    )
+    last = history_output(
+        output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling
+    )
+
+    def warm_start(params, clips):
+        params = params | warm(params, clips)
+        start = output_from_mean(
+            output_kind, params["history_output"], mean_counts(clips)
+        )
+        weights = params["history_output"]["history"]
+        params["history_output"] = {"history": jnp.zeros_like(weights)} | start
+        return params
+
+    def penalty(params):
+        weights = params["history_output"]["history"]
+        heard = history_shrink * jnp.mean(jnp.square(weights))
+        return weight_squares(params, shrink, readout_shrink) + heard
+
+    return Model(
+        "cnn_history",
+        spec,
+        chain(*stages, last),
+        warm_start=warm_start,
+        penalty=penalty,
+        recipe=clipwise(spec),
+    )
