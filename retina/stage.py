@@ -254,10 +254,14 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
 class Recipe:
     """How a model is fitted unless told otherwise; the same for every data set.
 
-    optimiser:     "adam" on random contiguous clips, or "lbfgs" on all data at once.
-    learning_rate: Adam's first step size; lowered when validation stops improving.
+    optimiser:     "lbfgs" on all data at once; or "adam", "lion", "sgd", ... of optax,
+                   on random contiguous clips.
+    learning_rate: the first, or largest, step size.
+    schedule:      "plateau": the rate falls when validation stops improving, and the
+                   third time ends the fit. "cosine", "linear", "exponential": it rises
+                   briefly and falls until max_steps. "constant": neither.
     clip_bins:     bins of loss per clip.
-    batch:         clips per Adam step.
+    batch:         clips per step.
     max_steps:     stop here whatever validation says.
     patience:      evaluations without a better validation score before the rate falls.
     settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
@@ -267,6 +271,7 @@ class Recipe:
 
     optimiser: str = "adam"
     learning_rate: float = 3e-3
+    schedule: str = "plateau"
     clip_bins: int = 128
     batch: int = 4
     max_steps: int = 20000

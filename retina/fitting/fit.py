@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
-from retina.fitting import adam, lbfgs
+from retina.fitting import descent, lbfgs, optimiser
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.loss import validator
+from retina.fitting.optimiser import FALLING, rates
 from retina.fitting.plateau import CUTS, Plateau
 from retina.fitting.start import mean_counts
 from retina.parameter import to_bounded, to_free
@@ -72,7 +73,8 @@ def fit(
     begun = time.perf_counter()
     null_rate = mean_counts(split.train)
     # First of all: blocks too short for the model are told before work is done on them.
-    bins = settings.clip_bins if settings.optimiser == "adam" else lbfgs.PIECE
+    by_clips = settings.optimiser != "lbfgs"
+    bins = settings.clip_bins if by_clips else lbfgs.PIECE
     table = tabulate(model, split.train, bins)
     score = validator(model, split.validation, null_rate)
     params = _start(model, split, key, seeds)
@@ -80,8 +82,8 @@ def fit(
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
     bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
     plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
-    if settings.optimiser == "adam":
-        walker = _Adam(model, table, null_rate, settings, free, fixed, _number(key))
+    if by_clips:
+        walker = _Descent(model, table, null_rate, settings, free, fixed, _number(key))
     else:
         walker = _Lbfgs(model, table, null_rate, settings, free, fixed)
 
@@ -107,11 +109,14 @@ def fit(
         walker.settled = bool(settled)
     earlier = curve[row - 1, 1] if row else 0.0
 
+    # On any other schedule validation chooses the parameters, not the rate or the end.
+    patience = settings.patience if settings.schedule == "plateau" else EVALUATIONS
+
     def evaluate(loss: float) -> None:
         nonlocal row
         now = bound((walker.judged, walker.fixed))
         bits = np.stack([score(_seed(now, s)) for s in range(seeds)])
-        plateau.judge(step, np.nanmean(bits, axis=1), now, settings.patience)
+        plateau.judge(step, np.nanmean(bits, axis=1), now, patience)
         seconds = earlier + time.perf_counter() - begun
         curve[row] = [step, seconds, loss, *np.nanmean(bits, axis=1)]
         row += 1
@@ -145,7 +150,7 @@ def fit(
             advice = (
                 f"at learning rate {rate:.2g}: lower it "
                 f"(--set learning_rate={rate / 3:.1g})"
-                if settings.optimiser == "adam"
+                if by_clips
                 else "of L-BFGS: try --set optimiser=adam"
             )
             raise Diverged(
@@ -183,7 +188,12 @@ def fit(
             **dataclasses.asdict(settings),
             "steps": step,
             "best_step": int(plateau.step[best]),
-            "converged": bool(plateau.done.all() or walker.settled or not step),
+            "converged": bool(
+                plateau.done.all()
+                or walker.settled
+                or not step
+                or (step >= settings.max_steps and settings.schedule in FALLING)
+            ),
             "compile_s": walker.compile_s,
             "fit_s": float(curve[row - 1, 1]),
             "lead": table.lead,
@@ -195,8 +205,8 @@ def fit(
     )
 
 
-class _Adam:
-    """Rounds of Adam steps, about twice an epoch."""
+class _Descent:
+    """Rounds of gradient steps, about twice an epoch."""
 
     settled = False
     last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
@@ -214,12 +224,14 @@ class _Adam:
         moving = None
         if model.training is not None:
             numbers = jnp.arange(self.seeds, dtype=jnp.uint32) + jnp.uint32(number)
-            moving = adam.untrained(model, fixed), numbers
-        self.walk = adam.begin(free, moving)
+            moving = descent.untrained(model, fixed), numbers
+        self.walk = descent.begin(free, moving, settings.optimiser)
         begun = time.perf_counter()
-        round_ = adam.make_round(model, table, null_rate, settings.in_turn)
+        round_ = descent.make_round(
+            model, table, null_rate, settings.optimiser, settings.in_turn
+        )
         order = self._order(0)
-        rate = jnp.zeros(self.seeds, jnp.float32)
+        rate = jnp.zeros((self.seeds, self.every), jnp.float32)
         self._round = round_.lower(
             self.walk, fixed, order, rate, table.stimulus, table.counts
         ).compile()
@@ -227,21 +239,23 @@ class _Adam:
 
     def _order(self, step: int) -> jax.Array:
         batch = self.settings.batch
-        return jnp.asarray(
-            np.stack(
-                [
-                    adam.shuffled(self.table, self.number + s, step, self.every, batch)
-                    for s in range(self.seeds)
-                ]
-            )
-        )
+        numbers = range(self.number, self.number + self.seeds)
+        drawn = [
+            descent.shuffled(self.table, number, step, self.every, batch)
+            for number in numbers
+        ]
+        return jnp.asarray(np.stack(drawn))
+
+    def _factors(self, step: int) -> np.ndarray:
+        last = self.settings.max_steps
+        return rates(self.settings.schedule, step, self.every, last)
 
     def advance(self, step: int, rate: np.ndarray) -> float:
         self.walk, loss = self._round(
             self.walk,
             self._fixed,
             self._order(step),
-            jnp.asarray(rate),
+            jnp.asarray(rate[:, None] * self._factors(step)[None]),
             self.table.stimulus,
             self.table.counts,
         )
@@ -302,15 +316,12 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
             raise BadSetting(f"fit has no setting {name!r}: {nearest(name, known)}")
     changes = checked(changes, Recipe, "the fit")
     settings = dataclasses.replace(model.recipe, **changes)
-    if settings.optimiser not in ("adam", "lbfgs"):
+    optimiser.check(settings.optimiser, [*optimiser.NAMES, "lbfgs"], "optimiser")
+    optimiser.check(settings.schedule, optimiser.SCHEDULES, "schedule")
+    if model.training is not None and settings.optimiser == "lbfgs":
         raise BadSetting(
-            f"optimiser {settings.optimiser!r}: "
-            f"{nearest(settings.optimiser, ['adam', 'lbfgs'])}"
-        )
-    if model.training is not None and settings.optimiser != "adam":
-        raise BadSetting(
-            f"optimiser {settings.optimiser!r}: {model.name} is fitted on batches of "
-            "clips (by their statistics, with noise), which only 'adam' does"
+            f"optimiser 'lbfgs': {model.name} is fitted on batches of clips (by their "
+            "statistics, with noise): try --set optimiser=adam"
         )
     for name in ("clip_bins", "batch", "patience"):
         if getattr(settings, name) < 1:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retina.errors import BadSetting
-from retina.fitting import adam
+from retina.fitting import descent
 from retina.fitting.clips import tabulate
 from retina.fitting.fit import fit
 from retina.fitting.loss import validator
@@ -125,13 +125,13 @@ def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
 def _walked(model, split, params, numbers, rate=1e-2, steps=20):
     table = tabulate(model, split.train, 62)
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
-    order = np.stack([adam.shuffled(table, n, 0, steps, 2) for n in numbers])
-    moving = adam.untrained(model, params), jnp.asarray(numbers, jnp.uint32)
-    return adam.make_round(model, table, mean_counts(split.train))(
-        adam.begin(free, moving),
+    order = np.stack([descent.shuffled(table, n, 0, steps, 2) for n in numbers])
+    moving = descent.untrained(model, params), jnp.asarray(numbers, jnp.uint32)
+    return descent.make_round(model, table, mean_counts(split.train))(
+        descent.begin(free, moving),
         params,
         jnp.asarray(order),
-        jnp.full(len(numbers), rate, jnp.float32),
+        jnp.full((len(numbers), len(order[0])), rate, jnp.float32),
         table.stimulus,
         table.counts,
     )
@@ -152,7 +152,7 @@ def test_seeds_side_by_side_walk_as_they_would_alone(split):
                 jax.tree.leaves(getattr(alone, name)),
                 strict=True,
             )
-            # Rounding in batched products, as in test_adam.
+            # Rounding in batched products, as in test_descent.
             for a, b in pairs:
                 np.testing.assert_allclose(a[seed], b[0], atol=5e-4)
     assert not np.allclose(losses[0], losses[1], rtol=1e-3)
@@ -165,11 +165,11 @@ def test_noise_is_of_the_seed_and_of_the_step(split):
     table = tabulate(model, split.train, 62)
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
     order = jnp.asarray(table.first[None, None, :2])  # one seed, one step
-    round_ = adam.make_round(model, table, mean_counts(split.train))
+    round_ = descent.make_round(model, table, mean_counts(split.train))
 
     def losses(number: int) -> list[float]:
-        moving = adam.untrained(model, params), jnp.array([number], jnp.uint32)
-        walk, found = adam.begin(free, moving), []
+        moving = descent.untrained(model, params), jnp.array([number], jnp.uint32)
+        walk, found = descent.begin(free, moving), []
         for _ in range(3):
             walk, loss = round_(
                 walk, params, order, jnp.zeros(1), table.stimulus, table.counts

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import build
-from retina.fitting import adam
+from retina.fitting import descent
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.start import mean_counts
 from retina.parameter import to_free
@@ -25,7 +25,7 @@ def _table(clips: int) -> Table:
 def test_each_epoch_is_a_permutation():
     """Also where the epoch's end falls in the middle of a batch."""
     clips, batch, epochs = 7, 3, 6
-    drawn = adam.shuffled(_table(clips), 5, 0, clips * epochs // batch, batch)
+    drawn = descent.shuffled(_table(clips), 5, 0, clips * epochs // batch, batch)
     assert drawn.shape == (clips * epochs // batch, batch, 2)
     assert np.array_equal(drawn[..., 1], 10 * drawn[..., 0])
     by_epoch = drawn[..., 0].reshape(epochs, clips)
@@ -36,26 +36,26 @@ def test_each_epoch_is_a_permutation():
 
 def test_a_step_sees_what_it_would_have_seen_without_an_interruption():
     table = _table(11)
-    whole = adam.shuffled(table, 3, 0, 20, 4)
+    whole = descent.shuffled(table, 3, 0, 20, 4)
     for step in (1, 7, 13):
-        assert np.array_equal(adam.shuffled(table, 3, step, 5, 4), whole[step:][:5])
-    assert not np.array_equal(adam.shuffled(table, 4, 0, 20, 4), whole)
+        assert np.array_equal(descent.shuffled(table, 3, step, 5, 4), whole[step:][:5])
+    assert not np.array_equal(descent.shuffled(table, 4, 0, 20, 4), whole)
 
 
 def test_a_batch_larger_than_an_epoch_is_filled_from_the_next():
-    drawn = adam.shuffled(_table(3), 0, 0, 2, 6)[..., 0]
+    drawn = descent.shuffled(_table(3), 0, 0, 2, 6)[..., 0]
     assert np.bincount(drawn.ravel(), minlength=3).tolist() == [4, 4, 4]
 
 
 def _walked(model, table, null, params, order, rate):
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
-    round_ = adam.make_round(model, table, null)
+    round_ = descent.make_round(model, table, null)
     seeds = len(order)
     return round_(
-        adam.begin(free),
+        descent.begin(free),
         params,
         jnp.asarray(order),
-        jnp.full(seeds, rate, jnp.float32),
+        jnp.full((seeds, len(order[0])), rate, jnp.float32),
         table.stimulus,
         table.counts,
     )
@@ -68,7 +68,7 @@ def test_seeds_side_by_side_walk_as_they_would_alone():
     null = mean_counts(split.train)
     table = tabulate(model, split.train, 64)
     params = jax.vmap(model.stage.init)(jax.random.split(jax.random.key(0), 2))
-    order = np.stack([adam.shuffled(table, seed, 0, 20, 2) for seed in range(2)])
+    order = np.stack([descent.shuffled(table, seed, 0, 20, 2) for seed in range(2)])
     together, losses = _walked(model, table, null, params, order, 1e-2)
     for seed in range(2):
         alone, loss = _walked(
@@ -95,7 +95,7 @@ def test_the_average_starts_at_the_start_and_follows():
     model = build.model("ln", split.spec, lags=4, rank=None)
     table = tabulate(model, split.train, 64)
     params = jax.vmap(model.stage.init)(jax.random.split(jax.random.key(0), 1))
-    order = adam.shuffled(table, 0, 0, 10, 2)[None]
+    order = descent.shuffled(table, 0, 0, 10, 2)[None]
     # At rate 0 nothing moves; the average of equal values is that value.
     still, _ = _walked(model, table, mean_counts(split.train), params, order, 0.0)
     for a, b in zip(

@@ -1,4 +1,4 @@
-"""Adam on random contiguous clips: many steps in one dispatch, seeds side by side."""
+"""Gradient steps on random clips: many in one dispatch, seeds side by side."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import lax
 
 from retina.fitting.clips import Table, clip_rate, cut
 from retina.fitting.loss import poisson
+from retina.fitting.optimiser import direction
 from retina.parameter import to_bounded
 from retina.stage import Model, Tree
 
@@ -32,12 +32,11 @@ class Walk(NamedTuple):
     moving: tuple[Tree, jax.Array] | None = None
 
 
-def optimiser() -> optax.GradientTransformation:
-    """Adam's direction, of length about one; the learning rate multiplies it."""
-    return optax.chain(optax.clip_by_global_norm(5.0), optax.scale_by_adam(b2=0.995))
-
-
-def begin(free: Tree, moving: tuple[Tree, jax.Array] | None = None) -> Walk:
+def begin(
+    free: Tree,
+    moving: tuple[Tree, jax.Array] | None = None,
+    optimiser: str = "adam",
+) -> Walk:
     """A walk at its start, one per seed: `free` has a leading seed axis."""
     seeds = jax.tree.leaves(free)[0].shape[0]
     # Copies, since each round takes the walk's buffers over (they are donated): `free`
@@ -45,22 +44,28 @@ def begin(free: Tree, moving: tuple[Tree, jax.Array] | None = None) -> Walk:
     own, average = (jax.tree.map(jnp.copy, free) for _ in range(2))
     steps = jnp.zeros(seeds, jnp.int32)
     moving = jax.tree.map(jnp.copy, moving)
-    return Walk(own, average, jax.vmap(optimiser().init)(free), steps, moving)
+    moments = jax.vmap(direction(optimiser).init)(free)
+    return Walk(own, average, moments, steps, moving)
 
 
 def make_round(
-    model: Model, table: Table, null_rate: np.ndarray, in_turn: bool = False
+    model: Model,
+    table: Table,
+    null_rate: np.ndarray,
+    optimiser: str = "adam",
+    in_turn: bool = False,
 ):
     """A function that takes many steps in one dispatch.
 
+    optimiser: a name that `direction` knows.
     in_turn: clips of a batch one after the other; see `Recipe`.
     returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
-             order is (seed, step, clip in batch, 2) rows of the table, rate is (seed,),
-             and fixed holds the params that are not trained; a model with a training
-             pass has them in the walk.
+             order is (seed, step, clip in batch, 2) rows of the table, rate is
+             (seed, step), and fixed holds the params that are not trained; a model
+             with a training pass has them in the walk.
     """
     null = jnp.asarray(null_rate, jnp.float32)
-    adam = optimiser()
+    towards = direction(optimiser)
     in_turn = in_turn and jax.default_backend() == "cpu"
     over_clips = lax.map if in_turn else lambda one, batch: jax.vmap(one)(batch)
 
@@ -91,7 +96,8 @@ def make_round(
         return value if model.penalty is None else value + model.penalty(params)
 
     def one_seed(walk: Walk, fixed, order, rate, stimulus, counts):
-        def step(walk: Walk, first):
+        def step(walk: Walk, now):
+            first, rate = now
             if model.training is None:
                 function, given = loss, (fixed, first, stimulus, counts)
             else:
@@ -101,8 +107,8 @@ def make_round(
                 walk.free, *given
             )
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
-                move, moments = adam.update(slope, walk.moments)
-            free = jax.tree.map(lambda p, m: p - rate * m, walk.free, move)
+                move, moments = towards.update(slope, walk.moments, walk.free)
+            free = jax.tree.map(lambda p, m: p + rate * m, walk.free, move)
             # Short averages at first, so that the start is soon forgotten.
             count = walk.steps.astype(jnp.float32)
             keep = jnp.minimum(AVERAGE, (1 + count) / (10 + count))
@@ -111,7 +117,7 @@ def make_round(
             )
             return Walk(free, average, moments, walk.steps + 1, moving), value
 
-        walk, values = lax.scan(step, walk, order)
+        walk, values = lax.scan(step, walk, (order, rate))
         return walk, jnp.mean(values)
 
     def round_(walk, fixed, order, rate, stimulus, counts):
