@@ -141,7 +141,7 @@ COUNTS = {"spike_s": None, "spike_cell": None, "count_s": np.array(0.1)}
         (
             changed(**COUNTS, counts=np.full((1, 300, 2), np.nan)),
             BadResponse,
-            "negative or NaN",
+            "negative, NaN or infinite",
         ),
         (
             changed(**COUNTS, counts=np.ones((1, 301, 2))),
