@@ -41,6 +41,9 @@ def sweep(
     for surprise in swept.surprises:
         output.say(f"not as expected: {surprise}")
     fronts, figures = _shown(swept, tables=not json)
+    kept = _kept(swept)
+    if not json:
+        print(f"all figures {kept}")
     if json:
         from retina.search.frontier import as_json
 
@@ -48,11 +51,21 @@ def sweep(
             {
                 "frontiers": {name: as_json(front) for name, front in fronts.items()},
                 "figures": figures,
+                "result": kept,
                 "failed": {one.job.label: one.error for one in swept.failures},
                 "skipped": swept.skipped,
             }
         )
     return swept.status
+
+
+def _kept(swept: Any) -> Path:
+    """Every score and cost, in one file beside the runs."""
+    from retina.reports import result
+    from retina.search import grid
+
+    labels = {job.name: job.label for job in grid.jobs(swept.experiment)}
+    return result.write(swept.points, labels, swept.folder)
 
 
 def _shown(swept: Any, tables: bool) -> tuple[dict[str, Any], dict[str, Path]]:

@@ -1,0 +1,85 @@
+"""What a sweep found, whole, as one file that a README can be checked against."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from retina import atomic, store
+from retina.types import Interval, Metric, Point, Score
+
+NAME = "result.json"
+_COSTS = (
+    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
+    "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
+    "state_bytes bytes_per_bin depth"
+).split()
+
+
+def result(points: Sequence[Point], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Every point with all its scores and figures of cost, and what computed them.
+
+    labels:  run -> what sets it apart from the others of its model.
+    returns: {"versions", "points": [{"run", "label", "model", "dataset", "settings",
+             "validation_bits", "scores": [...], "cost": {...}}]}; recordings whose
+             licence forbids publication are left out and named under "withheld".
+
+    >>> result([], {})["points"]
+    []
+    """
+    shown = [point for point in points if point.score.publish]
+    withheld = sorted({p.dataset for p in points} - {p.dataset for p in shown})
+    rows = [
+        {
+            "run": point.run,
+            "label": labels.get(point.run, point.model),
+            "model": point.model,
+            "dataset": point.dataset,
+            "settings": dict(point.settings),
+            "validation_bits": _number(point.validation_bits),
+            "scores": [_score(one) for one in (point.score, *point.score.others)],
+            "cost": {name: _number(getattr(point.cost, name)) for name in _COSTS},
+        }
+        for point in shown
+    ]
+    return {"versions": store.versions(), "withheld": withheld, "points": rows}
+
+
+def write(points: Sequence[Point], labels: Mapping[str, str], folder: Path) -> Path:
+    """`result` as a file in the folder; it is the old one or the new one."""
+    text = json.dumps(result(points, labels), indent=1, allow_nan=False) + "\n"
+    atomic.write_file(folder / NAME, text.encode())
+    return folder / NAME
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {
+        "group": score.group,
+        "history": score.history,
+        "bins": score.bins,
+        "cells": score.cells,
+        "trials": score.trials,
+        "metrics": {name: _metric(one) for name, one in score.metrics.items()},
+    }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    return {
+        "median": _number(metric.median),
+        "ci95": [_number(bound) for bound in metric.ci95],
+        "seeds": [_number(value) for value in metric.seeds],
+        "undefined": metric.undefined,
+    }
+
+
+def _number(value: Any) -> Any:
+    """JSON has no NaN; a range is {"low", "high"}."""
+    if isinstance(value, Interval):
+        return dataclasses.asdict(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
