@@ -1,0 +1,26 @@
+"""The quickstart stops its fits early, but not half-way."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import retina
+from retina.search import experiment, grid
+
+pytestmark = pytest.mark.slow
+
+PATIENT = {"patience": 4, "settle": 1e-7}
+
+
+def test_every_model_is_within_2_percent_of_its_converged_validation_score():
+    split = retina.split(retina.load("simulated"))
+    for job in grid.jobs(experiment.read("quickstart")):
+        model = retina.model(job.model, split.spec, **job.settings)
+        key = jax.random.key(job.key)
+        soon = retina.fit(model, split, key=key, **job.fit)
+        late = retina.fit(model, split, key=key, **job.fit | PATIENT)
+        assert late.training["converged"]
+        reached, possible = (np.median(f.validation["per_cell"]) for f in (soon, late))
+        assert reached >= possible - 0.02 * abs(possible), job.label
