@@ -84,7 +84,8 @@ def probe(
     if json:
         output.print_json(found.rows)
         return
-    heads = [head for head in found.rows[0] if not isinstance(found.rows[0][head], list)]
+    first = found.rows[0]
+    heads = [head for head in first if not isinstance(first[head], list)]
     lines = [[_word(row[head]) for head in heads] for row in found.rows]
     print(output.columns(lines, [head.replace("_", " ") for head in heads]))
     if out is not None:
@@ -217,7 +218,8 @@ def _write(out: Path, kind: str, found: Found, bin_s: float) -> None:
         from retina import atomic
 
         data = io.BytesIO()
-        np.savez_compressed(data, **found.arrays, names=np.array(found.names))
+        arrays: dict[str, Any] = found.arrays | {"names": np.array(found.names)}
+        np.savez_compressed(data, **arrays)
         atomic.write_file(out, data.getvalue())
     elif kind == "attribution":
         values = found.arrays["values"]

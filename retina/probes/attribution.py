@@ -44,9 +44,9 @@ def attribution(
 ) -> Attribution:
     """Integrated gradients of one cell's rate at the output of a part of the model.
 
-    The stimulus grows from its mean to what was shown, in equal steps. Along the way the
-    slope of the rate with respect to a unit's output, times the change of that output,
-    is added up over the steps and over the bins that the rate looks back on.
+    The stimulus grows from its mean to what was shown, in equal steps. Along the way
+    the slope of the rate with respect to a unit's output, times the change of that
+    output, is added up over the steps and over the bins that the rate looks back on.
 
     stimulus: (time, *frame), as the recording stores it.
     cell:     its number in the model.
@@ -116,7 +116,7 @@ def parts(fit: Fit) -> list[str]:
     """
     names = [name for name, _ in fit.model.stage.parts]
     if not names:
-        raise BadSetting(f"{fit.model.name} is one stage: it has no parts to tell apart")
+        raise BadSetting(f"{fit.model.name} is one stage: it has no parts")
     return names
 
 
@@ -126,7 +126,9 @@ def _cut(fit: Fit, part: str | None) -> tuple[Parts, Parts, str]:
     if part is None:
         part = names[max(len(names) - 3, 0)]
     if part not in names:
-        raise BadSetting(f"{fit.model.name} has no part {part!r}: {nearest(part, names)}")
+        raise BadSetting(
+            f"no part {part!r} of {fit.model.name}: {nearest(part, names)}"
+        )
     end = names.index(part) + 1
     every = fit.model.stage.parts
     return every[:end], every[end:], part

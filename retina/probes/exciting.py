@@ -116,7 +116,7 @@ def exciting_input(
             uphill = -slope / jnp.maximum(jnp.linalg.norm(slope), 1e-30)
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
                 change, moving = ascent.update(uphill, moving)
-            return (project(z + change.astype(z.dtype)), moving), None
+            return (project(z + jnp.asarray(change, z.dtype)), moving), None
 
         begin = project(jax.random.normal(key, shape, jnp.float32))
         (z, _), _ = lax.scan(step, (begin, ascent.init(begin)), length=steps)

@@ -27,9 +27,9 @@ def local_sta(
     cell:     its number in the model.
     moments:  bins of the stimulus, each with the model's whole history before it.
     lags:     bins back; None: as far as the model looks.
-    returns:  (moment, lag, *frame) float32, counts per bin and unit of the stimulus; lag
-              0 is the frame on the screen during the bin.
-    raises:   BadSetting for a moment too near the start, ShapeMismatch for other frames.
+    returns:  (moment, lag, *frame) float32, counts per bin and unit of the stimulus;
+              lag 0 is the frame on the screen during the bin.
+    raises:   BadSetting for a moment too near the start; ShapeMismatch.
     source:   Goldin et al. 2022, doi 10.1038/s41467-022-33242-8.
 
     A model that listens hears its mean counts. Averaged over white noise, times the
@@ -49,6 +49,6 @@ def local_sta(
     bins = max(history(fit.model) + 1, taps)
     windows = before(fit, stimulus, moments, bins)
     slope = jax.grad(lambda x: rates(fit, x)[-1, cell])
-    # One after the other: fields of many moments of a long memory would not fit at once.
+    # One after the other: long memories of many moments would not fit at once.
     fields = jax.jit(lambda every: lax.map(lambda x: slope(x)[::-1][:taps], every))
     return np.asarray(fields(windows))

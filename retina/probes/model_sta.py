@@ -19,14 +19,14 @@ def model_sta(
 ) -> np.ndarray:
     """Response-weighted average of Gaussian white noise.
 
-    The noise has the mean and s.d. of the training stimulus. Each stretch is shown as it
-    is and upside down about the mean, which takes all even-order responses, the mean
-    rate with them, out of the average's error.
+    The noise has the mean and s.d. of the training stimulus. Each stretch is shown as
+    it is and upside down about the mean, which takes all even-order responses, the
+    mean rate with them, out of the average's error.
 
     bins:    of noise and again of its mirror image, rounded up to whole stretches.
     lags:    bins back; None: as far as the model looks.
-    returns: (lag, cell, *frame) float64, in units of the stimulus; lag 0 is the frame on
-             the screen during the bin; nan for a cell that never responds.
+    returns: (lag, cell, *frame) float64, in units of the stimulus; lag 0 is the frame
+             on the screen during the bin; nan for a cell that never responds.
     source:  Chichilnisky 2001, doi 10.1080/713663221.
 
     A model that listens hears its mean counts. For a linear filter and any nonlinearity

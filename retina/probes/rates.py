@@ -1,4 +1,4 @@
-"""Rates of a fitted model to a stimulus that was made up, and how far back they reach."""
+"""Rates of a fitted model to any stimulus, and how far back they reach."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from retina.reports.figure import COLOURS, INK, PALE, check_ending, write
 
 COLOURMAP = "RdBu_r"  # symmetric about zero: red above, blue below
 WIDTH, HEIGHT = 3.6, 1.55  # of one panel, inches
+NARROWEST = 6.2  # page: a title has room
 LINE = COLOURS[2]
 
 
@@ -37,7 +38,7 @@ def probe_figure(
     returns: the path.
     raises:  BadSetting for another ending or nothing to draw; UnwritableFolder.
 
-    Each panel has a scale of its own. A frame that is one pixel has no profile in space.
+    Each panel has a scale of its own. One-pixel frames have no profile in space.
 
     >>> probe_figure(np.zeros((0, 3)), "nothing.svg", names=(), bin_s=0.01)
     Traceback (most recent call last):
@@ -49,18 +50,19 @@ def probe_figure(
         raise BadSetting("no field to draw")
     columns = min(3, math.ceil(len(fields) / 3))
     rows = math.ceil(len(fields) / columns)
-    size = (0.5 + WIDTH * columns, 0.75 + HEIGHT * rows)
+    size = (max(0.5 + WIDTH * columns, NARROWEST), 0.75 + HEIGHT * rows)
 
     def draw(page: Any) -> None:
         _title(page, size, title)
         for i, field in enumerate(np.nan_to_num(fields)):
             box = _box(i, columns, size)
             peak = peak_of(field)
-            for axes in _panel(page, box, field, peak, bin_s, i >= len(fields) - columns):
+            for axes in _panel(
+                page, box, field, peak, bin_s, i >= len(fields) - columns
+            ):
                 _plain(axes)
             where = f"{names[i]}: peak {field[peak]:.3g} {unit}".rstrip()
             _label(page, box, f"{where}, {peak[0] * bin_s:.3g} s before")
-        page.canvas.draw()
 
     return write(path, size, draw)
 
@@ -78,7 +80,7 @@ def attribution_figure(
     check_ending(path)
     if not len(values):
         raise BadSetting("no moment to draw")
-    size = (0.5 + 1.6 * WIDTH, 0.75 + HEIGHT * len(values))
+    size = (NARROWEST, 0.75 + HEIGHT * len(values))
 
     def draw(page: Any) -> None:
         _title(page, size, title)
@@ -93,10 +95,9 @@ def attribution_figure(
             bars.set_ylabel("counts per bin")
             if i == len(values) - 1:
                 bars.set_xlabel("unit or channel")
-            for axes in page.axes[1:] if i else page.axes:
-                _plain(axes)
             _label(page, (left, low, wide, high), names[i])
-        page.canvas.draw()
+        for axes in page.axes:
+            _plain(axes)
 
     return write(path, size, draw)
 
@@ -167,6 +168,4 @@ def _plain(axes: Any) -> None:
 
 def _title(page: Any, size: tuple[float, float], title: str) -> None:
     top = 1 - 0.22 / size[1]
-    page.text(
-        0.4 / size[0], top, title, fontsize=11, fontweight="bold", va="center"
-    )
+    page.text(0.4 / size[0], top, title, fontsize=11, fontweight="bold", va="center")

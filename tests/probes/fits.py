@@ -55,8 +55,6 @@ def along(one: np.ndarray, other: np.ndarray) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-
-
 def said(fit: Fit, stimulus: np.ndarray) -> np.ndarray:
     """(time, cell), what the model says to a stimulus from a cold start."""
     return np.asarray(jax.jit(lambda x: rates.rates(fit, x))(stimulus))

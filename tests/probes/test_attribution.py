@@ -68,7 +68,9 @@ def test_parts_have_names():
     fit = fits.drawn("lnln", fits.FIELD, lags=4, subunits=3)
     noise = fits.noise(fits.FIELD, 9)
     assert parts(fit)[-3:] == ["relu", "dense", "output"]
-    with pytest.raises(BadSetting, match="no part 'rellu': did you mean 'relu'"):
+    with pytest.raises(
+        BadSetting, match="no part 'rellu' of lnln: did you mean 'relu'"
+    ):
         attribution(fit, noise, 0, [5], part="rellu")
     with pytest.raises(BadSetting, match="mean is one stage"):
         attribution(fits.drawn("mean", fits.FIELD), noise, 0, [5])

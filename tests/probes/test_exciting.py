@@ -13,7 +13,9 @@ from retina.probes.rates import history, rates
 from tests.probes import fits
 
 KEY = jax.random.key(0)
-SPECS = pytest.mark.parametrize("spec", [fits.IMAGE, fits.FIELD], ids=["image", "field"])
+SPECS = pytest.mark.parametrize(
+    "spec", [fits.IMAGE, fits.FIELD], ids=["image", "field"]
+)
 
 
 @SPECS

@@ -12,7 +12,9 @@ from retina.errors import BadSetting, ShapeMismatch
 from retina.probes.rates import history, loudest, memory, rates
 from tests.probes import fits
 
-SPECS = pytest.mark.parametrize("spec", [fits.IMAGE, fits.FIELD], ids=["image", "field"])
+SPECS = pytest.mark.parametrize(
+    "spec", [fits.IMAGE, fits.FIELD], ids=["image", "field"]
+)
 # One of each kind: a window, states, a gate, a rectified subunit, one that listens.
 MODELS = {
     "recursive_ln": {"window": 4, "stages": 2},
