@@ -92,6 +92,7 @@ def attribution_figure(
             each = value.reshape(-1, value.shape[-1]).sum(0)
             bars.bar(np.arange(len(each)), each, color=LINE, width=0.8)
             bars.axhline(0, color=PALE, linewidth=0.6)
+            bars.locator_params(axis="x", integer=True)  # a channel has a number
             bars.set_ylabel("counts per bin")
             if i == len(values) - 1:
                 bars.set_xlabel("unit or channel")

@@ -92,13 +92,14 @@ def test_nothing_lies_outside_the_page_or_on_another(page, cells):
 
 @pytest.mark.parametrize("out", [(3, 2, 4), (1, 1, 4), (2, 4), (4,)])
 def test_attributions_have_a_bar_per_channel(page, tmp_path, out):
-    values = np.random.default_rng(0).standard_normal((2, *out))
+    values = np.random.default_rng(0).standard_normal((2, *out[:-1], 8))
     attribution_figure(values, tmp_path / "a.svg", names=["x", "y"])
     bars = [axes for axes in page[0].axes if axes.patches]
     maps = [axes for axes in page[0].axes if axes.images]
     assert len(bars) == 2 and len(maps) == (2 if out == (3, 2, 4) else 0)
     heights = [patch.get_height() for patch in bars[1].patches]
-    np.testing.assert_allclose(heights, values[1].reshape(-1, 4).sum(0))
+    np.testing.assert_allclose(heights, values[1].reshape(-1, 8).sum(0))
+    assert all(tick == round(tick) for tick in bars[1].get_xticks())
     if maps:
         shown = maps[1].images[0].get_array()
         np.testing.assert_allclose(shown, values[1].sum(-1))
