@@ -33,6 +33,7 @@ class Stage(NamedTuple):
     parameters: tree of Parameter, parallel to params.
     about:      hashable name and settings; ``about[0]`` is the name.
     uses_response: True if the input is a pair (x, counts of the previous bin).
+    parts:      of a chain: (name, stage) in order, params and state keyed by the name.
     """
 
     init: Callable[..., Params]
@@ -44,6 +45,7 @@ class Stage(NamedTuple):
     parameters: Tree
     about: tuple
     uses_response: bool = False
+    parts: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -247,6 +249,7 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
         parameters={n: s.parameters for n, s in named.items()},
         about=about or ("chain", *(stage.about for stage in stages)),
         uses_response=uses_response,
+        parts=tuple(named.items()),
     )
 
 

@@ -18,7 +18,7 @@ ROWS = (
     ("data", "circuit", "layers", "metrics", "costs"),
     ("models", "fitting", "templates"),
     ("reduction",),
-    ("search",),
+    ("search", "probes"),
     ("reports", "cli"),
 )
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -11,7 +11,16 @@ from typing import Any
 import typer
 
 from retina import compiled
-from retina.cli import costing, fitting, names, new, recordings, simulating, sweeping
+from retina.cli import (
+    costing,
+    fitting,
+    names,
+    new,
+    probing,
+    recordings,
+    simulating,
+    sweeping,
+)
 from retina.errors import RetinaError
 
 app = typer.Typer(
@@ -35,6 +44,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "score": fitting.score,
     "cost": costing.cost,
     "simulate": simulating.simulate,
+    "probe": probing.probe,
     "sweep": sweeping.sweep,
     "compare": sweeping.compare,
     "frontier": sweeping.frontier,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,30 @@ def figure(front: Frontier, path: str | Path) -> Path:
     retina.errors.BadSetting: no point to draw: ...
     """
     path = Path(path)
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in ("svg", "png", "pdf"):
-        raise BadSetting(f"{path.name}: a figure ends in .svg, .png or .pdf")
+    check_ending(path)
     drawn = [p for p in front.points if math.isfinite(accuracy(p, front.y))]
     if not drawn:
         raise BadSetting(
             f"no point to draw: {front.y} is defined for none: name another metric "
             "(--y bits_per_spike)"
         )
+    return write(path, (8.4, 5.6), lambda page: _draw(page, front))
+
+
+def check_ending(path: Path) -> str:
+    """The kind of file that a path names. raises: BadSetting."""
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in ("svg", "png", "pdf"):
+        raise BadSetting(f"{path.name}: a figure ends in .svg, .png or .pdf")
+    return kind
+
+
+def write(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
+    """A page that `draw` fills, in one style, written whole; no date, no version in it.
+
+    size: width and height in inches.
+    """
+    kind = check_ending(path)
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -87,8 +103,8 @@ def figure(front: Frontier, path: str | Path) -> Path:
     import io
 
     with matplotlib.rc_context(STYLE):
-        canvas = FigureCanvasAgg(Figure(figsize=(8.4, 5.6), dpi=160))
-        _draw(canvas.figure, front)
+        canvas = FigureCanvasAgg(Figure(figsize=size, dpi=160))
+        draw(canvas.figure)
         data = io.BytesIO()
         nothing = {"svg": {"Date": None}, "png": {"Software": None}}.get(
             kind, {"CreationDate": None}

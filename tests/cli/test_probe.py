@@ -1,0 +1,67 @@
+"""`retina probe`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
+
+
+def test_probe_shows_what_drives_a_cell(retina):
+    fitted = retina("fit", "tiny", "ln", *QUICK, "--out", "run", "--json")
+    assert fitted.status == 0, fitted.err
+    done = retina("probe", "run", "sta", "--json", "--out", "sta.npz")
+    assert done.status == 0, done.err
+    rows = json.loads(done.out)
+    # The cells follow one filter, largest one bin back, with opposite signs.
+    assert [round(row["peak_lag_s"], 3) for row in rows] == [0.02, 0.02]
+    assert rows[0]["peak"] > 0 > rows[1]["peak"]
+    with np.load("sta.npz") as held:
+        fields = held["fields"]
+    kernel = np.array([0.0, 1.0, 0.6, -0.5, -0.2])
+    for field, sign in zip(fields, (1, -1), strict=True):
+        size = np.linalg.norm(field) * np.linalg.norm(kernel)
+        assert sign * field[:5] @ kernel / size > 0.95
+
+    name = rows[1]["cell"]
+    one = retina("probe", "run", "sta", "--cell", name, "--out", "sta.svg")
+    assert one.status == 0 and "wrote sta.svg" in one.out
+    assert Path("sta.svg").stat().st_size > 3000
+    best = json.loads(retina("probe", "run", "exciting", "--cell", name, "--json").out)
+    assert best[0]["peak_lag_s"] == pytest.approx(0.02) and best[0]["peak"] < 0
+    assert best[0]["rate_hz"] > 3 * best[0]["mean_rate_hz"]
+
+    here = ("--cell", name, "--json", "--at", 100, "--at", 50)
+    local = json.loads(retina("probe", "run", "local", *here).out)
+    assert [row["bin"] for row in local] == [100, 50]
+    assert all(row["peak"] < 0 for row in local)
+    drawn = (*here, "--part", "temporal", "--out", "parts.svg")
+    told = retina("probe", "run", "attribution", *drawn)
+    assert told.status == 0, told.err
+    for row, other in zip(json.loads(told.out), local, strict=True):
+        assert row["bin"] == other["bin"] and row["part"] == "temporal"
+        rise = row["rate_hz"] - row["reference_hz"]
+        assert sum(row["by_unit"]) * 50 == pytest.approx(rise, rel=1e-2, abs=1e-2)
+    assert Path("parts.svg").is_file()
+    loud = retina("probe", "run", "local")
+    assert loud.status == 0 and len(loud.out.splitlines()) == 5
+
+
+def test_probe_says_what_to_put_right(retina):
+    retina("fit", "tiny", "mean", "--out", "run")
+    for words, said in (
+        (("stta",), "no probe 'stta': did you mean 'sta'?"),
+        (("sta", "--cell", "nobody"), "no cell 'nobody' in this run"),
+        (("sta", "--out", "a.gif"), "in .npz"),
+        (("attribution",), "mean is one stage"),
+        (("local", "--at", 9999), "moment 9999"),
+    ):
+        done = retina("probe", "run", *words)
+        assert done.status == 1 and said in done.err, done.err
+        assert len(done.err.splitlines()) == 1
+    for words in (("sta", "--at", 5), ("local", "--part", "door")):
+        assert retina("probe", "run", *words).status == 2
