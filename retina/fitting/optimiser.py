@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 import optax
@@ -63,6 +65,6 @@ def rates(schedule: str, step: int, steps: int, max_steps: int) -> np.ndarray:
         return np.asarray(whole(np.arange(step, step + steps)), np.float32)
 
 
-def check(name: str, known: tuple[str, ...] | list[str], what: str) -> None:
+def check(name: str, known: Sequence[str], what: str) -> None:
     if name not in known:
         raise BadSetting(f"{what} {name!r}: {nearest(name, known)}")

@@ -31,12 +31,14 @@ def spectral(x: jax.Array, kernel: jax.Array) -> jax.Array:
     half = height // 2 + 1  # rows of a real frame's spectrum that are not redundant
 
     frames = x.transpose(1, 2, 3, 0)
-    spectrum = to.rows @ frames.reshape(height, -1)
-    spectrum = _each(to.columns, spectrum.reshape(half, 2 * width, -1))
+    spectrum = jnp.asarray(to.rows) @ frames.reshape(height, -1)
+    spectrum = _each(jnp.asarray(to.columns), spectrum.reshape(half, 2 * width, -1))
     spectrum = spectrum.reshape(half * width, 2 * inputs, time)
     mixed = jnp.einsum("foi,fit->fot", _mixing(kernel, height, width), spectrum)
-    mixed = _each(back.columns, mixed.reshape(half, 2 * width, outputs * time))
-    y = back.rows @ mixed.reshape(2 * half, -1)
+    mixed = _each(
+        jnp.asarray(back.columns), mixed.reshape(half, 2 * width, outputs * time)
+    )
+    y = jnp.asarray(back.rows) @ mixed.reshape(2 * half, -1)
     return y.reshape(high, wide, outputs, time).transpose(3, 0, 1, 2)
 
 
@@ -75,7 +77,7 @@ def _transforms(height: int, width: int, high: int, wide: int) -> tuple[_Pair, _
     """
     half = height // 2 + 1
     there = _fourier(height, range(half), -1)
-    rows = np.stack([there.real, there.imag], axis=1).reshape(2 * half, height)
+    rows = np.stack([np.real(there), np.imag(there)], axis=1).reshape(2 * half, height)
     across = _real(_fourier(width, range(width), -1))
     columns = across.transpose(0, 1, 3, 2).reshape(2 * width, 2 * width)
     to = _Pair(rows, columns)
@@ -88,7 +90,7 @@ def _transforms(height: int, width: int, high: int, wide: int) -> tuple[_Pair, _
     if height % 2 == 0:
         twice[-1] = 1
     home = _fourier(height, range(high), 1)[:, :half] * twice / height
-    rows = np.stack([home.real, -home.imag], axis=2).reshape(high, 2 * half)
+    rows = np.stack([np.real(home), -np.imag(home)], axis=2).reshape(high, 2 * half)
     return to, _Pair(rows, columns)
 
 
@@ -99,6 +101,6 @@ def _fourier(size: int, wanted: range, sign: int) -> np.ndarray:
 
 def _real(matrix: np.ndarray) -> np.ndarray:
     """(m, k) complex as (m, part, k, part) real."""
-    real = np.stack([matrix.real, -matrix.imag], axis=-1)
-    imaginary = np.stack([matrix.imag, matrix.real], axis=-1)
-    return np.stack([real, imaginary], axis=1)
+    real, imaginary = np.real(matrix), np.imag(matrix)
+    upper = np.stack([real, -imaginary], axis=-1)
+    return np.stack([upper, np.stack([imaginary, real], axis=-1)], axis=1)

@@ -85,7 +85,9 @@ def _label(case: tuple[str, Spec, dict[str, Any]]) -> str:
 
 # Of the module's scope, so that all tests of one case run in a row: what one of them
 # compiles, the others use, and workers side by side share no case.
-@pytest.fixture(scope="module", params=range(len(CASES)), ids=map(_label, CASES))
+@pytest.fixture(
+    scope="module", params=range(len(CASES)), ids=[_label(one) for one in CASES]
+)
 def case(request) -> int:
     return request.param
 

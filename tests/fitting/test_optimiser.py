@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,13 +58,18 @@ def test_the_others_leave_the_rate_alone(name):
 def test_a_falling_schedule_runs_to_its_end_and_a_plateau_does_not():
     split = synthetic.split(synthetic.truth(), train=400)
     model = build.model("lnln", split.spec, lags=5, basis=3, subunits=2)
-    recipe = {"max_steps": 400, "batch": 4, "patience": 1, "learning_rate": 3e-2}
+    recipe: dict[str, Any] = {
+        "max_steps": 400,
+        "batch": 4,
+        "patience": 1,
+        "learning_rate": 3e-2,
+    }
     key = jax.random.key(0)
     cosine = fit(model, split, key=key, schedule="cosine", **recipe)
     assert cosine.training["steps"] == 400 and cosine.training["converged"]
     constant = fit(model, split, key=key, schedule="constant", **recipe)
     assert constant.training["steps"] == 400 and not constant.training["converged"]
-    plateau = fit(model, split, key=key, **recipe | {"max_steps": 4000})
+    plateau = fit(model, split, key=key, **{**recipe, "max_steps": 4000})
     assert plateau.training["steps"] < 4000 and plateau.training["converged"]
 
 
@@ -73,7 +80,7 @@ def test_a_falling_schedule_runs_to_its_end_and_a_plateau_does_not():
         ({"schedule": "cosin"}, "'cosin': did you mean 'cosine'"),
     ],
 )
-def test_a_name_that_is_none_is_one_line(setting, words):
+def test_a_name_that_is_none_is_one_line(setting: dict[str, Any], words: str):
     split = synthetic.split(synthetic.truth(), train=400)
     model = build.model("lnln", split.spec, lags=5, basis=3, subunits=2)
     with pytest.raises(BadSetting, match=words):

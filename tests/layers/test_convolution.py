@@ -49,7 +49,7 @@ def test_value_and_gradients_are_those_of_the_plain_convolution(
     ways = _ways(stride)
     one, two = through(ways[way]), through(ways["xla"])
     # A sum of products of either sign: rounding is of the size of the products' norm.
-    size = np.linalg.norm(made) * np.linalg.norm(pull)
+    size = float(np.linalg.norm(made) * np.linalg.norm(pull))
     np.testing.assert_allclose(one[0], two[0], rtol=1e-5, atol=1e-6 * size)
     for fast, slow in zip(one[1], two[1], strict=True):
         assert fast.shape == slow.shape

@@ -20,7 +20,7 @@ def test_every_model_is_within_2_percent_of_its_converged_validation_score():
         model = retina.model(job.model, split.spec, **job.settings)
         key = jax.random.key(job.key)
         soon = retina.fit(model, split, key=key, **job.fit)
-        late = retina.fit(model, split, key=key, **job.fit | PATIENT)
+        late = retina.fit(model, split, key=key, **{**job.fit, **PATIENT})
         assert late.training["converged"]
         reached, possible = (np.median(f.validation["per_cell"]) for f in (soon, late))
         assert reached >= possible - 0.02 * abs(possible), job.label
