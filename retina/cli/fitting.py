@@ -105,6 +105,8 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
             **asked["fit"],
         )
         tell(1.0, "done")
+    if fitted.training["stopped"]:
+        output.say(f"retina: {fitted.training['stopped']}")
     card = asked["dataset"] if asked["dataset"].endswith(".toml") else ""
     extra = {
         "asked": asked,

@@ -49,8 +49,10 @@ def fit(
                 it and ends at the same numbers.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
     returns:    Fit; fit.params is the seed that was best on validation.
-    raises:     Diverged when the loss is no longer finite; BadSetting; MissingData
-                without validation clips; BadResponse where they hold no event.
+    raises:     Diverged when the loss is no longer finite before any parameters were
+                better than the start (afterwards the fit ends with the best, and
+                training["stopped"] says why); BadSetting; MissingData without
+                validation clips; BadResponse where they hold no event.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
@@ -115,10 +117,11 @@ def fit(
     def evaluate(loss: float) -> None:
         nonlocal row
         now = bound((walker.judged, walker.fixed))
-        bits = np.stack([score(_seed(now, s)) for s in range(seeds)])
-        plateau.judge(step, np.nanmean(bits, axis=1), now, patience)
+        per_cell = np.stack([score(_seed(now, s)) for s in range(seeds)])
+        bits = np.where(walker.sound, np.nanmean(per_cell, axis=1), -np.inf)
+        plateau.judge(step, bits, now, patience)
         seconds = earlier + time.perf_counter() - begun
-        curve[row] = [step, seconds, loss, *np.nanmean(bits, axis=1)]
+        curve[row] = [step, seconds, loss, *bits]
         row += 1
         if checkpoint is not None:
             save_tree(checkpoint, state())
@@ -136,6 +139,7 @@ def fit(
                 }
             )
 
+    stopped = ""
     if row == 0:
         evaluate(float("nan"))
     while (
@@ -146,17 +150,8 @@ def fit(
     ):
         loss = walker.advance(step, plateau.rate)
         if not np.isfinite(loss):
-            rate = plateau.rate.max()
-            advice = (
-                f"at learning rate {rate:.2g}: lower it "
-                f"(--set learning_rate={rate / 3:.1g})"
-                if by_clips
-                else "of L-BFGS: try --set optimiser=adam"
-            )
-            raise Diverged(
-                f"{model.name}: the loss became {loss} between steps {step} and "
-                f"{step + walker.every} {advice}"
-            )
+            stopped = _exploded(model, loss, step, walker.every, plateau, by_clips)
+            break
         step += walker.every
         evaluate(loss)
 
@@ -188,12 +183,14 @@ def fit(
             **dataclasses.asdict(settings),
             "steps": step,
             "best_step": int(plateau.step[best]),
-            "converged": bool(
+            "converged": not stopped
+            and bool(
                 plateau.done.all()
                 or walker.settled
                 or not step
                 or (step >= settings.max_steps and settings.schedule in FALLING)
             ),
+            "stopped": stopped,
             "compile_s": walker.compile_s,
             "fit_s": float(curve[row - 1, 1]),
             "lead": table.lead,
@@ -266,6 +263,11 @@ class _Descent:
         return self.walk.average
 
     @property
+    def sound(self) -> np.ndarray:
+        """(seed,) whether what is fitted is finite; see `_finite`."""
+        return _finite((self.walk.free, self.walk.average, self.walk.moving))
+
+    @property
     def fixed(self) -> Tree:
         """The params that are not trained, as they are now."""
         return self._fixed if self.walk.moving is None else self.walk.moving[0]
@@ -307,6 +309,40 @@ class _Lbfgs:
     def judged(self) -> Tree:
         frees = [free for free, _ in self.walk]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *frees)
+
+    @property
+    def sound(self) -> np.ndarray:
+        return _finite(self.judged)
+
+
+def _exploded(
+    model: Model, loss: float, step: int, every: int, plateau: Plateau, by_clips: bool
+) -> str:
+    """What happened and what to type, where there is something to keep.
+
+    raises: Diverged where no parameters were judged better than the start.
+    """
+    rate = plateau.rate.max()
+    where = f"the loss became {loss} between steps {step} and {step + every}"
+    where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
+    lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
+    best = int(np.argmax(plateau.bits))
+    if not plateau.step[best]:
+        raise Diverged(f"{model.name}: {where}: try --set {lower}")
+    return (
+        f"{where}: the parameters of step {plateau.step[best]}, the best on "
+        f"validation, are kept; to go further, try --set {lower}"
+    )
+
+
+def _finite(tree: Tree) -> np.ndarray:
+    """(seed,) whether every number is finite; leaves have a leading seed axis.
+
+    Asked of what moves alone: a constant may be infinite by design.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    whole = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in leaves]
+    return np.all(whole, axis=0)
 
 
 def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:

@@ -218,6 +218,34 @@ def test_more_lags_than_a_block_has_bins_is_one_line(retina):
     assert not Path("run").exists()
 
 
+EDGED = """
+import jax.numpy as jnp
+from retina.models.ln import ln
+
+def edged(spec, /):
+    def penalty(params):
+        largest = jnp.max(jnp.abs(params["temporal"]["weights"]))
+        return jnp.where(largest > 4.0, jnp.nan, 0.0)
+
+    model = ln(spec, lags=6, rank=1, output_kind="exp")
+    return model._replace(warm_start=None, penalty=penalty)
+"""
+
+
+def test_a_fit_whose_loss_explodes_is_stored_as_it_was_before(retina):
+    Path("edged.py").write_text(EDGED)
+    sets = ("optimiser=adam", "schedule=linear", "learning_rate=60", "max_steps=100000")
+    words = [word for one in sets for word in ("--set", one)]
+    done = retina("fit", "tiny", "edged.py", *words, "--out", "run", "--json")
+    assert done.status == 0
+    assert "retina: the loss became nan between steps" in done.err
+    assert "are kept; to go further, try --set learning_rate=2e+01" in done.err
+    training = store.read("run")["training"]
+    assert training["stopped"] in done.err and not training["converged"]
+    assert 0 < training["best_step"] <= training["steps"]
+    assert not Path("run.partial").exists()
+
+
 @pytest.mark.parametrize("resumable", [True, False])
 def test_a_stop_promises_to_go_on_only_where_it_does(monkeypatch, capsys, resumable):
     def stopped():
