@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
-from retina.fitting import descent, lbfgs, optimiser
+from retina.fitting import descent, lbfgs, optimiser, penalties
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
@@ -58,6 +58,7 @@ def fit(
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
     settings = _recipe(model, recipe)
+    fitted = model._replace(penalty=penalties.penalty(model, settings))
     if not split.validation:
         raise MissingData(
             f"{split.spec.dataset or 'the recording'} has no validation block, which "
@@ -85,9 +86,9 @@ def fit(
     bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
     plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
     if by_clips:
-        walker = _Descent(model, table, null_rate, settings, free, fixed, _number(key))
+        walker = _Descent(fitted, table, null_rate, settings, free, fixed, _number(key))
     else:
-        walker = _Lbfgs(model, table, null_rate, settings, free, fixed)
+        walker = _Lbfgs(fitted, table, null_rate, settings, free, fixed)
 
     curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
     step = row = 0
@@ -225,7 +226,12 @@ class _Descent:
         self.walk = descent.begin(free, moving, settings.optimiser)
         begun = time.perf_counter()
         round_ = descent.make_round(
-            model, table, null_rate, settings.optimiser, settings.in_turn
+            model,
+            table,
+            null_rate,
+            settings.optimiser,
+            settings.in_turn,
+            settings.activity,
         )
         order = self._order(0)
         rate = jnp.zeros((self.seeds, self.every), jnp.float32)
@@ -280,7 +286,9 @@ class _Lbfgs:
         self.table, self.fixed, self.every = table, fixed, 10
         self.settle = settings.settle
         begun = time.perf_counter()
-        begin, self._round = lbfgs.make_round(model, table, null_rate, self.every)
+        begin, self._round = lbfgs.make_round(
+            model, table, null_rate, self.every, settings.activity
+        )
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         starts = [_seed(free, s) for s in range(seeds)]
         self.walk = [(start, begin(start)) for start in starts]
