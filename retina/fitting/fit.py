@@ -43,8 +43,10 @@ def fit(
 
     key:        jax.random.key; all randomness follows from it.
     seeds:      fits from as many random starts, side by side under vmap.
-    progress:   called with {"step", "max_steps", "train_loss", "validation_bits",
-                "rate", "seconds"} after each evaluation.
+    progress:   called after each evaluation, before its checkpoint is written, with
+                {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
+                best so far), "validation" (now, one entry per seed), "rate",
+                "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
     checkpoint: a file written after each evaluation; if it exists the fit goes on from
                 it and ends at the same numbers.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
@@ -116,7 +118,7 @@ def fit(
     patience = settings.patience if settings.schedule == "plateau" else EVALUATIONS
 
     def evaluate(loss: float) -> None:
-        nonlocal row
+        nonlocal row, lap
         now = bound((walker.judged, walker.fixed))
         per_cell = np.stack([score(_seed(now, s)) for s in range(seeds)])
         bits = np.where(walker.sound, np.nanmean(per_cell, axis=1), -np.inf)
@@ -124,8 +126,10 @@ def fit(
         seconds = earlier + time.perf_counter() - begun
         curve[row] = [step, seconds, loss, *bits]
         row += 1
-        if checkpoint is not None:
-            save_tree(checkpoint, state())
+        pace = None
+        if step:
+            pace = walker.every / max(time.perf_counter() - lap, 1e-9)
+        lap = time.perf_counter()
         if progress is not None:
             progress(
                 {
@@ -133,14 +137,20 @@ def fit(
                     "max_steps": settings.max_steps,
                     "train_loss": loss,
                     "validation_bits": float(plateau.bits.max()),
-                    "rate": float(plateau.rate.max()),
+                    "validation": bits.tolist(),
+                    "rate": walker.rate(step, plateau.rate),
                     "cuts": int(plateau.cuts.min()),
                     "all_cuts": CUTS + 1,
                     "seconds": seconds,
+                    "steps_per_s": pace,
+                    "seconds_left": _left(settings, plateau, step, walker.every, pace),
                 }
             )
+        if checkpoint is not None:
+            save_tree(checkpoint, state())
 
     stopped = ""
+    lap = time.perf_counter()
     if row == 0:
         evaluate(float("nan"))
     while (
@@ -264,6 +274,11 @@ class _Descent:
         )
         return float(jnp.max(loss))
 
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        """The learning rate at a step, the largest of the seeds'."""
+        last = self.settings.max_steps
+        return float(rate.max() * rates(self.settings.schedule, step, 1, last)[0])
+
     @property
     def judged(self) -> Tree:
         return self.walk.average
@@ -313,6 +328,9 @@ class _Lbfgs:
         self.last = np.array(losses)
         return float(np.max(losses))  # not max(): it may pass over a nan
 
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        return None  # a line search finds each step's length
+
     @property
     def judged(self) -> Tree:
         frees = [free for free, _ in self.walk]
@@ -341,6 +359,25 @@ def _exploded(
         f"{where}: the parameters of step {plateau.step[best]}, the best on "
         f"validation, are kept; to go further, try --set {lower}"
     )
+
+
+def _left(
+    settings: Recipe, plateau: Plateau, step: int, every: int, pace: float | None
+) -> float | None:
+    """Seconds to the end; None while validation may still ask for another rate.
+
+    At the last rate the fit ends when nothing more improves: that is what is told.
+    """
+    if pace is None:
+        return None
+    steps = settings.max_steps - step
+    if settings.schedule == "plateau":
+        going = ~plateau.done
+        if not np.all(plateau.cuts[going] == CUTS):
+            return None
+        rounds = settings.patience - plateau.stale[going]
+        steps = min(steps, every * int(rounds.max(initial=0)))
+    return steps / pace
 
 
 def _finite(tree: Tree) -> np.ndarray:
