@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 Tree = Any
 
+# "time": neighbouring lags; "course": functions of time; "input": any other.
+INPUTS = ("time", "course", "height", "width", "channel", "input")
+
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
@@ -21,6 +24,9 @@ class Parameter:
     low, high: open bounds that a fit never leaves; infinite where there is none.
     trainable: False for constants and integer positions.
     source:    citation, "recalled", or "chosen".
+    axes:      a name for each axis of the leaf, or () for a leaf that tells nothing.
+               `INPUTS` are axes that weights are summed over; other names say whose
+               a number is: "cell", "rank", "subunit", "out", ...
 
     >>> Parameter(43.0, unit="1/s", low=0.0, source="Ozuysal & Baccus 2012").low
     0.0
@@ -32,6 +38,7 @@ class Parameter:
     high: float = math.inf
     trainable: bool = True
     source: str = "chosen"
+    axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.low < self.high:

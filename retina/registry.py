@@ -22,6 +22,7 @@ PACKAGES = {
     "readers": "retina.data.readers",
     "reductions": "retina.reduction",
     "executors": "retina.search.executors",
+    "loggers": "retina.fitting.loggers",
 }
 RESOURCES = ("datasets", "experiments")
 KINDS = tuple(sorted((*PACKAGES, *RESOURCES)))

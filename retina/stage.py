@@ -270,6 +270,8 @@ class Recipe:
     settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
     in_turn:       the clips of a batch one after the other: for models whose one clip
                    keeps a CPU busy. On an accelerator they always run side by side.
+    l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
+                   what `retina.fitting.penalties` says; the model's own penalty stays.
     """
 
     optimiser: str = "adam"
@@ -281,6 +283,13 @@ class Recipe:
     patience: int = 2
     settle: float = 2e-6
     in_turn: bool = False
+    l1: float = 0.0
+    l2: float = 0.0
+    smooth_space: float = 0.0
+    smooth_time: float = 0.0
+    group: float = 0.0
+    locality: float = 0.0
+    activity: float = 0.0
 
 
 class Model(NamedTuple):

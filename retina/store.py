@@ -12,7 +12,7 @@ import json
 import math
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,17 @@ _LIBRARIES = ("retina-frontier", "jax", "jaxlib", "flax", "optax", "numpy", "sci
 
 
 def save(
-    fit: Fit, folder: str | Path, *, extra: Mapping[str, Any] | None = None
+    fit: Fit,
+    folder: str | Path,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    files: Iterable[Path] = (),
 ) -> None:
     """Writes a run; an older run in that folder is replaced in one step.
 
     folder: the run's own folder; files in it that are not ours are kept.
     extra:  further entries of record.json (the split's settings, a score, a cost).
+    files:  further files and folders, copied into the run under their own names.
     raises: UnwritableFolder where the folder cannot be written, the disk is full, or a
             folder is there that holds something else.
     """
@@ -53,10 +58,15 @@ def save(
         raise ValueError(f"extra may not replace {', '.join(clash)}")
     text = dumps(record | dict(extra or {}))
     with atomic.new_folder(folder) as made:
-        for kept in folder.iterdir() if folder.is_dir() else ():
-            if kept.name not in _OWN:
-                copy = shutil.copytree if kept.is_dir() else shutil.copy2
-                copy(kept, made / kept.name)
+        older = folder.iterdir() if folder.is_dir() else ()
+        copied = {path.name: path for path in (*older, *files)}
+        for name, kept in copied.items():
+            if name in _OWN:
+                continue
+            if kept.is_dir():
+                shutil.copytree(kept, made / name, symlinks=True)
+            else:
+                shutil.copy2(kept, made / name)
         (made / PARAMS).write_bytes(params)
         (made / RECORD).write_text(text, encoding="utf-8")
 

@@ -24,14 +24,17 @@ from retina.stage import Stage, recurrent
 # The start is an engineering choice near the published 5 /s return path of ganglion
 # cells; the upper bounds are what the sub-step below is made safe for.
 FAST, SLOW = 120.0, 20.0
+CELL = ("cell",)
 RATES = {
-    "k_a": Parameter(50.0, "1/s", 0.0, FAST, source="chosen"),
-    "k_a0": Parameter(0.5, "1/s", 0.0, 10.0, source="chosen"),
-    "k_fi": Parameter(40.0, "1/s", 0.0, FAST, source="chosen"),
-    "k_fr": Parameter(5.0, "1/s", 0.0, FAST, source="Ozuysal & Baccus 2012, Fig 5"),
-    "k_si": Parameter(1.0, "1/s", 0.0, SLOW, source="chosen"),
-    "k_sr": Parameter(0.5, "1/s", 0.0, 10.0, source="chosen"),
-    "k_sr0": Parameter(0.1, "1/s", 0.0, 10.0, source="chosen"),
+    "k_a": Parameter(50.0, "1/s", 0.0, FAST, source="chosen", axes=CELL),
+    "k_a0": Parameter(0.5, "1/s", 0.0, 10.0, source="chosen", axes=CELL),
+    "k_fi": Parameter(40.0, "1/s", 0.0, FAST, source="chosen", axes=CELL),
+    "k_fr": Parameter(
+        5.0, "1/s", 0.0, FAST, source="Ozuysal & Baccus 2012, Fig 5", axes=("cell",)
+    ),
+    "k_si": Parameter(1.0, "1/s", 0.0, SLOW, source="chosen", axes=CELL),
+    "k_sr": Parameter(0.5, "1/s", 0.0, 10.0, source="chosen", axes=CELL),
+    "k_sr0": Parameter(0.1, "1/s", 0.0, 10.0, source="chosen", axes=CELL),
 }
 
 

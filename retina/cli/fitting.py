@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,13 +31,21 @@ BinS = Annotated[
     float | None, typer.Option(min=1e-4, help="Seconds per bin; default: the frame's.")
 ]
 
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="tensorboard, wandb or mlflow beside metrics.jsonl; repeatable.",
+    ),
+]
+
 Key = Annotated[
     # A longer number overflows, or jax drops its upper bits without a word.
     int,
     typer.Option(min=0, max=2**32 - 1, help="All randomness follows."),
 ]
 
-CHECKPOINT = "checkpoint.h5"
+CHECKPOINT, ASKED = "checkpoint.h5", "asked.json"
 
 
 def fit(
@@ -48,6 +57,7 @@ def fit(
     cells: Cells = None,
     key: Key = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    log: Log = None,
     json: Json = False,
 ) -> None:
     """Fit a model, or go on with a fit that was interrupted."""
@@ -65,7 +75,7 @@ def fit(
     if _finished(folder, asked):
         output.say(f"{folder} is finished already")
     else:
-        _fit(folder, asked, own)
+        _fit(folder, asked, own, log or [])
     record = _read(folder)
     if json:
         kept = ("model", "dataset", "validation", "training")
@@ -74,37 +84,54 @@ def fit(
         _print_validation(folder, record)
 
 
-def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _fit(
+    folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any], log: Sequence[str]
+) -> None:
     import jax
 
     from retina import atomic, build, store
     from retina.fitting.fit import fit
+    from retina.fitting.loggers import ROW
 
     atomic.check_writable(folder)
+    partial = folder.parent / f"{folder.name}.partial"
+    loggers = [
+        registry.find("loggers", name)(partial, asked)
+        for name in dict.fromkeys(("jsonl", *log))
+    ]
     split = runs.divided(asked["dataset"], asked["cells"], asked["bin_s"])
     for note in split.notes:
         output.say(f"note: {note}")
     model = build.model(asked["model"], split.spec, **own)
-    partial = folder.parent / f"{folder.name}.partial"
-    if (partial / "asked.json").exists():
-        _compare(partial, store.loads((partial / "asked.json").read_text()), asked)
+    if (partial / ASKED).exists():
+        _compare(partial, store.loads((partial / ASKED).read_text()), asked)
         if (partial / CHECKPOINT).exists():
             output.say(f"going on from {partial}")
     else:
         with atomic.new_folder(partial) as made:
-            (made / "asked.json").write_text(store.dumps(asked))
+            (made / ASKED).write_text(store.dumps(asked))
     name = Path(model.name.rpartition(":")[2]).stem
-    with output.meter(f"{name} on {split.spec.dataset}") as tell:
+    with contextlib.ExitStack() as opened:
+        logs = [opened.enter_context(one) for one in loggers]
+        tell = opened.enter_context(output.meter(f"{name} on {split.spec.dataset}"))
+
+        def progress(event: Mapping[str, Any]) -> None:
+            tell(*output.fit_words(event))
+            for one in logs:
+                one({key: event[key] for key in ROW})
+
         fitted = fit(
             model,
             split,
             key=jax.random.key(asked["key"]),
             seeds=asked["seeds"],
-            progress=lambda event: tell(*output.fit_words(event)),
+            progress=progress,
             checkpoint=partial / CHECKPOINT,
             **asked["fit"],
         )
         tell(1.0, "done")
+    if fitted.training["stopped"]:
+        output.say(f"retina: {fitted.training['stopped']}")
     card = asked["dataset"] if asked["dataset"].endswith(".toml") else ""
     extra = {
         "asked": asked,
@@ -113,7 +140,9 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
         "cell_names": [cell.name for cell in split.cells],
         "recording": asked["recording"],
     }
-    store.save(fitted, folder, extra=extra)
+    ours = (CHECKPOINT, ASKED)
+    files = [path for path in partial.iterdir() if path.name not in ours]
+    store.save(fitted, folder, extra=extra, files=files)
     shutil.rmtree(partial)
 
 

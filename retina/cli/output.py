@@ -104,7 +104,22 @@ def fit_words(event: Mapping[str, Any]) -> tuple[float, str]:
     fraction = event["step"] / max(event["max_steps"], 1)
     if event.get("all_cuts"):
         fraction = max(fraction, event.get("cuts", 0) / event["all_cuts"])
-    words = (
-        f"step {event['step']}, validation {event['validation_bits']:.4f} bits/spike"
-    )
-    return fraction, words
+    words = [f"step {event['step']}"]
+    if math.isfinite(event["train_loss"]):
+        words.append(f"loss {event['train_loss']:.4f}")
+    words.append(f"validation {event['validation_bits']:.4f} bits/spike")
+    if event["steps_per_s"]:
+        words.append(f"{event['steps_per_s']:.3g} steps/s")
+    return fraction, ", ".join([*words, f"{duration(event['seconds_left'])} left"])
+
+
+def duration(seconds: float | None) -> str:
+    """
+    >>> duration(None), duration(7.2), duration(3725)
+    ('?', '0:07', '1:02:05')
+    """
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -54,11 +54,12 @@ def make_round(
     null_rate: np.ndarray,
     optimiser: str = "adam",
     in_turn: bool = False,
+    activity: float = 0.0,
 ):
     """A function that takes many steps in one dispatch.
 
     optimiser: a name that `direction` knows.
-    in_turn: clips of a batch one after the other; see `Recipe`.
+    in_turn, activity: as in `Recipe`.
     returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
              order is (seed, step, clip in batch, 2) rows of the table, rate is
              (seed, step), and fixed holds the params that are not trained; a model
@@ -76,7 +77,7 @@ def make_round(
             rate, target = clip_rate(
                 model, params, stimulus, counts, where, table.lead, table.bins
             )
-            return poisson(rate, target, null)
+            return poisson(rate, target, null, activity)
 
         return penalised(jnp.mean(over_clips(one, first)), params), None
 
@@ -89,7 +90,7 @@ def make_round(
             lambda where: cut(model, stimulus, counts, where, table.lead, table.bins)
         )(first)
         rate, after = model.training(params, signal, key)
-        value = poisson(rate[:, -table.bins :], target, null)
+        value = poisson(rate[:, -table.bins :], target, null, activity)
         return penalised(value, params), (untrained(model, after), number)
 
     def penalised(value, params):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
-from retina.fitting import descent, lbfgs, optimiser
+from retina.fitting import descent, lbfgs, optimiser, penalties
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
@@ -43,19 +43,24 @@ def fit(
 
     key:        jax.random.key; all randomness follows from it.
     seeds:      fits from as many random starts, side by side under vmap.
-    progress:   called with {"step", "max_steps", "train_loss", "validation_bits",
-                "rate", "seconds"} after each evaluation.
+    progress:   called after each evaluation, before its checkpoint is written, with
+                {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
+                best so far), "validation" (now, one entry per seed), "rate",
+                "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
     checkpoint: a file written after each evaluation; if it exists the fit goes on from
                 it and ends at the same numbers.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
     returns:    Fit; fit.params is the seed that was best on validation.
-    raises:     Diverged when the loss is no longer finite; BadSetting; MissingData
-                without validation clips; BadResponse where they hold no event.
+    raises:     Diverged when the loss is no longer finite before any parameters were
+                better than the start (afterwards the fit ends with the best, and
+                training["stopped"] says why); BadSetting; MissingData without
+                validation clips; BadResponse where they hold no event.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
     settings = _recipe(model, recipe)
+    fitted = model._replace(penalty=penalties.penalty(model, settings))
     if not split.validation:
         raise MissingData(
             f"{split.spec.dataset or 'the recording'} has no validation block, which "
@@ -83,9 +88,9 @@ def fit(
     bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
     plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
     if by_clips:
-        walker = _Descent(model, table, null_rate, settings, free, fixed, _number(key))
+        walker = _Descent(fitted, table, null_rate, settings, free, fixed, _number(key))
     else:
-        walker = _Lbfgs(model, table, null_rate, settings, free, fixed)
+        walker = _Lbfgs(fitted, table, null_rate, settings, free, fixed)
 
     curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
     step = row = 0
@@ -113,15 +118,18 @@ def fit(
     patience = settings.patience if settings.schedule == "plateau" else EVALUATIONS
 
     def evaluate(loss: float) -> None:
-        nonlocal row
+        nonlocal row, lap
         now = bound((walker.judged, walker.fixed))
-        bits = np.stack([score(_seed(now, s)) for s in range(seeds)])
-        plateau.judge(step, np.nanmean(bits, axis=1), now, patience)
+        per_cell = np.stack([score(_seed(now, s)) for s in range(seeds)])
+        bits = np.where(walker.sound, np.nanmean(per_cell, axis=1), -np.inf)
+        plateau.judge(step, bits, now, patience)
         seconds = earlier + time.perf_counter() - begun
-        curve[row] = [step, seconds, loss, *np.nanmean(bits, axis=1)]
+        curve[row] = [step, seconds, loss, *bits]
         row += 1
-        if checkpoint is not None:
-            save_tree(checkpoint, state())
+        pace = None
+        if step:
+            pace = walker.every / max(time.perf_counter() - lap, 1e-9)
+        lap = time.perf_counter()
         if progress is not None:
             progress(
                 {
@@ -129,13 +137,20 @@ def fit(
                     "max_steps": settings.max_steps,
                     "train_loss": loss,
                     "validation_bits": float(plateau.bits.max()),
-                    "rate": float(plateau.rate.max()),
+                    "validation": bits.tolist(),
+                    "rate": walker.rate(step, plateau.rate),
                     "cuts": int(plateau.cuts.min()),
                     "all_cuts": CUTS + 1,
                     "seconds": seconds,
+                    "steps_per_s": pace,
+                    "seconds_left": _left(settings, plateau, step, walker.every, pace),
                 }
             )
+        if checkpoint is not None:
+            save_tree(checkpoint, state())
 
+    stopped = ""
+    lap = time.perf_counter()
     if row == 0:
         evaluate(float("nan"))
     while (
@@ -146,17 +161,8 @@ def fit(
     ):
         loss = walker.advance(step, plateau.rate)
         if not np.isfinite(loss):
-            rate = plateau.rate.max()
-            advice = (
-                f"at learning rate {rate:.2g}: lower it "
-                f"(--set learning_rate={rate / 3:.1g})"
-                if by_clips
-                else "of L-BFGS: try --set optimiser=adam"
-            )
-            raise Diverged(
-                f"{model.name}: the loss became {loss} between steps {step} and "
-                f"{step + walker.every} {advice}"
-            )
+            stopped = _exploded(model, loss, step, walker.every, plateau, by_clips)
+            break
         step += walker.every
         evaluate(loss)
 
@@ -188,12 +194,14 @@ def fit(
             **dataclasses.asdict(settings),
             "steps": step,
             "best_step": int(plateau.step[best]),
-            "converged": bool(
+            "converged": not stopped
+            and bool(
                 plateau.done.all()
                 or walker.settled
                 or not step
                 or (step >= settings.max_steps and settings.schedule in FALLING)
             ),
+            "stopped": stopped,
             "compile_s": walker.compile_s,
             "fit_s": float(curve[row - 1, 1]),
             "lead": table.lead,
@@ -228,7 +236,12 @@ class _Descent:
         self.walk = descent.begin(free, moving, settings.optimiser)
         begun = time.perf_counter()
         round_ = descent.make_round(
-            model, table, null_rate, settings.optimiser, settings.in_turn
+            model,
+            table,
+            null_rate,
+            settings.optimiser,
+            settings.in_turn,
+            settings.activity,
         )
         order = self._order(0)
         rate = jnp.zeros((self.seeds, self.every), jnp.float32)
@@ -261,9 +274,19 @@ class _Descent:
         )
         return float(jnp.max(loss))
 
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        """The learning rate at a step, the largest of the seeds'."""
+        last = self.settings.max_steps
+        return float(rate.max() * rates(self.settings.schedule, step, 1, last)[0])
+
     @property
     def judged(self) -> Tree:
         return self.walk.average
+
+    @property
+    def sound(self) -> np.ndarray:
+        """(seed,) whether what is fitted is finite; see `_finite`."""
+        return _finite((self.walk.free, self.walk.average, self.walk.moving))
 
     @property
     def fixed(self) -> Tree:
@@ -278,7 +301,9 @@ class _Lbfgs:
         self.table, self.fixed, self.every = table, fixed, 10
         self.settle = settings.settle
         begun = time.perf_counter()
-        begin, self._round = lbfgs.make_round(model, table, null_rate, self.every)
+        begin, self._round = lbfgs.make_round(
+            model, table, null_rate, self.every, settings.activity
+        )
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         starts = [_seed(free, s) for s in range(seeds)]
         self.walk = [(start, begin(start)) for start in starts]
@@ -303,10 +328,66 @@ class _Lbfgs:
         self.last = np.array(losses)
         return float(np.max(losses))  # not max(): it may pass over a nan
 
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        return None  # a line search finds each step's length
+
     @property
     def judged(self) -> Tree:
         frees = [free for free, _ in self.walk]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *frees)
+
+    @property
+    def sound(self) -> np.ndarray:
+        return _finite(self.judged)
+
+
+def _exploded(
+    model: Model, loss: float, step: int, every: int, plateau: Plateau, by_clips: bool
+) -> str:
+    """What happened and what to type, where there is something to keep.
+
+    raises: Diverged where no parameters were judged better than the start.
+    """
+    rate = plateau.rate.max()
+    where = f"the loss became {loss} between steps {step} and {step + every}"
+    where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
+    lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
+    best = int(np.argmax(plateau.bits))
+    if not plateau.step[best]:
+        raise Diverged(f"{model.name}: {where}: try --set {lower}")
+    return (
+        f"{where}: the parameters of step {plateau.step[best]}, the best on "
+        f"validation, are kept; to go further, try --set {lower}"
+    )
+
+
+def _left(
+    settings: Recipe, plateau: Plateau, step: int, every: int, pace: float | None
+) -> float | None:
+    """Seconds to the end; None while validation may still ask for another rate.
+
+    At the last rate the fit ends when nothing more improves: that is what is told.
+    """
+    if pace is None:
+        return None
+    steps = settings.max_steps - step
+    if settings.schedule == "plateau":
+        going = ~plateau.done
+        if not np.all(plateau.cuts[going] == CUTS):
+            return None
+        rounds = settings.patience - plateau.stale[going]
+        steps = min(steps, every * int(rounds.max(initial=0)))
+    return steps / pace
+
+
+def _finite(tree: Tree) -> np.ndarray:
+    """(seed,) whether every number is finite; leaves have a leading seed axis.
+
+    Asked of what moves alone: a constant may be infinite by design.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    whole = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in leaves]
+    return np.all(whole, axis=0)
 
 
 def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:

@@ -17,9 +17,16 @@ KEPT = 2**27  # stimulus values; as float32 half a gigabyte
 PIECE = 2048  # bins per piece of the sum: bounds the memory, not the result
 
 
-def make_round(model: Model, table: Table, null_rate: np.ndarray, steps: int):
+def make_round(
+    model: Model,
+    table: Table,
+    null_rate: np.ndarray,
+    steps: int,
+    activity: float = 0.0,
+):
     """A function that takes `steps` L-BFGS steps in one dispatch, and its start.
 
+    activity: as in `Recipe`.
     returns: begin(free) -> state, and
              round(free, state, fixed, stimulus, counts) -> (free, state, loss).
     """
@@ -37,7 +44,7 @@ def make_round(model: Model, table: Table, null_rate: np.ndarray, steps: int):
                 model, params, stimulus, counts, where, table.lead, table.bins
             )
             # Pieces overlap at a block's end; every bin enters the sum once.
-            by_bin = jnp.mean(nats(rate, target, null), axis=1)
+            by_bin = jnp.mean(nats(rate, target, null, activity), axis=1)
             return jnp.sum(jnp.where(jnp.arange(table.bins) < seen, 0, by_bin))
 
         # What the backward pass needs is kept while it fits, else computed again.

@@ -15,7 +15,9 @@ from retina.types import Clip
 FLOOR = 1e-8  # counts per bin; keeps log finite where a model is sure of silence
 
 
-def poisson(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Array:
+def poisson(
+    rate: jax.Array, counts: jax.Array, null_rate: jax.Array, activity: float = 0.0
+) -> jax.Array:
     """Negative log likelihood per expected spike of the population.
 
     rate, counts: (time, cell), per bin.
@@ -23,13 +25,18 @@ def poisson(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Arr
                   so every learning rate and penalty, independent of bin width and
                   rate. Cells weigh by their spikes, as likelihood has it: a quiet
                   cell's noise must not steer what all cells share.
+    activity:     weight of the mean rate, per expected spike as well. A rate that is
+                  free to be anything is then the mean count / (1 + activity).
     """
-    return jnp.mean(nats(rate, counts, null_rate))
+    return jnp.mean(nats(rate, counts, null_rate, activity))
 
 
-def nats(rate: jax.Array, counts: jax.Array, null_rate: jax.Array) -> jax.Array:
+def nats(
+    rate: jax.Array, counts: jax.Array, null_rate: jax.Array, activity: float = 0.0
+) -> jax.Array:
     """The terms of `poisson` before the mean: (time, cell)."""
-    return (rate - counts * jnp.log(rate + FLOOR)) / jnp.mean(null_rate)
+    expected = (1 + activity) * rate if activity else rate
+    return (expected - counts * jnp.log(rate + FLOOR)) / jnp.mean(null_rate)
 
 
 def rates_of(model: Model, params: Tree, stimulus, counts) -> jax.Array:

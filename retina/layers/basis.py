@@ -30,6 +30,15 @@ def raised_cosines(taps: int, count: int, *, stretch: float = 5.0) -> np.ndarray
     return (orthonormal * np.sign(np.diag(upper))).astype(np.float32)
 
 
+def lag_axis(taps: int, count: int) -> str:
+    """What the weights of `raised_cosines` run along; see `Parameter.axes`.
+
+    >>> lag_axis(30, 6), lag_axis(30, 30)
+    ('course', 'time')
+    """
+    return "course" if count < taps else "time"
+
+
 def sines_and_cosines(taps: int) -> np.ndarray:
     """The slowest third of the window's frequencies, faded out at the oldest lags.
 

@@ -49,14 +49,15 @@ def batch_norm(shape: tuple[int, ...]) -> Stage:
         fresh = (1,) * (x.ndim - len(shape))
         return x * scale.reshape(*fresh, *shape) + offset.reshape(*fresh, *shape)
 
+    units = ("unit",) * len(shape)
     kept = functools.partial(Parameter, trainable=False, source="training batches")
     return memoryless(
         normalised,
         batch=normalised,
         init=init,
         parameters={
-            "scale": Parameter(1.0),
-            "offset": Parameter(0.0),
+            "scale": Parameter(1.0, axes=units),
+            "offset": Parameter(0.0, axes=units),
             "mean": kept(0.0),
             "variance": kept(1.0, low=0.0),
             "batches": kept(0.0, low=0.0),

@@ -47,7 +47,10 @@ def causal_convolution(
         shape=(inputs,),
         batch=batch,
         init=init,
-        parameters={"kernel": Parameter(), "bias": Parameter()},
+        parameters={
+            "kernel": Parameter(axes=("time", "channel", "out")),
+            "bias": Parameter(axes=("out",)),
+        },
         about=("causal_convolution", inputs, channels, taps, dilation),
     )
 

@@ -104,7 +104,11 @@ def conv_gru(
         apply=apply,
         lags=0,
         burn_in_s=burn_in_s,
-        parameters={"input": Parameter(), "state": Parameter(), "bias": Parameter()},
+        parameters={
+            "input": Parameter(axes=("height", "width", "channel", "gate")),
+            "state": Parameter(axes=("height", "width", "channel", "gate")),
+            "bias": Parameter(axes=("gate",)),
+        },
         about=("conv_gru", shape, channels, size, burn_in_s),
     )
 

@@ -219,7 +219,9 @@ def conv2d(
             return add_bias(params, y[:, None, None])
         return add_bias(params, convolve(x, kernel, stride))
 
-    parameters = {"kernel": Parameter()} | ({"bias": Parameter()} if bias else {})
+    parameters = {"kernel": Parameter(axes=("height", "width", "channel", "out"))}
+    if bias:
+        parameters["bias"] = Parameter(axes=("out",))
     return memoryless(
         one_bin,
         batch=batch,

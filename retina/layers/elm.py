@@ -14,6 +14,8 @@ from retina.stage import Stage, recurrent
 REACH = 5.0  # the paper's lambda: how far a memory can be driven
 LASTS = 4.0  # time constants after which 2 % of a leaky state is left
 SOURCE = "Spieler et al. 2023, arXiv 2306.16922"
+KERNEL = Parameter(axes=("neuron", "input", "out"))
+BIAS = Parameter(axes=("neuron", "out"))
 
 
 def elm(
@@ -104,8 +106,10 @@ def elm(
         start=start,
         init=init,
         parameters={
-            "synapses": Parameter(0.5, low=0.0, source=SOURCE),
-            **{name: {"kernel": Parameter(), "bias": Parameter()} for name in ends},
+            "synapses": Parameter(
+                0.5, low=0.0, source=SOURCE, axes=("neuron", "branch", "input")
+            ),
+            **{name: {"kernel": KERNEL, "bias": BIAS} for name in ends},
         },
         # The slowest leak. Memories that hold one another up through the mlp may last.
         burn_in_s=LASTS * max(synapse_tau_s, *memory_tau_s),

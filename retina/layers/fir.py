@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.layers.basis import raised_cosines
+from retina.layers.basis import lag_axis, raised_cosines
 from retina.parameter import Parameter
 from retina.stage import Stage, windowed
 
@@ -45,7 +45,7 @@ def fir(shape: tuple[int, ...], taps: int, *, basis: int, name: str = "fir") -> 
         taps,
         shape=shape,
         init=init,
-        parameters={"weights": Parameter(unit="1")},
+        parameters={"weights": Parameter(axes=(lag_axis(taps, basis), "channel"))},
         batch=batch,
         about=(name, shape, taps, basis),
     )

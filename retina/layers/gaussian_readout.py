@@ -15,7 +15,10 @@ from retina.parameter import Parameter
 from retina.stage import Stage, memoryless
 
 SPREAD = 2.0  # pixels, s.d. of a mask at the start, as in `look_at`
-PLACE = Parameter(unit="1", low=0.0, high=1.0, source="spike-triggered average")
+PLACE = Parameter(
+    low=0.0, high=1.0, source="spike-triggered average", axes=("cell", "place")
+)
+FEATURES = Parameter(axes=("cell", "channel"))
 
 
 def gaussian_mask(shape: tuple[int, int, int], cells: int) -> Stage:
@@ -52,10 +55,10 @@ def gaussian_mask(shape: tuple[int, int, int], cells: int) -> Stage:
         far = (-0.5 * narrow * far).reshape(cells, -1)
         return _products(jax.nn.softmax(far, axis=-1), what)
 
-    parameters = {"features": Parameter()}
+    parameters = {"features": FEATURES}
     if not one_place:
         # From a seventh of a pixel to wider than any map: no exponential overflows.
-        variance = Parameter(unit="log pixel^2", low=-4.0, high=8.0)
+        variance = Parameter(unit="log pixel^2", low=-4.0, high=8.0, axes=("cell",))
         parameters |= {"place": PLACE, "log_variance": variance}
     return memoryless(
         lambda params, x: x.reshape(-1) @ weights(params),
@@ -104,7 +107,7 @@ def point(shape: tuple[int, int, int], cells: int) -> Stage:
         )(corner)
         return jnp.einsum("nhwf,nhwf->n", seen, what)
 
-    parameters = {"features": Parameter()} | ({} if one_place else {"place": PLACE})
+    parameters = {"features": FEATURES} | ({} if one_place else {"place": PLACE})
     return memoryless(
         one_bin,
         batch=lambda params, x: x.reshape(x.shape[0], -1) @ weights(params),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.layers.basis import raised_cosines
+from retina.layers.basis import lag_axis, raised_cosines
 from retina.layers.nonlinearity import (
     expected_counts,
     output_init,
@@ -30,6 +30,7 @@ def history_output(
     """
     cosines = raised_cosines(taps, basis)
     weights_shape = (cosines.shape[1], cells) + ((cells,) if coupling else ())
+    axes = (lag_axis(taps, basis), *(("input",) if coupling else ()), "cell")
 
     def filters(params) -> jax.Array:
         """(taps, cell) or (taps, from, to), oldest first."""
@@ -66,7 +67,7 @@ def history_output(
         apply=lambda *args: through(past.apply, *args),
         lags=taps - 1,  # of the response, the previous bin first
         burn_in_s=0.0,
-        parameters={"history": Parameter()} | output_parameters(kind),
+        parameters={"history": Parameter(axes=axes)} | output_parameters(kind),
         about=("history_output", kind, cells, taps, basis, coupling),
         uses_response=True,
     )

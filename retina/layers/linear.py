@@ -35,11 +35,14 @@ def linear(
         y = x @ (params["kernel"] * scale)
         return y + params["bias"].reshape((1,) * (y.ndim - 1) + (-1,)) if bias else y
 
+    parameters = {"kernel": Parameter(axes=("input", "out"))}
+    if bias:
+        parameters["bias"] = Parameter(axes=("out",))
     return memoryless(
         through,
         batch=through,
         init=init,
-        parameters={"kernel": Parameter()} | ({"bias": Parameter()} if bias else {}),
+        parameters=parameters,
         about=("linear", inputs, outputs, bias, spread),
     )
 

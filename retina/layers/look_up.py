@@ -58,7 +58,7 @@ def look_up(cells: int, inputs: int, levels: int) -> Stage:
         parameters={
             "low": fixed,
             "per_unit": fixed,
-            "table": Parameter(unit="count", low=0.0),
+            "table": Parameter(unit="count", low=0.0, axes=("cell", "entry")),
         },
         about=("look_up", cells, inputs, levels),
     )

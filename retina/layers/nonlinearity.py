@@ -19,6 +19,7 @@ POINTWISE: dict[str, Callable[[jax.Array], jax.Array]] = {
     "elu": jax.nn.elu,
     "sigmoid": jax.nn.sigmoid,
 }
+BIAS = Parameter(axes=("cell",))
 KNOTS = np.linspace(-4.0, 4.0, 9).astype(np.float32)
 
 
@@ -44,10 +45,12 @@ def check_output(kind: str) -> str:
 def output_parameters(kind: str):
     """Parameters of `expected_counts`, one entry per cell."""
     if check_output(kind) == "exp":
-        return {"bias": Parameter()}
+        return {"bias": BIAS}
     if kind == "softplus":
-        return {"bias": Parameter(), "gain": Parameter(unit="count", low=0.0)}
-    return {"bias": Parameter(), "heights": Parameter(unit="count", low=0.0)}
+        gain = Parameter(unit="count", low=0.0, axes=("cell",))
+        return {"bias": BIAS, "gain": gain}
+    heights = Parameter(unit="count", low=0.0, axes=("knot", "cell"))
+    return {"bias": BIAS, "heights": heights}
 
 
 def output_init(kind: str, cells: int):

@@ -50,7 +50,12 @@ def _courses(cells: int, taps: int, count: int) -> Stage:
         taps,
         shape=(cells, 1),
         init=init,
-        parameters={"courses": Parameter(source="spike-triggered average, covariance")},
+        parameters={
+            "courses": Parameter(
+                source="spike-triggered average, covariance",
+                axes=("time", "cell", "rank"),
+            )
+        },
         about=("courses", cells, taps, count),
     )
 

@@ -45,7 +45,10 @@ def factorised(shape: tuple[int, int, int], cells: int, rank: int = 1) -> Stage:
         lambda params, x: x.reshape(-1) @ weights(params),
         batch=lambda params, x: x.reshape(x.shape[0], -1) @ weights(params),
         init=init,
-        parameters={"mask": Parameter(), "features": Parameter()},
+        parameters={
+            "mask": Parameter(axes=("cell", "rank", "height", "width")),
+            "features": Parameter(axes=("cell", "rank", "channel")),
+        },
         about=("factorised", shape, cells, rank),
     )
 
@@ -66,7 +69,7 @@ def dense(shape: tuple[int, int, int], cells: int) -> Stage:
         lambda params, x: x.reshape(-1) @ (params["weights"] * scale),
         batch=lambda params, x: x.reshape(x.shape[0], -1) @ (params["weights"] * scale),
         init=init,
-        parameters={"weights": Parameter()},
+        parameters={"weights": Parameter(axes=("input", "cell"))},
         about=("dense", shape, cells),
     )
 

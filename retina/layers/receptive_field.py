@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from retina.layers.basis import raised_cosines
+from retina.layers.basis import lag_axis, raised_cosines
 from retina.parameter import Parameter
 from retina.stage import Stage, memoryless, windowed
 
 PIXEL = Parameter(unit="pixel", trainable=False, source="spike-triggered average")
+FILTERS = Parameter(axes=("cell", "rank", "height", "width"))
 
 
 def _cut(image: jax.Array, corner: jax.Array, size: tuple[int, int]) -> jax.Array:
@@ -62,7 +63,7 @@ def spatial(image: tuple[int, int], cells: int, rank: int, window: int) -> Stage
         one_bin,
         batch=batch,
         init=init,
-        parameters={"filters": Parameter(), "corner": PIXEL},
+        parameters={"filters": FILTERS, "corner": PIXEL},
         about=("spatial", image, cells, rank, size),
     )
 
@@ -99,7 +100,7 @@ def temporal(
         taps,
         shape=(cells, rank),
         init=init,
-        parameters={"weights": Parameter()},
+        parameters={"weights": Parameter(axes=(lag_axis(taps, basis), "cell", "rank"))},
         batch=batch,
         about=("temporal", cells, rank, taps, basis, *(() if summed else ("apart",))),
     )
@@ -133,7 +134,10 @@ def space_time(image: tuple[int, int], cells: int, taps: int, window: int) -> St
         taps,
         shape=image,
         init=init,
-        parameters={"filters": Parameter(), "corner": PIXEL},
+        parameters={
+            "filters": Parameter(axes=("cell", "time", "height", "width")),
+            "corner": PIXEL,
+        },
         batch=batch,
         about=("space_time", image, cells, taps, size),
     )

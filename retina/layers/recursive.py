@@ -13,6 +13,7 @@ functions of pole a. These are orthonormal, so weights are stored for them; with
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -65,7 +66,10 @@ def recursive(cells: int, rank: int, count: int, bin_s: float) -> Stage:
         step,
         start=lambda params, key=None: jnp.zeros((count, cells, rank), jnp.float32),
         init=init,
-        parameters={"weights": Parameter(), "tau_s": TAU},
+        parameters={
+            "weights": Parameter(axes=("course", "cell", "rank")),
+            "tau_s": dataclasses.replace(TAU, axes=("cell", "rank")),
+        },
         burn_in_s=_forgotten_s(count),
         about=("recursive", cells, rank, count, bin_s),
     )._replace(apply=apply)

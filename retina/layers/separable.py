@@ -124,7 +124,10 @@ def separable(
         apply=apply,
         lags=taps - 1,
         burn_in_s=0.0,
-        parameters={"space": Parameter(), "time": Parameter()},
+        parameters={
+            "space": Parameter(axes=("height", "width", "channel", "out")),
+            "time": Parameter(axes=("course", "channel", "out")),
+        },
         about=("separable", shape, channels, size, taps, padding),
     )
 

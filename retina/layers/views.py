@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.layers import receptive_field as field
-from retina.parameter import Parameter
 from retina.stage import Stage, memoryless
 
 
@@ -47,7 +46,7 @@ def views(image: tuple[int, int], cells: int, rank: int, window: int) -> Stage:
         lambda params, x: filters.step(scaled(params), (), x)[1].reshape(-1),
         batch=batch,
         init=init,
-        parameters={"filters": Parameter(), "corner": field.PIXEL},
+        parameters={"filters": field.FILTERS, "corner": field.PIXEL},
         about=about,
     )
 

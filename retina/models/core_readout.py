@@ -24,6 +24,7 @@ READOUTS: dict[str, Callable[[tuple[int, int, int], int], Stage]] = {
     "factorised": factorised,
     "point": point,
 }
+OUT = Parameter(axes=("out",))
 PADDING = 2  # pixels, of every layer but the first
 
 
@@ -149,7 +150,7 @@ def norm(shape: tuple[int, ...]) -> Stage:
         function,
         batch=function,
         init=lambda key: {"weight": jnp.asarray(ones), "bias": jnp.asarray(zeros)},
-        parameters={"weight": Parameter(), "bias": Parameter()},
+        parameters={"weight": OUT, "bias": OUT},
         about=("norm", shape),
     )
 

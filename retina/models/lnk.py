@@ -86,7 +86,7 @@ def activation(cells: int) -> Stage:
         opened,
         batch=opened,
         init=lambda key: {"bias": jnp.full(cells, -1.0, jnp.float32)},
-        parameters={"bias": Parameter(-1.0)},
+        parameters={"bias": Parameter(-1.0, axes=("cell",))},
         about=("activation", cells),
     )
 
@@ -101,6 +101,6 @@ def affine(cells: int) -> Stage:
         scaled,
         batch=scaled,
         init=lambda key: {"scale": jnp.full(cells, 20.0, jnp.float32)},
-        parameters={"scale": Parameter(20.0)},
+        parameters={"scale": Parameter(20.0, axes=("cell",))},
         about=("affine", cells),
     )

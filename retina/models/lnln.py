@@ -99,6 +99,6 @@ def bias(shape: tuple[int, ...]) -> Stage:
         lambda params, x: x + params["bias"].reshape((1,) * (x.ndim - 1) + (-1,)),
         batch=lambda params, x: x + params["bias"].reshape((1,) * (x.ndim - 1) + (-1,)),
         init=lambda key: {"bias": jnp.zeros(shape[-1], jnp.float32)},
-        parameters={"bias": Parameter()},
+        parameters={"bias": Parameter(axes=("out",))},
         about=("bias", shape),
     )

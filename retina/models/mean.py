@@ -20,7 +20,7 @@ def mean(spec: Spec, /) -> Model:
         lambda params, x: params["rate"],
         batch=lambda params, x: jnp.tile(params["rate"], (x.shape[0], 1)),
         init=lambda key: {"rate": jnp.ones(spec.cells, jnp.float32)},
-        parameters={"rate": Parameter(unit="count", low=0.0)},
+        parameters={"rate": Parameter(unit="count", low=0.0, axes=("cell",))},
         about=("mean", spec.cells),
     )
 

@@ -103,7 +103,7 @@ def threshold(cells: int, subunits: int) -> Stage:
         function,
         batch=function,
         init=lambda key: {"bias": jnp.zeros((cells, subunits), jnp.float32)},
-        parameters={"bias": Parameter()},
+        parameters={"bias": Parameter(axes=("cell", "subunit"))},
         about=("threshold", cells, subunits),
     )
 

@@ -86,7 +86,7 @@ def readout(spec: Spec) -> Stage:
             "bias": jnp.zeros(spec.cells, jnp.float32),
         },
         parameters={
-            "weights": Parameter(),
+            "weights": Parameter(axes=("cell", "channel", "height", "width")),
             "gain": Parameter(unit="count", low=0.0),
             "bias": Parameter(),
         },

@@ -16,6 +16,7 @@ import typer
 
 from retina import store
 from retina.cli import main
+from retina.fitting.loggers import ROW
 
 QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
 # A fit of many short rounds that no plateau ends: there is time to interrupt it.
@@ -99,6 +100,52 @@ def test_a_model_and_a_card_in_files(retina, lab):
     assert dict(store.load("../r").model.settings)["fast_s"] == 0.02
 
 
+def _metrics(run: Path) -> list[dict]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_the_curve_is_told_line_by_line_and_stays_in_the_run(retina):
+    sets = ("optimiser=adam", "max_steps=120", "schedule=cosine", "learning_rate=0.1")
+    words = [word for one in sets for word in ("--set", one)]
+    command = ("fit", "tiny", "ln", *QUICK, *words, "--seeds", 2, "--out", "run")
+    assert retina(*command).status == 0
+    rows, curve = _metrics(Path("run")), store.read("run")["curve"]
+    assert [row["step"] for row in rows] == [line["step"] for line in curve]
+    assert len(rows) > 2
+    for row, line in zip(rows, curve, strict=True):
+        assert list(row) == list(ROW)
+        assert len(row["validation"]) == 2
+        assert max(row["validation"]) == pytest.approx(line["validation_bits"])
+    assert [row["rate"] for row in rows][0] == 0, "a schedule rises from nothing"
+    assert rows[-1]["rate"] == pytest.approx(0, abs=1e-6)
+    assert 0.01 < rows[1]["rate"] < 0.1
+    assert rows[0]["steps_per_s"] is None and rows[1]["steps_per_s"] > 0
+    assert sorted(os.listdir("run")) == ["metrics.jsonl", "params.h5", "record.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("tensorbord", "did you mean 'tensorboard'"), ("wandb", "retina-frontier[wandb]")],
+)
+def test_a_place_to_log_to_that_is_not_there_is_one_line(
+    retina, monkeypatch, name, said
+):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    done = retina("fit", "tiny", "mean", "--log", name, "--out", "run")
+    assert done.status == 1 and said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert os.listdir() == []
+
+
+def test_two_places_to_log_to(retina):
+    pytest.importorskip("tensorboardX")
+    more = ("--log", "tensorboard", "--log", "jsonl")
+    assert retina("fit", "tiny", "mean", *more, "--out", "run").status == 0
+    assert len(_metrics(Path("run"))) == 1
+    assert list(Path("run/tensorboard").iterdir())
+
+
 def _params(run: Path) -> list[np.ndarray]:
     import jax
 
@@ -142,6 +189,10 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     )
     for one, other in pairs:
         assert one.tobytes() == other.tobytes()
+    # Nothing is told twice and nothing is missing.
+    rows, wanted = (_metrics(desk.folder / name) for name in ("run", "whole"))
+    for name in ("step", "train_loss", "validation", "rate"):
+        assert [row[name] for row in rows] == [row[name] for row in wanted]
 
 
 def test_a_full_disk_is_one_line_and_the_fit_goes_on_later(desk):
@@ -216,6 +267,34 @@ def test_more_lags_than_a_block_has_bins_is_one_line(retina):
     assert done.status == 1 and "Traceback" not in done.err
     assert "4999 bins of history" in done.err and "lower its lags" in done.err
     assert not Path("run").exists()
+
+
+EDGED = """
+import jax.numpy as jnp
+from retina.models.ln import ln
+
+def edged(spec, /):
+    def penalty(params):
+        largest = jnp.max(jnp.abs(params["temporal"]["weights"]))
+        return jnp.where(largest > 4.0, jnp.nan, 0.0)
+
+    model = ln(spec, lags=6, rank=1, output_kind="exp")
+    return model._replace(warm_start=None, penalty=penalty)
+"""
+
+
+def test_a_fit_whose_loss_explodes_is_stored_as_it_was_before(retina):
+    Path("edged.py").write_text(EDGED)
+    sets = ("optimiser=adam", "schedule=linear", "learning_rate=60", "max_steps=100000")
+    words = [word for one in sets for word in ("--set", one)]
+    done = retina("fit", "tiny", "edged.py", *words, "--out", "run", "--json")
+    assert done.status == 0
+    assert "retina: the loss became nan between steps" in done.err
+    assert "are kept; to go further, try --set learning_rate=2e+01" in done.err
+    training = store.read("run")["training"]
+    assert training["stopped"] in done.err and not training["converged"]
+    assert 0 < training["best_step"] <= training["steps"]
+    assert not Path("run.partial").exists()
 
 
 @pytest.mark.parametrize("resumable", [True, False])

@@ -15,7 +15,8 @@ from retina.errors import BadResponse, BadSetting, Diverged
 from retina.fitting.fit import fit
 from retina.fitting.loss import validator
 from retina.fitting.start import mean_counts
-from retina.stage import Model
+from retina.parameter import Parameter
+from retina.stage import Model, memoryless
 from retina.types import Split
 from tests.fitting import synthetic
 
@@ -70,10 +71,13 @@ def _alike(one, two) -> None:
 
 
 def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
-    """Two seeds by Adam, interrupted twice: after the start and in the middle."""
+    """Two seeds by Adam, interrupted twice: after the start and in the middle.
+
+    A callback that raises does so before its evaluation's checkpoint is written.
+    """
     model, file = _subunits(split), tmp_path / "state.h5"
     whole = fit(model, split, key=KEY, seeds=2, **ADAM)
-    for calls in (1, 2):
+    for calls in (2, 3):
         with pytest.raises(Interrupted):
             fit(
                 model,
@@ -218,6 +222,86 @@ def test_divergence_is_told_with_what_to_type_next(split):
     assert "--set learning_rate=3e+03" in said
 
 
+def _edged(split: Split, edge: float) -> Model:
+    """Starts from nothing; its loss is nan once a weight is beyond the edge."""
+    model = build.model("ln", split.spec, lags=4, rank=None, output_kind="exp")
+
+    def penalty(params):
+        largest = jnp.max(jnp.abs(params["space_time"]["filters"]))
+        return jnp.where(largest > edge, jnp.nan, 0.0)
+
+    return model._replace(warm_start=None, penalty=penalty)
+
+
+# The rate rises over the first 2000 steps: good steps come before the bad ones.
+RISING: dict[str, Any] = {
+    "optimiser": "adam",
+    "schedule": "linear",
+    "learning_rate": 60.0,
+    "max_steps": 100_000,
+    "clip_bins": 64,
+}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_an_exploding_loss_ends_the_fit_with_the_best_so_far(split, seeds):
+    lines = []
+    model = _edged(split, 4.0)
+    made = fit(model, split, key=KEY, seeds=seeds, progress=lines.append, **RISING)
+    said, best = made.training["stopped"], made.training["best_step"]
+    last = made.training["steps"]
+    assert not made.training["converged"] and 0 < best <= last < 2000
+    assert f"the loss became nan between steps {last} and {last + 40}" in said
+    assert "learning rate 60: " in said and "--set learning_rate=2e+01" in said
+    assert f"step {best}, the best on validation, are kept" in said
+    assert "\n" not in said
+    assert made.validation["mean"] > lines[0]["validation_bits"]
+    assert made.validation["mean"] == pytest.approx(lines[-1]["validation_bits"])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(made.seeds))
+
+
+def test_a_fit_that_ends_as_it_should_was_not_stopped(split):
+    made = fit(_subunits(split), split, key=KEY, **ADAM)
+    assert made.training["stopped"] == ""
+
+
+def test_a_loss_that_explodes_at_once_keeps_nothing(split):
+    """The start is not worth a fit's name."""
+    with pytest.raises(Diverged, match="between steps 0 and 40"):
+        fit(_edged(split, -1.0), split, key=KEY, **RISING)
+
+
+def test_infinite_parameters_are_never_the_best(split):
+    """Their rates are finite, and better than those of the start."""
+
+    def rate(params, x):
+        return jnp.exp(0.5 * jnp.tanh(params["w"]))
+
+    stage = memoryless(
+        rate,
+        batch=lambda params, x: jnp.tile(rate(params, x), (x.shape[0], 1)),
+        init=lambda key: {"w": jnp.zeros(2, jnp.float32)},
+        parameters={"w": Parameter()},
+        about=("saturating",),
+    )
+    model = Model("saturating", split.spec, stage)
+    lines = []
+    made = fit(
+        model,
+        split,
+        key=KEY,
+        learning_rate=1e38,
+        schedule="constant",
+        progress=lines.append,
+        **ADAM,
+    )
+    # The cells give 0.5 to 0.8 counts a bin: exp(-0.5) is nearer than exp(0).
+    bits = validator(model, split.validation, made.null_rate)
+    assert np.mean(bits({"w": jnp.full(2, -jnp.inf)})) > made.validation["mean"]
+    assert np.isfinite(lines[-1]["train_loss"])
+    assert made.params["w"].tolist() == [0, 0] and made.training["best_step"] == 0
+
+
 def test_lbfgs_that_diverges_does_not_speak_of_a_learning_rate(split):
     """It has none."""
     model = build.model("ln", split.spec, lags=4, rank=None)
@@ -237,7 +321,7 @@ def test_lbfgs_that_diverges_does_not_speak_of_a_learning_rate(split):
     ("recipe", "said"),
     [
         ({"learing_rate": 0.1}, "'learing_rate'.*did you mean 'learning_rate'"),
-        ({"optimiser": "adma"}, "'adma'.*did you mean 'adam'"),
+        ({"optimiser": "adma"}, "'adma'.*did you mean .*'adam'"),
         ({"batch": 0}, "batch 0"),
         ({"batch": 2.5}, "batch=2.5 of the fit: .*integer"),
         ({"clip_bins": 0}, "clip_bins 0"),
@@ -281,6 +365,32 @@ def test_the_cells_that_speak_in_validation_choose(split):
     assert made.training["best_step"] > 0
     assert np.isnan(made.validation["per_cell"]).tolist() == [False, True]
     assert made.validation["median"] == made.validation["per_cell"][0]
+
+
+def _told(split: Split, **recipe) -> list[dict]:
+    lines: list[Any] = []
+    settings: dict[str, Any] = ADAM | recipe
+    fit(_subunits(split), split, key=KEY, progress=lines.append, **settings)
+    return lines
+
+
+def test_the_time_left_is_known_where_the_end_is(split):
+    first, *rest = _told(split, schedule="constant")
+    assert first["seconds_left"] is None and first["steps_per_s"] is None
+    for line in rest:
+        left = (160 - line["step"]) / line["steps_per_s"]
+        assert line["seconds_left"] == pytest.approx(left)
+    assert rest[-1]["seconds_left"] == 0
+
+
+def test_a_plateau_says_when_it_will_end_at_its_last_rate_alone(split):
+    lines = _told(split, patience=1, learning_rate=0.1, max_steps=4000)[1:]
+    assert lines[-1]["step"] < 4000, "validation ended it"
+    known = [line["seconds_left"] is not None for line in lines]
+    # The last line is told after the last cut, when there is nothing left.
+    assert known == [line["cuts"] >= 2 for line in lines]
+    assert lines[-1]["seconds_left"] == 0
+    assert 0 < lines[-2]["seconds_left"] * lines[-2]["steps_per_s"] < 41
 
 
 def test_the_record_says_how_it_was_fitted(split):

@@ -120,8 +120,13 @@ def test_a_newer_run_replaces_an_older_and_keeps_other_files(
     (run / "notes.txt").write_text("mine")
     (run / "plots").mkdir()
     (run / "plots" / "a.svg").write_text("<svg/>")
+    (tmp_path / "notes.txt").write_text("newer")
     store.save(make(file, 2.0), run)
     assert store.load(run).params["scale"].min() == 2.0
+    assert (run / "notes.txt").read_text() == "mine"
+    store.save(make(file, 2.0), run, files=[tmp_path / "notes.txt"])
+    assert (run / "notes.txt").read_text() == "newer"
+    (run / "notes.txt").write_text("mine")
     assert (run / "notes.txt").read_text() == "mine"
     assert (run / "plots" / "a.svg").is_file()
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
