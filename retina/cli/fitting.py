@@ -48,6 +48,10 @@ def fit(
     cells: Cells = None,
     key: Key = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    core: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Keep this run's core, fit only the rest."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fit a model, or go on with a fit that was interrupted."""
@@ -61,6 +65,10 @@ def fit(
         "cells": cells,
         "key": key,
     }
+    if core is not None:
+        # What the core is, not only where: another run may take the folder over.
+        digest = _read(core)["params_sha256"]
+        asked |= {"core": str(core.resolve()), "core_sha256": digest}
     folder = out or _default(asked)
     if _finished(folder, asked):
         output.say(f"{folder} is finished already")
@@ -102,6 +110,7 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
             seeds=asked["seeds"],
             progress=lambda event: tell(*output.fit_words(event)),
             checkpoint=partial / CHECKPOINT,
+            core=store.load(asked["core"]) if "core" in asked else None,
             **asked["fit"],
         )
         tell(1.0, "done")
@@ -113,6 +122,7 @@ def _fit(folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any]) -> None
         "cell_names": [cell.name for cell in split.cells],
         "recording": asked["recording"],
     }
+    fitted = dataclasses.replace(fitted, parent=asked.get("core", ""))
     store.save(fitted, folder, extra=extra)
     shutil.rmtree(partial)
 
