@@ -23,6 +23,7 @@ _WHERE = {
     "split": "retina.data.split",
     "model": "retina.build",
     "fit": "retina.fitting.fit",
+    "fit_jointly": "retina.fitting.joint",
     "score": "retina.fitting.score",
     "simulate": "retina.fitting.simulate",
     "cost": "retina.costs.cost",

@@ -253,6 +253,17 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
     )
 
 
+def before(stage: Stage, name: str) -> tuple[str, ...]:
+    """Names of a chain's parts before one: the core, where that one is the readout.
+
+    >>> one = memoryless(lambda p, x: x + 1, about=("one",))
+    >>> before(chain(one, one, one), "one3")
+    ('one', 'one2')
+    """
+    names = tuple(stage.parameters)
+    return names[: names.index(name)]
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a model is fitted unless told otherwise; the same for every data set.
@@ -304,6 +315,8 @@ class Model(NamedTuple):
                 cell), params): the pass that is fitted where it differs from
                 stage.apply (batch statistics in place of the frozen ones, noise); the
                 params that come back differ only in leaves that are not trainable.
+    core:       names of the chain's first parts, those whose parameters have nothing to
+                do with which cells were recorded: another recording may share them.
     """
 
     name: str
@@ -314,3 +327,4 @@ class Model(NamedTuple):
     penalty: Callable[[Tree], Any] | None = None
     recipe: Recipe = Recipe()
     training: Callable[[Tree, Signal, jax.Array], tuple[jax.Array, Tree]] | None = None
+    core: tuple[str, ...] = ()

@@ -57,6 +57,10 @@ def fit(
     cells: Cells = None,
     key: Key = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    core: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Keep this run's core, fit only the rest."),
+    ] = None,
     log: Log = None,
     json: Json = False,
 ) -> None:
@@ -71,6 +75,10 @@ def fit(
         "cells": cells,
         "key": key,
     }
+    if core is not None:
+        # What the core is, not only where: another run may take the folder over.
+        digest = _read(core)["params_sha256"]
+        asked |= {"core": str(core.resolve()), "core_sha256": digest}
     folder = out or _default(asked)
     if _finished(folder, asked):
         output.say(f"{folder} is finished already")
@@ -127,6 +135,7 @@ def _fit(
             seeds=asked["seeds"],
             progress=progress,
             checkpoint=partial / CHECKPOINT,
+            core=store.load(asked["core"]) if "core" in asked else None,
             **asked["fit"],
         )
         tell(1.0, "done")
@@ -140,6 +149,7 @@ def _fit(
         "cell_names": [cell.name for cell in split.cells],
         "recording": asked["recording"],
     }
+    fitted = dataclasses.replace(fitted, parent=asked.get("core", ""))
     ours = (CHECKPOINT, ASKED)
     files = [path for path in partial.iterdir() if path.name not in ours]
     store.save(fitted, folder, extra=extra, files=files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from retina.fitting.optimiser import direction
 from retina.parameter import to_bounded
 from retina.stage import Model, Tree
 
+Objective = Callable[..., tuple[jax.Array, Any]]
 AVERAGE = 0.99  # per step; the average of recent steps is what validation judges
 
 
@@ -65,12 +67,28 @@ def make_round(
              (seed, step), and fixed holds the params that are not trained; a model
              with a training pass has them in the walk.
     """
+    loss = objective(model, table, null_rate, in_turn, activity)
+    return rounds(loss, optimiser)
+
+
+def objective(
+    model: Model,
+    table: Table,
+    null_rate: np.ndarray,
+    in_turn: bool = False,
+    activity: float = 0.0,
+) -> Objective:
+    """The loss of a batch of clips: (free, rest, first, stimulus, counts, step).
+
+    rest:    the params that are not trained; for a model with a training pass the
+             walk's `moving`.
+    returns: a function whose value is (loss, `moving` after it or None).
+    """
     null = jnp.asarray(null_rate, jnp.float32)
-    towards = direction(optimiser)
     in_turn = in_turn and jax.default_backend() == "cpu"
     over_clips = lax.map if in_turn else lambda one, batch: jax.vmap(one)(batch)
 
-    def loss(free, fixed, first, stimulus, counts):
+    def loss(free, fixed, first, stimulus, counts, step):
         params = to_bounded(model.stage.parameters, free, fixed)
 
         def one(where):
@@ -96,16 +114,19 @@ def make_round(
     def penalised(value, params):
         return value if model.penalty is None else value + model.penalty(params)
 
+    return loss if model.training is None else training_loss
+
+
+def rounds(function: Objective, optimiser: str):
+    """What `make_round` returns, for any objective and whatever tables it takes."""
+    towards = direction(optimiser)
+
     def one_seed(walk: Walk, fixed, order, rate, stimulus, counts):
         def step(walk: Walk, now):
             first, rate = now
-            if model.training is None:
-                function, given = loss, (fixed, first, stimulus, counts)
-            else:
-                function = training_loss
-                given = (walk.moving, first, stimulus, counts, walk.steps)
+            rest = fixed if walk.moving is None else walk.moving
             (value, moving), slope = jax.value_and_grad(function, has_aux=True)(
-                walk.free, *given
+                walk.free, rest, first, stimulus, counts, walk.steps
             )
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
                 move, moments = towards.update(slope, walk.moments, walk.free)

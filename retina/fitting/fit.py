@@ -15,6 +15,7 @@ import numpy as np
 from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
 from retina.fitting import descent, lbfgs, optimiser, penalties
 from retina.fitting.clips import Table, tabulate
+from retina.fitting.core import frozen
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
 from retina.fitting.plateau import CUTS, Plateau
@@ -37,6 +38,7 @@ def fit(
     seeds: int = 1,
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
+    core: Fit | None = None,
     **recipe: Any,
 ) -> Fit:
     """Fit a model on split.train, stop on split.validation, keep the best parameters.
@@ -49,6 +51,8 @@ def fit(
                 "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
     checkpoint: a file written after each evaluation; if it exists the fit goes on from
                 it and ends at the same numbers.
+    core:       a fit of another recording whose core is taken over as it is; only the
+                rest is fitted. Frames, clock and the core's settings must be the same.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
     returns:    Fit; fit.params is the seed that was best on validation.
     raises:     Diverged when the loss is no longer finite before any parameters were
@@ -59,20 +63,12 @@ def fit(
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
-    settings = _recipe(model, recipe)
+    given = model
+    if core is not None:
+        model = frozen(model, core)
+    settings = checked_recipe(model, recipe)
     fitted = model._replace(penalty=penalties.penalty(model, settings))
-    if not split.validation:
-        raise MissingData(
-            f"{split.spec.dataset or 'the recording'} has no validation block, which "
-            'says when to stop: add a split with role = "validation" to its card'
-        )
-    if not any(clip.response[:, clip.skip :].any() for clip in split.validation):
-        raise BadResponse(
-            f"{split.spec.dataset or 'the recording'}: no cell has a "
-            f"{split.spec.event} in the validation blocks, so nothing can say when to "
-            'stop: choose other frames for the split with role = "validation" on its '
-            "card"
-        )
+    check_validation(split)
     if seeds < 1:
         raise BadSetting(f"seeds {seeds}: 1 or more")
     begun = time.perf_counter()
@@ -82,13 +78,14 @@ def fit(
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
     table = tabulate(model, split.train, bins)
     score = validator(model, split.validation, null_rate)
-    params = _start(model, split, key, seeds)
+    params = started(model, split, key, seeds)
     fixed = params
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
     bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
     plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
     if by_clips:
-        walker = _Descent(fitted, table, null_rate, settings, free, fixed, _number(key))
+        number = number_of(key)
+        walker = _Descent(fitted, table, null_rate, settings, free, fixed, number)
     else:
         walker = _Lbfgs(fitted, table, null_rate, settings, free, fixed)
 
@@ -170,7 +167,7 @@ def fit(
     kept = [jax.tree.map(jnp.asarray, _seed(plateau.best, s)) for s in range(seeds)]
     per_seed = [score(p) for p in kept]
     return Fit(
-        model=model,
+        model=given,
         params=kept[best],
         seeds=tuple(kept),
         null_rate=null_rate,
@@ -207,6 +204,7 @@ def fit(
             "lead": table.lead,
             "clip_bins": table.bins,
             "clips": len(table.first),
+            "frozen": list(model.core) if core is not None else [],
             "key": [int(n) for n in jax.random.key_data(key)],
             "backend": jax.default_backend(),
         },
@@ -390,7 +388,23 @@ def _finite(tree: Tree) -> np.ndarray:
     return np.all(whole, axis=0)
 
 
-def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
+def check_validation(split: Split) -> None:
+    """Raises where a split's validation clips cannot say when to stop."""
+    if not split.validation:
+        raise MissingData(
+            f"{split.spec.dataset or 'the recording'} has no validation block, which "
+            'says when to stop: add a split with role = "validation" to its card'
+        )
+    if not any(clip.response[:, clip.skip :].any() for clip in split.validation):
+        raise BadResponse(
+            f"{split.spec.dataset or 'the recording'}: no cell has a "
+            f"{split.spec.event} in the validation blocks, so nothing can say when to "
+            'stop: choose other frames for the split with role = "validation" on its '
+            "card"
+        )
+
+
+def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
     known = {field.name for field in dataclasses.fields(Recipe)}
     for name in changes:
         if name not in known:
@@ -416,7 +430,8 @@ def _recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
     return settings
 
 
-def _start(model: Model, split: Split, key: jax.Array, seeds: int) -> Tree:
+def started(model: Model, split: Split, key: jax.Array, seeds: int) -> Tree:
+    """Params of each seed at the start of its fit: leaves with a leading seed axis."""
     params = jax.vmap(model.stage.init)(jax.random.split(key, seeds))
     if model.warm_start is None:
         return params
@@ -432,6 +447,6 @@ def _host(tree: Tree) -> Tree:
     return jax.tree.map(lambda a: np.array(a), tree)
 
 
-def _number(key: jax.Array) -> int:
+def number_of(key: jax.Array) -> int:
     """An integer from a key, for numpy's generators."""
     return int(np.asarray(jax.random.key_data(key), np.uint64).sum() % (2**31))

@@ -15,7 +15,7 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import pointwise
 from retina.layers.readout import dense
-from retina.stage import Model, Params, Recipe, chain
+from retina.stage import Model, Params, Recipe, before, chain
 from retina.types import Clip, Spec
 
 PIECES, PIECE = 8, 64  # of training data, bins each: a start's statistics
@@ -102,6 +102,7 @@ def bn_cnn(
         penalty=penalty,
         recipe=Recipe("adam", learning_rate=1e-2, clip_bins=130, batch=20),
         training=training_pass(stage, stages, noise=noise),
+        core=before(stage, "dense"),
     )
 
 

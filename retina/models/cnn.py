@@ -19,7 +19,7 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import factorised, look_at
-from retina.stage import Model, Recipe, Stage, chain
+from retina.stage import Model, Recipe, Stage, before, chain
 from retina.types import Spec
 
 
@@ -71,13 +71,15 @@ def cnn(
         params["output"] = output_from_mean(output_kind, params["output"], counts)
         return params
 
+    stage = chain(*stages, last)
     return Model(
         "cnn",
         spec,
-        chain(*stages, last),
+        stage,
         warm_start=warm_start,
         penalty=lambda params: weight_squares(params, shrink, readout_shrink),
         recipe=clipwise(spec),
+        core=before(stage, "factorised"),
     )
 
 

@@ -9,7 +9,7 @@ from retina.fitting.start import mean_counts
 from retina.layers.history import history_output
 from retina.layers.nonlinearity import output_from_mean
 from retina.models.cnn import clipwise, core, weight_squares
-from retina.stage import Model, chain
+from retina.stage import Model, before, chain
 from retina.types import Spec
 
 
@@ -66,11 +66,13 @@ def cnn_history(
         heard = history_shrink * jnp.mean(jnp.square(weights))
         return weight_squares(params, shrink, readout_shrink) + heard
 
+    stage = chain(*stages, last)
     return Model(
         "cnn_history",
         spec,
-        chain(*stages, last),
+        stage,
         warm_start=warm_start,
         penalty=penalty,
         recipe=clipwise(spec),
+        core=before(stage, "factorised"),
     )

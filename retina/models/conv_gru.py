@@ -10,7 +10,7 @@ from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.readout import factorised, look_at
 from retina.models.mlp import squares
-from retina.stage import Model, Recipe, chain, memoryless
+from retina.stage import Model, Recipe, before, chain, memoryless
 from retina.types import Spec
 
 START_LAGS_S = 0.5  # seconds of stimulus behind the spike-triggered average
@@ -94,4 +94,5 @@ def conv_gru(
         warm_start=warm_start,
         penalty=penalty,
         recipe=Recipe("adam", learning_rate=2e-2, clip_bins=128, batch=2),
+        core=before(stage, "factorised"),
     )

@@ -16,7 +16,7 @@ from retina.layers.readout import factorised, look_at
 from retina.layers.separable import output_shape, separable
 from retina.models.lnln import bias
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.stage import Model, Recipe, Stage, before, chain, memoryless
 from retina.types import Spec
 
 READOUTS: dict[str, Callable[[tuple[int, int, int], int], Stage]] = {
@@ -130,6 +130,7 @@ def core_readout(
         recipe=Recipe(
             learning_rate=1e-2, clip_bins=128, batch=2, in_turn=image != (1, 1)
         ),
+        core=before(stage, look.name),
     )
 
 

@@ -12,7 +12,7 @@ from retina.layers.fir import fir
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import dense, look_at
 from retina.models.ln import courses_for
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.stage import Model, Recipe, Stage, before, chain, memoryless
 from retina.types import Spec
 
 
@@ -79,15 +79,17 @@ def lnln(
         weights = params["dense"]["weights"]
         return shrink * jnp.mean(jnp.square(weights))
 
+    stage = chain(*stages)
     return Model(
         "lnln",
         spec,
-        chain(*stages),
+        stage,
         warm_start=warm_start,
         penalty=penalty,
         recipe=Recipe(
             learning_rate=2e-2, clip_bins=128, batch=2, in_turn=image != (1, 1)
         ),
+        core=before(stage, "dense"),
     )
 
 

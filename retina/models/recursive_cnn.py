@@ -12,7 +12,7 @@ from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.recursive import best_tau, recursive_basis
 from retina.models.cnn import clipwise, trunk, weight_squares
 from retina.models.recursive_ln import averaged_lags
-from retina.stage import Model, chain
+from retina.stage import Model, before, chain
 from retina.types import Spec
 
 
@@ -74,4 +74,5 @@ def recursive_cnn(
         warm_start=warm_start,
         penalty=lambda params: weight_squares(params, shrink, readout_shrink),
         recipe=clipwise(spec),
+        core=before(stage, "factorised"),
     )
