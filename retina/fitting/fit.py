@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retina import failures
 from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
 from retina.fitting import descent, lbfgs, optimiser, penalties
 from retina.fitting.clips import Table, tabulate
@@ -54,12 +55,29 @@ def fit(
     raises:     Diverged when the loss is no longer finite before any parameters were
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
-                validation clips; BadResponse where they hold no event.
+                validation clips; BadResponse where they hold no event; OutOfMemory,
+                DeviceLost with what to type.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
     settings = _recipe(model, recipe)
+    again = "fit again"
+    if checkpoint is not None:
+        again = "the same command goes on from the checkpoint"
+    with failures.told(_smaller(settings, seeds), again):
+        return _fit(model, split, key, seeds, progress, checkpoint, settings)
+
+
+def _fit(
+    model: Model,
+    split: Split,
+    key: jax.Array,
+    seeds: int,
+    progress: Progress | None,
+    checkpoint: str | Path | None,
+    settings: Recipe,
+) -> Fit:
     fitted = model._replace(penalty=penalties.penalty(model, settings))
     if not split.validation:
         raise MissingData(
@@ -359,6 +377,22 @@ def _exploded(
         f"{where}: the parameters of step {plateau.step[best]}, the best on "
         f"validation, are kept; to go further, try --set {lower}"
     )
+
+
+def _smaller(settings: Recipe, seeds: int) -> str:
+    """What to lower for a fit to need less memory."""
+    if settings.optimiser == "lbfgs":
+        ways = ["fit on clips (--set optimiser=adam)"]
+    else:
+        sizes = {"batch": settings.batch, "clip_bins": settings.clip_bins}
+        ways = [
+            f"lower --set {name}={now // 2} (now {now})"
+            for name, now in sizes.items()
+            if now > 1
+        ]
+    if seeds > 1:
+        ways.append(f"fit fewer --seeds (now {seeds})")
+    return ", or ".join(ways) or "take a smaller model or a larger machine"
 
 
 def _left(
