@@ -70,6 +70,14 @@ class Diverged(RetinaError):
     """A fit's loss became infinite or NaN."""
 
 
+class OutOfMemory(RetinaError):
+    """What was asked for does not fit into the machine's or the device's memory."""
+
+
+class DeviceLost(RetinaError):
+    """There is no device to compute on, or it disappeared."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known names.
 

@@ -97,11 +97,12 @@ def _fit(
 ) -> None:
     import jax
 
-    from retina import atomic, build, store
+    from retina import atomic, build, failures, store
     from retina.fitting.fit import fit
     from retina.fitting.loggers import ROW
 
     atomic.check_writable(folder)
+    failures.check_device()
     partial = folder.parent / f"{folder.name}.partial"
     loggers = [
         registry.find("loggers", name)(partial, asked)

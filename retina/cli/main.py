@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from retina import compiled
+from retina import compiled, failures
 from retina.cli import (
     costing,
     fitting,
@@ -63,6 +63,14 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             status = command(*arguments, **options)
         except RetinaError as error:
             print(f"retina: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except (MemoryError, RuntimeError) as error:
+            resumable = command in _RESUMABLE
+            again = "the same command goes on" if resumable else "run it again"
+            line = failures.recognised(error, "take fewer cells", again)
+            if line is None:
+                raise
+            print(f"retina: {line}", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             kept = "; what was finished is kept, the same command goes on"

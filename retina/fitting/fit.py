@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadResponse, BadSetting, Diverged, MissingData, nearest
-from retina.fitting import descent, lbfgs, optimiser, penalties
+from retina import failures
+from retina.errors import BadResponse, BadSetting, MissingData, nearest
+from retina.fitting import descent, ends, lbfgs, optimiser, penalties
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.core import frozen
 from retina.fitting.loss import validator
@@ -58,7 +59,8 @@ def fit(
     raises:     Diverged when the loss is no longer finite before any parameters were
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
-                validation clips; BadResponse where they hold no event.
+                validation clips; BadResponse where they hold no event; OutOfMemory,
+                DeviceLost with what to type.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
@@ -67,6 +69,25 @@ def fit(
     if core is not None:
         model = frozen(model, core)
     settings = checked_recipe(model, recipe)
+    again = "fit again"
+    if checkpoint is not None:
+        again = "the same command goes on from the checkpoint"
+    with failures.told(ends.smaller(settings, seeds), again):
+        fitted = _fit(model, split, key, seeds, progress, checkpoint, settings)
+    frozen_parts = list(model.core) if core is not None else []
+    told = {**fitted.training, "frozen": frozen_parts}
+    return dataclasses.replace(fitted, model=given, training=told)
+
+
+def _fit(
+    model: Model,
+    split: Split,
+    key: jax.Array,
+    seeds: int,
+    progress: Progress | None,
+    checkpoint: str | Path | None,
+    settings: Recipe,
+) -> Fit:
     fitted = model._replace(penalty=penalties.penalty(model, settings))
     check_validation(split)
     if seeds < 1:
@@ -140,7 +161,9 @@ def fit(
                     "all_cuts": CUTS + 1,
                     "seconds": seconds,
                     "steps_per_s": pace,
-                    "seconds_left": _left(settings, plateau, step, walker.every, pace),
+                    "seconds_left": ends.left(
+                        settings, plateau, step, walker.every, pace
+                    ),
                 }
             )
         if checkpoint is not None:
@@ -158,7 +181,7 @@ def fit(
     ):
         loss = walker.advance(step, plateau.rate)
         if not np.isfinite(loss):
-            stopped = _exploded(model, loss, step, walker.every, plateau, by_clips)
+            stopped = ends.exploded(model, loss, step, walker.every, plateau, by_clips)
             break
         step += walker.every
         evaluate(loss)
@@ -167,7 +190,7 @@ def fit(
     kept = [jax.tree.map(jnp.asarray, _seed(plateau.best, s)) for s in range(seeds)]
     per_seed = [score(p) for p in kept]
     return Fit(
-        model=given,
+        model=model,
         params=kept[best],
         seeds=tuple(kept),
         null_rate=null_rate,
@@ -204,7 +227,6 @@ def fit(
             "lead": table.lead,
             "clip_bins": table.bins,
             "clips": len(table.first),
-            "frozen": list(model.core) if core is not None else [],
             "key": [int(n) for n in jax.random.key_data(key)],
             "backend": jax.default_backend(),
         },
@@ -283,8 +305,8 @@ class _Descent:
 
     @property
     def sound(self) -> np.ndarray:
-        """(seed,) whether what is fitted is finite; see `_finite`."""
-        return _finite((self.walk.free, self.walk.average, self.walk.moving))
+        """(seed,) whether what is fitted is finite; see `ends.finite`."""
+        return ends.finite((self.walk.free, self.walk.average, self.walk.moving))
 
     @property
     def fixed(self) -> Tree:
@@ -336,56 +358,7 @@ class _Lbfgs:
 
     @property
     def sound(self) -> np.ndarray:
-        return _finite(self.judged)
-
-
-def _exploded(
-    model: Model, loss: float, step: int, every: int, plateau: Plateau, by_clips: bool
-) -> str:
-    """What happened and what to type, where there is something to keep.
-
-    raises: Diverged where no parameters were judged better than the start.
-    """
-    rate = plateau.rate.max()
-    where = f"the loss became {loss} between steps {step} and {step + every}"
-    where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
-    lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
-    best = int(np.argmax(plateau.bits))
-    if not plateau.step[best]:
-        raise Diverged(f"{model.name}: {where}: try --set {lower}")
-    return (
-        f"{where}: the parameters of step {plateau.step[best]}, the best on "
-        f"validation, are kept; to go further, try --set {lower}"
-    )
-
-
-def _left(
-    settings: Recipe, plateau: Plateau, step: int, every: int, pace: float | None
-) -> float | None:
-    """Seconds to the end; None while validation may still ask for another rate.
-
-    At the last rate the fit ends when nothing more improves: that is what is told.
-    """
-    if pace is None:
-        return None
-    steps = settings.max_steps - step
-    if settings.schedule == "plateau":
-        going = ~plateau.done
-        if not np.all(plateau.cuts[going] == CUTS):
-            return None
-        rounds = settings.patience - plateau.stale[going]
-        steps = min(steps, every * int(rounds.max(initial=0)))
-    return steps / pace
-
-
-def _finite(tree: Tree) -> np.ndarray:
-    """(seed,) whether every number is finite; leaves have a leading seed axis.
-
-    Asked of what moves alone: a constant may be infinite by design.
-    """
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
-    whole = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in leaves]
-    return np.all(whole, axis=0)
+        return ends.finite(self.judged)
 
 
 def check_validation(split: Split) -> None:

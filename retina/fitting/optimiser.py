@@ -30,8 +30,9 @@ def direction(name: str) -> optax.GradientTransformation:
             shorter (0.995), since a fit takes thousands of steps and not millions.
     raises: BadSetting with the nearest names.
 
-    >>> direction("sgd").update({"a": 2.0}, direction("sgd").init({"a": 0.0}))[0]
-    {'a': -2.0}
+    >>> slope = np.float32(2)
+    >>> float(direction("sgd").update(slope, direction("sgd").init(slope))[0])
+    -2.0
     """
     check(name, NAMES, "optimiser")
     own = {"b2": 0.995} if name == "adam" else {}

@@ -12,7 +12,15 @@ from typing import Any
 
 from retina import atomic, registry, store
 from retina.data import card as cards
-from retina.errors import BadSetting, BrokenRun, RetinaError, UnwritableFolder, nearest
+from retina.errors import (
+    BadSetting,
+    BrokenRun,
+    DeviceLost,
+    RetinaError,
+    UnwritableFolder,
+    nearest,
+)
+from retina.failures import check_device
 from retina.search import experiment as experiments
 from retina.search import grid, records
 from retina.search.frontier import Frontier, cost_range, frontier
@@ -100,8 +108,9 @@ def sweep(
     progress:   called with {"job", "index", "jobs", "state"}; state is "started",
                 "fitting" (with the entries that `retina.fit` reports), "done",
                 "skipped" or "failed" (with "error").
-    raises:     BadCard, UnknownName for the experiment; UnwritableFolder. An error of
-                one job is recorded in `out`/failed and the sweep goes on.
+    raises:     BadCard, UnknownName for the experiment; UnwritableFolder; DeviceLost,
+                after which the same sweep goes on. Any other error of one job is
+                recorded in `out`/failed and the sweep goes on.
 
     >>> sweep("quickstrat", "runs")
     Traceback (most recent call last):
@@ -118,6 +127,7 @@ def sweep(
     name, _, address = executor.partition("://")
     execute = registry.find("executors", name)
     atomic.check_writable(folder / "run")
+    check_device()
     place = {job.name: index for index, job in enumerate(jobs)}
     told = progress or (lambda event: None)
 
@@ -199,8 +209,8 @@ def _work(
             # A checkpoint of another version of the model: the fit starts afresh.
             checkpoint.unlink()
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
-    except UnwritableFolder:
-        raise
+    except (UnwritableFolder, DeviceLost):
+        raise  # not the job's fault, and the next one's trouble as well
     except Exception as error:
         failure = Failure(job, _line(error), traceback.format_exc())
         record = dataclasses.asdict(failure) | {"versions": store.versions()}

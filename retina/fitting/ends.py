@@ -1,0 +1,75 @@
+"""How a fit ends, or could: when, what to say, and whether its numbers are sound."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from retina.errors import Diverged
+from retina.fitting.plateau import CUTS, Plateau
+from retina.stage import Model, Recipe, Tree
+
+
+def exploded(
+    model: Model, loss: float, step: int, every: int, plateau: Plateau, by_clips: bool
+) -> str:
+    """What happened and what to type, where there is something to keep.
+
+    raises: Diverged where no parameters were judged better than the start.
+    """
+    rate = plateau.rate.max()
+    where = f"the loss became {loss} between steps {step} and {step + every}"
+    where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
+    lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
+    best = int(np.argmax(plateau.bits))
+    if not plateau.step[best]:
+        raise Diverged(f"{model.name}: {where}: try --set {lower}")
+    return (
+        f"{where}: the parameters of step {plateau.step[best]}, the best on "
+        f"validation, are kept; to go further, try --set {lower}"
+    )
+
+
+def smaller(settings: Recipe, seeds: int) -> str:
+    """What to lower for a fit to need less memory."""
+    if settings.optimiser == "lbfgs":
+        ways = ["fit on clips (--set optimiser=adam)"]
+    else:
+        sizes = {"batch": settings.batch, "clip_bins": settings.clip_bins}
+        ways = [
+            f"lower --set {name}={now // 2} (now {now})"
+            for name, now in sizes.items()
+            if now > 1
+        ]
+    if seeds > 1:
+        ways.append(f"fit fewer --seeds (now {seeds})")
+    return ", or ".join(ways) or "take a smaller model or a larger machine"
+
+
+def left(
+    settings: Recipe, plateau: Plateau, step: int, every: int, pace: float | None
+) -> float | None:
+    """Seconds to the end; None while validation may still ask for another rate.
+
+    At the last rate the fit ends when nothing more improves: that is what is told.
+    """
+    if pace is None:
+        return None
+    steps = settings.max_steps - step
+    if settings.schedule == "plateau":
+        going = ~plateau.done
+        if not np.all(plateau.cuts[going] == CUTS):
+            return None
+        rounds = settings.patience - plateau.stale[going]
+        steps = min(steps, every * int(rounds.max(initial=0)))
+    return steps / pace
+
+
+def finite(tree: Tree) -> np.ndarray:
+    """(seed,) whether every number is finite; leaves have a leading seed axis.
+
+    Asked of what moves alone: a constant may be infinite by design.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    whole = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in leaves]
+    return np.all(whole, axis=0)
