@@ -279,6 +279,9 @@ class Recipe:
     max_steps:     stop here whatever validation says.
     patience:      evaluations without a better validation score before the rate falls.
     settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
+    precision:     "float32"; or "bfloat16": while fitting, factors of products are
+                   rounded to it and added up in float32, as tensor cores do. Without
+                   such cores (on a CPU) it only rounds, and is slower.
     in_turn:       the clips of a batch one after the other: for models whose one clip
                    keeps a CPU busy. On an accelerator they always run side by side.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
@@ -293,6 +296,7 @@ class Recipe:
     max_steps: int = 20000
     patience: int = 2
     settle: float = 2e-6
+    precision: str = "float32"
     in_turn: bool = False
     l1: float = 0.0
     l2: float = 0.0

@@ -11,8 +11,10 @@ import numpy as np
 from jax import lax
 
 from retina.fitting.clips import Table, clip_rate, cut
+from retina.fitting.devices import ONE, Devices
 from retina.fitting.loss import poisson
 from retina.fitting.optimiser import direction
+from retina.fitting.precision import in_bfloat16
 from retina.parameter import to_bounded
 from retina.stage import Model, Tree
 
@@ -57,18 +59,21 @@ def make_round(
     optimiser: str = "adam",
     in_turn: bool = False,
     activity: float = 0.0,
+    precision: str = "float32",
+    devices: Devices = ONE,
 ):
     """A function that takes many steps in one dispatch.
 
     optimiser: a name that `direction` knows.
-    in_turn, activity: as in `Recipe`.
+    in_turn, activity, precision: as in `Recipe`.
     returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
              order is (seed, step, clip in batch, 2) rows of the table, rate is
              (seed, step), and fixed holds the params that are not trained; a model
              with a training pass has them in the walk.
     """
-    loss = objective(model, table, null_rate, in_turn, activity)
-    return rounds(loss, optimiser)
+    function = objective(model, table, null_rate, in_turn, activity)
+    share = model.training is None
+    return rounds(function, optimiser, precision, devices, share)
 
 
 def objective(
@@ -117,15 +122,29 @@ def objective(
     return loss if model.training is None else training_loss
 
 
-def rounds(function: Objective, optimiser: str):
-    """What `make_round` returns, for any objective and whatever tables it takes."""
+def rounds(
+    function: Objective,
+    optimiser: str,
+    precision: str = "float32",
+    devices: Devices = ONE,
+    share: bool = True,
+):
+    """What `make_round` returns, for any objective and whatever tables it takes.
+
+    share: the objective is a mean over clips, so each device may take its own.
+    """
     towards = direction(optimiser)
+    descend = jax.value_and_grad(function, has_aux=True)
+    if precision == "bfloat16":
+        descend = in_bfloat16(descend)
+    if share:
+        descend = devices.mean_over_clips(descend)
 
     def one_seed(walk: Walk, fixed, order, rate, stimulus, counts):
         def step(walk: Walk, now):
             first, rate = now
             rest = fixed if walk.moving is None else walk.moving
-            (value, moving), slope = jax.value_and_grad(function, has_aux=True)(
+            (value, moving), slope = descend(
                 walk.free, rest, first, stimulus, counts, walk.steps
             )
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
@@ -153,7 +172,7 @@ def rounds(function: Objective, optimiser: str):
         over = (0, 0, 0, 0, None, None)
         return jax.vmap(one_seed, over)(walk, fixed, order, rate, stimulus, counts)
 
-    return jax.jit(round_, donate_argnums=0)
+    return devices.compiled(round_, donate_argnums=0)
 
 
 def untrained(model: Model, params: Tree) -> Tree:

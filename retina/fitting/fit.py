@@ -17,6 +17,7 @@ from retina.errors import BadResponse, BadSetting, MissingData, nearest
 from retina.fitting import descent, ends, lbfgs, optimiser, penalties
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.core import frozen
+from retina.fitting.devices import Devices
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
 from retina.fitting.plateau import CUTS, Plateau
@@ -166,7 +167,7 @@ def _fit(
                     ),
                 }
             )
-        if checkpoint is not None:
+        if checkpoint is not None and jax.process_index() == 0:
             save_tree(checkpoint, state())
 
     stopped = ""
@@ -253,7 +254,10 @@ class _Descent:
         if model.training is not None:
             numbers = jnp.arange(self.seeds, dtype=jnp.uint32) + jnp.uint32(number)
             moving = descent.untrained(model, fixed), numbers
-        self.walk = descent.begin(free, moving, settings.optimiser)
+        self.devices = here = Devices.dividing(settings.batch)
+        self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
+        self._given = here.copies(fixed)
+        self._recorded = here.copies((table.stimulus, table.counts))
         begun = time.perf_counter()
         round_ = descent.make_round(
             model,
@@ -262,11 +266,13 @@ class _Descent:
             settings.optimiser,
             settings.in_turn,
             settings.activity,
+            settings.precision,
+            here,
         )
         order = self._order(0)
-        rate = jnp.zeros((self.seeds, self.every), jnp.float32)
+        rate = here.copies(jnp.zeros((self.seeds, self.every), jnp.float32))
         self._round = round_.lower(
-            self.walk, fixed, order, rate, table.stimulus, table.counts
+            self.walk, self._given, order, rate, *self._recorded
         ).compile()
         self.compile_s = time.perf_counter() - begun
 
@@ -277,22 +283,22 @@ class _Descent:
             descent.shuffled(self.table, number, step, self.every, batch)
             for number in numbers
         ]
-        return jnp.asarray(np.stack(drawn))
+        return self.devices.shares(jnp.asarray(np.stack(drawn)))
 
     def _factors(self, step: int) -> np.ndarray:
         last = self.settings.max_steps
         return rates(self.settings.schedule, step, self.every, last)
 
     def advance(self, step: int, rate: np.ndarray) -> float:
+        copies = self.devices.copies
         self.walk, loss = self._round(
-            self.walk,
-            self._fixed,
+            copies(self.walk),  # a checkpoint's is on one device
+            self._given,
             self._order(step),
-            jnp.asarray(rate[:, None] * self._factors(step)[None]),
-            self.table.stimulus,
-            self.table.counts,
+            copies(jnp.asarray(rate[:, None] * self._factors(step)[None])),
+            *self._recorded,
         )
-        return float(jnp.max(loss))
+        return float(jnp.max(self.devices.here(loss)))
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         """The learning rate at a step, the largest of the seeds'."""
@@ -301,17 +307,20 @@ class _Descent:
 
     @property
     def judged(self) -> Tree:
-        return self.walk.average
+        return self.devices.here(self.walk.average)
 
     @property
     def sound(self) -> np.ndarray:
         """(seed,) whether what is fitted is finite; see `ends.finite`."""
-        return ends.finite((self.walk.free, self.walk.average, self.walk.moving))
+        moved = (self.walk.free, self.walk.average, self.walk.moving)
+        return ends.finite(self.devices.here(moved))
 
     @property
     def fixed(self) -> Tree:
         """The params that are not trained, as they are now."""
-        return self._fixed if self.walk.moving is None else self.walk.moving[0]
+        if self.walk.moving is None:
+            return self._fixed
+        return self.devices.here(self.walk.moving[0])
 
 
 class _Lbfgs:
@@ -390,6 +399,12 @@ def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
         raise BadSetting(
             f"optimiser 'lbfgs': {model.name} is fitted on batches of clips (by their "
             "statistics, with noise): try --set optimiser=adam"
+        )
+    optimiser.check(settings.precision, ["float32", "bfloat16"], "precision")
+    if settings.precision != "float32" and settings.optimiser == "lbfgs":
+        raise BadSetting(
+            f"precision {settings.precision!r}: L-BFGS compares losses that differ by "
+            "less than such rounding: try --set optimiser=adam"
         )
     for name in ("clip_bins", "batch", "patience"):
         if getattr(settings, name) < 1:

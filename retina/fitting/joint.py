@@ -17,6 +17,7 @@ from retina.errors import BadSetting, Diverged
 from retina.fitting import core as cores
 from retina.fitting import descent, penalties
 from retina.fitting.clips import Table, tabulate
+from retina.fitting.devices import Devices
 from retina.fitting.fit import (
     EVALUATIONS,
     Progress,
@@ -113,10 +114,13 @@ def _fit(
     moving = None
     if models[0].training is not None:
         moving = _untrained(models, fixed), jnp.asarray([number], jnp.uint32)
-    walk = descent.begin(free, moving, recipe.optimiser)
+    devices = Devices.dividing(recipe.batch)
+    walk = devices.copies(descent.begin(free, moving, recipe.optimiser))
+    given = devices.copies(fixed)
     epoch = max(-(-len(table.first) // recipe.batch) for table in tables)
     every = int(np.clip(epoch // 2, 40, 400))
     at_rest = [table.stimulus for table in tables], [table.counts for table in tables]
+    at_rest = devices.copies(at_rest)
     compiling = time.perf_counter()
     losses = [
         descent.objective(
@@ -128,10 +132,16 @@ def _fit(
         )
         for m, table, null in zip(models, tables, nulls, strict=True)
     ]
-    run = descent.rounds(_mean_loss(models, losses), recipe.optimiser)
-    order = _order(tables, number, 0, every, recipe.batch)
-    rate = jnp.zeros((1, every), jnp.float32)
-    run = run.lower(walk, fixed, order, rate, *at_rest).compile()
+    run = descent.rounds(
+        _mean_loss(models, losses),
+        recipe.optimiser,
+        recipe.precision,
+        devices,
+        models[0].training is None,
+    )
+    order = devices.shares(_order(tables, number, 0, every, recipe.batch))
+    rate = devices.copies(jnp.zeros((1, every), jnp.float32))
+    run = run.lower(walk, given, order, rate, *at_rest).compile()
     compile_s = time.perf_counter() - compiling
 
     curve = np.full((EVALUATIONS, 4), np.nan)
@@ -147,8 +157,8 @@ def _fit(
 
     def evaluate(loss: float) -> None:
         nonlocal row
-        still = fixed if walk.moving is None else walk.moving[0]
-        now = bound((walk.average, still))
+        still = given if walk.moving is None else walk.moving[0]
+        now = bound(devices.here((walk.average, still)))
         each = _apart(names, jax.tree.map(lambda a: a[0], now))
         bits = np.mean(
             [np.nanmean(s(p)) for s, p in zip(scores, each, strict=True)], keepdims=True
@@ -157,7 +167,7 @@ def _fit(
         seconds = earlier + time.perf_counter() - begun
         curve[row] = [step, seconds, loss, bits[0]]
         row += 1
-        if checkpoint is not None:
+        if checkpoint is not None and jax.process_index() == 0:
             save_tree(checkpoint, (walk, curve, plateau.tree(), np.array([step, row])))
         if progress is not None:
             progress(
@@ -178,13 +188,13 @@ def _fit(
     while step < recipe.max_steps and row < EVALUATIONS and not plateau.done[0]:
         factors = rates(recipe.schedule, step, every, recipe.max_steps)
         walk, lost = run(
-            walk,
-            fixed,
-            _order(tables, number, step, every, recipe.batch),
-            jnp.asarray(plateau.rate[:, None] * factors[None]),
+            devices.copies(walk),  # a checkpoint's is on one device
+            given,
+            devices.shares(_order(tables, number, step, every, recipe.batch)),
+            devices.copies(jnp.asarray(plateau.rate[:, None] * factors[None])),
             *at_rest,
         )
-        loss = float(lost[0])
+        loss = float(devices.here(lost)[0])
         if not np.isfinite(loss):
             raise Diverged(
                 f"{models[0].name}: the joint loss became {loss} between steps {step} "
