@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from retina import atomic, store
-from retina.types import Interval, Metric, Point, Score
+from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
+from retina.types import Cost, Interval, Metric, Point, Score
 
 NAME = "result.json"
 _COSTS = (
@@ -42,7 +43,7 @@ def result(points: Sequence[Point], labels: Mapping[str, str]) -> dict[str, Any]
             "settings": dict(point.settings),
             "validation_bits": _number(point.validation_bits),
             "scores": [_score(one) for one in (point.score, *point.score.others)],
-            "cost": {name: _number(getattr(point.cost, name)) for name in _COSTS},
+            "cost": _cost(point.cost),
         }
         for point in shown
     ]
@@ -54,6 +55,12 @@ def write(points: Sequence[Point], labels: Mapping[str, str], folder: Path) -> P
     text = json.dumps(result(points, labels), indent=1, allow_nan=False) + "\n"
     atomic.write_file(folder / NAME, text.encode())
     return folder / NAME
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    """Without the figures per synapse where the recording enters no such claim."""
+    hidden = () if enters_synapse_claims(cost) else PER_SYNAPSE
+    return {n: None if n in hidden else _number(getattr(cost, n)) for n in _COSTS}
 
 
 def _score(score: Score) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from retina.costs.denominators import NO_CLAIM
 from retina.reports import result
 from tests.reports.points import point
 
@@ -21,6 +22,17 @@ def test_every_figure_is_kept_and_is_strict_json(tmp_path):
         assert kept["median"] == metric.median
     assert row["cost"]["flops_per_bin"] == one.cost.flops_per_bin
     assert {"jax", "retina-frontier"} & set(json.loads(text)["versions"])
+
+
+def test_a_recording_without_a_claim_per_synapse_has_no_such_figure():
+    one = point("ln", 0.5, 100.0)
+    note = f"{NO_CLAIM}a full-field stimulus collapses space"
+    flat = dataclasses.replace(one, cost=dataclasses.replace(one.cost, notes=(note,)))
+    for given, shown in ((one, True), (flat, False)):
+        cost = result.result([given], {})["points"][0]["cost"]
+        assert (cost["flops_per_synaptic_event"] is not None) == shown
+        assert (cost["flops_per_s_per_synapse"] is not None) == shown
+        assert cost["flops_per_spike"] == given.cost.flops_per_spike
 
 
 def test_what_may_not_be_published_is_left_out_and_named(tmp_path):
