@@ -5,6 +5,7 @@ The tools are tested where they are installed; without one, `--log` says what to
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import struct
@@ -87,7 +88,7 @@ def _told_twice(name: str, folder: Path) -> None:
 
 def test_tensorboard_reads_what_was_told(tmp_path):
     pytest.importorskip("tensorboardX")
-    from tensorboardX.proto import event_pb2  # type: ignore[import-not-found]
+    proto = importlib.import_module("tensorboardX.proto.event_pb2")
 
     _told_twice("tensorboard", tmp_path)
     told, restarts = [], []
@@ -95,7 +96,7 @@ def test_tensorboard_reads_what_was_told(tmp_path):
         data = file.read_bytes()
         while data:  # TFRecord: length, its checksum, the event, its checksum
             (length,) = struct.unpack("<Q", data[:8])
-            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            event = proto.Event.FromString(data[12 : 12 + length])
             data = data[16 + length :]
             if event.HasField("session_log"):
                 restarts.append(event.step)
