@@ -48,7 +48,7 @@ def rates(schedule: str, step: int, steps: int, max_steps: int) -> np.ndarray:
               rise over the first WARM_UP of max_steps and have come down at the end.
     raises:   BadSetting with the nearest names.
 
-    >>> rates("linear", 90, 3, 100).round(2).tolist()
+    >>> [round(float(rate), 2) for rate in rates("linear", 90, 3, 100)]
     [0.1, 0.09, 0.08]
     """
     check(schedule, SCHEDULES, "schedule")
