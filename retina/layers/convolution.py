@@ -1,13 +1,12 @@
 """Valid two-dimensional convolution of a clip, in whichever way is fastest here.
 
-Three ways give the same numbers. XLA's own is the best on an accelerator; on a CPU it
-is slow, its weight gradient above all. `banded` keeps XLA's forward pass and takes that
-gradient as products of bands of rows. `spectral` is matrix products throughout.
+Two ways give the same numbers. XLA's own is the best on an accelerator; on a CPU it is
+slow, within the loops that a fit consists of above all. `spectral` is matrix products
+throughout.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -21,7 +20,7 @@ from retina.parameter import Parameter
 from retina.stage import Stage, memoryless
 
 AXES = ("NHWC", "HWIO", "NHWC")
-SMALL = 2**25  # multiply-adds; less is over before a choice would pay
+SMALL = 2**20  # multiply-adds; less is over before a choice would pay
 MEASURED = 128  # frames of a measurement
 
 
@@ -30,7 +29,7 @@ def plain(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
     H' is (H - K) // stride + 1.
 
-    XLA's own convolution and gradients: what the other ways must agree with.
+    XLA's own convolution and gradients: what `spectral` must agree with.
     """
     steps = (stride, stride)
     return lax.conv_general_dilated(x, kernel, steps, "VALID", dimension_numbers=AXES)
@@ -47,15 +46,12 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def _ways(stride: int) -> dict[str, Callable[[jax.Array, jax.Array], jax.Array]]:
-    def strided(way):
-        if stride == 1:
-            return way
-        return lambda x, kernel: way(*fold(x, kernel, stride))
+    def in_steps(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return spectral(*fold(x, kernel, stride))
 
     return {
         "xla": lambda x, kernel: plain(x, kernel, stride),
-        "banded": lambda x, kernel: banded(x, kernel, stride),
-        "spectral": strided(spectral),
+        "spectral": spectral if stride == 1 else in_steps,
     }
 
 
@@ -74,71 +70,6 @@ def _fastest(x: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> str:
 
     shape = (height, width, *kernel, stride)
     return fastest("convolution", shape, _ways(stride), arguments)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def banded(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """`plain`, its weight gradient as products of bands of rows.
-
-    That gradient is a product of each band of input rows with the output's gradient,
-    of which only the diagonals are kept: three times the arithmetic at many times the
-    speed.
-
-    >>> banded(jnp.ones((2, 5, 5, 1)), jnp.ones((3, 3, 1, 4))).shape
-    (2, 3, 3, 4)
-    """
-    return plain(x, kernel, stride)
-
-
-def _forward(x, kernel, stride):
-    return plain(x, kernel, stride), (x, kernel)
-
-
-def _backward(stride, saved, dy):
-    x, kernel = saved
-    # The transpose of `fold` in the kernel takes the gradient back to strided shape.
-    _, unfold = jax.vjp(lambda k: fold(x, k, stride)[1], kernel)
-    gradient = _kernel_gradient(fold(x, kernel, stride)[0], dy)
-    return _input_gradient(x, dy, kernel, stride), unfold(gradient)[0]
-
-
-banded.defvjp(_forward, _backward)
-
-
-def _input_gradient(
-    x: jax.Array, dy: jax.Array, kernel: jax.Array, stride: int
-) -> jax.Array:
-    if stride > 1:
-        return jax.vjp(lambda x: plain(x, kernel, stride), x)[1](dy)[0]
-    rows, columns = kernel.shape[:2]
-    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    full = [(rows - 1, rows - 1), (columns - 1, columns - 1)]
-    return lax.conv_general_dilated(dy, flipped, (1, 1), full, dimension_numbers=AXES)
-
-
-def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
-    time, height, width, channels = x.shape
-    _, high, wide, out = dy.shape
-    rows, columns = height - high + 1, width - wide + 1
-    # Blocks about as wide as the kernel waste least: half of each product is kept.
-    blocks = max(1, round(wide / max(columns, 4)))
-    edges = [wide * b // blocks for b in range(blocks + 1)]
-    kernel_rows = []
-    for r in range(rows):
-        total = jnp.zeros((columns, channels, out), dy.dtype)
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
-            block = right - left
-            seen = x[:, r : r + high, left : right + columns - 1]
-            said = dy[:, :, left:right].reshape(time * high, block * out)
-            product = seen.reshape(time * high, -1).T @ said
-            product = product.reshape(-1, channels, block, out)
-            # offset[k, w, v] is 1 where column w meets output v at kernel column k
-            across = np.arange(block + columns - 1)[:, None] - np.arange(block)
-            offset = across[None] == np.arange(columns)[:, None, None]
-            offset = jnp.asarray(offset.astype(np.float32))
-            total = total + jnp.einsum("kwv,wcvo->kco", offset, product)
-        kernel_rows.append(total)
-    return jnp.stack(kernel_rows)
 
 
 def fold(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.Array]:

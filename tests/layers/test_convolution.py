@@ -24,11 +24,8 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("way", ["banded", "spectral"])
 @pytest.mark.parametrize(("shape", "kernel", "stride"), CASES, ids=str)
-def test_value_and_gradients_are_those_of_the_plain_convolution(
-    way, shape, kernel, stride
-):
+def test_value_and_gradients_are_those_of_the_plain_convolution(shape, kernel, stride):
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], shape)
     weights = jax.random.normal(keys[1], (*kernel[:2], shape[-1], kernel[2]))
@@ -47,7 +44,7 @@ def test_value_and_gradients_are_those_of_the_plain_convolution(
         )(x, weights)
 
     ways = _ways(stride)
-    one, two = through(ways[way]), through(ways["xla"])
+    one, two = through(ways["spectral"]), through(ways["xla"])
     # A sum of products of either sign: rounding is of the size of the products' norm.
     size = float(np.linalg.norm(made) * np.linalg.norm(pull))
     np.testing.assert_allclose(one[0], two[0], rtol=1e-5, atol=1e-6 * size)
