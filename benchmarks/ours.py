@@ -1,0 +1,138 @@
+"""Our side of the benchmarks of a step: the round that `retina.fit` runs, as it does."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import retina
+from benchmarks import inputs
+from benchmarks.worker import Work, versions
+from retina.fitting import descent, penalties
+from retina.fitting.clips import tabulate
+from retina.fitting.devices import Devices
+from retina.fitting.fit import checked_recipe, number_of, started
+from retina.fitting.start import mean_counts
+from retina.parameter import to_free
+from retina.stage import Model, Params
+from retina.types import Clip, Spec, Split
+
+
+def rounds(
+    model: Model,
+    split: Split,
+    weights: dict[str, Params] | None = None,
+    *,
+    steps: int,
+    seeds: int = 1,
+    **recipe: Any,
+) -> Work:
+    """Gradient steps of a fit, `steps` of them in each piece of work.
+
+    weights: by the stages' names, in place of what a fit would start from.
+    recipe:  fields of Recipe to change, as in `retina.fit`.
+    """
+    key = jax.random.key(0)
+    settings = checked_recipe(model, recipe)
+    fitted = model._replace(penalty=penalties.penalty(model, settings))
+    null_rate = mean_counts(split.train)
+    table = tabulate(model, split.train, settings.clip_bins)
+    params = started(model, split, key, seeds)
+    params = placed(params, weights or {}, seeds)
+    free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
+    moving = None
+    if model.training is not None:
+        numbers = jnp.arange(seeds, dtype=jnp.uint32) + jnp.uint32(number_of(key))
+        moving = descent.untrained(model, params), numbers
+    here = Devices.dividing(settings.batch)
+    walk = here.copies(descent.begin(free, moving, settings.optimiser))
+    given = here.copies(params)
+    recorded = here.copies((table.stimulus, table.counts))
+    run = descent.make_round(
+        fitted,
+        table,
+        null_rate,
+        settings.optimiser,
+        settings.in_turn,
+        settings.activity,
+        settings.precision,
+        here,
+    )
+
+    def order(step: int) -> jax.Array:
+        drawn = [
+            descent.shuffled(table, seed, step, steps, settings.batch)
+            for seed in range(seeds)
+        ]
+        return here.shares(jnp.asarray(np.stack(drawn)))
+
+    still = here.copies(jnp.zeros((seeds, steps), jnp.float32))
+    rate = here.copies(jnp.full((seeds, steps), settings.learning_rate, jnp.float32))
+    begun = time.perf_counter()
+    compiled = run.lower(walk, given, order(0), still, *recorded).compile()
+    compile_s = time.perf_counter() - begun
+    taken = 0
+
+    def step() -> dict[str, Any]:
+        nonlocal walk, taken
+        # The first stays where it is: its loss is that of the weights given.
+        now = rate if taken else still
+        walk, loss = compiled(walk, given, order(taken), now, *recorded)
+        taken += steps
+        return {"loss": float(jnp.mean(loss))}
+
+    about = {"compile_s": compile_s, "steps_per_dispatch": steps, "seeds": seeds}
+    return Work(step, our_versions(), steps * seeds, about)
+
+
+def placed(params: Params, weights: dict[str, Params], seeds: int) -> Params:
+    """Params of each seed with `weights` in place of what was drawn."""
+    for stage, leaves in weights.items():
+        for name, value in leaves.items():
+            shape = params[stage][name].shape
+            value = np.broadcast_to(value, (seeds, *value.shape))
+            if value.shape != shape:
+                raise ValueError(f"{stage}.{name} is {shape}, not {value.shape}")
+            params[stage] = params[stage] | {name: jnp.asarray(value, jnp.float32)}
+    return params
+
+
+def our_versions() -> dict[str, str]:
+    return {"retina": retina.__version__} | versions("jax")
+
+
+def deep_retina(settings: dict[str, Any]) -> Work:
+    """The deep-retina step: one contiguous clip, all of it in one step."""
+    drawn = inputs.deep_retina(settings)
+    frame, lags, bins = (settings[name] for name in ("frame", "lags", "bins"))
+    spec = Spec((frame, frame), settings["cells"], 0.01)
+    heard = np.pad(drawn["counts"], ((lags - 1, 0), (0, 0)))[None]
+    clip = Clip("clip", drawn["stimulus"], heard, skip=lags - 1)
+    model = retina.model(
+        "bn_cnn",
+        spec,
+        lags=lags,
+        channels=settings["channels"],
+        sizes=tuple(settings["sizes"]),
+        noise=settings["noise"],
+        shrink=0.0,
+    )
+    kernels = (drawn[name] for name in ("kernel1", "kernel2"))
+    # Weights are stored with unit spread: see `retina.layers.convolution`.
+    one, two = (k * np.sqrt(np.prod(k.shape[:3]) / 2) for k in kernels)
+    weights = {
+        "conv2d": {"kernel": one},
+        "conv2d2": {"kernel": two},
+        "dense": {"weights": drawn["dense"] * np.sqrt(len(drawn["dense"]))},
+        "batch_norm3": {
+            "scale": np.ones(spec.cells),
+            "offset": np.zeros(spec.cells),
+        },
+    }
+    split = Split(spec, (clip,), (clip,), ())
+    steps = settings["steps_per_dispatch"]
+    return rounds(model, split, weights, steps=steps, clip_bins=bins, batch=1)
