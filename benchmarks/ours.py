@@ -17,6 +17,8 @@ from retina.fitting.clips import tabulate
 from retina.fitting.devices import Devices
 from retina.fitting.fit import checked_recipe, number_of, started
 from retina.fitting.start import mean_counts
+from retina.layers.basis import sines_and_cosines
+from retina.layers.gaussian_readout import SPREAD
 from retina.parameter import to_free
 from retina.stage import Model, Params
 from retina.types import Clip, Spec, Split
@@ -136,3 +138,54 @@ def deep_retina(settings: dict[str, Any]) -> Work:
     split = Split(spec, (clip,), (clip,), ())
     steps = settings["steps_per_dispatch"]
     return rounds(model, split, weights, steps=steps, clip_bins=bins, batch=1)
+
+
+def core_readout(settings: dict[str, Any]) -> Work:
+    """The open-retina-like step: every clip of the batch in one step."""
+    drawn = inputs.core_readout(settings)
+    clips, time_, *frame = settings["batch"]
+    cells = settings["cells"]
+    spec = Spec(tuple(frame), cells, 1 / 30)
+    channels = (settings["channels"],) * len(settings["sizes"])
+    model = retina.model(
+        "core_readout",
+        spec,
+        hidden_channels=channels,
+        temporal_sizes=tuple(settings["temporal_sizes"]),
+        sizes=tuple(settings["sizes"]),
+        smooth=0.0,
+        sparse=0.0,
+    )
+    lags = model.stage.lags
+    heard = np.pad(drawn["counts"], ((0, 0), (lags, 0), (0, 0)))
+    train = tuple(
+        Clip(f"clip{n}", drawn["stimulus"][n], heard[n : n + 1], skip=lags)
+        for n in range(clips)
+    )
+    weights: dict[str, Params] = {}
+    for n, taps in enumerate(settings["temporal_sizes"], 1):
+        space, sines, cosines = (
+            drawn[f"{name}{n}"] for name in ("space", "sines", "cosines")
+        )
+        # Stored with unit spread; the fastest sine is not in open-retina's basis.
+        basis = sines_and_cosines(taps)
+        time = np.concatenate([sines, np.zeros((1, *sines.shape[1:]), np.float32), cosines])
+        weights[f"separable{n if n > 1 else ''}"] = {
+            "space": space * np.sqrt(np.prod(space.shape[:3])),
+            "time": time * np.sqrt(np.square(basis).sum()),
+        }
+    lost = settings["sizes"][0] - 1
+    side = np.array(frame) - lost - 1
+    loud = 2 * np.sqrt(np.pi) * SPREAD / np.sqrt(channels[-1])
+    weights |= {
+        "gaussian_mask": {
+            "place": drawn["place"] / side,
+            "features": drawn["features"] / np.float32(loud),
+        },
+        "output": {"gain": np.ones(cells), "bias": np.zeros(cells)},
+    }
+    split = Split(spec, train, train, ())
+    steps = settings["steps_per_dispatch"]
+    return rounds(
+        model, split, weights, steps=steps, clip_bins=time_ - lags, batch=clips
+    )
