@@ -140,7 +140,7 @@ def race(
     report = {
         "name": name,
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *options.given]),
-        "date": datetime.date.today().isoformat(),
+        "date": today(),
         "machine": machine() | {"load_before": load},
         "settings": settings,
         "contenders": [row(worker, workers[0], rounds, warm_ups) for worker in workers],
@@ -208,6 +208,10 @@ def finish(report: dict[str, Any], options: argparse.Namespace) -> None:
         path = folder / f"{report['name']}.json"
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         print(f"written: {path}")
+
+
+def today() -> str:
+    return datetime.date.today().isoformat()
 
 
 def machine() -> dict[str, Any]:
