@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -127,3 +128,37 @@ def only(split: Split, cells: int | slice) -> Split:
     kept: tuple[Cell, ...] = split.cells[chosen]
     spec = dataclasses.replace(split.spec, cells=len(kept))
     return Split(spec, cut(split.train), cut(split.validation), cut(split.test), kept)
+
+
+class _Enough(Exception):
+    """The time is up: raised out of a fit by its own `progress`."""
+
+
+def whole(settings: dict[str, Any]) -> Work:
+    """`retina.fit` of `cnn`, until the last aim, its own end, or the limit."""
+    split = loaded(settings)
+    chosen = {  # JSON has no tuples
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings["model"].items()
+    }
+    model = retina.model("cnn", split.spec, **chosen)
+
+    def step() -> dict[str, Any]:
+        curve: list[list[float]] = []
+
+        def progress(now: Mapping[str, Any]) -> None:
+            curve.append([now["seconds"], now["validation"][0]])
+            if now["validation"][0] >= settings["aims"][-1]:
+                raise _Enough
+            if now["seconds"] > settings["limit_s"]:
+                raise _Enough
+
+        begun = time.perf_counter()
+        try:
+            retina.fit(model, split, key=jax.random.key(0), progress=progress)
+        except _Enough:
+            pass
+        return {"curve": curve, "spent_s": time.perf_counter() - begun}
+
+    about = {"dataset": split.spec.dataset, "cells": split.spec.cells}
+    return Work(step, our_versions(), about=about)

@@ -106,6 +106,7 @@ def race(
     *,
     warm_ups: int = 1,
     judge: Callable[[Answers], dict[str, float | None]] | None = None,
+    notes: Callable[[list[dict[str, Any]]], list[str]] = lambda rows: [],
 ) -> dict[str, Any]:
     """Run, print the table, write `results/NAME.json`.
 
@@ -114,6 +115,7 @@ def race(
                 compiled late, and its loss is that of equal weights.
     judge:      the answers of a round by contender -> the seconds of each; None where
                 it did not get there. By default what each worker's own clock says.
+    notes:      lines under the table, from its rows.
     raises:     RuntimeError if ours fails.
     """
     load = os.getloadavg()[0]
@@ -137,13 +139,15 @@ def race(
             worker.end()
     if workers[0].failed:
         raise RuntimeError(f"{present[0].name}: {workers[0].failed}")
+    rows = [row(worker, workers[0], rounds, warm_ups) for worker in workers]
     report = {
         "name": name,
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *options.given]),
         "date": today(),
         "machine": machine() | {"load_before": load},
         "settings": settings,
-        "contenders": [row(worker, workers[0], rounds, warm_ups) for worker in workers],
+        "contenders": rows,
+        "notes": notes(rows),
     }
     finish(report, options)
     return report
