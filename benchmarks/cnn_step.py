@@ -2,12 +2,12 @@
 
     python -m benchmarks.cnn_step --peers PATH/bin/python
 
-40 x 50 x 50 -> 8 of 15 x 15 -> 8 of 11 x 11 -> dense, 14 cells, each with batch norm per
-unit; 512 outputs of a contiguous clip; float32. Ours is the step of `retina.fit`, a few
-of them in one dispatch; its gradient is clipped by norm and the parameters averaged as
-well, which no peer does. The peers have the windows cut out and the stimulus's spectra
-ready before the clock runs. All start from the same weights and must have the same loss.
-The published noise before each rectification is left out on all sides unless
+40 x 50 x 50 -> 8 of 15 x 15 -> 8 of 11 x 11 -> dense, 14 cells, each with batch norm
+per unit; 512 outputs of a contiguous clip; float32. Ours is the step of `retina.fit`, a
+few of them in one dispatch; its gradient is clipped by norm and the parameters averaged
+as well, which no peer does. The peers have the windows cut out and the stimulus's
+spectra ready before the clock runs. All start from the same weights and must have the
+same loss. The published noise before each rectification is left out on all sides unless
 `--noise 0.05`; then losses differ by the draw.
 """
 
@@ -26,7 +26,13 @@ DEEP_RETINA = {
     "bins": 512,
     "steps_per_dispatch": 4,
 }
-SMALL = DEEP_RETINA | {"frame": 12, "lags": 4, "channels": 2, "sizes": [5, 3], "bins": 16}
+SMALL = DEEP_RETINA | {
+    "frame": 12,
+    "lags": 4,
+    "channels": 2,
+    "sizes": [5, 3],
+    "bins": 16,
+}
 
 TORCH = "benchmarks.peers.torch_cnn:direct"
 SPECTRAL = "benchmarks.peers.torch_spectral:spectral"
@@ -53,7 +59,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--bins", type=int, help="outputs in a step")
     chosen = parsed(parser, arguments)
     settings = SMALL if chosen.small else DEEP_RETINA
-    settings = settings | {"noise": chosen.noise, "bins": chosen.bins or settings["bins"]}
+    settings = settings | {
+        "noise": chosen.noise,
+        "bins": chosen.bins or settings["bins"],
+    }
     return race("cnn_step", CONTENDERS, settings, chosen)
 
 

@@ -2,13 +2,14 @@
 
     python -m benchmarks.core_readout_step --peers PATH/bin/python
 
-16 clips of 50 frames of 36 x 32; 16 channels of 21 x 11 x 11, then 16 of 11 x 5 x 5 with
-two pixels of padding; ELU; Gaussian masks to 100 cells; 20 outputs a clip. Kernels are
-separable in space and time, in open-retina's basis of sines and cosines. Ours and torch's
-separable row run them as what they are; the rows "full kernel" multiply them out, as
-open-retina's module does. Batch norm stands at fixed statistics on all sides (a learned
-scale and offset), as our model has it. All start from the same weights and must have the
-same loss. Peers take Adam's step alone; ours clips the gradient and averages as well.
+16 clips of 50 frames of 36 x 32; 16 channels of 21 x 11 x 11, then 16 of 11 x 5 x 5
+with two pixels of padding; ELU; Gaussian masks to 100 cells; 20 outputs a clip. Kernels
+are separable in space and time, in open-retina's basis of sines and cosines. Ours and
+torch's separable rows run them as what they are; the rows "full kernel" multiply them
+out, as open-retina's module does. Batch norm stands at fixed statistics on all sides (a
+learned scale and offset), as our model has it. All start from the same weights and must
+have the same loss. Peers take Adam's step alone; ours clips the gradient and averages
+as well.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ SMALL = PERCEPTRON | {"width": 4, "bins": 600, "steps": 3}
 CONTENDERS = [
     Contender("retina, many steps a dispatch", "benchmarks.small_steps:many"),
     Contender(
-        "retina, seeds side by side", "benchmarks.small_steps:many", False, {"seeds": 32}
+        "retina, seeds side by side",
+        "benchmarks.small_steps:many",
+        False,
+        {"seeds": 32},
     ),
     Contender("jax.jit per step, plain dict", "benchmarks.small_steps:plain"),
     Contender("flax nnx.jit per step", "benchmarks.small_steps:module"),

@@ -2,9 +2,9 @@
 
     python -m benchmarks.glm --peers PATH/bin/python
 
-10^6 bins x 200 correlated features x 30 cells, rate = exp(weights . features + bias), no
-penalty. The optimum is found first, by Newton's method in float64, outside the race. A
-contender's time is that to the first parameters whose mean loss is within 1e-6 of it,
+10^6 bins x 200 correlated features x 30 cells, rate = exp(weights . features + bias),
+no penalty. The optimum is found first, by Newton's method in float64, outside the race.
+A contender's time is that to the first parameters whose mean loss is within 1e-6 of it,
 compilation included, the checks of a peer's loss left out. Ours is `retina.fit` of an
 `ln` with one lag on frames of 10 x 20 pixels; it is judged on the data it is fitted on,
 so that the parameters it returns are those of the optimum, and pays for that pass.

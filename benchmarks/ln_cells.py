@@ -4,9 +4,9 @@
 
 The 16 cells of the checkerboard recording where `retina` finds it, else the simulated
 ones. Time counts to equal accuracy: the fit of all, until the mean over cells of its
-validation bits per spike is within 0.01 of where it ends; each fit of one cell, until it
-is within 0.01 of what the fit of all gave that cell (its whole time, if it never is).
-Compilation is included on both sides: fits of one cell compile once each.
+validation bits per spike is within 0.01 of where it ends; each fit of one cell, until
+it is within 0.01 of what the fit of all gave that cell (its whole time, if it never
+is). Compilation is included on both sides: fits of one cell compile once each.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def until(curve: list[list[float]], bits: float) -> float:
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__, rounds=5)
     parser.add_argument("--cells", type=int, help="only the first so many")
-    parser.add_argument("--clips", type=int, help="only the first so many training clips")
+    parser.add_argument(
+        "--clips", type=int, help="only the first so many training clips"
+    )
     chosen = parsed(parser, arguments)
     real = (resources.cache() / CHECKERBOARD).is_dir() and not chosen.small
     settings: dict[str, Any] = {
@@ -52,7 +54,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "model": {"lags": 20} if real else {"lags": 15},
     }
     if chosen.small:
-        settings |= {"cells": 2, "clips": 1, "model": {"lags": 3, "rank": 1, "window": 3}}
+        settings |= {
+            "cells": 2,
+            "clips": 1,
+            "model": {"lags": 3, "rank": 1, "window": 3},
+        }
     for name in ("cells", "clips"):
         if getattr(chosen, name) is not None:
             settings[name] = getattr(chosen, name)

@@ -48,7 +48,9 @@ def regression(settings: dict[str, Any]) -> Work:
         losses[np.isnan(losses)] = np.inf  # before the first step
         gaps = (losses - losses.min()) / abs(best) + end
         seconds = [entry["seconds"] for entry in fit.curve]
-        there = [s for s, gap in zip(seconds, gaps, strict=True) if gap <= settings["gap"]]
+        there = [
+            s for s, gap in zip(seconds, gaps, strict=True) if gap <= settings["gap"]
+        ]
         return {
             "seconds": there[0] if there else None,
             "spent_s": spent,
@@ -108,7 +110,7 @@ def cells_alone(settings: dict[str, Any]) -> Work:
 
 
 def loaded(settings: dict[str, Any]) -> Split:
-    """The recording, cut to the first training clips and cells where settings say so."""
+    """The recording; its first training clips and cells where settings say so."""
     split = retina.split(retina.load(settings["dataset"]))
     train = split.train[: settings.get("clips")]
     kept = Split(split.spec, train, split.validation, split.test, split.cells)

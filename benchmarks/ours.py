@@ -1,4 +1,4 @@
-"""Our side of the benchmarks of a step: the round that `retina.fit` runs, as it does."""
+"""Our side of the benchmarks of a step: the round that `retina.fit` runs."""
 
 from __future__ import annotations
 
@@ -169,7 +169,9 @@ def core_readout(settings: dict[str, Any]) -> Work:
         )
         # Stored with unit spread; the fastest sine is not in open-retina's basis.
         basis = sines_and_cosines(taps)
-        time = np.concatenate([sines, np.zeros((1, *sines.shape[1:]), np.float32), cosines])
+        time = np.concatenate(
+            [sines, np.zeros((1, *sines.shape[1:]), np.float32), cosines]
+        )
         weights[f"separable{n if n > 1 else ''}"] = {
             "space": space * np.sqrt(np.prod(space.shape[:3])),
             "time": time * np.sqrt(np.square(basis).sum()),

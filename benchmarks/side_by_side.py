@@ -196,9 +196,9 @@ def row(
     told["met"] = None
     if who.reach is not None and told["ratio"] is not None:
         told["met"] = told["ratio"] >= who.reach
-    losses = [one.answers[0].get("loss") for one in (worker, ours)]
-    if worker is not ours and None not in losses:
-        told["loss_off"] = abs(losses[0] - losses[1]) / abs(losses[1])
+    loss, our_loss = (one.answers[0].get("loss") for one in (worker, ours))
+    if worker is not ours and loss is not None and our_loss is not None:
+        told["loss_off"] = abs(loss - our_loss) / abs(our_loss)
         told["equal_work"] = told["loss_off"] <= SAME
     return told
 
@@ -233,7 +233,7 @@ def options(what: str | None, rounds: int = 5) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(what or "").splitlines()[0])
     parser.add_argument("--peers", help="the peers' interpreter: PATH/bin/python")
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--small", action="store_true", help="tiny: only whether it runs")
+    parser.add_argument("--small", action="store_true", help="only whether it runs")
     parser.add_argument("--results", type=Path, help="folder of NAME.json")
     return parser
 

@@ -51,7 +51,7 @@ def many(settings: dict[str, Any]) -> Work:
 
 
 def batches(settings: dict[str, Any], model: Model, split: Split) -> tuple[Table, Any]:
-    """The table of clips, and (step, clip in batch, 2) rows as the fit would draw them."""
+    """The table of clips, and (step, clip in batch, 2) rows as the fit draws them."""
     table = tabulate(model, split.train, model.recipe.clip_bins)
     return table, descent.shuffled(table, 0, 0, settings["steps"], model.recipe.batch)
 
@@ -101,7 +101,9 @@ class Perceptron(nnx.Module):
             bias = "bias" in weights[name]
             layer = nnx.Linear(inputs, outputs, use_bias=bias, rngs=nnx.Rngs(0))
             # Ours are stored with unit spread: see `retina.layers.linear`.
-            layer.kernel = nnx.Param(jnp.asarray(kernel * np.sqrt(np.float32(2 / inputs))))
+            layer.kernel = nnx.Param(
+                jnp.asarray(kernel * np.sqrt(np.float32(2 / inputs)))
+            )
             self.layers.append(layer)
         self.bias = nnx.Param(jnp.asarray(weights["output"]["bias"]))
         self.gain = nnx.Param(jnp.asarray(weights["output"]["gain"]))

@@ -3,8 +3,8 @@
     python -m benchmarks.worker MODULE:FUNCTION SETTINGS
 
 runs in our interpreter or in the peers', so it imports nothing but the standard
-library. FUNCTION takes the settings (JSON) and returns a `Work`. Each line on stdin asks
-for one step; each answer is one line of JSON on stdout.
+library. FUNCTION takes the settings (JSON) and returns a `Work`. Each line on stdin
+asks for one step; each answer is one line of JSON on stdout.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """open-retina's core and readout, fitted by its own trainer with its own settings.
 
-As in its base_core_readout configuration: 16 and 16 channels, kernels of 21 x 11 x 11 and
-11 x 5 x 5, Gaussian masks, AdamW at 0.01, chunks of 50 frames, 32 a batch.
+As in its base_core_readout configuration: 16 and 16 channels, kernels of 21 x 11 x 11
+and 11 x 5 x 5, Gaussian masks, AdamW at 0.01, chunks of 50 frames, 32 a batch.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ from openretina.models.core_readout import UnifiedCoreReadout
 from benchmarks.peers.recording import Recording, Stopwatch
 from benchmarks.worker import Work, versions
 
-CHUNK, BATCH, EVERY = 50, 32, 8  # frames; chunks; batches between judgements
+CHUNK, BATCH = 50, 32  # frames; chunks
 SESSION = "recording"
 
 
 class Look(lightning.Callback):
-    """Judges every so many batches, and ends the fit."""
+    """Judges when it is time to, and ends the fit."""
 
     def __init__(self, watch: Stopwatch):
         self.watch = watch
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        late = self.watch.seconds > self.watch.limit
-        if (trainer.global_step % EVERY == 0 or late) and self.watch.look():
+        if self.watch.due and self.watch.look():
             trainer.should_stop = True
             trainer.limit_val_batches = 0
 

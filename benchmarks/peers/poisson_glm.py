@@ -1,4 +1,4 @@
-"""Poisson regression by nemos and by scikit-learn, timed until it is near the optimum."""
+"""Poisson regression by nemos and by scikit-learn, until it is near the optimum."""
 
 from __future__ import annotations
 

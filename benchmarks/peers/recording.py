@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+FIRST_LOOK_S = 10.0
+
 
 class Recording:
     """Arrays (trial, time, ...) of what is fitted and what is judged, standardised."""
@@ -41,18 +43,25 @@ class Stopwatch:
         self.limit, self.aim = settings["limit_s"], settings["aims"][-1]
         self.judge = judge
         self.curve: list[list[float]] = []
+        self.next = FIRST_LOOK_S
         self.begun, self.stood = time.perf_counter(), 0.0
 
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.begun - self.stood
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look; a judgement may cost a minute."""
+        return self.seconds >= min(self.next, self.limit)
+
     def look(self) -> bool:
-        """Whether the fit may end: the aim is reached or the time is up."""
+        """Judge; whether the fit may end: the aim is reached or the time is up."""
         now, begun = self.seconds, time.perf_counter()
         bits = float(np.nanmean(self.judge()))
         self.curve.append([now, bits])
         self.stood += time.perf_counter() - begun
+        self.next = now + max(FIRST_LOOK_S, 0.25 * now)
         return bits >= self.aim or now > self.limit
 
     def told(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""open-retina's core and readout: its own module, and the same arithmetic in plain torch.
+"""open-retina's core and readout: its own module, and the same in plain torch.
 
 All three hold the weights of `inputs.core_readout`.
 """
@@ -62,7 +62,9 @@ class Layer(nn.Module):
     def separable(self, x, course, pad) -> torch.Tensor:
         out, inputs = self.space.shape[:2]
         # Every pair of an input and an output channel has a kernel of its own.
-        pairs = self.space.transpose(0, 1).reshape(inputs * out, 1, 1, *self.space.shape[2:])
+        pairs = self.space.transpose(0, 1).reshape(
+            inputs * out, 1, 1, *self.space.shape[2:]
+        )
         maps = functional.conv3d(x, pairs, padding=pad, groups=inputs)
         maps = maps.unflatten(1, (inputs, out)).transpose(1, 2).flatten(1, 2)
         return functional.conv3d(maps, course[..., None, None], groups=out)

@@ -3,8 +3,8 @@
 The first layer is one convolution over time and space of the contiguous clip: blocks of
 time overlap by the kernel's length (overlap-save), the spectra of the stimulus are made
 once, and each step multiplies them with the kernels' and goes back at the outputs that
-are valid. The second layer is the same in space alone. Complex numbers are pairs of real
-ones throughout, so that every transform is one large real product.
+are valid. The second layer is the same in space alone. Complex numbers are pairs of
+real ones throughout, so that every transform is one large real product.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def real(matrix: np.ndarray) -> torch.Tensor:
 
 
 def half(size: int, valid: int) -> torch.Tensor:
-    """From the half spectrum of a real row back to its first values: (valid, 2 half)."""
+    """From the half spectrum of a real row to its first values: (valid, 2 half)."""
     kept = size // 2 + 1
     twice = np.full(kept, 2.0)
     twice[0] = 1

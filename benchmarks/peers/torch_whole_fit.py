@@ -1,8 +1,8 @@
 """A convolutional network of the family of `cnn`, fitted in torch on shuffled windows.
 
-20 lags projected on five time courses (the first singular vectors of the spike-triggered
-averages, fixed) -> 8 of 9 x 9 -> 8 of 5 x 5, batch norm per channel, ReLU, dense,
-softplus; Adam, 256 windows a batch. The projected movies are made once.
+20 lags projected on five time courses (the first singular vectors of the spike-
+triggered averages, fixed) -> 8 of 9 x 9 -> 8 of 5 x 5, batch norm per channel, ReLU,
+dense, softplus; Adam, 256 windows a batch. The projected movies are made once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from benchmarks.peers.recording import Recording, Stopwatch
 from benchmarks.worker import Work, versions
 
 LAGS, BATCH, RATE = 20, 256, 2e-3
-LOOKS = 8  # judgements an epoch
 
 
 def courses(recording: Recording, count: int) -> np.ndarray:
@@ -26,24 +25,29 @@ def courses(recording: Recording, count: int) -> np.ndarray:
     trials = slice(0, 40)
     stimulus = recording.standard(recording.stimulus[trials])
     counts = recording.counts[trials]
-    bins = np.arange(max(recording.skip, LAGS - 1), stimulus.shape[1])
+    start, end = max(recording.skip, LAGS - 1), stimulus.shape[1]
+    pixels = stimulus.reshape(*stimulus.shape[:2], -1)
     average = [
-        np.einsum("btn,btp->np", counts[:, bins], flat(stimulus[:, bins - lag]))
+        (np.swapaxes(counts[:, start:], 1, 2) @ pixels[:, start - lag : end - lag]).sum(
+            0
+        )
         for lag in range(LAGS)
     ]
     vectors, _, _ = np.linalg.svd(np.stack(average).reshape(LAGS, -1), False)
     return vectors[:, :count].astype(np.float32)
 
 
-def flat(stimulus: np.ndarray) -> np.ndarray:
-    return stimulus.reshape(*stimulus.shape[:2], -1)
-
-
 def projected(stimulus: np.ndarray, basis: np.ndarray) -> torch.Tensor:
-    """(trial, time, height, width) -> (trial, time - LAGS + 1, course, height, width)."""
-    windows = torch.from_numpy(stimulus).unfold(1, LAGS, 1)  # oldest first
-    oldest_first = torch.from_numpy(basis[::-1].copy())
-    return torch.stack([(one @ oldest_first).movedim(-1, 1) for one in windows])
+    """(trial, time, height, width) -> (trial, bin, course, height, width).
+
+    Without the first LAGS - 1 bins of each trial.
+    """
+    frames = torch.from_numpy(stimulus)
+    kernel = torch.from_numpy(basis[::-1].T.copy())[:, None, :, None]
+    trials = [functional.conv2d(one.flatten(1)[None], kernel) for one in frames]
+    return torch.stack([one.transpose(0, 1) for one in trials]).unflatten(
+        -1, frames.shape[2:]
+    )
 
 
 def network(shape: tuple[int, ...], cells: int, channels: int, null) -> nn.Module:
@@ -93,8 +97,6 @@ def fitted(settings: dict[str, Any]) -> Work:
             net.train()
             return recording.bits(rate.numpy())
 
-        every = max(1, len(where) // BATCH // LOOKS)
-        taken = 0
         while True:
             for batch in where[torch.randperm(len(where))].split(BATCH):
                 trial, at = batch.T
@@ -103,8 +105,7 @@ def fitted(settings: dict[str, Any]) -> Work:
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
                 adam.step()
-                taken += 1
-                if (taken % every == 0 or watch.seconds > watch.limit) and watch.look():
+                if watch.due and watch.look():
                     return watch.told()
 
     return Work(step, versions("torch"), about={"threads": torch.get_num_threads()})
