@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,19 @@ ALONE = {  # contenders that run without peers
     "ln_cells": 2,
     "whole_fit": 1,
 }
+
+
+WORKER = """
+from benchmarks.worker import Work
+
+def work(settings):
+    def step():
+        if settings["loss"] < 0:
+            raise ValueError("a loss below zero")
+        return {"loss": settings["loss"], "spent_s": 2.0}
+
+    return Work(step, {"nothing": "1"})
+"""
 
 
 def test_no_benchmark_is_left_out():
@@ -50,21 +64,25 @@ def test_it_runs_small(name: str, tmp_path: Path, capsys):
     assert f"### {name}" in table.markdown(report)
 
 
-def test_steps_of_one_loss_are_recognised_as_equal_work(tmp_path: Path):
-    told = {who["name"]: who for who in raced(tmp_path, [1.0, 1.0 + 1e-6, 1.1])}
+def test_steps_of_one_loss_are_recognised_as_equal_work(tmp_path: Path, monkeypatch):
+    told = {
+        who["name"]: who for who in raced(tmp_path, monkeypatch, [1.0, 1.0 + 1e-6, 1.1])
+    }
     assert told["b"]["equal_work"] and not told["c"]["equal_work"]
     assert told["b"]["met"] is not None and told["a"]["met"] is None
 
 
-def test_a_peer_that_fails_says_why_and_the_others_go_on(tmp_path: Path):
-    rows = raced(tmp_path, [1.0, -1.0])
+def test_a_peer_that_fails_says_why_and_the_others_go_on(tmp_path: Path, monkeypatch):
+    rows = raced(tmp_path, monkeypatch, [1.0, -1.0])
     assert rows[1]["failed"] == "ValueError: a loss below zero"
     assert rows[0]["ratio"] == 1.0
     assert "failed: ValueError" in table.cells({"contenders": rows})[1][2]
 
 
-def test_what_never_arrives_is_marked(tmp_path: Path):
-    rows = raced(tmp_path, [1.0, 1.0], judge=lambda told: {"a": 0.5, "b": None})
+def test_what_never_arrives_is_marked(tmp_path: Path, monkeypatch):
+    rows = raced(
+        tmp_path, monkeypatch, [1.0, 1.0], judge=lambda told: {"a": 0.5, "b": None}
+    )
     assert rows[1]["ratio"] == 4.0 and not rows[1]["arrived"]
     assert table.cells({"contenders": rows})[1][6] == "> 4.00"
 
@@ -79,10 +97,15 @@ def test_the_optimum_of_a_regression_is_one():
     assert np.all(np.array(best["losses"]) < mean - mean * np.log(mean))
 
 
-def raced(folder: Path, losses: list[float], judge=None) -> list[dict[str, Any]]:
-    """A race of workers that do nothing but tell a loss."""
+def raced(
+    folder: Path, monkeypatch, losses: list[float], judge=None
+) -> list[dict[str, Any]]:
+    """A race of workers that do nothing but tell the loss they were given."""
+    (folder / "told_loss.py").write_text(WORKER)
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     contenders = [
-        Contender(name, "tests.told_loss:work", settings={"loss": loss}, reach=reach)
+        Contender(name, "told_loss:work", settings={"loss": loss}, reach=reach)
         for name, loss, reach in zip("abc", losses, (None, 2.0, 2.0), strict=False)
     ]
     chosen = side_by_side.parsed(
