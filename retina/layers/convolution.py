@@ -50,8 +50,8 @@ def _ways(stride: int) -> dict[str, Callable[[jax.Array, jax.Array], jax.Array]]
         return spectral(*fold(x, kernel, stride))
 
     return {
-        "xla": lambda x, kernel: plain(x, kernel, stride),
         "spectral": spectral if stride == 1 else in_steps,
+        "xla": lambda x, kernel: plain(x, kernel, stride),
     }
 
 
