@@ -6,6 +6,7 @@ so that a fit that goes on, or is made again, does the same sums in the same ord
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -26,6 +27,18 @@ Times = dict[str, float]
 
 _measured: dict[str, Times] = {}
 _lock = threading.Lock()
+
+
+class _Thread(threading.local):
+    """Whether this thread was started to measure."""
+
+    racing = False
+
+    def race(self) -> None:
+        self.racing = True
+
+
+_here = _Thread()
 
 
 def fastest(
@@ -51,12 +64,13 @@ def fastest(
     if len(ways) == 1:
         return next(iter(ways))
     key = f"{what} {'x'.join(map(str, shape))}"
-    with _lock:
+    # A way may itself be made of what is raced: the race around it holds the lock.
+    with contextlib.nullcontext() if _here.racing else _lock:
         known = _known(key, ways)
         if known is None:
             # A thread of its own: this one may be in the middle of tracing a program,
             # and would trace the measurement into it.
-            with ThreadPoolExecutor(1) as pool:
+            with ThreadPoolExecutor(1, initializer=_here.race) as pool:
                 known = pool.submit(_race, ways, arguments).result()
             _keep(key, known)
         return min(known, key=known.__getitem__)
