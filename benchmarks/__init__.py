@@ -1,0 +1,1 @@
+"""The speed of `retina` beside that of named peers, in one run, as a ratio."""

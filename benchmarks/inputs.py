@@ -1,0 +1,93 @@
+"""Data and weights that every contender starts from, by numpy alone, from a seed.
+
+They are drawn again in each worker, in either interpreter, rather than copied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def normal(generator: np.random.Generator, *shape: int) -> np.ndarray:
+    return generator.standard_normal(shape, np.float32)
+
+
+def deep_retina(settings: dict[str, Any]) -> Arrays:
+    """Stimulus, counts and kernels of the deep-retina step.
+
+    stimulus: (bins + lags - 1, frame, frame), contiguous. counts: (bins, cell).
+    kernel1:  (row, column, lag, channel), lag 0 first. kernel2: (row, column, in, out).
+    dense:    (row * column * channel, cell).
+    """
+    frame, lags, bins = (settings[name] for name in ("frame", "lags", "bins"))
+    channels, cells = settings["channels"], settings["cells"]
+    one, two = settings["sizes"]
+    places = (frame - one - two + 2) ** 2 * channels
+    draw = np.random.default_rng(0)
+    return {
+        "stimulus": normal(draw, bins + lags - 1, frame, frame),
+        "counts": draw.poisson(1.0, (bins, cells)).astype(np.float32),
+        "kernel1": normal(draw, one, one, lags, channels) / np.float32(one * lags**0.5),
+        "kernel2": normal(draw, two, two, channels, channels)
+        / np.float32(two * channels**0.5),
+        "dense": normal(draw, places, cells) / np.float32(places**0.5),
+    }
+
+
+def core_readout(settings: dict[str, Any]) -> Arrays:
+    """Clips, counts and weights of the open-retina-like step.
+
+    stimulus: (clip, time, height, width). counts: (clip, time - history, cell).
+    space:    (row, column, in, out) of each layer.
+    sines:    (periods 1, 2, ..., in, out); cosines from 0 periods on. As many as the
+              basis of either side has in common.
+    place:    (cell, 2), row and column on the map, pixels; a fifth from its edges.
+    """
+    clips, time, high, wide = settings["batch"]
+    cells, channels = settings["cells"], settings["channels"]
+    draw = np.random.default_rng(0)
+    arrays: Arrays = {"stimulus": normal(draw, clips, time, high, wide)}
+    inputs = 1
+    for layer, (taps, size) in enumerate(
+        zip(settings["temporal_sizes"], settings["sizes"], strict=True), 1
+    ):
+        periods = taps // 3
+        scale = np.float32(1 / (size * np.sqrt(inputs)))
+        arrays |= {
+            f"space{layer}": scale * normal(draw, size, size, inputs, channels),
+            f"sines{layer}": 0.2 * normal(draw, periods - 1, inputs, channels),
+            f"cosines{layer}": 0.2 * normal(draw, periods, inputs, channels),
+        }
+        inputs = channels
+    lost = settings["sizes"][0] - 1  # the second layer is padded
+    side = np.array([high - lost, wide - lost])
+    outputs = time - sum(settings["temporal_sizes"]) + len(settings["temporal_sizes"])
+    return arrays | {
+        "place": (0.2 + 0.6 * draw.random((cells, 2))) * (side - 1),
+        "features": 0.3 * normal(draw, cells, channels),
+        "counts": draw.poisson(1.0, (clips, outputs, cells)).astype(np.float32),
+    }
+
+
+def regression(settings: dict[str, Any]) -> Arrays:
+    """Correlated features, weights, and counts of a Poisson regression.
+
+    x: (bins, feature), neighbours correlated as exp(-distance / 8). y: (bins, cell).
+    """
+    bins, features, cells = (settings[name] for name in ("bins", "features", "cells"))
+    draw = np.random.default_rng(0)
+    away = np.abs(np.subtract.outer(np.arange(features), np.arange(features)))
+    mix = np.linalg.cholesky(np.exp(-away / 8)).T.astype(np.float32)
+    x = normal(draw, bins, features)
+    for first in range(0, bins, 100_000):  # in place: no second copy of all
+        x[first : first + 100_000] = x[first : first + 100_000] @ mix
+    weights = 0.05 * normal(draw, features, cells)
+    y = np.empty((bins, cells), np.float32)
+    for first in range(0, bins, 100_000):
+        here = slice(first, first + 100_000)
+        y[here] = draw.poisson(np.exp(np.clip(x[here] @ weights - 1.5, -10, 4)))
+    return {"x": x, "y": y}

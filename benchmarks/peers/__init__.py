@@ -1,0 +1,1 @@
+"""Contenders that run in the peers' own interpreter; see requirements.txt."""

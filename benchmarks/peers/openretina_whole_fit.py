@@ -1,0 +1,155 @@
+"""open-retina's core and readout, fitted by its own trainer with its own settings.
+
+As in its base_core_readout configuration: 16 and 16 channels, kernels of 21 x 11 x 11
+and 11 x 5 x 5, Gaussian masks, AdamW at 0.01, chunks of 50 frames, 32 a batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from openretina.data_io.base import (
+    MoviesTrainTestSplit,
+    ResponsesTrainTestSplit,
+    compute_data_info,
+)
+from openretina.data_io.base_dataloader import multiple_movies_dataloaders
+from openretina.data_io.cyclers import LongCycler, ShortCycler
+from openretina.models.core_readout import UnifiedCoreReadout
+
+from benchmarks.peers.recording import Recording, Stopwatch
+from benchmarks.worker import Work, versions
+
+CHUNK, BATCH = 50, 32  # frames; chunks
+SESSION = "recording"
+
+
+class Look(lightning.Callback):
+    """Judges when it is time to, and ends the fit."""
+
+    def __init__(self, watch: Stopwatch):
+        self.watch = watch
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if self.watch.due and self.watch.look():
+            trainer.should_stop = True
+            trainer.limit_val_batches = 0
+
+
+def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout:
+    sizes = [11, 5] if min(frame) >= 30 else [7, 3]
+    core = {
+        "_target_": "openretina.modules.core.base_core.SimpleCoreWrapper",
+        "_convert_": "object",
+        "channels": None,
+        "temporal_kernel_sizes": [21, 11],
+        "spatial_kernel_sizes": sizes,
+        "gamma_input": 0.0,
+        "gamma_hidden": 0.0,
+        "gamma_in_sparse": 0.0,
+        "gamma_temporal": 40.0,
+        "input_padding": 0,
+        "hidden_padding": [0, sizes[1] // 2, sizes[1] // 2],
+        "convolution_type": "custom_separable",
+        "cut_first_n_frames": 0,
+        "dropout_rate": 0.0,
+    }
+    readout = {
+        "_target_": "openretina.modules.readout.multi_readout.MultiGaussianMaskReadout",
+        "_convert_": "object",
+        "scale": True,
+        "bias": True,
+        "positive": True,
+        "gaussian_mean_scale": 6.0,
+        "gaussian_var_scale": 4.0,
+        "mask_l1_reg": 1.0,
+        "feature_weights_l1_reg": 1.0,
+        "readout_reg_avg": False,
+    }
+    # Without one, the built-in default watches a quantity that is never logged.
+    schedule = {
+        "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+        "mode": "max",
+        "factor": 0.3,
+        "patience": 5,
+        "threshold": 5e-4,
+        "threshold_mode": "abs",
+        "monitor": "val_evaluation_loss",
+        "interval": "epoch",
+        "frequency": 1,
+    }
+    return UnifiedCoreReadout(
+        in_shape=(1, CHUNK, *frame),
+        hidden_channels=(16, 16),
+        n_neurons_dict=info["n_neurons_dict"],
+        core=OmegaConf.create(core),
+        readout=OmegaConf.create(readout),
+        learning_rate=0.01,
+        data_info=info,
+        lr_scheduler=OmegaConf.create(schedule),
+    )
+
+
+def fitted(settings: dict[str, Any]) -> Work:
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    recording = Recording(settings)
+    blocks, bins, *frame = recording.stimulus.shape
+    # Its dataloader has one movie; no chunk crosses from one block into the next.
+    movie = recording.standard(recording.stimulus).reshape(1, -1, *frame)
+    counts = recording.counts.astype(np.float32).reshape(blocks * bins, -1).T
+    held_out = torch.from_numpy(recording.standard(recording.judged))[:, None]
+    heard = recording.heard.astype(np.float32)[0].T
+
+    def step() -> dict[str, Any]:
+        lightning.seed_everything(0)
+        watch = Stopwatch(settings, lambda: judged())
+        movies = MoviesTrainTestSplit(
+            train=movie, test=held_out[0].numpy(), norm_mean=0.0, norm_std=1.0
+        )
+        responses = ResponsesTrainTestSplit(train=counts, test=heard)
+        sessions = {SESSION: responses}, {SESSION: movies}
+        loaders = multiple_movies_dataloaders(
+            *sessions,
+            train_chunk_size=CHUNK,
+            batch_size=BATCH,
+            clip_length=bins,
+            num_val_clips=1,
+            allow_over_boundaries=False,
+        )
+        model = model_of(compute_data_info(*sessions), tuple(frame))
+
+        def judged() -> np.ndarray:
+            model.eval()
+            with torch.no_grad():
+                rate = [model(one[None], data_key=SESSION)[0] for one in held_out]
+            model.train()
+            return recording.bits(torch.stack(rate).numpy())
+
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = lightning.Trainer(
+                max_epochs=100,
+                accelerator="cpu",
+                devices=1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                gradient_clip_val=1,
+                callbacks=[Look(watch)],
+                default_root_dir=folder,
+            )
+            train = LongCycler(loaders["train"], shuffle=True)
+            trainer.fit(model, train, ShortCycler(loaders["validation"]))
+        return watch.told()
+
+    about = {"threads": torch.get_num_threads()}
+    return Work(step, versions("openretina", "lightning", "torch"), about=about)

@@ -1,0 +1,68 @@
+"""The recording as the peers get it, and bits per spike as `retina` counts them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FIRST_LOOK_S = 10.0
+
+
+class Recording:
+    """Arrays (trial, time, ...) of what is fitted and what is judged, standardised."""
+
+    def __init__(self, settings: dict[str, Any]):
+        kept = np.load(Path(settings["folder"]) / "recording.npz")
+        self.skip = int(kept["train_skip"])
+        self.mean, self.sd = float(kept["mean"]), float(kept["sd"])
+        self.stimulus, self.counts = kept["train_stimulus"], kept["train_counts"]
+        self.judged, self.heard = kept["validation_stimulus"], kept["validation_counts"]
+        self.judged_from = int(kept["validation_skip"])
+        self.null = self.counts[:, self.skip :].mean((0, 1), dtype=np.float64)
+
+    def standard(self, stimulus: np.ndarray) -> np.ndarray:
+        return (stimulus.astype(np.float32) - self.mean) / self.sd
+
+    def bits(self, rate: np.ndarray) -> np.ndarray:
+        """(cell,) of rates (trial, time, cell) whose last bin is the block's last."""
+        scored = self.heard.shape[1] - self.judged_from
+        rate = rate[:, -scored:].astype(np.float64) + 1e-8
+        counts = self.heard[:, -scored:].astype(np.float64)
+        gain = counts * np.log(rate / self.null) - (rate - self.null)
+        return gain.sum((0, 1)) / (np.log(2) * counts.sum((0, 1)))
+
+
+class Stopwatch:
+    """Seconds of a fit, with what its judgements took left out, and its curve."""
+
+    def __init__(self, settings: dict[str, Any], judge: Callable[[], np.ndarray]):
+        self.limit, self.aim = settings["limit_s"], settings["aims"][-1]
+        self.judge = judge
+        self.curve: list[list[float]] = []
+        self.next = FIRST_LOOK_S
+        self.begun, self.stood = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.begun - self.stood
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look; a judgement may cost a minute."""
+        return self.seconds >= min(self.next, self.limit)
+
+    def look(self) -> bool:
+        """Judge; whether the fit may end: the aim is reached or the time is up."""
+        now, begun = self.seconds, time.perf_counter()
+        bits = float(np.nanmean(self.judge()))
+        self.curve.append([now, bits])
+        self.stood += time.perf_counter() - begun
+        self.next = now + max(FIRST_LOOK_S, 0.25 * now)
+        return bits >= self.aim or now > self.limit
+
+    def told(self) -> dict[str, Any]:
+        return {"curve": self.curve, "spent_s": self.curve[-1][0]}

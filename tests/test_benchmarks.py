@@ -1,0 +1,116 @@
+"""Every benchmark runs at a tiny size without peers; nothing here is about time."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import glm, inputs, side_by_side, table
+from benchmarks.side_by_side import Contender
+
+FOLDER = Path(side_by_side.__file__).parent
+ALONE = {  # contenders that run without peers
+    "cnn_step": 1,
+    "core_readout_step": 1,
+    "dispatch": 4,
+    "glm": 1,
+    "imports": 3,
+    "ln_cells": 2,
+    "whole_fit": 1,
+}
+
+
+WORKER = """
+from benchmarks.worker import Work
+
+def work(settings):
+    def step():
+        if settings["loss"] < 0:
+            raise ValueError("a loss below zero")
+        return {"loss": settings["loss"], "spent_s": 2.0}
+
+    return Work(step, {"nothing": "1"})
+"""
+
+
+def test_no_benchmark_is_left_out():
+    runnable = {
+        path.stem
+        for path in FOLDER.glob("*.py")
+        if "def main(arguments" in path.read_text(encoding="utf-8")
+    }
+    assert runnable - {"table"} == set(ALONE)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_it_runs_small(name: str, tmp_path: Path, capsys):
+    main = importlib.import_module(f"benchmarks.{name}").main
+    report = main(["--small", "--rounds", "1", "--results", str(tmp_path)])
+    assert json.loads((tmp_path / f"{name}.json").read_text()) == report
+    assert len(report["contenders"]) == ALONE[name]
+    for who in report["contenders"]:
+        assert not who["failed"]
+        assert who["versions"] and len(who["seconds"]) == 1
+        assert who.get("equal_work", True)
+        if who["arrived"]:
+            assert who["ratios"] and who["ratio"] is not None
+    assert report["machine"]["cores"] and report["command"].endswith(str(tmp_path))
+    assert f"### {name}" in table.markdown(report)
+
+
+def test_steps_of_one_loss_are_recognised_as_equal_work(tmp_path: Path, monkeypatch):
+    told = {
+        who["name"]: who for who in raced(tmp_path, monkeypatch, [1.0, 1.0 + 1e-6, 1.1])
+    }
+    assert told["b"]["equal_work"] and not told["c"]["equal_work"]
+    assert told["b"]["met"] is not None and told["a"]["met"] is None
+
+
+def test_a_peer_that_fails_says_why_and_the_others_go_on(tmp_path: Path, monkeypatch):
+    rows = raced(tmp_path, monkeypatch, [1.0, -1.0])
+    assert rows[1]["failed"] == "ValueError: a loss below zero"
+    assert rows[0]["ratio"] == 1.0
+    assert "failed: ValueError" in table.cells({"contenders": rows})[1][2]
+
+
+def test_what_never_arrives_is_marked(tmp_path: Path, monkeypatch):
+    rows = raced(
+        tmp_path, monkeypatch, [1.0, 1.0], judge=lambda told: {"a": 0.5, "b": None}
+    )
+    assert rows[1]["ratio"] == 4.0 and not rows[1]["arrived"]
+    assert table.cells({"contenders": rows})[1][6] == "> 4.00"
+
+
+def test_the_optimum_of_a_regression_is_one():
+    drawn = inputs.regression({"bins": 3000, "features": 4, "cells": 2})
+    best = glm.optimum(drawn["x"], drawn["y"])
+    assert best["left"] < glm.GAP / 100
+    # Rates fitted with a free bias have the mean of the counts, so any other constant
+    # rate is worse; and so is no weight at all.
+    mean = drawn["y"].mean(0, dtype=np.float64)
+    assert np.all(np.array(best["losses"]) < mean - mean * np.log(mean))
+
+
+def raced(
+    folder: Path, monkeypatch, losses: list[float], judge=None
+) -> list[dict[str, Any]]:
+    """A race of workers that do nothing but tell the loss they were given."""
+    (folder / "told_loss.py").write_text(WORKER)
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    contenders = [
+        Contender(name, "told_loss:work", settings={"loss": loss}, reach=reach)
+        for name, loss, reach in zip("abc", losses, (None, 2.0, 2.0), strict=False)
+    ]
+    chosen = side_by_side.parsed(
+        side_by_side.options("Nothing."), ["--rounds", "2", "--results", str(folder)]
+    )
+    return side_by_side.race("nothing", contenders, {}, chosen, judge=judge)[
+        "contenders"
+    ]
