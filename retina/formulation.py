@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import threading
 import time
@@ -110,13 +111,18 @@ def _stored() -> dict[str, Times]:
 
 def _file() -> dict[str, dict[str, Times]]:
     try:
-        return json.loads(place().read_text())
-    except (OSError, ValueError):  # not there yet, or not ours: measured again
-        return {}
+        whole = json.loads(place().read_text())
+        return {
+            name: {key: dict(t) for key, t in whole[name].items()} for name in whole
+        }
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return {}  # not there yet, or not ours: measured again
 
 
 def _keep(key: str, times: Times) -> None:
     _measured[key] = times
+    if not all(map(math.isfinite, times.values())):
+        return  # memory may be less short the next time
     whole = _file()
     whole[device()] = whole.get(device(), {}) | {key: times}
     try:

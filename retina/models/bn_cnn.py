@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting, at_least_one
+from retina.errors import BadSetting, at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers import stacked as stack
 from retina.layers.batch_norm import batch_norm, training_pass
@@ -51,8 +51,7 @@ def bn_cnn(
     9
     """
     at_least_one(lags=lags, channels=channels, sizes=sizes)
-    if noise < 0:
-        raise BadSetting(f"noise {noise:g}: 0 or more")
+    at_least_zero(noise=noise, shrink=shrink)
     image = image_shape(spec)
     seen = (*image, lags)
     hidden = output_shape(seen, channels, sizes[0])
