@@ -127,8 +127,8 @@ def deep_retina(settings: dict[str, Any]) -> Work:
     # Weights are stored with unit spread: see `retina.layers.convolution`.
     one, two = (k * np.sqrt(np.prod(k.shape[:3]) / 2) for k in kernels)
     weights = {
-        "conv2d": {"kernel": one},
-        "conv2d2": {"kernel": two},
+        "conv3d": {"kernel": one},
+        "conv2d": {"kernel": two},
         "dense": {"weights": drawn["dense"] * np.sqrt(len(drawn["dense"]))},
         "batch_norm3": {
             "scale": np.ones(spec.cells),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -93,6 +94,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(repr(word) for word in close) + "?"
     return "known: " + (", ".join(known) or "none")
+
+
+def at_least_zero(**settings: float) -> None:
+    """Weights of a model's own penalty, and the like.
+
+    raises: BadSetting that names the first below 0, or no number.
+
+    >>> at_least_zero(smooth=0.1, shrink=-1.0)
+    Traceback (most recent call last):
+    retina.errors.BadSetting: shrink -1: 0 or more
+    """
+    for name, value in settings.items():
+        if not 0 <= value < math.inf:
+            raise BadSetting(f"{name} {value:g}: 0 or more")
 
 
 def at_least_one(**settings: int | tuple[int, ...] | None) -> None:

@@ -15,7 +15,7 @@ _NO_BACKEND = re.compile(r"Unable to initialize backend|No visible \w+ devices")
 # INTERNAL alone is as often a mistake of a compiler: a device must be named as well.
 _LOST = re.compile(
     r"^(DEADLINE_EXCEEDED|UNAVAILABLE|ABORTED|DATA_LOSS)\b"
-    r"|^INTERNAL\b.*(CUDA_ERROR|cuda\w*Error|hipError|NCCL|TPU|\bdevice\b)",
+    r"|^INTERNAL\b.*(CUDA_ERROR|cuda\w*Error|hipError|NCCL|TPU|synchronize the device)",
     re.DOTALL,
 )
 

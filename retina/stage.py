@@ -276,7 +276,7 @@ class Recipe:
                    briefly and falls until max_steps. "constant": neither.
     clip_bins:     bins of loss per clip.
     batch:         clips per step.
-    max_steps:     stop here whatever validation says.
+    max_steps:     stop here whatever validation says (L-BFGS: at the next ten).
     patience:      evaluations without a better validation score before the rate falls.
     settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
     precision:     "float32"; or "bfloat16": while fitting, factors of products are
@@ -314,7 +314,7 @@ class Model(NamedTuple):
                 stage.uses_response its input is (stimulus, counts of the previous bin).
     settings:   every keyword with its value, in the order of the signature.
     warm_start: (params, train clips) -> params: a start computed from training data.
-    penalty:    params -> scalar added to the loss; a mean, so no batch changes it.
+    penalty:    params -> scalar added to the loss; no batch enters it.
     training:   (params, x (clip, lags + time, *frame), key) -> (rate (clip, time,
                 cell), params): the pass that is fitted where it differs from
                 stage.apply (batch statistics in place of the frozen ones, noise); the

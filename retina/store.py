@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from retina import atomic
+from retina import atomic, registry
 from retina.errors import BrokenRun, UnwritableFolder
 from retina.trees import from_bytes, load_tree, save_tree, to_bytes, to_device
 from retina.types import Fit, Spec
@@ -97,6 +97,11 @@ def load(folder: str | Path) -> Fit:
             f"{folder} was fitted with another version of model {record['model']!r}: "
             f"{record['about']}, now {model.stage.about}"
         )
+    if registry.source("models", record["model"]) != record.get("source", ""):
+        raise BrokenRun(
+            f"{folder} was fitted with {record['model']} as it was before its last "
+            "change: fit it again"
+        )
     tree = from_bytes(data)
     return Fit(
         model=model,
@@ -168,6 +173,7 @@ def describe(fit: Fit) -> dict[str, Any]:
         "curve": [dict(row) for row in fit.curve],
         "parent": fit.parent,
         "about": model.stage.about,
+        "source": registry.source("models", model.name),
         "versions": versions(),
     }
 

@@ -88,6 +88,11 @@ def test_what_is_said_of_a_device_that_disappears(text):
     assert str(line) == f"the device was lost ({text.splitlines()[0]}): go on"
 
 
+def test_a_mistake_of_the_compiler_is_no_lost_device():
+    text = "INTERNAL: ptxas exited with 1: the device function is too large"
+    assert failures.recognised(jax.errors.JaxRuntimeError(text), "", "go on") is None
+
+
 def test_a_fit_that_loses_its_device_goes_on_from_its_checkpoint(split, tmp_path):
     model = build.model("ln", split.spec, lags=4, rank=None)
     file, steps = tmp_path / "checkpoint.h5", []

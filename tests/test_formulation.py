@@ -61,6 +61,15 @@ def test_another_shape_or_another_set_of_ways_is_measured_anew():
         formulation.fastest("sum", (3,), WAYS | {"third": quick}, refuse)
 
 
+def test_a_way_may_be_made_of_what_is_raced():
+    def nested(x):
+        return WAYS[formulation.fastest("sum", (3,), WAYS, ones)](x)
+
+    ways = {"nested": nested, "slow": slow}
+    assert formulation.fastest("outer", (3,), ways, ones) == "nested"
+    assert set(formulation.measured()) == {"outer 3", "sum 3"}
+
+
 def test_a_damaged_file_is_measured_over():
     formulation.place().write_text("{ not json")
     assert formulation.fastest("sum", (3,), WAYS, ones) == "quick"

@@ -28,7 +28,8 @@ Cells = Annotated[
     typer.Option(help='Cell names, a subset of the card, "all", or "-NAME" to omit.'),
 ]
 BinS = Annotated[
-    float | None, typer.Option(min=1e-4, help="Seconds per bin; default: the frame's.")
+    float | None,
+    typer.Option(min=1e-4, max=1e4, help="Seconds per bin; default: the frame's."),
 ]
 
 Log = Annotated[
@@ -151,8 +152,12 @@ def _fit(
         "recording": asked["recording"],
     }
     fitted = dataclasses.replace(fitted, parent=asked.get("core", ""))
-    ours = (CHECKPOINT, ASKED)
-    files = [path for path in partial.iterdir() if path.name not in ours]
+    files = [
+        path
+        for path in partial.iterdir()
+        # A name with a dot is what a write that was killed has left behind.
+        if path.name not in (CHECKPOINT, ASKED) and not path.name.startswith(".")
+    ]
     store.save(fitted, folder, extra=extra, files=files)
     shutil.rmtree(partial)
 
@@ -168,6 +173,7 @@ def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:
         "dataset": str(path.resolve()) if path.suffix == ".toml" else dataset,
         "recording": cards.digest(cards.read(dataset)),
         "model": _absolute(model),
+        "source": registry.source("models", model),
         "settings": defaults | dict(own),
     }
 

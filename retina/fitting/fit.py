@@ -21,11 +21,12 @@ from retina.fitting.devices import Devices
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
 from retina.fitting.plateau import CUTS, Plateau
+from retina.fitting.resume import identity, resumed
 from retina.fitting.start import mean_counts
 from retina.parameter import to_bounded, to_free
 from retina.settings import checked
 from retina.stage import Model, Recipe, Tree
-from retina.trees import load_tree, save_tree
+from retina.trees import save_tree
 from retina.types import Fit, Split
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -52,7 +53,7 @@ def fit(
                 best so far), "validation" (now, one entry per seed), "rate",
                 "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
     checkpoint: a file written after each evaluation; if it exists the fit goes on from
-                it and ends at the same numbers.
+                it and ends at the same numbers; another fit's is refused.
     core:       a fit of another recording whose core is taken over as it is; only the
                 rest is fitted. Frames, clock and the core's settings must be the same.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
@@ -90,7 +91,7 @@ def _fit(
     settings: Recipe,
 ) -> Fit:
     fitted = model._replace(penalty=penalties.penalty(model, settings))
-    check_validation(split)
+    check_clips(split)
     if seeds < 1:
         raise BadSetting(f"seeds {seeds}: 1 or more")
     begun = time.perf_counter()
@@ -111,6 +112,7 @@ def _fit(
     else:
         walker = _Lbfgs(fitted, table, null_rate, settings, free, fixed)
 
+    asked = identity([model], [table], settings, key, seeds)
     curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
     step = row = 0
 
@@ -125,7 +127,7 @@ def _fit(
         }
 
     if checkpoint is not None and Path(checkpoint).exists():
-        saved = load_tree(checkpoint, state())
+        saved = resumed(checkpoint, state(), asked)
         walker.walk, walker.last = saved["walk"], saved["last"]
         curve = np.array(saved["curve"])
         plateau = Plateau(**{k: _host(v) for k, v in saved["plateau"].items()})
@@ -168,7 +170,7 @@ def _fit(
                 }
             )
         if checkpoint is not None and jax.process_index() == 0:
-            save_tree(checkpoint, state())
+            save_tree(checkpoint, (asked, state()))
 
     stopped = ""
     lap = time.perf_counter()
@@ -180,11 +182,11 @@ def _fit(
         and not plateau.done.all()
         and not walker.settled
     ):
-        loss = walker.advance(step, plateau.rate)
+        loss, taken = walker.advance(step, plateau.rate)
         if not np.isfinite(loss):
-            stopped = ends.exploded(model, loss, step, walker.every, plateau, by_clips)
+            stopped = ends.exploded(model, loss, step, taken, plateau, by_clips)
             break
-        step += walker.every
+        step += taken
         evaluate(loss)
 
     best = int(np.argmax(plateau.bits))
@@ -248,7 +250,8 @@ class _Descent:
             number,
         )
         epoch = -(-len(table.first) // settings.batch)
-        self.every = int(np.clip(epoch // 2, 40, 400))
+        every = int(np.clip(epoch // 2, 40, 400))
+        self.every = max(min(every, settings.max_steps), 1)
         self.seeds = jax.tree.leaves(fixed)[0].shape[0]
         moving = None
         if model.training is not None:
@@ -259,7 +262,7 @@ class _Descent:
         self._given = here.copies(fixed)
         self._recorded = here.copies((table.stimulus, table.counts))
         begun = time.perf_counter()
-        round_ = descent.make_round(
+        self._any_round = descent.make_round(
             model,
             table,
             null_rate,
@@ -269,36 +272,37 @@ class _Descent:
             settings.precision,
             here,
         )
-        order = self._order(0)
+        order = self._order(0, self.every)
         rate = here.copies(jnp.zeros((self.seeds, self.every), jnp.float32))
-        self._round = round_.lower(
+        self._round = self._any_round.lower(
             self.walk, self._given, order, rate, *self._recorded
         ).compile()
         self.compile_s = time.perf_counter() - begun
 
-    def _order(self, step: int) -> jax.Array:
+    def _order(self, step: int, steps: int) -> jax.Array:
         batch = self.settings.batch
         numbers = range(self.number, self.number + self.seeds)
         drawn = [
-            descent.shuffled(self.table, number, step, self.every, batch)
+            descent.shuffled(self.table, number, step, steps, batch)
             for number in numbers
         ]
         return self.devices.shares(jnp.asarray(np.stack(drawn)))
 
-    def _factors(self, step: int) -> np.ndarray:
-        last = self.settings.max_steps
-        return rates(self.settings.schedule, step, self.every, last)
-
-    def advance(self, step: int, rate: np.ndarray) -> float:
-        copies = self.devices.copies
-        self.walk, loss = self._round(
+    def advance(self, step: int, rate: np.ndarray) -> tuple[float, int]:
+        """The loss of a round, and its steps."""
+        copies, last = self.devices.copies, self.settings.max_steps
+        steps = min(self.every, last - step)
+        factors = rates(self.settings.schedule, step, steps, last)
+        # The last round may be shorter: another program.
+        run = self._round if steps == self.every else self._any_round
+        self.walk, loss = run(
             copies(self.walk),  # a checkpoint's is on one device
             self._given,
-            self._order(step),
-            copies(jnp.asarray(rate[:, None] * self._factors(step)[None])),
+            self._order(step, steps),
+            copies(jnp.asarray(rate[:, None] * factors[None])),
             *self._recorded,
         )
-        return float(jnp.max(self.devices.here(loss)))
+        return float(jnp.max(self.devices.here(loss))), steps
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         """The learning rate at a step, the largest of the seeds'."""
@@ -340,7 +344,7 @@ class _Lbfgs:
         self.last = np.full(seeds, np.inf)
         self.settled = False
 
-    def advance(self, step: int, rate: np.ndarray) -> float:
+    def advance(self, step: int, rate: np.ndarray) -> tuple[float, int]:
         losses = []
         for seed, (free, state) in enumerate(self.walk):
             *walk, loss = self._round(
@@ -355,7 +359,7 @@ class _Lbfgs:
         gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
         self.settled = bool(np.all(gain < self.settle))
         self.last = np.array(losses)
-        return float(np.max(losses))  # not max(): it may pass over a nan
+        return float(np.max(losses)), self.every  # not max(): it may pass over a nan
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         return None  # a line search finds each step's length
@@ -370,8 +374,15 @@ class _Lbfgs:
         return ends.finite(self.judged)
 
 
-def check_validation(split: Split) -> None:
-    """Raises where a split's validation clips cannot say when to stop."""
+def check_clips(split: Split) -> None:
+    """Raises where a cell has nothing to be fitted to, or nothing says when to stop."""
+    silent = np.flatnonzero(mean_counts(split.train) == 0)
+    if silent.size:
+        names = [split.cells[n].name if split.cells else str(n) for n in silent]
+        raise BadResponse(
+            f"{split.spec.dataset or 'the recording'}: cell {', '.join(names)} has no "
+            f"{split.spec.event} in the training blocks: leave it out"
+        )
     if not split.validation:
         raise MissingData(
             f"{split.spec.dataset or 'the recording'} has no validation block, which "

@@ -12,16 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina import build, registry
-from retina.errors import BadSetting, Diverged
+from retina import build, failures, registry
+from retina.errors import BadSetting
 from retina.fitting import core as cores
-from retina.fitting import descent, penalties
+from retina.fitting import descent, ends, penalties
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.devices import Devices
 from retina.fitting.fit import (
     EVALUATIONS,
     Progress,
-    check_validation,
+    check_clips,
     checked_recipe,
     number_of,
     started,
@@ -29,11 +29,12 @@ from retina.fitting.fit import (
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
 from retina.fitting.plateau import CUTS, Plateau
+from retina.fitting.resume import identity, resumed
 from retina.fitting.start import mean_counts
 from retina.parameter import to_bounded, to_free
 from retina.settings import keywords
 from retina.stage import Model, Recipe, Tree
-from retina.trees import load_tree, save_tree
+from retina.trees import save_tree
 from retina.types import Fit, Split
 
 
@@ -79,8 +80,12 @@ def fit_jointly(
             "clips: try optimiser='adam'"
         )
     for split in splits:
-        check_validation(split)
-    return _fit(models, splits, recipe, key, progress, checkpoint)
+        check_clips(split)
+    again = "fit again"
+    if checkpoint is not None:
+        again = "the same call goes on from the checkpoint"
+    with failures.told(ends.smaller(recipe, 1), again):
+        return _fit(models, splits, recipe, key, progress, checkpoint)
 
 
 def _fit(
@@ -118,7 +123,7 @@ def _fit(
     walk = devices.copies(descent.begin(free, moving, recipe.optimiser))
     given = devices.copies(fixed)
     epoch = max(-(-len(table.first) // recipe.batch) for table in tables)
-    every = int(np.clip(epoch // 2, 40, 400))
+    every = max(min(int(np.clip(epoch // 2, 40, 400)), recipe.max_steps), 1)
     at_rest = [table.stimulus for table in tables], [table.counts for table in tables]
     at_rest = devices.copies(at_rest)
     compiling = time.perf_counter()
@@ -141,14 +146,15 @@ def _fit(
     )
     order = devices.shares(_order(tables, number, 0, every, recipe.batch))
     rate = devices.copies(jnp.zeros((1, every), jnp.float32))
-    run = run.lower(walk, given, order, rate, *at_rest).compile()
+    compiled = run.lower(walk, given, order, rate, *at_rest).compile()
     compile_s = time.perf_counter() - compiling
 
+    asked = identity(models, tables, recipe, key, 1)
     curve = np.full((EVALUATIONS, 4), np.nan)
     step = row = 0
     if checkpoint is not None and Path(checkpoint).exists():
         like = walk, curve, plateau.tree(), np.array([step, row])
-        walk, curve, kept, at = load_tree(checkpoint, like)
+        walk, curve, kept, at = resumed(checkpoint, like, asked)
         curve = np.array(curve)
         plateau = Plateau(**jax.tree.map(np.array, kept))
         step, row = (int(n) for n in at)
@@ -156,7 +162,7 @@ def _fit(
     patience = recipe.patience if recipe.schedule == "plateau" else EVALUATIONS
 
     def evaluate(loss: float) -> None:
-        nonlocal row
+        nonlocal row, lap
         still = given if walk.moving is None else walk.moving[0]
         now = bound(devices.here((walk.average, still)))
         each = _apart(names, jax.tree.map(lambda a: a[0], now))
@@ -167,8 +173,8 @@ def _fit(
         seconds = earlier + time.perf_counter() - begun
         curve[row] = [step, seconds, loss, bits[0]]
         row += 1
-        if checkpoint is not None and jax.process_index() == 0:
-            save_tree(checkpoint, (walk, curve, plateau.tree(), np.array([step, row])))
+        pace = every / max(time.perf_counter() - lap, 1e-9) if step else None
+        lap = time.perf_counter()
         if progress is not None:
             progress(
                 {
@@ -176,32 +182,39 @@ def _fit(
                     "max_steps": recipe.max_steps,
                     "train_loss": loss,
                     "validation_bits": float(plateau.bits[0]),
+                    "validation": bits.tolist(),
                     "rate": float(plateau.rate[0]),
                     "cuts": int(plateau.cuts[0]),
                     "all_cuts": CUTS + 1,
                     "seconds": seconds,
+                    "steps_per_s": pace,
+                    "seconds_left": ends.left(recipe, plateau, step, every, pace),
                 }
             )
+        if checkpoint is not None and jax.process_index() == 0:
+            state = walk, curve, plateau.tree(), np.array([step, row])
+            save_tree(checkpoint, (asked, state))
 
+    stopped = ""
+    lap = time.perf_counter()
     if row == 0:
         evaluate(float("nan"))
     while step < recipe.max_steps and row < EVALUATIONS and not plateau.done[0]:
-        factors = rates(recipe.schedule, step, every, recipe.max_steps)
-        walk, lost = run(
+        steps = min(every, recipe.max_steps - step)
+        factors = rates(recipe.schedule, step, steps, recipe.max_steps)
+        # The last round may be shorter: another program.
+        walk, lost = (compiled if steps == every else run)(
             devices.copies(walk),  # a checkpoint's is on one device
             given,
-            devices.shares(_order(tables, number, step, every, recipe.batch)),
+            devices.shares(_order(tables, number, step, steps, recipe.batch)),
             devices.copies(jnp.asarray(plateau.rate[:, None] * factors[None])),
             *at_rest,
         )
         loss = float(devices.here(lost)[0])
         if not np.isfinite(loss):
-            raise Diverged(
-                f"{models[0].name}: the joint loss became {loss} between steps {step} "
-                f"and {step + every} at learning rate {plateau.rate[0]:.2g}: lower it "
-                f"(learning_rate={plateau.rate[0] / 3:.1g})"
-            )
-        step += every
+            stopped = ends.exploded(models[0], loss, step, steps, plateau, True)
+            break
+        step += steps
         evaluate(loss)
 
     best = jax.tree.map(lambda a: jnp.asarray(a[0]), plateau.best)
@@ -219,7 +232,8 @@ def _fit(
         **dataclasses.asdict(recipe),
         "steps": step,
         "best_step": int(plateau.step[0]),
-        "converged": bool(plateau.done[0] or not step or falls),
+        "converged": not stopped and bool(plateau.done[0] or not step or falls),
+        "stopped": stopped,
         "compile_s": compile_s,
         "fit_s": float(curve[row - 1, 1]),
         "jointly": [split.spec.dataset for split in splits],

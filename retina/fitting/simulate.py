@@ -6,11 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.scipy.special import ndtri
 
 from retina.stage import Model, Tree
 
 LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
-LOUDEST = 50.0  # expected counts per bin; a runaway of a history filter stops here
+# Expected counts per bin: a runaway of a history filter stops here, and counts of a
+# louder rate are normal.
+LOUDEST = 50.0
 
 
 def simulate(
@@ -66,8 +69,12 @@ def sampled(model: Model, params: Tree, stimulus, key: jax.Array, trials: int):
             x_t, chance = now
             signal = (x_t, heard) if stage.uses_response else x_t
             state, rate = stage.step(params, state, signal)
-            rate = jnp.clip(rate, 0, LOUDEST)
-            counts = poisson_at(chance, rate)
+            quiet = jnp.clip(rate, 0, LOUDEST)
+            counts = poisson_at(chance, quiet)
+            if stage.uses_response:
+                return (state, counts), (counts, quiet)
+            loud = jnp.round(rate + jnp.sqrt(rate) * ndtri(chance))
+            counts = jnp.where(rate > LOUDEST, loud, counts)
             return (state, counts), (counts, rate)
 
         silent = jnp.zeros(model.spec.cells, jnp.float32)

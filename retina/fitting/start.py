@@ -10,7 +10,7 @@ ENOUGH = 60_000  # bins
 
 
 def mean_counts(clips: tuple[Clip, ...]) -> np.ndarray:
-    """(cell,) mean count per bin over the bins that are fitted."""
+    """(cell,) mean count per bin, over the bins of every clip past its `skip`."""
     each = [
         clip.response[:, clip.skip :].sum((0, 1), dtype=np.float64) for clip in clips
     ]

@@ -112,12 +112,17 @@ def training_pass(
         state, _ = stage.apply(params, stage.start(params), x[: stage.lags])
         return stage.apply(params, state, x[stage.lags :])[1]
 
+    def over_clips(one, x: jax.Array) -> jax.Array:
+        # A CPU is busy with one clip, and has what that needs in its cache.
+        in_turn = jax.default_backend() == "cpu"
+        return lax.map(one, x) if in_turn else jax.vmap(one)(x)
+
     def run(params: Params, x: jax.Array, key: jax.Array) -> tuple[jax.Array, Params]:
         clips, after = x.shape[0], dict(params)
         for name, stage in zip(names, stages, strict=True):
             own = params[name]
             if stage.lags:
-                x = jax.vmap(lambda one, s=stage, p=own: clip_of(s, p, one))(x)
+                x = over_clips(lambda one, s=stage, p=own: clip_of(s, p, one), x)
                 continue
             flat = x.reshape(-1, *x.shape[2:])
             if name in norms:

@@ -32,17 +32,17 @@ def spectral(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
     frames = x.transpose(1, 2, 3, 0)
     spectrum = jnp.asarray(to.rows) @ frames.reshape(height, -1)
-    spectrum = _each(jnp.asarray(to.columns), spectrum.reshape(half, 2 * width, -1))
+    spectrum = each(jnp.asarray(to.columns), spectrum.reshape(half, 2 * width, -1))
     spectrum = spectrum.reshape(half * width, 2 * inputs, time)
     mixed = jnp.einsum("foi,fit->fot", _mixing(kernel, height, width), spectrum)
-    mixed = _each(
+    mixed = each(
         jnp.asarray(back.columns), mixed.reshape(half, 2 * width, outputs * time)
     )
     y = jnp.asarray(back.rows) @ mixed.reshape(2 * half, -1)
     return y.reshape(high, wide, outputs, time).transpose(3, 0, 1, 2)
 
 
-def _each(matrix: jax.Array, batch: jax.Array) -> jax.Array:
+def each(matrix: jax.Array, batch: jax.Array) -> jax.Array:
     """One matrix times each of a batch: XLA runs a large product per entry only if
     the matrix is repeated."""
     repeated = jnp.broadcast_to(matrix[None], (batch.shape[0], *matrix.shape))
@@ -76,30 +76,30 @@ def _transforms(height: int, width: int, high: int, wide: int) -> tuple[_Pair, _
     <- (column', part) and rows (place,) <- (u, part) on the way back.
     """
     half = height // 2 + 1
-    there = _fourier(height, range(half), -1)
+    there = fourier(height, range(half), -1)
     rows = np.stack([np.real(there), np.imag(there)], axis=1).reshape(2 * half, height)
-    across = _real(_fourier(width, range(width), -1))
+    across = real_form(fourier(width, range(width), -1))
     columns = across.transpose(0, 1, 3, 2).reshape(2 * width, 2 * width)
     to = _Pair(rows, columns)
 
-    across = _real(_fourier(width, range(wide), 1) / width)
+    across = real_form(fourier(width, range(wide), 1) / width)
     columns = across.transpose(1, 0, 2, 3).reshape(2 * wide, 2 * width)
     # A frequency and its mirror image give the same real numbers: counted twice.
     twice = np.full(half, 2.0)
     twice[0] = 1
     if height % 2 == 0:
         twice[-1] = 1
-    home = _fourier(height, range(high), 1)[:, :half] * twice / height
+    home = fourier(height, range(high), 1)[:, :half] * twice / height
     rows = np.stack([np.real(home), -np.imag(home)], axis=2).reshape(high, 2 * half)
     return to, _Pair(rows, columns)
 
 
-def _fourier(size: int, wanted: range, sign: int) -> np.ndarray:
+def fourier(size: int, wanted: range, sign: int) -> np.ndarray:
     angles = np.outer(np.array(wanted), np.arange(size)) / size
     return np.exp(sign * 2j * np.pi * angles)
 
 
-def _real(matrix: np.ndarray) -> np.ndarray:
+def real_form(matrix: np.ndarray) -> np.ndarray:
     """(m, k) complex as (m, part, k, part) real."""
     real, imaginary = np.real(matrix), np.imag(matrix)
     upper = np.stack([real, -imaginary], axis=-1)

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting, at_least_one
+from retina.errors import BadSetting, at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers import stacked as stack
 from retina.layers.batch_norm import batch_norm, training_pass
+from retina.layers.conv3d import conv3d
 from retina.layers.convolution import conv2d, output_shape
 from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
@@ -34,7 +35,7 @@ def bn_cnn(
 ) -> Model:
     """Convolution, convolution, dense readout, softplus; each normalised per unit.
 
-    lags:     bins of stimulus seen: the input channels of the first convolution.
+    lags:     bins of stimulus seen by the first convolution.
     channels: of both convolutions.
     sizes:    kernels' height and width in pixels; larger than the frame: the frame.
     stacked:  each convolution as (size - 1) / 2 of 3 x 3 with nothing between them;
@@ -50,17 +51,21 @@ def bn_cnn(
     9
     """
     at_least_one(lags=lags, channels=channels, sizes=sizes)
-    if noise < 0:
-        raise BadSetting(f"noise {noise:g}: 0 or more")
-    convolution = stack.stacked_conv2d if stacked else conv2d
+    at_least_zero(noise=noise, shrink=shrink)
     image = image_shape(spec)
     seen = (*image, lags)
     hidden = output_shape(seen, channels, sizes[0])
     features = output_shape(hidden, channels, sizes[1])
+    if stacked:
+        convolution = stack.stacked_conv2d
+        past = temporal_basis(image, lags, lags)
+        first = [past, convolution(seen, channels, sizes[0])]
+    else:
+        convolution = conv2d
+        first = [conv3d(image, channels, sizes[0], lags)]
     stages = (
         door(spec),
-        temporal_basis(image, lags, lags),
-        convolution(seen, channels, sizes[0]),
+        *first,
         batch_norm(hidden),
         pointwise("relu"),
         convolution(hidden, channels, sizes[1]),
@@ -120,8 +125,8 @@ def collapse(model: Model, params: Params) -> tuple[Model, Params]:
     plain = bn_cnn(model.spec, **settings)
     plain = plain._replace(name=model.name, settings=tuple(settings.items()))
     kept = {name: params[name] for name in plain.stage.parameters if name in params}
-    for name in ("conv2d", "conv2d2"):
-        kept[name] = stack.collapse(params[f"stacked_{name}"])
+    for name, earlier in (("conv3d", "stacked_conv2d"), ("conv2d", "stacked_conv2d2")):
+        kept[name] = stack.collapse(params[earlier])
     return plain, kept
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import (
     field_centres,
     mean_counts,
@@ -60,6 +60,7 @@ def cnn(
     >>> cnn(Spec((20, 20), 3, 0.01), channels=2).stage.lags
     29
     """
+    at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
     stages, warm = core(
         spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
     )

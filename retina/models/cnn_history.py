@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.history import history_output
 from retina.layers.nonlinearity import output_from_mean
@@ -45,6 +45,8 @@ def cnn_history(
     True
     """
     at_least_one(history=history, history_basis=history_basis)
+    at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
+    at_least_zero(history_shrink=history_shrink)
     stages, warm = core(
         spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
     )

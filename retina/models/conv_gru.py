@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retina.errors import BadSetting, at_least_one
+from retina.errors import BadSetting, at_least_one, at_least_zero
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers import conv_gru as gated
 from retina.layers.convolution import conv2d, output_shape
@@ -52,6 +52,7 @@ def conv_gru(
     """
     at_least_one(channels=channels, sizes=sizes, stride=stride)
     at_least_one(readout_rank=readout_rank)
+    at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
     if not burn_in_s > 0:
         raise BadSetting(f"burn_in_s {burn_in_s:g}: above 0")
     image = image_shape(spec)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting, at_least_one, nearest
+from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers.door import door, image_shape
 from retina.layers.gaussian_readout import gaussian_mask, place_at, point
@@ -66,6 +66,7 @@ def core_readout(
     """
     at_least_one(hidden_channels=hidden_channels, temporal_sizes=temporal_sizes)
     at_least_one(sizes=sizes)
+    at_least_zero(smooth=smooth, sparse=sparse)
     layers = list(zip(hidden_channels, temporal_sizes, sizes, strict=False))
     if not len(hidden_channels) == len(temporal_sizes) == len(sizes) == len(layers) > 0:
         raise BadSetting(

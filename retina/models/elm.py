@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import BadSetting, at_least_one
+from retina.errors import BadSetting, at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers import elm as neuron
 from retina.layers import receptive_field as field
@@ -46,6 +46,7 @@ def elm(
     1.2
     """
     at_least_one(memory=memory, window=window, patch=patch)
+    at_least_zero(shrink=shrink)
     if not 0 < memory_tau_s[0] <= memory_tau_s[1]:
         raise BadSetting(f"memory_tau_s {memory_tau_s}: above 0, the fastest first")
     if not synapse_tau_s > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.history import history_output
 from retina.layers.nonlinearity import output_from_mean
@@ -41,6 +41,7 @@ def glm(
     True
     """
     at_least_one(history=history, history_basis=history_basis)
+    at_least_zero(smooth=smooth, shrink=shrink)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
     last = history_output(
         output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling

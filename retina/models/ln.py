@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers import receptive_field as field
 from retina.layers.basis import raised_cosines
@@ -43,6 +43,7 @@ def ln(
     >>> ln(Spec((8, 8), 3, 0.01), lags=5).stage.lags
     4
     """
+    at_least_zero(smooth=smooth)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
     last = output(output_kind, spec.cells)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.circuit.kinetics import kinetics
+from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.models.ln import roughness, stimulus_filter
@@ -34,6 +35,7 @@ def lnk(
     >>> lnk(Spec((), 2, 1 / 30)).stage.burn_in_s
     8.0
     """
+    at_least_zero(smooth=smooth)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
     stage = chain(
         *stages,

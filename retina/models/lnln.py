@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers.convolution import conv2d, output_shape
 from retina.layers.door import door, image_shape
@@ -43,6 +43,7 @@ def lnln(
     29
     """
     at_least_one(lags=lags, basis=basis, subunits=subunits, size=size)
+    at_least_zero(shrink=shrink)
     image = image_shape(spec)
     seen = (*image, 1)
     places = output_shape(seen, subunits, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flax import nnx
 
-from retina.errors import BadSetting, at_least_one
+from retina.errors import BadSetting, at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers.from_nnx import from_nnx
 from retina.layers.linear import linear
@@ -45,6 +45,7 @@ def lstm(
     1.0
     """
     at_least_one(units=units)
+    at_least_zero(shrink=shrink)
     if not burn_in_s > 0:
         raise BadSetting(f"burn_in_s {burn_in_s:g}: above 0")
     stages, seen, warm = what_cells_see(spec, rank, window)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average, time_courses
 from retina.layers import receptive_field as field
 from retina.layers.door import door, image_shape
@@ -54,6 +54,7 @@ def mlp(
     29
     """
     at_least_one(lags=lags, basis=basis, width=width, depth=depth)
+    at_least_zero(shrink=shrink)
     stages, seen, warm = what_cells_see(spec, rank, window)
     if basis is None:
         basis = lags if seen == 1 else 4

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers import receptive_field as field
 from retina.layers.door import door, image_shape
@@ -44,6 +44,7 @@ def nim(
     """
     at_least_one(lags=lags, basis=basis, window=window)
     at_least_one(excitatory=excitatory, suppressive=suppressive)
+    at_least_zero(smooth=smooth)
     image = image_shape(spec)
     subunits = excitatory + suppressive
     courses = courses_for(image, lags, basis)

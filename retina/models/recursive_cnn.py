@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average, time_courses
 from retina.layers.door import image_shape
 from retina.layers.nonlinearity import output, output_from_mean
@@ -43,6 +43,7 @@ def recursive_cnn(
     0
     """
     at_least_one(stages=stages)
+    at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
     image = image_shape(spec)
     count = stages or (8 if image == (1, 1) else 4)
     layers, look = trunk(

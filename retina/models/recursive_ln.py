@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers import receptive_field as field
 from retina.layers.door import door, image_shape
@@ -39,6 +39,7 @@ def recursive_ln(
     0
     """
     at_least_one(rank=rank, stages=stages, window=window)
+    at_least_zero(smooth=smooth)
     image = image_shape(spec)
     rank = min(rank, int(np.prod(field.window_size(image, window))))
     stage = chain(

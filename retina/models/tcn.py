@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retina.errors import at_least_one
+from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
 from retina.layers.causal_convolution import causal_convolution
 from retina.layers.linear import linear
@@ -45,6 +45,7 @@ def tcn(
     28
     """
     at_least_one(taps=taps, dilation=dilation, width=width, depth=depth)
+    at_least_zero(shrink=shrink)
     stages, seen, warm = what_cells_see(spec, rank, window)
     inputs = seen
     for layer in range(depth):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -195,9 +194,9 @@ def _score(score: Score, width: int) -> str:
     rows.add_column("cell", justify="right")
     for name in score.metrics:
         rows.add_column(name, justify="right")
-    for cell, values in enumerate(
-        itertools.zip_longest(*(m.per_cell for m in score.metrics.values()))
-    ):
+    columns = [metric.per_cell for metric in score.metrics.values()]
+    names = score.cell_names or range(max(map(len, columns), default=0))
+    for cell, *values in zip(names, *columns, strict=True):
         rows.add_row(str(cell), *(f"{value:.3f}" for value in values))
     blocks.append(_text(rows, width))
     notes = [] if score.publish else [UNPUBLISHED]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from retina import registry
 from retina.errors import BadSetting, nearest
 from retina.search.label import short
 from retina.settings import checked
@@ -47,6 +48,9 @@ class Job:
         """
         table = dataclasses.asdict(self)
         del table["label"]
+        source = registry.source("models", self.model)
+        if source:
+            table["source"] = source
         return json.dumps(table, sort_keys=True, separators=(",", ":"), default=str)
 
     @property

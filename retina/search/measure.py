@@ -50,5 +50,5 @@ def measure(
 def _unfinished(fit: Fit) -> tuple[str, ...]:
     if fit.training.get("converged", True):
         return ()
-    steps = fit.training["max_steps"]
-    return (f"not converged: stopped at max_steps = {steps}",)
+    why = fit.training.get("stopped") or f"stopped after {fit.training['steps']} steps"
+    return (f"not converged: {why}",)

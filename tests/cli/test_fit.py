@@ -100,6 +100,19 @@ def test_a_model_and_a_card_in_files(retina, lab):
     assert dict(store.load("../r").model.settings)["fast_s"] == 0.02
 
 
+def test_a_model_file_that_changed_since_is_another_model(desk):
+    desk.retina("new", "model", "mine")
+    words = ("fit", "tiny", "mine.py", "--set", "max_steps=1", "--out", "r")
+    assert desk.retina(*words).status == 0
+    assert desk.retina("score", "r").status == 0
+    file = desk.folder / "mine.py"
+    file.write_text(file.read_text() + "\n# gain = 3\n")
+    again = desk.retina(*words)
+    assert again.status == 1 and "r is another fit (source" in again.err
+    scored = desk.retina("score", "r")
+    assert scored.status == 1 and "before its last change: fit it again" in scored.err
+
+
 def _metrics(run: Path) -> list[dict]:
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]

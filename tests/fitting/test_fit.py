@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from retina import build
-from retina.errors import BadResponse, BadSetting, Diverged
+from retina.errors import BadResponse, BadSetting, BrokenRun, Diverged
 from retina.fitting.fit import fit
 from retina.fitting.loss import validator
 from retina.fitting.start import mean_counts
@@ -109,6 +109,47 @@ def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path)
                 progress=_interrupting(calls),
             )
         _alike(whole, fit(model, split, key=KEY, checkpoint=file))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"key": jax.random.key(7)}, r"key \[0, 0\] there, \[0, 7\] here"),
+        ({"learning_rate": 1e-4}, "learning_rate 0.01 there, 0.0001 here"),
+    ],
+    ids=str,
+)
+def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
+    file = tmp_path / "state.h5"
+
+    def run(key=KEY, learning_rate=1e-2, model=None):
+        settings = {"lags": 4, "basis": 3, "subunits": 2} | (model or {})
+        made = build.model("lnln", split.spec, **settings)
+        recipe = {"learning_rate": learning_rate, "max_steps": 40}
+        fit(made, split, key=key, checkpoint=file, **recipe)
+
+    run()
+    before = file.read_bytes()
+    with pytest.raises(BrokenRun, match=said):
+        run(**change)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("steps", [1, 50])
+def test_no_step_is_taken_beyond_the_last(split, steps):
+    made = fit(_subunits(split), split, key=KEY, max_steps=steps, clip_bins=64)
+    assert made.training["steps"] == steps == made.curve[-1]["step"]
+
+
+def test_a_cell_silent_in_training_is_named(split):
+    def silenced(clip):
+        response = clip.response.copy()
+        response[:, :, 1] = 0
+        return dataclasses.replace(clip, response=response)
+
+    silent = dataclasses.replace(split, train=tuple(map(silenced, split.train)))
+    with pytest.raises(BadResponse, match="cell cell1 has no spike in the training"):
+        fit(_subunits(split), silent, key=KEY)
 
 
 def test_the_first_of_two_seeds_is_the_fit_of_one(split):

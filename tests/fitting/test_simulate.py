@@ -10,7 +10,13 @@ from scipy.stats import poisson
 
 from retina import build
 from retina.fitting.predict import streamed
-from retina.fitting.simulate import LOUDEST, free_running, poisson_at, simulate
+from retina.fitting.simulate import (
+    LOUDEST,
+    free_running,
+    poisson_at,
+    sampled,
+    simulate,
+)
 from retina.types import Spec
 
 SPEC = Spec((), 2, 0.05)
@@ -147,3 +153,15 @@ def test_a_runaway_stops_at_a_finite_rate():
     stimuli = _stimulus()[None]
     rates = free_running(model, params, stimuli, key=jax.random.key(8), runs=2)
     assert np.all(np.isfinite(rates)) and rates.max() <= LOUDEST
+
+
+def test_a_loud_rate_is_not_cut():
+    """120 counts a bin: mean and variance within 5 standard errors of 4000 bins."""
+    model = build.model("mean", Spec((), 1, 0.05))
+    key = jax.random.key(3)
+    params = jax.tree.map(lambda _: jnp.full(1, 120.0), model.stage.init(key))
+    counts, rate = sampled(model, params, jnp.zeros((1000,)), key, 4)
+    assert float(rate.min()) == float(rate.max()) == 120
+    assert counts.mean() == pytest.approx(120, abs=5 * np.sqrt(120 / 4000))
+    assert counts.var() == pytest.approx(120, rel=5 * np.sqrt(2 / 4000))
+    assert np.all(counts == np.round(counts))

@@ -85,6 +85,14 @@ def test_score_cell_by_cell_and_its_other_groups_and_notes():
     assert len(cells) == 12
 
 
+def test_a_score_names_its_cells():
+    score = point("ln", 0.6, 1e5).score
+    names = tuple(f"unit{7 * n}" for n in range(12))
+    rows = table(dataclasses.replace(score, cell_names=names)).splitlines()
+    told = [line.split()[0] for line in rows if line.split()[1:] == ["0.600"] * 2]
+    assert told == list(names)
+
+
 def test_what_must_not_be_published_says_so():
     known = point("ln", 0.6, 1e5)
     secret = dataclasses.replace(

@@ -73,10 +73,21 @@ def test_what_the_runs_cost_and_what_is_left_out_is_told(split):
 
 def test_a_fit_that_was_stopped_says_so(split):
     _, point = point_of(split, "ln", lags=4)
-    assert any("not converged" in note for note in point.score.notes)
+    assert any("not converged: stopped after" in note for note in point.score.notes)
     model = build.model("mean", split.spec)
     done = measure(fit(model, split, key=jax.random.key(0)), split)
     assert not any("not converged" in note for note in done.score.notes)
+
+
+def test_a_fit_that_exploded_says_why(split):
+    fitted, _ = point_of(split, "ln", lags=4)
+    training = {
+        **fitted.training,
+        "converged": False,
+        "stopped": "the loss became nan",
+    }
+    point = measure(dataclasses.replace(fitted, training=training), split)
+    assert "not converged: the loss became nan" in point.score.notes
 
 
 def test_points_of_other_cells_are_not_compared(split):
