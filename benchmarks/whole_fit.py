@@ -27,9 +27,11 @@ from benchmarks.side_by_side import Answers, Contender, options, parsed, race
 OURS = "retina cnn"
 TORCH = "benchmarks.peers.torch_whole_fit:fitted"
 OPEN_RETINA = "benchmarks.peers.openretina_whole_fit:fitted"
+FAMILY = {"basis": 5, "channels": 8}
 CONTENDERS = [
     Contender(OURS, "benchmarks.our_fits:whole"),
-    Contender("torch CNN", TORCH, True, {"basis": 5, "channels": 8}, 8.0),
+    Contender("torch CNN, Adam at 5e-4", TORCH, True, {**FAMILY, "rate": 5e-4}, 8.0),
+    Contender("torch CNN, Adam at 2e-3", TORCH, True, {**FAMILY, "rate": 2e-3}, 8.0),
     Contender("open-retina core and readout", OPEN_RETINA, True, reach=8.0),
 ]
 

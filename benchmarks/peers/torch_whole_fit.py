@@ -17,7 +17,7 @@ from torch.nn import functional
 from benchmarks.peers.recording import Recording, Stopwatch
 from benchmarks.worker import Work, versions
 
-LAGS, BATCH, RATE = 20, 256, 2e-3
+LAGS, BATCH = 20, 256
 
 
 def courses(recording: Recording, count: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def fitted(settings: dict[str, Any]) -> Work:
         cells = counts.shape[-1]
         shape = tuple(movie.shape[2:])
         net = network(shape, cells, settings["channels"], recording.null)
-        adam = torch.optim.Adam(net.parameters(), RATE)
+        adam = torch.optim.Adam(net.parameters(), settings["rate"])
         held_out = projected(recording.standard(recording.judged), basis)
 
         def judged() -> np.ndarray:
