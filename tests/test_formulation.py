@@ -70,8 +70,11 @@ def test_a_way_may_be_made_of_what_is_raced():
     assert set(formulation.measured()) == {"outer 3", "sum 3"}
 
 
-def test_a_damaged_file_is_measured_over():
-    formulation.place().write_text("{ not json")
+@pytest.mark.parametrize(
+    "text", ["{ not json", "[]", '{"here": 1}', '{"here": {"x": 2}}']
+)
+def test_a_damaged_file_is_measured_over(text):
+    formulation.place().write_text(text)
     assert formulation.fastest("sum", (3,), WAYS, ones) == "quick"
     assert "sum 3" in json.loads(formulation.place().read_text())[formulation.device()]
 

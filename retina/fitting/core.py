@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 
 import jax
+import numpy as np
 
 from retina.errors import BadSetting, ShapeMismatch
 from retina.stage import Model, Tree
@@ -60,6 +62,9 @@ def frozen(model: Model, core: Fit) -> Model:
     check(model, core.model)
     kept = {name: core.params[name] for name in model.core}
     stage = model.stage
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(kept):
+        digest.update(np.asarray(leaf).tobytes())
 
     def placed(params: Tree) -> Tree:
         return params | kept
@@ -72,6 +77,7 @@ def frozen(model: Model, core: Fit) -> Model:
         stage=stage._replace(
             init=lambda key: placed(stage.init(key)),
             parameters=still(stage.parameters, model.core),
+            about=(*stage.about, ("frozen", digest.hexdigest())),
         ),
         warm_start=warm_start if model.warm_start else None,
         training=None,

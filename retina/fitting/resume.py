@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from retina import registry
 from retina.errors import BrokenRun
 from retina.fitting.clips import Table
 from retina.fitting.optimiser import FALLING
@@ -29,7 +30,7 @@ def identity(
     seeds: int,
 ) -> np.ndarray:
     """(ROOM,) uint8: a text that differs where two fits do."""
-    stages = repr([(m.stage.about, m.spec) for m in models])
+    built = repr([(_source(m), m.settings, m.stage.about, m.spec) for m in models])
     counts = hashlib.sha256()
     for table in tables:
         counts.update(np.asarray(table.counts).tobytes())
@@ -41,7 +42,7 @@ def identity(
         "key": [int(n) for n in jax.random.key_data(key)],
         "seeds": seeds,
         **decides,
-        "model": hashlib.sha256(stages.encode()).hexdigest()[:12],
+        "model": hashlib.sha256(built.encode()).hexdigest()[:12],
         "training counts": counts.hexdigest()[:12],
     }
     text = json.dumps(said).encode()
@@ -67,6 +68,10 @@ def resumed(path: str | Path, like: Tree, asked: np.ndarray) -> Tree:
             "or delete it"
         )
     return state
+
+
+def _source(model: Model) -> str:
+    return registry.source("models", model.name)
 
 
 def _said(identity: np.ndarray) -> dict[str, Any]:

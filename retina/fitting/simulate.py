@@ -74,7 +74,7 @@ def sampled(model: Model, params: Tree, stimulus, key: jax.Array, trials: int):
             if stage.uses_response:
                 return (state, counts), (counts, quiet)
             loud = jnp.round(rate + jnp.sqrt(rate) * ndtri(chance))
-            counts = jnp.where(rate > LOUDEST, loud, counts)
+            counts = jnp.where(rate > LOUDEST, jnp.maximum(loud, 0), counts)
             return (state, counts), (counts, rate)
 
         silent = jnp.zeros(model.spec.cells, jnp.float32)

@@ -191,9 +191,12 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     other = desk.retina(*command, "--key", 1)
     assert other.status == 1 and "run.partial is another fit" in other.err
 
+    # What a write that was killed half way leaves is no part of the run.
+    (checkpoint.parent / ".checkpoint.h5.0123").write_bytes(b"half")
     resumed = desk.retina(*command)
     assert resumed.status == 0, resumed.err
     assert "going on from" in resumed.err
+    assert not (desk.folder / "run" / ".checkpoint.h5.0123").exists()
     assert not checkpoint.parent.exists()
     whole = desk.retina(*command[:-1], "whole")
     assert whole.status == 0 and "going on from" not in whole.err

@@ -367,3 +367,19 @@ def test_a_size_below_one_is_one_line(name: str):
             value = (3, bad) if "tuple" in str(one.annotation) else bad
             with pytest.raises(BadSetting, match=key):
                 build.model(name, IMAGE, **{key: value})
+
+
+PENALTIES = ("smooth", "shrink", "readout_shrink", "history_shrink", "sparse", "noise")
+WEIGHED = [
+    (name, key)
+    for name in NAMES
+    for key in PENALTIES
+    if key in inspect.signature(registry.find("models", name)).parameters
+]
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan")])
+@pytest.mark.parametrize(("name", "key"), WEIGHED)
+def test_a_penalty_that_rewards_is_refused(name: str, key: str, value: float):
+    with pytest.raises(BadSetting, match=f"{key} (-1|nan): 0 or more"):
+        _made(name, FIELD, {key: value})

@@ -116,15 +116,16 @@ def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path)
     [
         ({"key": jax.random.key(7)}, r"key \[0, 0\] there, \[0, 7\] here"),
         ({"learning_rate": 1e-4}, "learning_rate 0.01 there, 0.0001 here"),
+        ({"shrink": 1.0}, "model .* there, .* here"),
     ],
     ids=str,
 )
 def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
     file = tmp_path / "state.h5"
 
-    def run(key=KEY, learning_rate=1e-2, model=None):
-        settings = {"lags": 4, "basis": 3, "subunits": 2} | (model or {})
-        made = build.model("lnln", split.spec, **settings)
+    def run(key=KEY, learning_rate=1e-2, shrink=1e-2):
+        small = {"lags": 4, "basis": 3, "subunits": 2}
+        made = build.model("lnln", split.spec, **small, shrink=shrink)
         recipe = {"learning_rate": learning_rate, "max_steps": 40}
         fit(made, split, key=key, checkpoint=file, **recipe)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 
 import retina
 from retina import build, registry, store
-from retina.errors import BadSetting, ShapeMismatch
+from retina.errors import BadSetting, BrokenRun, ShapeMismatch
 from retina.fitting.fit import fit
 from retina.fitting.joint import fit_jointly
 from retina.fitting.loss import validator
@@ -104,6 +105,20 @@ def test_a_third_recording_fits_its_readout_to_a_frozen_core(splits, joint):
     assert np.all(_bits(added, splits[2]) > 0.06)
     dense = fit(model, splits[2], key=KEY, core=joint[0], max_steps=0)
     assert not _same(dense.params["dense"], added.params["dense"])
+
+
+def test_a_checkpoint_with_another_core_is_refused(splits, joint, tmp_path):
+    model = build.model("lnln", splits[2].spec, **MODEL)
+    file = tmp_path / "state.h5"
+
+    def run(core: Fit) -> None:
+        fit(model, splits[2], key=KEY, core=core, checkpoint=file, max_steps=40)
+
+    run(joint[0])
+    moved = jax.tree.map(lambda leaf: leaf + 1, joint[0].params["conv2d"])
+    other = dataclasses.replace(joint[0], params={**joint[0].params, "conv2d": moved})
+    with pytest.raises(BrokenRun, match="model .* there, .* here"):
+        run(other)
 
 
 def test_an_interrupted_joint_fit_ends_at_the_same_bits(splits, tmp_path):
