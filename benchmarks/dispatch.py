@@ -4,7 +4,7 @@
 
 A perceptron of two hidden layers on 20 lags of one pixel, two clips of 128 bins a step.
 The same loss, batches and optimiser (a clipped Adam) in four ways: a Python loop over
-`jax.jit`, one over `flax.nnx.jit`, `retina.fit`'s 100 steps in one dispatch, and these
+`jax.jit`, one over `flax.nnx.jit`, `retina.fit`'s 40 steps in one dispatch, and these
 with 32 seeds side by side. Needs no peers: flax is a dependency.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.side_by_side import Contender, options, parsed, race
 
-PERCEPTRON = {"lags": 20, "width": 32, "bins": 20_000, "steps": 100, "seeds": 1}
+PERCEPTRON = {"lags": 20, "width": 32, "bins": 20_000, "steps": 40, "seeds": 1}
 SMALL = PERCEPTRON | {"width": 4, "bins": 600, "steps": 3}
 
 CONTENDERS = [

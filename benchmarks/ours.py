@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import jax
@@ -12,11 +11,12 @@ import numpy as np
 import retina
 from benchmarks import inputs
 from benchmarks.worker import Work, versions
-from retina.fitting import descent, penalties
+from retina.fitting import penalties
 from retina.fitting.clips import tabulate
-from retina.fitting.devices import Devices
-from retina.fitting.fit import checked_recipe, number_of, started
+from retina.fitting.fit import number_of, started
+from retina.fitting.recipe import checked_recipe
 from retina.fitting.start import mean_counts
+from retina.fitting.walkers import Descent
 from retina.layers.basis import sines_and_cosines
 from retina.layers.gaussian_readout import SPREAD
 from retina.parameter import to_free
@@ -39,56 +39,30 @@ def rounds(
     recipe:  fields of Recipe to change, as in `retina.fit`.
     """
     key = jax.random.key(0)
-    settings = checked_recipe(model, recipe)
+    settings = checked_recipe(model, recipe | {"max_steps": steps})
     fitted = model._replace(penalty=penalties.penalty(model, settings))
     null_rate = mean_counts(split.train)
     table = tabulate(model, split.train, settings.clip_bins)
     params = started(model, split, key, seeds)
     params = placed(params, weights or {}, seeds)
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
-    moving = None
-    if model.training is not None:
-        numbers = jnp.arange(seeds, dtype=jnp.uint32) + jnp.uint32(number_of(key))
-        moving = descent.untrained(model, params), numbers
-    here = Devices.dividing(settings.batch)
-    walk = here.copies(descent.begin(free, moving, settings.optimiser))
-    given = here.copies(params)
-    recorded = here.copies((table.stimulus, table.counts))
-    run = descent.make_round(
-        fitted,
-        table,
-        null_rate,
-        settings.optimiser,
-        settings.in_turn,
-        settings.activity,
-        settings.precision,
-        here,
-    )
-
-    def order(step: int) -> jax.Array:
-        drawn = [
-            descent.shuffled(table, seed, step, steps, settings.batch)
-            for seed in range(seeds)
-        ]
-        return here.shares(jnp.asarray(np.stack(drawn)))
-
-    still = here.copies(jnp.zeros((seeds, steps), jnp.float32))
-    rate = here.copies(jnp.full((seeds, steps), settings.learning_rate, jnp.float32))
-    begun = time.perf_counter()
-    compiled = run.lower(walk, given, order(0), still, *recorded).compile()
-    compile_s = time.perf_counter() - begun
-    taken = 0
+    number = number_of(key)
+    walker = Descent(fitted, table, null_rate, settings, free, params, number)
+    rate = np.zeros(seeds)
 
     def step() -> dict[str, Any]:
-        nonlocal walk, taken
+        nonlocal rate
         # The first stays where it is: its loss is that of the weights given.
-        now = rate if taken else still
-        walk, loss = compiled(walk, given, order(taken), now, *recorded)
-        taken += steps
-        return {"loss": float(loss[0])}
+        losses, _ = walker.advance(0, rate)
+        rate = np.full(seeds, settings.learning_rate)
+        return {"loss": float(losses[0])}
 
-    about = {"compile_s": compile_s, "steps_per_dispatch": steps, "seeds": seeds}
-    return Work(step, our_versions(), steps * seeds, about)
+    about = {
+        "compile_s": walker.compile_s,
+        "steps_per_dispatch": walker.every,
+        "seeds": seeds,
+    }
+    return Work(step, our_versions(), walker.every * seeds, about)
 
 
 def placed(params: Params, weights: dict[str, Params], seeds: int) -> Params:

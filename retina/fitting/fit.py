@@ -13,18 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import failures
-from retina.errors import BadResponse, BadSetting, MissingData, nearest
-from retina.fitting import descent, ends, lbfgs, optimiser, penalties
-from retina.fitting.clips import Table, tabulate
+from retina.errors import BadResponse, BadSetting, MissingData
+from retina.fitting import ends, lbfgs, penalties
+from retina.fitting.clips import tabulate
 from retina.fitting.core import frozen
-from retina.fitting.devices import Devices
 from retina.fitting.loss import validator
-from retina.fitting.optimiser import FALLING, rates
+from retina.fitting.optimiser import FALLING
 from retina.fitting.plateau import CUTS, Plateau
+from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity, resumed
 from retina.fitting.start import mean_counts
+from retina.fitting.walkers import Descent, Lbfgs, of_seed
 from retina.parameter import to_bounded, to_free
-from retina.settings import checked
 from retina.stage import Model, Recipe, Tree
 from retina.trees import save_tree
 from retina.types import Fit, Split
@@ -108,9 +108,9 @@ def _fit(
     plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
     if by_clips:
         number = number_of(key)
-        walker = _Descent(fitted, table, null_rate, settings, free, fixed, number)
+        walker = Descent(fitted, table, null_rate, settings, free, fixed, number)
     else:
-        walker = _Lbfgs(fitted, table, null_rate, settings, free, fixed)
+        walker = Lbfgs(fitted, table, null_rate, settings, free, fixed)
 
     asked = identity([model], [table], settings, key, seeds)
     curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
@@ -141,7 +141,7 @@ def _fit(
     def evaluate(loss: float) -> None:
         nonlocal row, lap
         now = bound((walker.judged, walker.fixed))
-        per_cell = np.stack([score(_seed(now, s)) for s in range(seeds)])
+        per_cell = np.stack([score(of_seed(now, s)) for s in range(seeds)])
         bits = np.where(walker.sound, np.nanmean(per_cell, axis=1), -np.inf)
         plateau.judge(step, bits, now, patience)
         seconds = earlier + time.perf_counter() - begun
@@ -182,7 +182,8 @@ def _fit(
         and not plateau.done.all()
         and not walker.settled
     ):
-        loss, taken = walker.advance(step, plateau.rate)
+        losses, taken = walker.advance(step, plateau.rate)
+        loss = float(np.max(losses))
         if not np.isfinite(loss):
             stopped = ends.exploded(model, loss, step, taken, plateau, by_clips)
             break
@@ -190,7 +191,7 @@ def _fit(
         evaluate(loss)
 
     best = int(np.argmax(plateau.bits))
-    kept = [jax.tree.map(jnp.asarray, _seed(plateau.best, s)) for s in range(seeds)]
+    kept = [jax.tree.map(jnp.asarray, of_seed(plateau.best, s)) for s in range(seeds)]
     per_seed = [score(p) for p in kept]
     return Fit(
         model=model,
@@ -236,144 +237,6 @@ def _fit(
     )
 
 
-class _Descent:
-    """Rounds of gradient steps, about twice an epoch."""
-
-    settled = False
-    last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
-
-    def __init__(self, model, table: Table, null_rate, settings, free, fixed, number):
-        self.table, self.settings, self._fixed, self.number = (
-            table,
-            settings,
-            fixed,
-            number,
-        )
-        epoch = -(-len(table.first) // settings.batch)
-        every = int(np.clip(epoch // 2, 40, 400))
-        self.every = max(min(every, settings.max_steps), 1)
-        self.seeds = jax.tree.leaves(fixed)[0].shape[0]
-        moving = None
-        if model.training is not None:
-            numbers = jnp.arange(self.seeds, dtype=jnp.uint32) + jnp.uint32(number)
-            moving = descent.untrained(model, fixed), numbers
-        self.devices = here = Devices.dividing(settings.batch)
-        self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
-        self._given = here.copies(fixed)
-        self._recorded = here.copies((table.stimulus, table.counts))
-        begun = time.perf_counter()
-        self._any_round = descent.make_round(
-            model,
-            table,
-            null_rate,
-            settings.optimiser,
-            settings.in_turn,
-            settings.activity,
-            settings.precision,
-            here,
-        )
-        order = self._order(0, self.every)
-        rate = here.copies(jnp.zeros((self.seeds, self.every), jnp.float32))
-        self._round = self._any_round.lower(
-            self.walk, self._given, order, rate, *self._recorded
-        ).compile()
-        self.compile_s = time.perf_counter() - begun
-
-    def _order(self, step: int, steps: int) -> jax.Array:
-        batch = self.settings.batch
-        numbers = range(self.number, self.number + self.seeds)
-        drawn = [
-            descent.shuffled(self.table, number, step, steps, batch)
-            for number in numbers
-        ]
-        return self.devices.shares(jnp.asarray(np.stack(drawn)))
-
-    def advance(self, step: int, rate: np.ndarray) -> tuple[float, int]:
-        """The loss of a round, and its steps."""
-        copies, last = self.devices.copies, self.settings.max_steps
-        steps = min(self.every, last - step)
-        factors = rates(self.settings.schedule, step, steps, last)
-        # The last round may be shorter: another program.
-        run = self._round if steps == self.every else self._any_round
-        self.walk, loss = run(
-            copies(self.walk),  # a checkpoint's is on one device
-            self._given,
-            self._order(step, steps),
-            copies(jnp.asarray(rate[:, None] * factors[None])),
-            *self._recorded,
-        )
-        return float(jnp.max(self.devices.here(loss))), steps
-
-    def rate(self, step: int, rate: np.ndarray) -> float | None:
-        """The learning rate at a step, the largest of the seeds'."""
-        last = self.settings.max_steps
-        return float(rate.max() * rates(self.settings.schedule, step, 1, last)[0])
-
-    @property
-    def judged(self) -> Tree:
-        return self.devices.here(self.walk.average)
-
-    @property
-    def sound(self) -> np.ndarray:
-        """(seed,) whether what is fitted is finite; see `ends.finite`."""
-        moved = (self.walk.free, self.walk.average, self.walk.moving)
-        return ends.finite(self.devices.here(moved))
-
-    @property
-    def fixed(self) -> Tree:
-        """The params that are not trained, as they are now."""
-        if self.walk.moving is None:
-            return self._fixed
-        return self.devices.here(self.walk.moving[0])
-
-
-class _Lbfgs:
-    """Rounds of L-BFGS steps, one seed after another (their starts rarely differ)."""
-
-    def __init__(self, model, table: Table, null_rate, settings, free, fixed):
-        self.table, self.fixed, self.every = table, fixed, 10
-        self.settle = settings.settle
-        begun = time.perf_counter()
-        begin, self._round = lbfgs.make_round(
-            model, table, null_rate, self.every, settings.activity
-        )
-        seeds = jax.tree.leaves(fixed)[0].shape[0]
-        starts = [_seed(free, s) for s in range(seeds)]
-        self.walk = [(start, begin(start)) for start in starts]
-        self.compile_s = time.perf_counter() - begun
-        self.last = np.full(seeds, np.inf)
-        self.settled = False
-
-    def advance(self, step: int, rate: np.ndarray) -> tuple[float, int]:
-        losses = []
-        for seed, (free, state) in enumerate(self.walk):
-            *walk, loss = self._round(
-                free,
-                state,
-                _seed(self.fixed, seed),
-                self.table.stimulus,
-                self.table.counts,
-            )
-            self.walk[seed] = tuple(walk)
-            losses.append(float(loss))
-        gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
-        self.settled = bool(np.all(gain < self.settle))
-        self.last = np.array(losses)
-        return float(np.max(losses)), self.every  # not max(): it may pass over a nan
-
-    def rate(self, step: int, rate: np.ndarray) -> float | None:
-        return None  # a line search finds each step's length
-
-    @property
-    def judged(self) -> Tree:
-        frees = [free for free, _ in self.walk]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *frees)
-
-    @property
-    def sound(self) -> np.ndarray:
-        return ends.finite(self.judged)
-
-
 def check_clips(split: Split) -> None:
     """Raises where a cell has nothing to be fitted to, or nothing says when to stop."""
     silent = np.flatnonzero(mean_counts(split.train) == 0)
@@ -397,49 +260,13 @@ def check_clips(split: Split) -> None:
         )
 
 
-def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    for name in changes:
-        if name not in known:
-            raise BadSetting(f"fit has no setting {name!r}: {nearest(name, known)}")
-    changes = checked(changes, Recipe, "the fit")
-    settings = dataclasses.replace(model.recipe, **changes)
-    optimiser.check(settings.optimiser, [*optimiser.NAMES, "lbfgs"], "optimiser")
-    optimiser.check(settings.schedule, optimiser.SCHEDULES, "schedule")
-    if model.training is not None and settings.optimiser == "lbfgs":
-        raise BadSetting(
-            f"optimiser 'lbfgs': {model.name} is fitted on batches of clips (by their "
-            "statistics, with noise): try --set optimiser=adam"
-        )
-    optimiser.check(settings.precision, ["float32", "bfloat16"], "precision")
-    if settings.precision != "float32" and settings.optimiser == "lbfgs":
-        raise BadSetting(
-            f"precision {settings.precision!r}: L-BFGS compares losses that differ by "
-            "less than such rounding: try --set optimiser=adam"
-        )
-    for name in ("clip_bins", "batch", "patience"):
-        if getattr(settings, name) < 1:
-            raise BadSetting(f"{name} {getattr(settings, name)}: 1 or more")
-    if settings.max_steps < 0:
-        raise BadSetting(f"max_steps {settings.max_steps}: 0 or more")
-    if not settings.settle > 0:
-        raise BadSetting(f"settle {settings.settle:g}: above 0")
-    if not settings.learning_rate > 0:
-        raise BadSetting(f"learning_rate {settings.learning_rate:g}: above 0")
-    return settings
-
-
 def started(model: Model, split: Split, key: jax.Array, seeds: int) -> Tree:
     """Params of each seed at the start of its fit: leaves with a leading seed axis."""
     params = jax.vmap(model.stage.init)(jax.random.split(key, seeds))
     if model.warm_start is None:
         return params
-    warm = [model.warm_start(_seed(params, s), split.train) for s in range(seeds)]
+    warm = [model.warm_start(of_seed(params, s), split.train) for s in range(seeds)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *warm)
-
-
-def _seed(tree: Tree, seed: int) -> Tree:
-    return jax.tree.map(lambda a: a[seed], tree)
 
 
 def _host(tree: Tree) -> Tree:

@@ -22,13 +22,13 @@ from retina.fitting.fit import (
     EVALUATIONS,
     Progress,
     check_clips,
-    checked_recipe,
     number_of,
     started,
 )
 from retina.fitting.loss import validator
 from retina.fitting.optimiser import FALLING, rates
 from retina.fitting.plateau import CUTS, Plateau
+from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity, resumed
 from retina.fitting.start import mean_counts
 from retina.parameter import to_bounded, to_free

@@ -1,0 +1,45 @@
+"""A model's recipe with the changes that are asked for, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from retina.errors import BadSetting, nearest
+from retina.fitting import optimiser
+from retina.settings import checked
+from retina.stage import Model, Recipe
+
+
+def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
+    """`model.recipe` with changes; raises BadSetting where it cannot be followed."""
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    for name in changes:
+        if name not in known:
+            raise BadSetting(f"fit has no setting {name!r}: {nearest(name, known)}")
+    changes = checked(changes, Recipe, "the fit")
+    settings = dataclasses.replace(model.recipe, **changes)
+    optimiser.check(settings.optimiser, [*optimiser.NAMES, "lbfgs"], "optimiser")
+    optimiser.check(settings.schedule, optimiser.SCHEDULES, "schedule")
+    if model.training is not None and settings.optimiser == "lbfgs":
+        raise BadSetting(
+            f"optimiser 'lbfgs': {model.name} is fitted on batches of clips (by their "
+            "statistics, with noise): try --set optimiser=adam"
+        )
+    optimiser.check(settings.precision, ["float32", "bfloat16"], "precision")
+    if settings.precision != "float32" and settings.optimiser == "lbfgs":
+        raise BadSetting(
+            f"precision {settings.precision!r}: L-BFGS compares losses that differ by "
+            "less than such rounding: try --set optimiser=adam"
+        )
+    for name in ("clip_bins", "batch", "patience"):
+        if getattr(settings, name) < 1:
+            raise BadSetting(f"{name} {getattr(settings, name)}: 1 or more")
+    if settings.max_steps < 0:
+        raise BadSetting(f"max_steps {settings.max_steps}: 0 or more")
+    if not settings.settle > 0:
+        raise BadSetting(f"settle {settings.settle:g}: above 0")
+    if not settings.learning_rate > 0:
+        raise BadSetting(f"learning_rate {settings.learning_rate:g}: above 0")
+    return settings

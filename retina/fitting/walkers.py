@@ -1,0 +1,163 @@
+"""What takes a fit's steps: rounds of gradient steps on clips, or of L-BFGS on all.
+
+Both have `walk` (what a checkpoint keeps), `every` (steps of a round), `advance`,
+`rate`, `judged` and `fixed` (what validation judges: free, and not trained), `sound`,
+`settled` and `last` (the loss before) and `compile_s`.
+"""
+
+from __future__ import annotations
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina.fitting import descent, ends, lbfgs
+from retina.fitting.clips import Table
+from retina.fitting.devices import Devices
+from retina.fitting.optimiser import rates
+from retina.stage import Tree
+
+
+class Descent:
+    """Rounds of gradient steps, about twice an epoch."""
+
+    settled = False
+    last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
+
+    def __init__(self, model, table: Table, null_rate, settings, free, fixed, number):
+        self.table, self.settings, self._fixed, self.number = (
+            table,
+            settings,
+            fixed,
+            number,
+        )
+        epoch = -(-len(table.first) // settings.batch)
+        every = int(np.clip(epoch // 2, 40, 400))
+        self.every = max(min(every, settings.max_steps), 1)
+        self.seeds = jax.tree.leaves(fixed)[0].shape[0]
+        moving = None
+        if model.training is not None:
+            numbers = jnp.arange(self.seeds, dtype=jnp.uint32) + jnp.uint32(number)
+            moving = descent.untrained(model, fixed), numbers
+        self.devices = here = Devices.dividing(settings.batch)
+        self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
+        self._given = here.copies(fixed)
+        self._recorded = here.copies((table.stimulus, table.counts))
+        begun = time.perf_counter()
+        self._any_round = descent.make_round(
+            model,
+            table,
+            null_rate,
+            settings.optimiser,
+            settings.in_turn,
+            settings.activity,
+            settings.precision,
+            here,
+        )
+        order = self._order(0, self.every)
+        rate = here.copies(jnp.zeros((self.seeds, self.every), jnp.float32))
+        self._round = self._any_round.lower(
+            self.walk, self._given, order, rate, *self._recorded
+        ).compile()
+        self.compile_s = time.perf_counter() - begun
+
+    def _order(self, step: int, steps: int) -> jax.Array:
+        batch = self.settings.batch
+        numbers = range(self.number, self.number + self.seeds)
+        drawn = [
+            descent.shuffled(self.table, number, step, steps, batch)
+            for number in numbers
+        ]
+        return self.devices.shares(jnp.asarray(np.stack(drawn)))
+
+    def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
+        """The loss of a round (seed,), and its steps."""
+        copies, last = self.devices.copies, self.settings.max_steps
+        steps = min(self.every, last - step)
+        factors = rates(self.settings.schedule, step, steps, last)
+        # The last round may be shorter: another program.
+        run = self._round if steps == self.every else self._any_round
+        self.walk, loss = run(
+            copies(self.walk),  # a checkpoint's is on one device
+            self._given,
+            self._order(step, steps),
+            copies(jnp.asarray(rate[:, None] * factors[None])),
+            *self._recorded,
+        )
+        return np.asarray(self.devices.here(loss)), steps
+
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        """The learning rate at a step, the largest of the seeds'."""
+        last = self.settings.max_steps
+        return float(rate.max() * rates(self.settings.schedule, step, 1, last)[0])
+
+    @property
+    def judged(self) -> Tree:
+        return self.devices.here(self.walk.average)
+
+    @property
+    def sound(self) -> np.ndarray:
+        """(seed,) whether what is fitted is finite; see `ends.finite`."""
+        moved = (self.walk.free, self.walk.average, self.walk.moving)
+        return ends.finite(self.devices.here(moved))
+
+    @property
+    def fixed(self) -> Tree:
+        """The params that are not trained, as they are now."""
+        if self.walk.moving is None:
+            return self._fixed
+        return self.devices.here(self.walk.moving[0])
+
+
+class Lbfgs:
+    """Rounds of L-BFGS steps, one seed after another (their starts rarely differ)."""
+
+    def __init__(self, model, table: Table, null_rate, settings, free, fixed):
+        self.table, self.fixed, self.every = table, fixed, 10
+        self.settle = settings.settle
+        begun = time.perf_counter()
+        begin, self._round = lbfgs.make_round(
+            model, table, null_rate, self.every, settings.activity
+        )
+        seeds = jax.tree.leaves(fixed)[0].shape[0]
+        starts = [of_seed(free, s) for s in range(seeds)]
+        self.walk = [(start, begin(start)) for start in starts]
+        self.compile_s = time.perf_counter() - begun
+        self.last = np.full(seeds, np.inf)
+        self.settled = False
+
+    def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
+        losses = []
+        for seed, (free, state) in enumerate(self.walk):
+            *walk, loss = self._round(
+                free,
+                state,
+                of_seed(self.fixed, seed),
+                self.table.stimulus,
+                self.table.counts,
+            )
+            self.walk[seed] = tuple(walk)
+            losses.append(float(loss))
+        gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
+        self.settled = bool(np.all(gain < self.settle))
+        self.last = np.array(losses)
+        return self.last, self.every
+
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        return None  # a line search finds each step's length
+
+    @property
+    def judged(self) -> Tree:
+        frees = [free for free, _ in self.walk]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *frees)
+
+    @property
+    def sound(self) -> np.ndarray:
+        return ends.finite(self.judged)
+
+
+def of_seed(tree: Tree, seed: int) -> Tree:
+    """One seed's part of a tree whose leaves have a leading seed axis."""
+    return jax.tree.map(lambda a: a[seed], tree)
