@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from retina.errors import BadSetting
+from retina.errors import BadSetting, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.door import door, image_shape
 from retina.parameter import Parameter
@@ -29,6 +29,7 @@ def template(
     >>> template(Spec((8, 8), 3, 0.01)).stage.about[0]
     'chain'
     """
+    at_least_zero(shrink=shrink)
     for name, value in (("fast_s", fast_s), ("slow_s", slow_s)):
         if not 0 < value < SLOWEST_S:
             raise BadSetting(f"{name} {value}: between 0 and {SLOWEST_S} seconds")

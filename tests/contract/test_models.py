@@ -181,10 +181,16 @@ def test_a_change_at_a_bin_leaves_earlier_rates_alone(case: int):
     (x, counts), (other, other_counts) = _data(case), _data(case, seed=8)
     before = _rates(case)(params, x, counts)
     changed = jnp.concatenate([x[:CUT], other[CUT:]])
-    after = _rates(case)(params, changed, counts)
-    _close(before[:CUT], after[:CUT])
+    _close(before[:CUT], _rates(case)(params, changed, counts)[:CUT])
+
+    def hears_lag_0(seed: int) -> bool:
+        drawn = _params(case, seed)
+        rates = [_rates(case)(drawn, signal, counts)[CUT] for signal in (x, changed)]
+        return not np.allclose(*rates, rtol=1e-3)
+
     if model.name != "mean":
-        assert not np.allclose(before[CUT], after[CUT], rtol=1e-3), "lag 0 is not heard"
+        # The few rectifiers of a small model may all be shut in one draw of weights.
+        assert any(map(hears_lag_0, range(4)))
     heard = jnp.concatenate([counts[:CUT], other_counts[CUT:] + 3])
     after = _rates(case)(params, x, heard)
     _close(before[: CUT + 1], after[: CUT + 1])
