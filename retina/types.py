@@ -299,9 +299,11 @@ class Fit:
 class Metric:
     """One accuracy figure: per cell, its median, and a 95 % interval of the median.
 
-    per_cell: (cell,), nan where the metric is undefined by the data alone.
+    per_cell: (cell,), nan where the metric is undefined by the data alone; where the
+              fit has several seeds, the median over them (best-of-many would gain by
+              being tried more often).
     ci95:     (low, high) of the median, time blocks bootstrapped; nan where impossible.
-    seeds:    the median of each fitted seed.
+    seeds:    the median over cells of each fitted seed.
     """
 
     per_cell: tuple[float, ...]

@@ -42,6 +42,7 @@ def score(
     returns: Score. The rates come from the streaming step whose cost is counted. A
              model with history is scored free-running (a prediction from the stimulus),
              and in `.others` teacher-forced (a likelihood, the recorded past given).
+             Of several seeds, every figure is the median over them.
     raises:  ViewsDisagree where step and apply differ; MissingData without test clips.
     """
     if not clips:
@@ -128,15 +129,11 @@ def _score(
     history: str,
 ) -> Score:
     spec = fit.model.spec
-    pairs = predict(fit, fit.params, clips)
-    others = [
-        pairs if seed == fit.validation.get("chosen_seed") else predict(fit, p, clips)
-        for seed, p in enumerate(fit.seeds)
-    ]
+    pairs, *others = [predict(fit, params, clips) for params in fit.seeds]
     metrics = {}
     for name in names:
-        per_cell = evaluate(name, pairs, fit.null_rate)
-        medians = [middle(evaluate(name, each, fit.null_rate)) for each in others]
+        each = [evaluate(name, one, fit.null_rate) for one in (pairs, *others)]
+        per_cell = np.median(each, axis=0)
         bounds = interval(
             name,
             pairs,
@@ -144,13 +141,14 @@ def _score(
             rng=np.random.default_rng(SEED),
             null_rate=fit.null_rate,
             draws=draws,
+            others=others,
         )
         metrics[name] = Metric(
             per_cell=tuple(float(value) for value in per_cell),
             median=float(middle(per_cell)),
             ci95=(float(bounds.low), float(bounds.high)),
             undefined=bounds.undefined,
-            seeds=tuple(float(value) for value in medians),
+            seeds=tuple(float(middle(values)) for values in each),
         )
     trials = len(clips[0].response)
     note = few_repeats_note(clips[0].response) if trials > 1 else ""

@@ -57,6 +57,7 @@ def interval(
     draws: int = 1000,
     block_s: float | None = None,
     cross_cells: bool | None = None,
+    others: Sequence[Sequence[Pair]] = (),
 ) -> Bounds:
     """95 % interval of a metric's median over cells.
 
@@ -76,6 +77,8 @@ def interval(
     block_s:     length of a block; by default 1 s, less where that leaves under 30
                  blocks, never less than 0.3 s.
     cross_cells: draw cells too; by default where there are at least 6.
+    others:      pairs of the same clips from other random starts of the same fit: a
+                 cell's value, in each draw, is then the median over them all.
     returns:     low, high, in the metric's unit, nan where there is nothing to
                  resample; and how many draws lost a cell that is defined on all the
                  data (such a draw takes the median of the others).
@@ -94,14 +97,20 @@ def interval(
     offered = metric.__globals__.get("SUMS")
     if isinstance(offered, Sums) and offered.over == "repeats":
         return _jackknife(name, pairs)
-    (drawn,) = resampled(
-        name, [pairs], bin_s, rng=rng, null_rate=null_rate, draws=draws, block_s=block_s
+    drawn = resampled(
+        name,
+        [pairs, *others],
+        bin_s,
+        rng=rng,
+        null_rate=null_rate,
+        draws=draws,
+        block_s=block_s,
     )
-    observed, values, blocks = drawn
+    observed = np.median([each.observed for each in drawn], axis=0)
     defined = ~np.isnan(observed)
-    values = values[:, defined]
+    values = np.median([each.values[:, defined] for each in drawn], axis=0)
     low, high = percentiles(
-        *spread_of_median(observed[defined], values, rng, blocks, cross_cells)
+        *spread_of_median(observed[defined], values, rng, drawn[0].blocks, cross_cells)
     )
     return Bounds(low, high, int(np.isnan(values).any(axis=1).sum()))
 

@@ -56,7 +56,7 @@ class Experiment(_Strict):
     datasets: names of cards; every family is fitted to each.
     cells:    as in `retina.load`; None for the card's own choice.
     bin_s:    the clock; None for the recording's own.
-    seeds:    random starts per fit; the one best on validation is scored.
+    seeds:    random starts per fit; accuracy is the median over them.
     key:      the number all randomness follows from.
     metrics:  what is scored; x and y: the axes of the frontier.
     """

@@ -205,6 +205,21 @@ def test_the_same_generator_gives_the_same_interval():
     assert one == other and one != third
 
 
+def test_other_seeds_share_the_draws():
+    """Noise of the fit is taken out by the median; that of the data is not."""
+    pairs, _ = pairs_of(cells=15)
+
+    def told(*others) -> tuple[float, float, int]:
+        rng = np.random.default_rng(5)
+        return interval("pearson", pairs, BIN_S, rng=rng, others=others)
+
+    assert told(pairs, pairs) == told()
+    worse = [(0 * rate + response.mean(0)[::-1], response) for rate, response in pairs]
+    low, high, _ = told(worse, worse)
+    assert high < told()[0]
+    assert told(worse, pairs) == told()
+
+
 def test_draws_that_lose_a_cell_are_counted():
     """One cell fires in one block only: 1 - 1/e of the draws hold that block."""
     rng = np.random.default_rng(0)
