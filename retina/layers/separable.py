@@ -13,13 +13,17 @@ in (n + taps) multiply-adds per bin; the kernel multiplied out costs in n taps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from retina.formulation import fastest
 from retina.layers.basis import sines_and_cosines
-from retina.layers.convolution import AXES, convolve
+from retina.layers.convolution import AXES, MEASURED, SMALL, convolve
+from retina.layers.spectral_separable import spectral_separable
 from retina.parameter import Parameter
 from retina.stage import Stage
 
@@ -102,20 +106,8 @@ def separable(
 
     def over_the_map(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
         """(time, height, width, in) -> (time + taps - 1, height', width', out)."""
-        bins = x.shape[0]
         x = jnp.pad(x, ((0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)))
-
-        # One input channel at a time: memory for the maps of one, not of all pairs.
-        def add(total: jax.Array, one: tuple[jax.Array, ...]):
-            frames, kernel, course = one
-            maps: jax.Array = convolve(frames[..., None], kernel[:, :, None])
-            maps = maps.reshape(bins, -1, channels)
-            return total + _spread(maps, course), None
-
-        each = (x.transpose(3, 0, 1, 2), space.transpose(2, 0, 1, 3))
-        total = jnp.zeros((channels, bins + taps - 1, high * wide), x.dtype)
-        total, _ = lax.scan(add, total, (*each, time.transpose(1, 0, 2)))
-        return total.transpose(1, 2, 0).reshape(-1, high, wide, channels)
+        return WAYS[_fastest(x.shape, space.shape, taps)](x, space, time)
 
     return Stage(
         init=init,
@@ -130,6 +122,47 @@ def separable(
         },
         about=("separable", shape, channels, size, taps, padding),
     )
+
+
+def by_maps(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
+    """Each channel's maps, then their course in time; see `spectral_separable`."""
+    bins, height, width, _ = x.shape
+    rows, columns, _, channels = space.shape
+    high, wide = height - rows + 1, width - columns + 1
+
+    # One input channel at a time: memory for the maps of one, not of all pairs.
+    def add(total: jax.Array, one: tuple[jax.Array, ...]):
+        frames, kernel, course = one
+        maps: jax.Array = convolve(frames[..., None], kernel[:, :, None])
+        maps = maps.reshape(bins, -1, channels)
+        return total + _spread(maps, course), None
+
+    each = (x.transpose(3, 0, 1, 2), space.transpose(2, 0, 1, 3))
+    total = jnp.zeros((channels, bins + time.shape[0] - 1, high * wide), x.dtype)
+    total, _ = lax.scan(add, total, (*each, time.transpose(1, 0, 2)))
+    return total.transpose(1, 2, 0).reshape(-1, high, wide, channels)
+
+
+WAYS: dict[str, Callable[[jax.Array, jax.Array, jax.Array], jax.Array]] = {
+    "spectral": spectral_separable,
+    "maps": by_maps,
+}
+
+
+def _fastest(x: tuple[int, ...], space: tuple[int, ...], taps: int) -> str:
+    bins, height, width, inputs = x
+    rows, columns, _, outputs = space
+    places = (height - rows + 1) * (width - columns + 1)
+    if bins * places * inputs * outputs * (rows * columns + taps) < SMALL:
+        return "maps"
+
+    def arguments():
+        draw = np.random.default_rng(0).standard_normal
+        shapes = (MEASURED, height, width, inputs), space, (taps, inputs, outputs)
+        return tuple(jnp.asarray(draw(shape, np.float32)) for shape in shapes)
+
+    shape = (height, width, *space, taps)
+    return fastest("separable convolution", shape, WAYS, arguments)
 
 
 def _at_one_place(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:

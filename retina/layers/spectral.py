@@ -24,22 +24,37 @@ def spectral(x: jax.Array, kernel: jax.Array) -> jax.Array:
     >>> spectral(jnp.ones((2, 5, 4, 1)), jnp.ones((3, 3, 1, 6))).shape
     (2, 3, 2, 6)
     """
-    time, height, width, inputs = x.shape
-    rows, columns, _, outputs = kernel.shape
-    high, wide = height - rows + 1, width - columns + 1
-    to, back = _transforms(height, width, high, wide)
-    half = height // 2 + 1  # rows of a real frame's spectrum that are not redundant
+    height, width = x.shape[1:3]
+    rows, columns = kernel.shape[:2]
+    mixing = _mixing(kernel, height, width)
+    mixed = jnp.einsum("foi,fit->fot", mixing, spectrum_of(x))
+    return back_home(mixed, (height, width), (height - rows + 1, width - columns + 1))
 
+
+def spectrum_of(x: jax.Array) -> jax.Array:
+    """(time, H, W, in) -> (frequency, 2 in, time), real parts before imaginary ones."""
+    time, height, width, inputs = x.shape
+    to, _ = _transforms(height, width, 1, 1)
+    half = height // 2 + 1  # rows of a real frame's spectrum that are not redundant
     frames = x.transpose(1, 2, 3, 0)
     spectrum = jnp.asarray(to.rows) @ frames.reshape(height, -1)
     spectrum = each(jnp.asarray(to.columns), spectrum.reshape(half, 2 * width, -1))
-    spectrum = spectrum.reshape(half * width, 2 * inputs, time)
-    mixed = jnp.einsum("foi,fit->fot", _mixing(kernel, height, width), spectrum)
-    mixed = each(
-        jnp.asarray(back.columns), mixed.reshape(half, 2 * width, outputs * time)
+    return spectrum.reshape(half * width, 2 * inputs, time)
+
+
+def back_home(
+    spectrum: jax.Array, frame: tuple[int, int], wanted: tuple[int, int]
+) -> jax.Array:
+    """(frequency, 2 out, time) -> (time, *wanted, out), a frame's first places."""
+    height, width = frame
+    half = height // 2 + 1
+    channels, time = spectrum.shape[1] // 2, spectrum.shape[2]
+    _, back = _transforms(height, width, *wanted)
+    y = each(
+        jnp.asarray(back.columns), spectrum.reshape(half, 2 * width, channels * time)
     )
-    y = jnp.asarray(back.rows) @ mixed.reshape(2 * half, -1)
-    return y.reshape(high, wide, outputs, time).transpose(3, 0, 1, 2)
+    y = jnp.asarray(back.rows) @ y.reshape(2 * half, -1)
+    return y.reshape(*wanted, channels, time).transpose(3, 0, 1, 2)
 
 
 def each(matrix: jax.Array, batch: jax.Array) -> jax.Array:
@@ -53,9 +68,13 @@ def _mixing(kernel: jax.Array, height: int, width: int) -> jax.Array:
     """(frequency, 2 out, 2 in): its spectrum, complex numbers as 2 x 2 real ones."""
     spectrum = jnp.fft.rfft2(kernel.transpose(3, 2, 1, 0), (width, height))
     spectrum = spectrum.transpose(3, 2, 0, 1).reshape(-1, *kernel.shape[:1:-1])
-    real, imaginary = spectrum.real, -spectrum.imag  # conjugate: a correlation
-    upper = jnp.concatenate([real, -imaginary], axis=2)
-    lower = jnp.concatenate([imaginary, real], axis=2)
+    return embedded(spectrum.real, -spectrum.imag)  # conjugate: a correlation
+
+
+def embedded(real: jax.Array, imaginary: jax.Array) -> jax.Array:
+    """(frequency, out, ..., in) complex as (frequency, 2 out, ..., 2 in) real."""
+    upper = jnp.concatenate([real, -imaginary], axis=-1)
+    lower = jnp.concatenate([imaginary, real], axis=-1)
     return jnp.concatenate([upper, lower], axis=1)
 
 

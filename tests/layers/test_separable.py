@@ -12,7 +12,7 @@ import pytest
 from retina.costs.flops import count_step, trace_step
 from retina.costs.memory import memory
 from retina.layers.basis import sines_and_cosines
-from retina.layers.separable import separable
+from retina.layers.separable import WAYS, separable
 from retina.models.core_readout import core_readout
 from retina.types import Spec
 
@@ -85,6 +85,28 @@ def test_the_slope_of_the_clip_is_that_of_the_steps():
     for a, b in zip(*leaves, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
         assert np.any(a != 0)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape", "size", "taps"), [(1, (7, 6), 3, 40), (3, (6, 7), 4, 5)]
+)
+def test_every_way_is_the_same_convolution(inputs, shape, size, taps):
+    """In value and in slope, relative to the largest: lags stacked or one by one."""
+    draw = np.random.default_rng(0).standard_normal
+    shapes = (30, *shape, inputs), (size, size, inputs, 5), (taps, inputs, 5)
+    given = tuple(jnp.asarray(draw(shape, np.float32)) for shape in shapes)
+
+    def both(way):
+        def loss(*arrays):
+            y = way(*arrays)
+            return jnp.sum(jnp.sin(y / 10)), y
+
+        run = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
+        return jax.tree.leaves(run(*given))
+
+    spectral, maps = (both(WAYS[name]) for name in ("spectral", "maps"))
+    for a, b in zip(spectral, maps, strict=True):
+        assert np.max(np.abs(a - b)) < 1e-5 * np.max(np.abs(b))
 
 
 def test_the_temporal_basis_has_the_peers_functions():
