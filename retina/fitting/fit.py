@@ -43,12 +43,13 @@ def fit(
 
     key:        jax.random.key; all randomness follows from it.
     seeds:      fits from as many random starts, side by side under vmap.
-    progress:   called after each evaluation, before its checkpoint is written, with
+    progress:   called after each evaluation, before that is kept, with
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
                 best so far), "validation" (now, one entry per seed), "rate",
                 "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
-    checkpoint: a file written after each evaluation; if it exists the fit goes on from
-                it and ends at the same numbers; another fit's is refused.
+    checkpoint: a folder of its own, written every 15 s beside the fit and when it
+                ends or is stopped; if it exists the fit goes on from it and ends at
+                the same numbers; another fit's is refused.
     core:       a fit of another recording whose core is taken over as it is; only the
                 rest is fitted. Frames, clock and the core's settings must be the same.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
@@ -57,7 +58,8 @@ def fit(
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
                 validation clips; BadResponse where they hold no event; OutOfMemory,
-                DeviceLost with what to type.
+                DeviceLost with what to type; BrokenRun, InUse, UnwritableFolder for
+                a checkpoint.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))

@@ -12,12 +12,11 @@ import jax
 import numpy as np
 
 from retina.fitting import ends
+from retina.fitting.checkpoints import Checkpoints
 from retina.fitting.optimiser import FALLING
 from retina.fitting.plateau import CUTS, Plateau
-from retina.fitting.resume import resumed
 from retina.parameter import to_bounded
 from retina.stage import Model, Recipe, Tree
-from retina.trees import save_tree
 
 Progress = Callable[[Mapping[str, Any]], None]
 EVALUATIONS = 2000  # at most; the curve has a fixed shape so that it can be resumed
@@ -74,39 +73,40 @@ class Loop:
     def run(
         self,
         model: Model,
-        asked: np.ndarray,
+        asked: dict[str, Any],
         progress: Progress | None,
         checkpoint: str | Path | None,
     ) -> None:
         """Go on to the end, from the checkpoint if there is one.
 
         asked:  the `identity` of the fit.
-        raises: BrokenRun for another fit's checkpoint; Diverged.
+        raises: as `Checkpoints` does; Diverged.
         """
-        if checkpoint is not None and Path(checkpoint).exists():
-            self._resume(resumed(checkpoint, self._state(), asked))
+        with Checkpoints(checkpoint, asked) as checkpoints:
+            saved = checkpoints.load(self._state())
+            if saved is not None:
+                self._resume(saved)
 
-        def evaluate(loss: float) -> None:
-            told = self._evaluate(loss)
-            if progress is not None:
-                progress(told)
-            if checkpoint is not None and jax.process_index() == 0:
-                save_tree(checkpoint, (asked, self._state()))
+            def evaluate(loss: float) -> None:
+                told = self._evaluate(loss)
+                if progress is not None:
+                    progress(told)
+                checkpoints.keep(self.step, self._state())
 
-        self._lap = time.perf_counter()
-        if self._row == 0:
-            evaluate(float("nan"))
-        while not self._over():
-            losses, taken = self.walker.advance(self.step, self.plateau.rate)
-            loss = float(np.max(losses))
-            if not np.isfinite(loss):
-                by_clips = self.settings.optimiser != "lbfgs"
-                self.stopped = ends.exploded(
-                    model, loss, self.step, taken, self.plateau, by_clips
-                )
-                break
-            self.step += taken
-            evaluate(loss)
+            self._lap = time.perf_counter()
+            if self._row == 0:
+                evaluate(float("nan"))
+            while not self._over():
+                losses, taken = self.walker.advance(self.step, self.plateau.rate)
+                loss = float(np.max(losses))
+                if not np.isfinite(loss):
+                    by_clips = self.settings.optimiser != "lbfgs"
+                    self.stopped = ends.exploded(
+                        model, loss, self.step, taken, self.plateau, by_clips
+                    )
+                    break
+                self.step += taken
+                evaluate(loss)
 
     @property
     def curve(self) -> tuple[dict[str, Any], ...]:
