@@ -55,6 +55,10 @@ class UnwritableFolder(RetinaError):
     """The output folder cannot be written, or the disk is full."""
 
 
+class InUse(RetinaError):
+    """Another process works on the same run."""
+
+
 class BrokenRun(RetinaError):
     """A run on disk is incomplete, or is not the run that was asked for."""
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from retina import atomic, registry
 from retina.errors import BrokenRun, UnwritableFolder
-from retina.trees import from_bytes, load_tree, save_tree, to_bytes, to_device
+from retina.trees import from_bytes, to_bytes, to_device
 from retina.types import Fit, Spec
 
-__all__ = ["load", "load_tree", "read", "runs", "save", "save_tree"]
+__all__ = ["load", "read", "runs", "save"]
 
 FORMAT = 1
 RECORD, PARAMS = "record.json", "params.h5"

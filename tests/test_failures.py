@@ -95,7 +95,7 @@ def test_a_mistake_of_the_compiler_is_no_lost_device():
 
 def test_a_fit_that_loses_its_device_goes_on_from_its_checkpoint(split, tmp_path):
     model = build.model("ln", split.spec, lags=4, rank=None)
-    file, steps = tmp_path / "checkpoint.h5", []
+    file, steps = tmp_path / "checkpoint", []
 
     def gone(line):
         steps.append(line["step"])

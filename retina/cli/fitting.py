@@ -46,7 +46,7 @@ Key = Annotated[
     typer.Option(min=0, max=2**32 - 1, help="All randomness follows."),
 ]
 
-CHECKPOINT, ASKED = "checkpoint.h5", "asked.json"
+CHECKPOINT, ASKED = "checkpoint", "asked.json"
 
 
 def fit(
@@ -99,6 +99,7 @@ def _fit(
     import jax
 
     from retina import atomic, build, failures, store
+    from retina.fitting import checkpoints
     from retina.fitting.fit import fit
     from retina.fitting.loggers import ROW
 
@@ -115,7 +116,7 @@ def _fit(
     model = build.model(asked["model"], split.spec, **own)
     if (partial / ASKED).exists():
         _compare(partial, store.loads((partial / ASKED).read_text()), asked)
-        if (partial / CHECKPOINT).exists():
+        if checkpoints.present(partial / CHECKPOINT):
             output.say(f"going on from {partial}")
     else:
         with atomic.new_folder(partial) as made:

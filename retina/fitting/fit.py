@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,17 @@ import numpy as np
 from retina import failures
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.fitting import ends, lbfgs, penalties
-from retina.fitting.clips import tabulate
+from retina.fitting.clips import Table, tabulate
 from retina.fitting.core import frozen
+from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
-from retina.fitting.optimiser import FALLING
-from retina.fitting.plateau import CUTS, Plateau
 from retina.fitting.recipe import checked_recipe
-from retina.fitting.resume import identity, resumed
+from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, Lbfgs, of_seed
-from retina.parameter import to_bounded, to_free
+from retina.parameter import to_free
 from retina.stage import Model, Recipe, Tree
-from retina.trees import save_tree
 from retina.types import Fit, Split
-
-Progress = Callable[[Mapping[str, Any]], None]
-EVALUATIONS = 2000  # at most; the curve has a fixed shape so that it can be resumed
 
 
 def fit(
@@ -48,12 +43,13 @@ def fit(
 
     key:        jax.random.key; all randomness follows from it.
     seeds:      fits from as many random starts, side by side under vmap.
-    progress:   called after each evaluation, before its checkpoint is written, with
+    progress:   called after each evaluation, before that is kept, with
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
                 best so far), "validation" (now, one entry per seed), "rate",
                 "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
-    checkpoint: a file written after each evaluation; if it exists the fit goes on from
-                it and ends at the same numbers; another fit's is refused.
+    checkpoint: a folder of its own, written every 15 s beside the fit and when it
+                ends or is stopped; if it exists the fit goes on from it and ends at
+                the same numbers; another fit's is refused.
     core:       a fit of another recording whose core is taken over as it is; only the
                 rest is fitted. Frames, clock and the core's settings must be the same.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
@@ -62,7 +58,8 @@ def fit(
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
                 validation clips; BadResponse where they hold no event; OutOfMemory,
-                DeviceLost with what to type.
+                DeviceLost with what to type; BrokenRun, InUse, UnwritableFolder for
+                a checkpoint.
 
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
@@ -100,139 +97,71 @@ def _fit(
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
     table = tabulate(model, split.train, bins)
-    score = validator(model, split.validation, null_rate)
+    bits = validator(model, split.validation, null_rate)
     params = started(model, split, key, seeds)
-    fixed = params
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
-    bound = jax.jit(jax.vmap(lambda u: to_bounded(model.stage.parameters, u[0], u[1])))
-    plateau = Plateau.begin(seeds, settings.learning_rate, bound((free, fixed)))
     if by_clips:
         number = number_of(key)
-        walker = Descent(fitted, table, null_rate, settings, free, fixed, number)
+        walker = Descent(fitted, table, null_rate, settings, free, params, number)
     else:
-        walker = Lbfgs(fitted, table, null_rate, settings, free, fixed)
+        walker = Lbfgs(fitted, table, null_rate, settings, free, params)
+
+    def score(params: Tree) -> np.ndarray:
+        per_cell = [bits(of_seed(params, s)) for s in range(seeds)]
+        return np.nanmean(np.stack(per_cell), axis=1)
 
     asked = identity([model], [table], settings, key, seeds)
-    curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
-    step = row = 0
+    loop = Loop(walker, model.stage.parameters, score, settings, begun)
+    loop.run(model, asked, progress, checkpoint)
+    kept = jax.tree.map(jnp.asarray, loop.plateau.best)
+    return finished(
+        model,
+        [of_seed(kept, s) for s in range(seeds)],
+        int(np.argmax(loop.plateau.bits)),
+        null_rate,
+        bits,
+        loop,
+        table,
+        {"key": [int(n) for n in jax.random.key_data(key)]},
+    )
 
-    def state() -> dict[str, Any]:
-        """All that a resumed fit needs to end at the same numbers."""
-        return {
-            "walk": walker.walk,
-            "last": walker.last,
-            "curve": curve,
-            "plateau": plateau.tree(),
-            "at": np.array([step, row, walker.settled]),
-        }
 
-    if checkpoint is not None and Path(checkpoint).exists():
-        saved = resumed(checkpoint, state(), asked)
-        walker.walk, walker.last = saved["walk"], saved["last"]
-        curve = np.array(saved["curve"])
-        plateau = Plateau(**{k: _host(v) for k, v in saved["plateau"].items()})
-        step, row, settled = (int(n) for n in saved["at"])
-        walker.settled = bool(settled)
-    earlier = curve[row - 1, 1] if row else 0.0
+def finished(
+    model: Model,
+    seeds: list[Tree],
+    best: int,
+    null_rate: np.ndarray,
+    bits: Callable[[Tree], np.ndarray],
+    loop: Loop,
+    table: Table,
+    told: dict[str, Any],
+) -> Fit:
+    """The Fit of a model whose loop has run.
 
-    # On any other schedule validation chooses the parameters, not the rate or the end.
-    patience = settings.patience if settings.schedule == "plateau" else EVALUATIONS
-
-    def evaluate(loss: float) -> None:
-        nonlocal row, lap
-        now = bound((walker.judged, walker.fixed))
-        per_cell = np.stack([score(of_seed(now, s)) for s in range(seeds)])
-        bits = np.where(walker.sound, np.nanmean(per_cell, axis=1), -np.inf)
-        plateau.judge(step, bits, now, patience)
-        seconds = earlier + time.perf_counter() - begun
-        curve[row] = [step, seconds, loss, *bits]
-        row += 1
-        pace = None
-        if step:
-            pace = walker.every / max(time.perf_counter() - lap, 1e-9)
-        lap = time.perf_counter()
-        if progress is not None:
-            progress(
-                {
-                    "step": step,
-                    "max_steps": settings.max_steps,
-                    "train_loss": loss,
-                    "validation_bits": float(plateau.bits.max()),
-                    "validation": bits.tolist(),
-                    "rate": walker.rate(step, plateau.rate),
-                    "cuts": int(plateau.cuts.min()),
-                    "all_cuts": CUTS + 1,
-                    "seconds": seconds,
-                    "steps_per_s": pace,
-                    "seconds_left": ends.left(
-                        settings, plateau, step, walker.every, pace
-                    ),
-                }
-            )
-        if checkpoint is not None and jax.process_index() == 0:
-            save_tree(checkpoint, (asked, state()))
-
-    stopped = ""
-    lap = time.perf_counter()
-    if row == 0:
-        evaluate(float("nan"))
-    while (
-        step < settings.max_steps
-        and row < EVALUATIONS
-        and not plateau.done.all()
-        and not walker.settled
-    ):
-        losses, taken = walker.advance(step, plateau.rate)
-        loss = float(np.max(losses))
-        if not np.isfinite(loss):
-            stopped = ends.exploded(model, loss, step, taken, plateau, by_clips)
-            break
-        step += taken
-        evaluate(loss)
-
-    best = int(np.argmax(plateau.bits))
-    kept = [jax.tree.map(jnp.asarray, of_seed(plateau.best, s)) for s in range(seeds)]
-    per_seed = [score(p) for p in kept]
+    seeds, best: the parameters of each seed, and which of them is kept.
+    bits:        params -> (cell,) bits per spike on validation.
+    told:        further entries of `training`.
+    """
+    per_seed = [bits(params) for params in seeds]
     return Fit(
         model=model,
-        params=kept[best],
-        seeds=tuple(kept),
+        params=seeds[best],
+        seeds=tuple(seeds),
         null_rate=null_rate,
         validation={
             "median": float(np.nanmedian(per_seed[best])),
             "mean": float(np.nanmean(per_seed[best])),
             "per_cell": [float(b) for b in per_seed[best]],
-            "seeds": [float(np.nanmedian(bits)) for bits in per_seed],
+            "seeds": [float(np.nanmedian(one)) for one in per_seed],
             "chosen_seed": best,
         },
-        curve=tuple(
-            {
-                "step": int(line[0]),
-                "seconds": float(line[1]),
-                "train_loss": float(line[2]),
-                "validation_bits": float(line[3:].max()),
-            }
-            for line in curve[:row]
-        ),
+        curve=loop.curve,
         training={
-            **dataclasses.asdict(settings),
-            "steps": step,
-            "best_step": int(plateau.step[best]),
-            "converged": not stopped
-            and bool(
-                plateau.done.all()
-                or walker.settled
-                or not step
-                or (step >= settings.max_steps and settings.schedule in FALLING)
-            ),
-            "stopped": stopped,
-            "compile_s": walker.compile_s,
-            "fit_s": float(curve[row - 1, 1]),
+            **loop.training,
             "lead": table.lead,
             "clip_bins": table.bins,
             "clips": len(table.first),
-            "key": [int(n) for n in jax.random.key_data(key)],
-            "backend": jax.default_backend(),
+            **told,
         },
     )
 
@@ -267,10 +196,6 @@ def started(model: Model, split: Split, key: jax.Array, seeds: int) -> Tree:
         return params
     warm = [model.warm_start(of_seed(params, s), split.train) for s in range(seeds)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *warm)
-
-
-def _host(tree: Tree) -> Tree:
-    return jax.tree.map(lambda a: np.array(a), tree)
 
 
 def number_of(key: jax.Array) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,25 +15,18 @@ from retina import build, failures, registry
 from retina.errors import BadSetting
 from retina.fitting import core as cores
 from retina.fitting import descent, ends, penalties
-from retina.fitting.clips import Table, tabulate
+from retina.fitting.clips import tabulate
 from retina.fitting.devices import Devices
-from retina.fitting.fit import (
-    EVALUATIONS,
-    Progress,
-    check_clips,
-    number_of,
-    started,
-)
+from retina.fitting.fit import check_clips, finished, number_of, started
+from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
-from retina.fitting.optimiser import FALLING, rates
-from retina.fitting.plateau import CUTS, Plateau
 from retina.fitting.recipe import checked_recipe
-from retina.fitting.resume import identity, resumed
+from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
-from retina.parameter import to_bounded, to_free
+from retina.fitting.walkers import Descent, of_seed, round_steps
+from retina.parameter import to_free
 from retina.settings import keywords
 from retina.stage import Model, Recipe, Tree
-from retina.trees import save_tree
 from retina.types import Fit, Split
 
 
@@ -100,7 +92,7 @@ def _fit(
     nulls = [mean_counts(split.train) for split in splits]
     pairs = list(zip(models, splits, strict=True))
     tables = [tabulate(m, split.train, recipe.clip_bins) for m, split in pairs]
-    scores = [
+    bits = [
         validator(m, split.validation, null)
         for (m, split), null in zip(pairs, nulls, strict=True)
     ]
@@ -109,167 +101,89 @@ def _fit(
         for n, (m, split) in enumerate(pairs)
     ]
     names = models[0].core
-    fixed = _joined(names, starts)
-    described = _joined(names, [m.stage.parameters for m in models])
-    free = jax.vmap(lambda p: to_free(described, p))(fixed)
-    bound = jax.jit(jax.vmap(lambda u: to_bounded(described, u[0], u[1])))
-    plateau = Plateau.begin(1, recipe.learning_rate, bound((free, fixed)))
+    params = _joined(names, starts)
+    parameters = _joined(names, [m.stage.parameters for m in models])
+    free = jax.vmap(lambda p: to_free(parameters, p))(params)
+    walker = Together(models, tables, nulls, recipe, free, params, number_of(key))
 
-    number = number_of(key)
-    moving = None
-    if models[0].training is not None:
-        moving = _untrained(models, fixed), jnp.asarray([number], jnp.uint32)
-    devices = Devices.dividing(recipe.batch)
-    walk = devices.copies(descent.begin(free, moving, recipe.optimiser))
-    given = devices.copies(fixed)
-    epoch = max(-(-len(table.first) // recipe.batch) for table in tables)
-    every = max(min(int(np.clip(epoch // 2, 40, 400)), recipe.max_steps), 1)
-    at_rest = [table.stimulus for table in tables], [table.counts for table in tables]
-    at_rest = devices.copies(at_rest)
-    compiling = time.perf_counter()
-    losses = [
-        descent.objective(
-            m._replace(penalty=penalties.penalty(m, recipe)),
-            table,
-            null,
-            recipe.in_turn,
-            recipe.activity,
-        )
-        for m, table, null in zip(models, tables, nulls, strict=True)
-    ]
-    run = descent.rounds(
-        _mean_loss(models, losses),
-        recipe.optimiser,
-        recipe.precision,
-        devices,
-        models[0].training is None,
-    )
-    order = devices.shares(_order(tables, number, 0, every, recipe.batch))
-    rate = devices.copies(jnp.zeros((1, every), jnp.float32))
-    compiled = run.lower(walk, given, order, rate, *at_rest).compile()
-    compile_s = time.perf_counter() - compiling
+    def score(params: Tree) -> np.ndarray:
+        each = _apart(names, of_seed(params, 0))
+        means = [np.nanmean(s(p)) for s, p in zip(bits, each, strict=True)]
+        return np.mean(means, keepdims=True)
 
     asked = identity(models, tables, recipe, key, 1)
-    curve = np.full((EVALUATIONS, 4), np.nan)
-    step = row = 0
-    if checkpoint is not None and Path(checkpoint).exists():
-        like = walk, curve, plateau.tree(), np.array([step, row])
-        walk, curve, kept, at = resumed(checkpoint, like, asked)
-        curve = np.array(curve)
-        plateau = Plateau(**jax.tree.map(np.array, kept))
-        step, row = (int(n) for n in at)
-    earlier = curve[row - 1, 1] if row else 0.0
-    patience = recipe.patience if recipe.schedule == "plateau" else EVALUATIONS
-
-    def evaluate(loss: float) -> None:
-        nonlocal row, lap
-        still = given if walk.moving is None else walk.moving[0]
-        now = bound(devices.here((walk.average, still)))
-        each = _apart(names, jax.tree.map(lambda a: a[0], now))
-        bits = np.mean(
-            [np.nanmean(s(p)) for s, p in zip(scores, each, strict=True)], keepdims=True
-        )
-        plateau.judge(step, bits, now, patience)
-        seconds = earlier + time.perf_counter() - begun
-        curve[row] = [step, seconds, loss, bits[0]]
-        row += 1
-        pace = every / max(time.perf_counter() - lap, 1e-9) if step else None
-        lap = time.perf_counter()
-        if progress is not None:
-            progress(
-                {
-                    "step": step,
-                    "max_steps": recipe.max_steps,
-                    "train_loss": loss,
-                    "validation_bits": float(plateau.bits[0]),
-                    "validation": bits.tolist(),
-                    "rate": float(plateau.rate[0]),
-                    "cuts": int(plateau.cuts[0]),
-                    "all_cuts": CUTS + 1,
-                    "seconds": seconds,
-                    "steps_per_s": pace,
-                    "seconds_left": ends.left(recipe, plateau, step, every, pace),
-                }
-            )
-        if checkpoint is not None and jax.process_index() == 0:
-            state = walk, curve, plateau.tree(), np.array([step, row])
-            save_tree(checkpoint, (asked, state))
-
-    stopped = ""
-    lap = time.perf_counter()
-    if row == 0:
-        evaluate(float("nan"))
-    while step < recipe.max_steps and row < EVALUATIONS and not plateau.done[0]:
-        steps = min(every, recipe.max_steps - step)
-        factors = rates(recipe.schedule, step, steps, recipe.max_steps)
-        # The last round may be shorter: another program.
-        walk, lost = (compiled if steps == every else run)(
-            devices.copies(walk),  # a checkpoint's is on one device
-            given,
-            devices.shares(_order(tables, number, step, steps, recipe.batch)),
-            devices.copies(jnp.asarray(plateau.rate[:, None] * factors[None])),
-            *at_rest,
-        )
-        loss = float(devices.here(lost)[0])
-        if not np.isfinite(loss):
-            stopped = ends.exploded(models[0], loss, step, steps, plateau, True)
-            break
-        step += steps
-        evaluate(loss)
-
-    best = jax.tree.map(lambda a: jnp.asarray(a[0]), plateau.best)
-    told = tuple(
-        {
-            "step": int(line[0]),
-            "seconds": float(line[1]),
-            "train_loss": float(line[2]),
-            "validation_bits": float(line[3]),
-        }
-        for line in curve[:row]
-    )
-    falls = recipe.schedule in FALLING and step >= recipe.max_steps
-    training = {
-        **dataclasses.asdict(recipe),
-        "steps": step,
-        "best_step": int(plateau.step[0]),
-        "converged": not stopped and bool(plateau.done[0] or not step or falls),
-        "stopped": stopped,
-        "compile_s": compile_s,
-        "fit_s": float(curve[row - 1, 1]),
+    loop = Loop(walker, parameters, score, recipe, begun)
+    loop.run(models[0], asked, progress, checkpoint)
+    told = {
         "jointly": [split.spec.dataset for split in splits],
         "frozen": [],
         "key": [int(n) for n in jax.random.key_data(key)],
-        "backend": jax.default_backend(),
     }
-    fits = []
-    for n, params in enumerate(_apart(names, best)):
-        # In the order that the model's own init has them.
-        params = {name: params[name] for name in models[n].stage.parameters}
-        bits = scores[n](params)
-        table = tables[n]
-        fits.append(
-            Fit(
-                model=models[n],
-                params=params,
-                seeds=(params,),
-                null_rate=nulls[n],
-                validation={
-                    "median": float(np.nanmedian(bits)),
-                    "mean": float(np.nanmean(bits)),
-                    "per_cell": [float(b) for b in bits],
-                    "seeds": [float(np.nanmedian(bits))],
-                    "chosen_seed": 0,
-                },
-                curve=told,
-                training=training
-                | {
-                    "lead": table.lead,
-                    "clip_bins": table.bins,
-                    "clips": len(table.first),
-                },
-            )
+    best = _apart(names, jax.tree.map(lambda a: jnp.asarray(a[0]), loop.plateau.best))
+    return tuple(
+        finished(
+            model,
+            # In the order that the model's own init has them.
+            [{name: best[n][name] for name in model.stage.parameters}],
+            0,
+            nulls[n],
+            bits[n],
+            loop,
+            tables[n],
+            told,
         )
-    return tuple(fits)
+        for n, model in enumerate(models)
+    )
+
+
+class Together(Descent):
+    """Rounds of gradient steps, each on a batch of clips of every recording."""
+
+    def __init__(self, models, tables, nulls, settings, free, fixed, number):
+        self.tables, self.settings, self._fixed, self.number = (
+            tables,
+            settings,
+            fixed,
+            number,
+        )
+        epoch = max(-(-len(table.first) // settings.batch) for table in tables)
+        self.every = round_steps(epoch, settings.max_steps)
+        self.seeds = 1
+        moving = None
+        if models[0].training is not None:
+            moving = _untrained(models, fixed), jnp.asarray([number], jnp.uint32)
+        self.devices = here = Devices.dividing(settings.batch)
+        self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
+        self._given = here.copies(fixed)
+        at_rest = [table.stimulus for table in tables], [t.counts for t in tables]
+        self._recorded = here.copies(at_rest)
+        begun = time.perf_counter()
+        losses = [
+            descent.objective(
+                m._replace(penalty=penalties.penalty(m, settings)),
+                table,
+                null,
+                settings.in_turn,
+                settings.activity,
+            )
+            for m, table, null in zip(models, tables, nulls, strict=True)
+        ]
+        self._any_round = descent.rounds(
+            _mean_loss(models, losses),
+            settings.optimiser,
+            settings.precision,
+            here,
+            models[0].training is None,
+        )
+        self._compile(begun)
+
+    def _order(self, step: int, steps: int) -> jax.Array:
+        """(1, steps, batch, recording, 2): rows of each recording's table, shuffled."""
+        drawn = [
+            descent.shuffled(table, self.number + n, step, steps, self.settings.batch)
+            for n, table in enumerate(self.tables)
+        ]
+        return self.devices.shares(jnp.asarray(np.stack(drawn, axis=2)[None]))
 
 
 def _mean_loss(models: list[Model], losses: list[descent.Objective]):
@@ -318,14 +232,3 @@ def _untrained(models: list[Model], joined: Tree) -> Tree:
     names = models[0].core
     each = zip(models, _apart(names, joined), strict=True)
     return _joined(names, [descent.untrained(m, params) for m, params in each])
-
-
-def _order(
-    tables: list[Table], number: int, step: int, steps: int, batch: int
-) -> jax.Array:
-    """(1, steps, batch, recording, 2): rows of each recording's table, shuffled."""
-    drawn = [
-        descent.shuffled(table, number + n, step, steps, batch)
-        for n, table in enumerate(tables)
-    ]
-    return jnp.asarray(np.stack(drawn, axis=2)[None])

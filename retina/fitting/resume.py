@@ -16,10 +16,7 @@ from retina import registry
 from retina.errors import BrokenRun
 from retina.fitting.clips import Table
 from retina.fitting.optimiser import FALLING
-from retina.stage import Model, Recipe, Tree
-from retina.trees import load_tree
-
-ROOM = 4096  # bytes: an array of a checkpoint has one shape whatever it says
+from retina.stage import Model, Recipe
 
 
 def identity(
@@ -28,8 +25,8 @@ def identity(
     recipe: Recipe,
     key: jax.Array,
     seeds: int,
-) -> np.ndarray:
-    """(ROOM,) uint8: a text that differs where two fits do."""
+) -> dict[str, Any]:
+    """What JSON can hold, and differs where two fits do."""
     built = repr([(_source(m), m.settings, m.stage.about, m.spec) for m in models])
     counts = hashlib.sha256()
     for table in tables:
@@ -45,18 +42,15 @@ def identity(
         "model": hashlib.sha256(built.encode()).hexdigest()[:12],
         "training counts": counts.hexdigest()[:12],
     }
-    text = json.dumps(said).encode()
-    return np.frombuffer(text.ljust(ROOM), np.uint8)
+    return json.loads(json.dumps(said))
 
 
-def resumed(path: str | Path, like: Tree, asked: np.ndarray) -> Tree:
-    """What a checkpoint holds, where it is of the fit that is asked for.
+def compare(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Nothing, where a checkpoint is of the fit that is asked for.
 
-    like, returns: (identity, state).
-    raises:        BrokenRun with the difference.
+    there, here: the `identity` of each.
+    raises:      BrokenRun with the difference.
     """
-    saved, state = load_tree(path, (asked, like))
-    there, here = _said(saved), _said(asked)
     differ = [
         f"{name} {there.get(name)} there, {here[name]} here"
         for name in here
@@ -67,12 +61,7 @@ def resumed(path: str | Path, like: Tree, asked: np.ndarray) -> Tree:
             f"{path} is of another fit ({'; '.join(differ)}): name another checkpoint, "
             "or delete it"
         )
-    return state
 
 
 def _source(model: Model) -> str:
     return registry.source("models", model.name)
-
-
-def _said(identity: np.ndarray) -> dict[str, Any]:
-    return json.loads(np.asarray(identity, np.uint8).tobytes())

@@ -34,8 +34,7 @@ class Descent:
             number,
         )
         epoch = -(-len(table.first) // settings.batch)
-        every = int(np.clip(epoch // 2, 40, 400))
-        self.every = max(min(every, settings.max_steps), 1)
+        self.every = round_steps(epoch, settings.max_steps)
         self.seeds = jax.tree.leaves(fixed)[0].shape[0]
         moving = None
         if model.training is not None:
@@ -56,8 +55,13 @@ class Descent:
             settings.precision,
             here,
         )
+        self._compile(begun)
+
+    def _compile(self, begun: float) -> None:
+        """The program of a whole round; `begun` is when its making began."""
         order = self._order(0, self.every)
-        rate = here.copies(jnp.zeros((self.seeds, self.every), jnp.float32))
+        rate = jnp.zeros((self.seeds, self.every), jnp.float32)
+        rate = self.devices.copies(rate)
         self._round = self._any_round.lower(
             self.walk, self._given, order, rate, *self._recorded
         ).compile()
@@ -161,3 +165,12 @@ class Lbfgs:
 def of_seed(tree: Tree, seed: int) -> Tree:
     """One seed's part of a tree whose leaves have a leading seed axis."""
     return jax.tree.map(lambda a: a[seed], tree)
+
+
+def round_steps(epoch: int, max_steps: int) -> int:
+    """Steps between evaluations: half an epoch, but neither few nor very many.
+
+    >>> round_steps(100, 10_000), round_steps(100, 30)
+    (50, 30)
+    """
+    return max(min(int(np.clip(epoch // 2, 40, 400)), max_steps), 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from retina.errors import (
     BadSetting,
     BrokenRun,
     DeviceLost,
+    InUse,
     RetinaError,
     UnwritableFolder,
     nearest,
@@ -108,8 +110,9 @@ def sweep(
     progress:   called with {"job", "index", "jobs", "state"}; state is "started",
                 "fitting" (with the entries that `retina.fit` reports), "done",
                 "skipped" or "failed" (with "error").
-    raises:     BadCard, UnknownName for the experiment; UnwritableFolder; DeviceLost,
-                after which the same sweep goes on. Any other error of one job is
+    raises:     BadCard, UnknownName for the experiment; UnwritableFolder; InUse where
+                another sweep fits the same job; DeviceLost, after which the same
+                sweep goes on. Any other error of one job is
                 recorded in `out`/failed and the sweep goes on.
 
     >>> sweep("quickstrat", "runs")
@@ -200,16 +203,16 @@ def _work(
     try:
         split, recording = splits.of(job)
         # Of this card: what an edited one tests on, the earlier may have trained on.
-        checkpoint = folder / f".{job.name}.{recording[:8]}.checkpoint.h5"
+        checkpoint = folder / f".{job.name}.{recording[:8]}.checkpoint"
         try:
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
         except BrokenRun:
             if not checkpoint.exists():
                 raise
             # A checkpoint of another version of the model: the fit starts afresh.
-            checkpoint.unlink()
+            shutil.rmtree(checkpoint)
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
-    except (UnwritableFolder, DeviceLost):
+    except (UnwritableFolder, DeviceLost, InUse):
         raise  # not the job's fault, and the next one's trouble as well
     except Exception as error:
         failure = Failure(job, _line(error), traceback.format_exc())
@@ -227,8 +230,8 @@ def _work(
         **records.describe(point),
     }
     store.save(fit, folder / job.name, extra=extra)
-    for begun_fit in folder.glob(f".{glob.escape(job.name)}.*checkpoint.h5"):
-        begun_fit.unlink(missing_ok=True)
+    for begun_fit in folder.glob(f".{glob.escape(job.name)}.*checkpoint"):
+        shutil.rmtree(begun_fit, ignore_errors=True)
     failed.unlink(missing_ok=True)
     return point
 

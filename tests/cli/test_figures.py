@@ -336,7 +336,7 @@ def test_a_stopped_sweep_loses_no_finished_job(desk, lab):
     process = desk.start("sweep", folder, "--out", "out")
     out = desk.folder / "out"
     try:
-        while not (out.is_dir() and list(out.glob(".ln-*checkpoint.h5"))):
+        while not (out.is_dir() and list(out.glob(".ln-*checkpoint"))):
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=300)

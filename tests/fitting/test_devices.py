@@ -85,13 +85,13 @@ def _end(process: subprocess.Popen) -> tuple[dict, str]:
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory) -> dict:
-    file = str(tmp_path_factory.mktemp("one") / "state.h5")
+    file = str(tmp_path_factory.mktemp("one") / "state")
     return _end(_start(1, CASES, file=file))[0]
 
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory) -> tuple[dict, str]:
-    file = str(tmp_path_factory.mktemp("four") / "state.h5")
+    file = str(tmp_path_factory.mktemp("four") / "state")
     return _end(_start(4, CASES, file=file))
 
 

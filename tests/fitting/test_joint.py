@@ -109,7 +109,7 @@ def test_a_third_recording_fits_its_readout_to_a_frozen_core(splits, joint):
 
 def test_a_checkpoint_with_another_core_is_refused(splits, joint, tmp_path):
     model = build.model("lnln", splits[2].spec, **MODEL)
-    file = tmp_path / "state.h5"
+    file = tmp_path / "state"
 
     def run(core: Fit) -> None:
         fit(model, splits[2], key=KEY, core=core, checkpoint=file, max_steps=40)
@@ -131,7 +131,7 @@ def test_an_interrupted_joint_fit_ends_at_the_same_bits(splits, tmp_path):
 
     short: dict[str, Any] = MODEL | QUICK | {"max_steps": 80}
     whole = fit_jointly(splits[:2], "lnln", key=KEY, **short)
-    file = tmp_path / "state.h5"
+    file = tmp_path / "state"
     with pytest.raises(Stop):
         fit_jointly(
             splits[:2], "lnln", key=KEY, progress=stop, checkpoint=file, **short

@@ -95,7 +95,7 @@ def test_what_is_judged_and_kept_has_the_statistics_of_that_moment(split):
 
 def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
     """Two seeds, with noise and batches that differ from step to step."""
-    model, file = _model(split), tmp_path / "state.h5"
+    model, file = _model(split), tmp_path / "state"
     recipe: dict[str, Any] = ADAM | {"batch": 3, "max_steps": 120}
     whole = fit(model, split, key=KEY, seeds=2, **recipe)
 

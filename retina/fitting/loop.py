@@ -1,0 +1,205 @@
+"""The rounds of a fit: each is judged on validation, told and kept, until the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from retina.fitting import ends
+from retina.fitting.checkpoints import Checkpoints
+from retina.fitting.optimiser import FALLING
+from retina.fitting.plateau import CUTS, Plateau
+from retina.parameter import to_bounded
+from retina.stage import Model, Recipe, Tree
+
+Progress = Callable[[Mapping[str, Any]], None]
+EVALUATIONS = 2000  # at most; the curve has a fixed shape so that it can be resumed
+
+
+class Walker(Protocol):
+    """What takes a fit's steps; see `walkers`."""
+
+    walk: Any
+    last: np.ndarray
+    every: int
+    settled: bool
+    compile_s: float
+
+    @property
+    def judged(self) -> Tree: ...
+    @property
+    def fixed(self) -> Tree: ...
+    @property
+    def sound(self) -> np.ndarray: ...
+    def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]: ...
+    def rate(self, step: int, rate: np.ndarray) -> float | None: ...
+
+
+class Loop:
+    """A fit under way; after `run`, how it went.
+
+    walker:     takes the steps.
+    parameters: tree of Parameter, parallel to what the walker fits.
+    score:      params, leaves with a leading seed axis -> (seed,) bits per spike on
+                validation.
+    begun:      time.perf_counter() when the fit began.
+    """
+
+    def __init__(
+        self,
+        walker: Walker,
+        parameters: Tree,
+        score: Callable[[Tree], np.ndarray],
+        settings: Recipe,
+        begun: float,
+    ):
+        self.walker, self.score, self.settings = walker, score, settings
+        self._bound = jax.jit(jax.vmap(lambda u: to_bounded(parameters, u[0], u[1])))
+        params = self._bound((walker.judged, walker.fixed))
+        seeds = jax.tree.leaves(params)[0].shape[0]
+        self.plateau = Plateau.begin(seeds, settings.learning_rate, params)
+        self._curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
+        self.step = self._row = 0
+        self.stopped = ""  # what cut the fit off, in words
+        self._begun, self._earlier = begun, 0.0
+        self._lap = begun
+
+    def run(
+        self,
+        model: Model,
+        asked: dict[str, Any],
+        progress: Progress | None,
+        checkpoint: str | Path | None,
+    ) -> None:
+        """Go on to the end, from the checkpoint if there is one.
+
+        asked:  the `identity` of the fit.
+        raises: as `Checkpoints` does; Diverged.
+        """
+        with Checkpoints(checkpoint, asked) as checkpoints:
+            saved = checkpoints.load(self._state())
+            if saved is not None:
+                self._resume(saved)
+
+            def evaluate(loss: float) -> None:
+                told = self._evaluate(loss)
+                if progress is not None:
+                    progress(told)
+                checkpoints.keep(self.step, self._state())
+
+            self._lap = time.perf_counter()
+            if self._row == 0:
+                evaluate(float("nan"))
+            while not self._over():
+                losses, taken = self.walker.advance(self.step, self.plateau.rate)
+                loss = float(np.max(losses))
+                if not np.isfinite(loss):
+                    by_clips = self.settings.optimiser != "lbfgs"
+                    self.stopped = ends.exploded(
+                        model, loss, self.step, taken, self.plateau, by_clips
+                    )
+                    break
+                self.step += taken
+                evaluate(loss)
+
+    @property
+    def curve(self) -> tuple[dict[str, Any], ...]:
+        """One entry per evaluation, as `Fit` has it."""
+        return tuple(
+            {
+                "step": int(line[0]),
+                "seconds": float(line[1]),
+                "train_loss": float(line[2]),
+                "validation_bits": float(line[3:].max()),
+            }
+            for line in self._curve[: self._row]
+        )
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The recipe and how it ended, as `Fit` has it."""
+        best = int(np.argmax(self.plateau.bits))
+        at_last = self.step >= self.settings.max_steps
+        return {
+            **dataclasses.asdict(self.settings),
+            "steps": self.step,
+            "best_step": int(self.plateau.step[best]),
+            "converged": not self.stopped
+            and bool(
+                self.plateau.done.all()
+                or self.walker.settled
+                or not self.step
+                or (at_last and self.settings.schedule in FALLING)
+            ),
+            "stopped": self.stopped,
+            "compile_s": self.walker.compile_s,
+            "fit_s": float(self._curve[self._row - 1, 1]),
+            "backend": jax.default_backend(),
+        }
+
+    def _over(self) -> bool:
+        return bool(
+            self.step >= self.settings.max_steps
+            or self._row >= EVALUATIONS
+            or self.plateau.done.all()
+            or self.walker.settled
+        )
+
+    def _evaluate(self, loss: float) -> dict[str, Any]:
+        """Judge what the walker has now, and say how the fit goes."""
+        walker, plateau, settings = self.walker, self.plateau, self.settings
+        now = self._bound((walker.judged, walker.fixed))
+        bits = np.where(walker.sound, self.score(now), -np.inf)
+        # On any other schedule validation chooses the parameters, not the rate or the
+        # end.
+        by_plateau = settings.schedule == "plateau"
+        patience = settings.patience if by_plateau else EVALUATIONS
+        plateau.judge(self.step, bits, now, patience)
+        seconds = self._earlier + time.perf_counter() - self._begun
+        self._curve[self._row] = [self.step, seconds, loss, *bits]
+        self._row += 1
+        pace = None
+        if self.step:
+            pace = walker.every / max(time.perf_counter() - self._lap, 1e-9)
+        self._lap = time.perf_counter()
+        return {
+            "step": self.step,
+            "max_steps": settings.max_steps,
+            "train_loss": loss,
+            "validation_bits": float(plateau.bits.max()),
+            "validation": bits.tolist(),
+            "rate": walker.rate(self.step, plateau.rate),
+            "cuts": int(plateau.cuts.min()),
+            "all_cuts": CUTS + 1,
+            "seconds": seconds,
+            "steps_per_s": pace,
+            "seconds_left": ends.left(settings, plateau, self.step, walker.every, pace),
+        }
+
+    def _state(self) -> dict[str, Any]:
+        """All that a resumed fit needs to end at the same numbers."""
+        return {
+            "walk": self.walker.walk,
+            "last": self.walker.last,
+            "curve": self._curve,
+            "plateau": self.plateau.tree(),
+            "at": np.array([self.step, self._row, self.walker.settled]),
+        }
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        self.walker.walk, self.walker.last = saved["walk"], saved["last"]
+        self._curve = np.array(saved["curve"])
+        self.plateau = Plateau(**_host(saved["plateau"]))
+        self.step, self._row, settled = (int(n) for n in saved["at"])
+        self.walker.settled = bool(settled)
+        self._earlier = self._curve[self._row - 1, 1]
+
+
+def _host(tree: Tree) -> Tree:
+    return jax.tree.map(lambda a: np.array(a), tree)

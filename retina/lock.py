@@ -1,0 +1,59 @@
+"""A folder that one process works in; the system frees it however that process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from retina import atomic
+from retina.errors import InUse
+
+FILE = "lock"
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder, made if need be, is this block's alone.
+
+    raises: InUse where another block, of any process, has it; UnwritableFolder.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with held(folder), held(folder):
+    ...     pass
+    Traceback (most recent call last):
+    retina.errors.InUse: another process (pid ...) is at work in ...: wait for it, ...
+    """
+    with atomic.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _taken(handle):
+            holder = os.read(handle, 20).decode(errors="replace").strip()
+            who = f" (pid {holder})" if holder else ""
+            raise InUse(
+                f"another process{who} is at work in {folder}: wait for it, or name "
+                "another place"
+            )
+        with atomic.explained(folder):
+            os.truncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # nor have some file systems
+        return True
+    return True
