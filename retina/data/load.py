@@ -44,7 +44,10 @@ def load(
     whole = cards.read(name)
     chosen = [word for word in _words(cells) if word in whole.variants]
     for text in shared(whole.variant(*chosen).splits):
-        raise Leak(f"{name}: {text}: give each frame to one split of the card")
+        raise Leak(
+            f"{whole.name}: {text}: give each frame to one split of the card "
+            f"(retina check {whole.typed})"
+        )
     return recording
 
 
