@@ -35,6 +35,10 @@ class BadCard(RetinaError):
     """A data set card or experiment file that does not follow its schema."""
 
 
+class Leak(RetinaError):
+    """Frames or stimuli of one split of a recording also serve another."""
+
+
 class MissingData(RetinaError):
     """The recording's files are not on this machine."""
 

@@ -21,7 +21,12 @@ from retina.settings import keywords
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A keyword of the model or fit."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A keyword of the model or a setting of the fit; retina show MODEL lists "
+        "both.",
+    ),
 ]
 Cells = Annotated[
     str | None,
@@ -84,7 +89,7 @@ def fit(
     if _finished(folder, asked):
         output.say(f"{folder} is finished already")
     else:
-        _fit(folder, asked, own, log or [])
+        _fit(dataset, folder, asked, own, log or [])
     record = _read(folder)
     if json:
         kept = ("model", "dataset", "validation", "training")
@@ -94,8 +99,13 @@ def fit(
 
 
 def _fit(
-    folder: Path, asked: Mapping[str, Any], own: Mapping[str, Any], log: Sequence[str]
+    dataset: str,
+    folder: Path,
+    asked: Mapping[str, Any],
+    own: Mapping[str, Any],
+    log: Sequence[str],
 ) -> None:
+    """dataset: as it was typed, for what may be told of it."""
     import jax
 
     from retina import atomic, build, failures, store
@@ -110,7 +120,7 @@ def _fit(
         registry.find("loggers", name)(partial, asked)
         for name in dict.fromkeys(("jsonl", *log))
     ]
-    split = runs.divided(asked["dataset"], asked["cells"], asked["bin_s"])
+    split = runs.divided(dataset, asked["cells"], asked["bin_s"])
     for note in split.notes:
         output.say(f"note: {note}")
     model = build.model(asked["model"], split.spec, **own)

@@ -186,6 +186,11 @@ def compare(
 
     told = {one: store.read(one) for one in run}
     for one, record in told.items():
+        if record["dataset"] != told[run[0]]["dataset"]:
+            raise BadSetting(
+                f"{run[0]} is of recording {told[run[0]]['dataset']!r}, {one} of "
+                f"{record['dataset']!r}: compare runs of one recording"
+            )
         if record.get("cell_names") != told[run[0]].get("cell_names"):
             raise BadSetting(
                 f"{run[0]} and {one} are of other cells: compare runs with the same "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -156,6 +158,7 @@ class Card(_Strict):
     variants: dict[str, Variant] = {}
     default_variant: str = ""
     files: tuple[File, ...] = ()
+    _typed: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Card:
@@ -193,6 +196,11 @@ class Card(_Strict):
                         f"two splits are {role} {group!r}: give one a list of frames"
                     )
         return self
+
+    @property
+    def typed(self) -> str:
+        """What to type for this data set: the name or path it was found by."""
+        return shlex.quote(self._typed or self.name)
 
     @property
     def bytes(self) -> int:
@@ -256,6 +264,7 @@ def read(name: str | Path) -> Card:
             f"{path} is named {card.name!r}: give the file and the data set one name, "
             f'name = "{path.stem}" or {card.name}.toml'
         )
+    card._typed = str(name)
     return card
 
 

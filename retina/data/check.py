@@ -11,8 +11,8 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card, SplitRule
-from retina.data.leak import leak
-from retina.data.load import held, keep, load, select
+from retina.data.leak import leak, memory, shared
+from retina.data.load import held, keep, select, stored
 from retina.data.split import split
 from retina.data.sta import peaks, sta
 from retina.errors import RetinaError
@@ -42,10 +42,10 @@ def check(name: str | Path) -> list[Finding]:
     found = list(_words(card))
     for variant in card.variants or ("",):
         rules = card.variant(variant).splits
-        found += _overlaps(rules, variant)
+        found += _splits(rules, variant)
         try:
             found += _bytes(card, name)
-            recording = load(name, cells=["all", *([variant] if variant else [])])
+            recording = stored(name, ["all", *([variant] if variant else [])])
             found += _recording(card.variant(variant), recording, variant)
         except RetinaError as error:
             found.append(Finding("wrong", "files", str(error)))
@@ -70,27 +70,13 @@ def _words(card: Card) -> Iterator[Finding]:
         yield Finding("note", "trap", note)
 
 
-def _overlaps(rules: tuple[SplitRule, ...], variant: str) -> Iterator[Finding]:
+def _splits(rules: tuple[SplitRule, ...], variant: str) -> Iterator[Finding]:
     where = f"splits {variant}".strip()
     for role in ("train", "validation", "test"):
         if not any(rule.role == role for rule in rules):
             yield Finding("wrong", where, f"there is no {role} split")
-    for i, one in enumerate(rules):
-        for other in rules[:i]:
-            trials = not (one.trials and other.trials) or _meet(
-                one.trials, other.trials
-            )
-            if one.part != other.part or not trials:
-                continue
-            for a in one.frames:
-                for b in other.frames:
-                    if _meet(a, b):
-                        text = f"{other.role} {b} and {one.role} {a} share frames"
-                        yield Finding("wrong", where, text)
-
-
-def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+    for text in shared(rules):
+        yield Finding("wrong", where, text)
 
 
 def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:
@@ -188,7 +174,7 @@ def _leaks(made: Split, where: str) -> Iterator[Finding]:
 def _alignment(made: Split, where: str) -> Iterator[Finding]:
     """STA peaks must lie in the past; lags in the future say what chance gives."""
     longest = max(round(0.35 / made.spec.bin_s), 6)
-    same = _memory(made.train[0].stimulus, longest)
+    same = memory(made.train[0].stimulus, longest)
     lags = range(-(longest // 2) - same, longest)
     # Enough clips for a clear peak, few enough to take seconds.
     per_bin = 2 * len(lags) * made.spec.cells * max(1, int(np.prod(made.spec.frame)))
@@ -226,18 +212,6 @@ def _alignment(made: Split, where: str) -> Iterator[Finding]:
         vague = names[~clear & ~early]
         text = f"no clear STA peak in the past: {_some(vague)}"
         yield Finding("note", f"alignment{where}", text)
-
-
-def _memory(stimulus: np.ndarray, longest: int) -> int:
-    """Bins over which the stimulus resembles itself: 0 for one value drawn per bin."""
-    some = stimulus[:20000].reshape(len(stimulus[:20000]), -1)[:, :64]
-    some = some.astype(np.float64)
-    some -= some.mean()
-    power = (some**2).mean()
-    for lag in range(1, min(longest, len(some) - 1)):
-        if (some[lag:] * some[:-lag]).mean() < 0.2 * power:
-            return lag - 1
-    return longest
 
 
 def _some(names: np.ndarray) -> str:

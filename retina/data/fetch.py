@@ -82,7 +82,7 @@ def _get(
         known = "sha256 verified" if file.sha256 else "no sha256 in the card"
         say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
     elif not file.optional:
-        raise MissingData(f"{hint} `retina fetch {card.name} --from FOLDER`")
+        raise MissingData(f"{hint} `retina fetch {card.typed} --from FOLDER`")
 
 
 def local(card: Card, name: str | Path = "") -> Path:
@@ -103,14 +103,16 @@ def local(card: Card, name: str | Path = "") -> Path:
     }
     folder = min(places, key=lambda place: len(lacking[place]))
     if lacking[folder]:
+        offered = all(file.url for file in needed if file.path in lacking[folder])
+        source = "" if offered else " --from FOLDER"
         raise MissingData(
             f"{card.name}: {', '.join(lacking[folder])} not in {folder}: type "
-            f"`retina fetch {card.name}` ({card.bytes / 1e6:.0f} MB), or set "
+            f"`retina fetch {card.typed}{source}` ({card.bytes / 1e6:.0f} MB), or set "
             f"RETINA_CACHE to the folder that holds {card.name}/"
         )
     for file in card.files:
         if (folder / file.path).is_file():
-            check_file(folder / file.path, file, card.name)
+            check_file(folder / file.path, file, card.typed)
     return folder
 
 
@@ -145,7 +147,7 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
         os.unlink(aside)
         raise ChecksumMismatch(
             f"{file.path} ({found}): nothing was replaced. Type `retina fetch "
-            f"{card.name}` again, or `--from FOLDER` with the files of {card.source}"
+            f"{card.typed}` again, or `--from FOLDER` with the files of {card.source}"
         )
     os.replace(aside, path)
 
@@ -209,7 +211,7 @@ def _download(card: Card, file: File) -> Filler:
         except requests.exceptions.RequestException as error:
             raise MissingData(
                 f"{file.url} cannot be downloaded ({error}): type `retina fetch "
-                f"{card.name}` again to go on from here, or add --from FOLDER"
+                f"{card.typed}` again to go on from here, or add --from FOLDER"
             ) from None
 
     return fill

@@ -12,7 +12,15 @@ from retina import registry
 from retina.data import card as cards
 from retina.data import fetch
 from retina.data.card import Card
-from retina.errors import BadCard, BadSetting, ShapeMismatch, UnreadableFile, nearest
+from retina.data.leak import shared
+from retina.errors import (
+    BadCard,
+    BadSetting,
+    Leak,
+    ShapeMismatch,
+    UnreadableFile,
+    nearest,
+)
 from retina.types import Block, Recording
 
 
@@ -27,11 +35,26 @@ def load(
             "-12,-40" leaves two of the card's default cells out. None: the default.
     raises: UnknownName; BadCard; MissingData; ChecksumMismatch; UnreadableFile;
             BadSetting for a cell that does not exist; ShapeMismatch where the files do
-            not hold what the card expects.
+            not hold what the card expects; Leak where two splits share frames.
 
     >>> len(load("simulated").cells)
     12
     """
+    recording = stored(name, cells)
+    whole = cards.read(name)
+    chosen = [word for word in _words(cells) if word in whole.variants]
+    for text in shared(whole.variant(*chosen).splits):
+        raise Leak(
+            f"{whole.name}: {text}: give each frame to one split of the card "
+            f"(retina check {whole.typed})"
+        )
+    return recording
+
+
+def stored(
+    name: str | Path, cells: str | Sequence[str | int] | None = None
+) -> Recording:
+    """A recording as `load` gives it, whether or not its splits share frames."""
     whole = cards.read(name)
     words = _words(cells)
     chosen = [word for word in words if word in whole.variants]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import failures
+from retina.data import leak
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.fitting import ends, lbfgs, penalties
 from retina.fitting.clips import Table, tabulate
@@ -57,7 +58,8 @@ def fit(
     raises:     Diverged when the loss is no longer finite before any parameters were
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
-                validation clips; BadResponse where they hold no event; OutOfMemory,
+                validation clips; BadResponse where they hold no event; Leak where
+                test stimulus was shown in training or validation; OutOfMemory,
                 DeviceLost with what to type; BrokenRun, InUse, UnwritableFolder for
                 a checkpoint.
 
@@ -167,7 +169,8 @@ def finished(
 
 
 def check_clips(split: Split) -> None:
-    """Raises where a cell has nothing to be fitted to, or nothing says when to stop."""
+    """Raises where nothing can be fitted, says when to stop, or may be tested on."""
+    leak.refuse(split)
     silent = np.flatnonzero(mean_counts(split.train) == 0)
     if silent.size:
         names = [split.cells[n].name if split.cells else str(n) for n in silent]

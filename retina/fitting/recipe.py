@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from retina.errors import BadSetting, nearest
-from retina.fitting import optimiser
-from retina.settings import checked
+from retina.fitting import optimiser, penalties
+from retina.settings import checked, meanings
 from retina.stage import Model, Recipe
+
+# Of clips drawn at random, and of the length of a step: L-BFGS takes all data at once,
+# and searches for each step's length.
+_BY_CLIPS = ("learning_rate", "clip_bins", "batch", "in_turn")
 
 
 def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
-    """`model.recipe` with changes; raises BadSetting where it cannot be followed."""
+    """`model.recipe` with changes.
+
+    raises: BadSetting where it cannot be followed, or where a change does nothing
+            beside the others.
+    """
     known = {field.name for field in dataclasses.fields(Recipe)}
     for name in changes:
         if name not in known:
@@ -42,4 +51,39 @@ def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
         raise BadSetting(f"settle {settings.settle:g}: above 0")
     if not settings.learning_rate > 0:
         raise BadSetting(f"learning_rate {settings.learning_rate:g}: above 0")
+    for name in changes:
+        where, instead = idle(name, settings, model)
+        if where:
+            also = f", or add --set {instead}" if instead else ""
+            raise BadSetting(f"{name} does nothing {where}: leave it out{also}")
     return settings
+
+
+def described() -> dict[str, str]:
+    """A line on each field of Recipe, from its docstring and the regularisers' own.
+
+    >>> described()["batch"], described()["l2"]
+    ('clips per step', 'weight of the square of each weight')
+    """
+    first = {name: inspect.getdoc(one) or "" for name, one in penalties.KINDS.items()}
+    terms = {name: doc.splitlines()[0].rstrip(".") for name, doc in first.items()}
+    terms["activity"] = "The mean rate"
+    return meanings(Recipe) | {
+        name: f"weight of {term[0].lower()}{term[1:]}" for name, term in terms.items()
+    }
+
+
+def idle(name: str, settings: Recipe, model: Model) -> tuple[str, str]:
+    """Where a setting does nothing, and with which other one it would; or ("", "")."""
+    if settings.optimiser == "lbfgs":
+        falls = name == "schedule" and settings.schedule in optimiser.FALLING
+        if falls or name in _BY_CLIPS:
+            return "under lbfgs", "optimiser=adam"
+    elif name == "settle":
+        other = "optimiser=lbfgs" if model.training is None else ""
+        return f"under {settings.optimiser}", other
+    if name == "patience" and settings.schedule != "plateau":
+        return f"under schedule {settings.schedule}", "schedule=plateau"
+    if name == "in_turn" and model.training is not None:
+        return f"for {model.name}, which takes its clips together", ""
+    return "", ""

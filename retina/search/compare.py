@@ -48,8 +48,8 @@ def compare(
     metric:  one that depends on the model. Groups of clips on which it is undefined for
              every cell (cc_norm without repeats) are left out.
     returns: per group of test clips, one comparison per neighbouring pair.
-    raises:  BadSetting for one fit; ShapeMismatch for fits of other cells; MissingData
-             where no group can tell.
+    raises:  BadSetting for one fit, or one of another recording; ShapeMismatch for fits
+             of other cells; MissingData where no group can tell.
 
     >>> import inspect
     >>> list(inspect.signature(compare).parameters)
@@ -58,6 +58,11 @@ def compare(
     if len(fits) < 2:
         raise BadSetting(f"{len(fits)} run to compare: name at least two")
     for name, fit in fits.items():
+        if fit.model.spec.dataset != split.spec.dataset:
+            raise BadSetting(
+                f"{name} is of recording {fit.model.spec.dataset!r}, the split of "
+                f"{split.spec.dataset!r}: compare runs of one recording"
+            )
         if fit.model.spec != split.spec:
             raise ShapeMismatch(
                 f"{name} was fitted on {fit.model.spec}, not on {split.spec}: compare "

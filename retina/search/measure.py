@@ -19,14 +19,18 @@ def measure(
     names:   metrics; by default those that `retina.score` chooses.
     returns: Point, ready for `retina.frontier`. The accuracy of a model with spike
              history is the mean of many sampled runs, and its cost is that of them all.
+    raises:  Leak where test stimulus was shown in training or validation; what
+             `retina.score` raises.
 
     >>> import inspect
     >>> list(inspect.signature(measure).parameters)
     ['fit', 'split', 'run', 'names']
     """
     from retina.costs.cost import cost
+    from retina.data import leak
     from retina.fitting.score import score
 
+    leak.refuse(split)
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
     accuracy = score(fit, split.test, names)

@@ -314,6 +314,17 @@ def test_compare_says_which_run_is_better(retina):
     assert other.status == 1 and "belongs to the data" in other.err
 
 
+def test_compare_names_the_recordings_of_runs_of_two(retina, lab):
+    """Their cells differ as well, and that is not the reason."""
+    retina("fit", "tiny", "mean", "--out", "one")
+    made = retina("simulate", "one", "--out", "again.npz")
+    assert made.status == 0, made.err
+    retina("fit", "again.toml", "mean", "--cells", "1", "--out", "two")
+    done = retina("compare", "one", "two")
+    assert done.status == 1
+    assert "one is of recording 'tiny', two of 'again'" in done.err
+
+
 def test_a_failing_job_is_told_and_the_others_are_done(retina, lab, tmp_path):
     folder = tmp_path / "risky"
     folder.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -323,3 +324,24 @@ def test_a_stop_promises_to_go_on_only_where_it_does(monkeypatch, capsys, resuma
         main._guarded(stopped)()
     assert exit.value.exit_code == 130
     assert ("goes on" in capsys.readouterr().err) == resumable
+
+
+def test_a_card_that_tests_on_what_it_trains_on_is_refused(retina, lab):
+    """Without `retina check`, in one line, and before anything is fitted."""
+    tiny = (lab / "tiny.toml").read_text().replace('"tiny"', '"leaky"')
+    card = Path("leaky.toml")
+    shutil.copy(lab / "tiny" / "tiny.npz", "tiny.npz")
+    card.write_text(tiny.replace("[3010, 3400]", "[2990, 3400]"))
+    done = retina("fit", card, "mean", "--out", "run")
+    assert done.status == 1 and not Path("run").exists()
+    (line,) = done.err.splitlines()
+    assert "train (10, 3000) and validation (2990, 3400) share frames" in line
+    # The same stimulus twice under different frame numbers shows in the bins alone.
+    with np.load("tiny.npz") as file:
+        arrays = dict(file)
+    arrays["stimulus"][1000:1400] = arrays["frozen.stimulus"]
+    np.savez("tiny.npz", **arrays)
+    card.write_text(tiny.partition("bytes")[0])
+    done = retina("fit", card, "mean", "--out", "run")
+    assert done.status == 1 and not Path("run").exists()
+    assert "leave these frames out of training" in done.err.splitlines()[-1]

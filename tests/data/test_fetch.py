@@ -108,7 +108,7 @@ def test_a_wrong_file_is_refused_and_the_good_one_stays(card, server, cache):
     with pytest.raises(ChecksumMismatch) as error:
         fetch(card, say=quiet)
     assert own in str(error.value) and other in str(error.value)
-    assert "retina fetch small" in str(error.value)
+    assert f"retina fetch {card}" in str(error.value)
     assert (cache / "small" / "small.npz").read_bytes() == good
     assert not list((cache / "small").glob("*.part"))
 
@@ -162,7 +162,7 @@ def test_without_a_sha256_the_size_tells_a_truncated_file(card, server, cache, r
 
     (cache / "small" / "small.npz").write_bytes(whole[:-100])
     wanted = f"{len(whole) - 100} bytes, the card says {len(whole)}"
-    with pytest.raises(ChecksumMismatch, match=f"{wanted}.*retina fetch small"):
+    with pytest.raises(ChecksumMismatch, match=f"{wanted}.*retina fetch {card}"):
         load(card)
     fetch(card, say=quiet)
     assert len(load(card).cells) == 2
@@ -185,7 +185,7 @@ def test_what_nothing_can_verify_is_not_resumed(card, server, cache):
 
 def test_a_file_that_is_not_there_says_what_to_type(card, server):
     (server.folder / "small.npz").unlink()
-    with pytest.raises(MissingData, match="retina fetch small.*--from FOLDER"):
+    with pytest.raises(MissingData, match=f"retina fetch {card}.*--from FOLDER"):
         fetch(card, say=quiet)
 
 
@@ -205,7 +205,7 @@ def test_from_a_folder_without_the_file(card, tmp_path):
 
 
 def test_missing_files_say_what_to_type(card):
-    with pytest.raises(MissingData, match="retina fetch small.*RETINA_CACHE"):
+    with pytest.raises(MissingData, match=f"retina fetch {card}.*RETINA_CACHE"):
         load(card)
 
 
@@ -214,7 +214,7 @@ def test_a_truncated_file_is_found_at_loading(card, cache):
     load(card)
     path = cache / "small" / "small.npz"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ChecksumMismatch, match="truncated.*retina fetch small"):
+    with pytest.raises(ChecksumMismatch, match=f"truncated.*retina fetch {card}"):
         load(card)
     fetch(card, say=quiet)
     assert len(load(card).cells) == 2
@@ -239,3 +239,22 @@ def test_two_at_once_both_end_well(card, server, cache):
         thread.join()
     assert len(server.asked) == 1
     assert len(load(card).cells) == 2
+
+
+def test_what_to_type_names_the_card_as_it_was_typed(npz_card, cache, monkeypatch):
+    card = npz_card(arrays())
+    (cache / "small" / "small.npz").unlink()
+    monkeypatch.chdir(cache)
+    with pytest.raises(MissingData, match="`retina fetch ./small.toml --from FOLDER`"):
+        load("./small.toml")
+    with pytest.raises(MissingData, match=f"`retina fetch {card} --from FOLDER`"):
+        fetch(card, say=lambda line: None)
+    (cache / "small" / "small.npz").write_bytes(b"cut")
+    with pytest.raises(ChecksumMismatch, match="`retina fetch small.toml`"):
+        load("small.toml")
+    # A name with a space is one word of the shell.
+    folder = cache / "my lab"
+    folder.mkdir()
+    card.rename(folder / "small.toml")
+    with pytest.raises(ChecksumMismatch, match="`retina fetch 'my lab/small.toml'`"):
+        load("my lab/small.toml")

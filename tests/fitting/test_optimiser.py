@@ -13,6 +13,8 @@ from retina import build
 from retina.errors import BadSetting
 from retina.fitting.fit import fit
 from retina.fitting.optimiser import FALLING, NAMES, direction, rates
+from retina.fitting.recipe import checked_recipe
+from retina.types import Spec
 from tests.fitting import synthetic
 
 
@@ -61,7 +63,6 @@ def test_a_falling_schedule_runs_to_its_end_and_a_plateau_does_not():
     recipe: dict[str, Any] = {
         "max_steps": 400,
         "batch": 4,
-        "patience": 1,
         "learning_rate": 3e-2,
     }
     key = jax.random.key(0)
@@ -69,7 +70,8 @@ def test_a_falling_schedule_runs_to_its_end_and_a_plateau_does_not():
     assert cosine.training["steps"] == 400 and cosine.training["converged"]
     constant = fit(model, split, key=key, schedule="constant", **recipe)
     assert constant.training["steps"] == 400 and not constant.training["converged"]
-    plateau = fit(model, split, key=key, **{**recipe, "max_steps": 4000})
+    recipe |= {"max_steps": 4000, "patience": 1}
+    plateau = fit(model, split, key=key, **recipe)
     assert plateau.training["steps"] < 4000 and plateau.training["converged"]
 
 
@@ -85,3 +87,30 @@ def test_a_name_that_is_none_is_one_line(setting: dict[str, Any], words: str):
     model = build.model("lnln", split.spec, lags=5, basis=3, subunits=2)
     with pytest.raises(BadSetting, match=words):
         fit(model, split, key=jax.random.key(0), **setting)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "words"),
+    [
+        ("ln", {"learning_rate": 0.1}, "learning_rate does nothing under lbfgs.*=adam"),
+        ("ln", {"batch": 8}, "batch does nothing under lbfgs"),
+        ("ln", {"clip_bins": 64}, "clip_bins does nothing under lbfgs"),
+        ("ln", {"in_turn": True}, "in_turn does nothing under lbfgs"),
+        ("ln", {"schedule": "cosine"}, "schedule does nothing under lbfgs"),
+        ("ln", {"schedule": "constant", "patience": 3}, "schedule constant.*=plateau"),
+        ("ln", {"optimiser": "adam", "settle": 1e-3}, "settle.*under adam.*=lbfgs"),
+        ("bn_cnn", {"settle": 1e-3}, "settle does nothing under adam: leave it out$"),
+        ("bn_cnn", {"in_turn": True}, "in_turn does nothing for bn_cnn"),
+    ],
+)
+def test_a_setting_that_does_nothing_is_refused(model, settings, words):
+    made = build.model(model, Spec((40, 40), 1, 0.01))
+    with pytest.raises(BadSetting, match=words):
+        checked_recipe(made, settings)
+
+
+def test_settings_that_do_something_together_pass():
+    made = build.model("ln", Spec((4, 4), 1, 0.01))
+    adam = {"optimiser": "adam", "learning_rate": 0.1, "batch": 8}
+    assert checked_recipe(made, adam).learning_rate == 0.1
+    assert checked_recipe(made, {"settle": 1e-3, "patience": 3}).settle == 1e-3

@@ -1,0 +1,100 @@
+"""What is tested may not have been fitted: told without `retina check` as well."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import retina
+from retina.data import leak
+from retina.errors import Leak
+from retina.types import Clip, Spec, Split
+
+from .conftest import SPLITS, arrays
+
+
+def clip(name: str, stimulus: np.ndarray) -> Clip:
+    response = np.ones((1, len(stimulus), 1), np.float32)
+    return Clip(name, np.asarray(stimulus), response)
+
+
+def split(train: np.ndarray, test: np.ndarray) -> Split:
+    spec = Spec(train.shape[1:], 1, 0.01, dataset="mine")
+    kept = np.random.default_rng(9).choice(train, 200)
+    return Split(spec, (clip("a", train),), (clip("b", kept),), (clip("c", test),))
+
+
+def noise(frames: int, *shape: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((frames, *shape)).astype(np.float32)
+
+
+def test_a_fit_and_a_score_refuse_what_check_calls_wrong():
+    shown = noise(3000)
+    sound, leaks = split(shown[:2000], shown[2000:]), split(shown, shown[2000:])
+    model = retina.model("mean", sound.spec)
+    fit = retina.fit(model, sound, key=jax.random.key(0))
+    for refused in (
+        lambda: retina.fit(model, leaks, key=jax.random.key(0)),
+        lambda: retina.measure(fit, leaks),
+    ):
+        with pytest.raises(Leak, match="mine: bins 0-499 of 'c' are bins 2000-2499"):
+            refused()
+    # Nothing to be tested on: nothing leaks.
+    retina.fit(model, dataclasses.replace(leaks, test=()), key=jax.random.key(0))
+
+
+def test_a_split_is_looked_through_once(monkeypatch):
+    made = split(noise(1000), noise(1000, seed=1))
+    leak.refuse(made)
+    monkeypatch.setattr(leak, "leak", lambda *clips: pytest.fail("again"))
+    leak.refuse(made)
+
+
+def test_a_card_whose_splits_share_frames_is_not_loaded(npz_card):
+    splits = SPLITS.replace("[200, 250]", "[190, 250]")
+    card = npz_card(arrays(), splits=splits)
+    with pytest.raises(Leak, match=r"train \(10, 200\) and validation \(190, 250\)"):
+        retina.load(card)
+
+
+def test_frames_held_for_many_bins_are_few_values():
+    """At 1 ms a run of 500 bins would be 15 values, which come again by chance."""
+    held = np.repeat(noise(4000), 33)
+    assert not leak.leak([clip("c", held[100000:])], [clip("a", held[:100000])])
+    assert leak.leak([clip("c", held[60000:])], [clip("a", held[:100000])])
+
+
+def test_images_held_for_many_bins_are_few_images():
+    rng = np.random.default_rng(0)
+    held = np.repeat(rng.choice(np.array([-1, 1], np.int8), (3000, 2, 3)), 10, axis=0)
+    train, test = clip("a", held[:20000]), clip("c", held[20000:])
+    assert not leak.leak([test], [train])
+    copied = held[20000:].copy()
+    copied[3000:3300] = held[500:800]
+    said = leak.leak([clip("c", copied)], [train])
+    assert said.startswith("bins 3000-") and "are bins 500-" in said
+
+
+def test_a_grey_screen_is_no_leak():
+    shown = noise(600, 4, 4)
+    shown[100:130] = shown[400:430] = 0
+    assert not leak.leak([clip("c", shown[300:])], [clip("a", shown[:300])])
+
+
+def test_few_kinds_of_images_come_again_by_chance():
+    kinds = noise(4, 4, 4)[np.random.default_rng(1).integers(0, 4, 8000)]
+    assert not leak.leak([clip("c", kinds[6000:])], [clip("a", kinds[:6000])])
+    assert leak.leak([clip("c", kinds[5000:])], [clip("a", kinds[:6000])])
+
+
+def test_twenty_minutes_take_no_time():
+    """A tenth of a second alone; the bound is for a machine that does other things."""
+    shown = noise(72000, seed=2)
+    begun = time.perf_counter()
+    assert not leak.leak([clip("c", shown[64000:])], [clip("a", shown[:64000])])
+    assert time.perf_counter() - begun < 3
