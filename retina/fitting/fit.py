@@ -23,7 +23,7 @@ from retina.fitting.plateau import CUTS, Plateau
 from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity, resumed
 from retina.fitting.start import mean_counts
-from retina.fitting.walkers import Descent, Lbfgs, of_seed
+from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.parameter import to_bounded, to_free
 from retina.stage import Model, Recipe, Tree
 from retina.trees import save_tree
@@ -110,7 +110,7 @@ def _fit(
         number = number_of(key)
         walker = Descent(fitted, table, null_rate, settings, free, fixed, number)
     else:
-        walker = Lbfgs(fitted, table, null_rate, settings, free, fixed)
+        walker = quasi_newton_walker(fitted, table, null_rate, settings, free, fixed)
 
     asked = identity([model], [table], settings, key, seeds)
     curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
