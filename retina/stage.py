@@ -277,9 +277,10 @@ class Recipe:
                    and falls until max_steps.
     clip_bins:     bins of loss per clip.
     batch:         clips per step.
-    max_steps:     stop here whatever validation says (L-BFGS: at the next ten).
+    max_steps:     stop here whatever validation says.
     patience:      evaluations without a better validation score before the rate falls.
-    settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
+    settle:        L-BFGS ends where a round of its steps lowers the loss by a smaller
+                   fraction; where cells are independent, each cell's does.
     precision:     "float32" or "bfloat16". While fitting, factors of products are
                    rounded to bfloat16 and added up in float32, as tensor cores do.
                    Without such cores (on a CPU) it only rounds, and is slower.
@@ -322,6 +323,10 @@ class Model(NamedTuple):
                 params that come back differ only in leaves that are not trainable.
     core:       names of the chain's first parts, those whose parameters have nothing to
                 do with which cells were recorded: another recording may share them.
+    independent: True where a cell's rate depends on no other cell's parameters (on
+                their counts it may). L-BFGS then solves for each cell on its own. Each
+                trained leaf has an axis "cell", and the penalty is the mean over cells
+                of what it says of one cell's parameters.
     """
 
     name: str
@@ -333,3 +338,4 @@ class Model(NamedTuple):
     recipe: Recipe = Recipe()
     training: Callable[[Tree, Signal, jax.Array], tuple[jax.Array, Tree]] | None = None
     core: tuple[str, ...] = ()
+    independent: bool = False

@@ -8,12 +8,12 @@ import numpy as np
 import optax
 from jax import lax
 
+from retina.fitting.cells import KEPT
 from retina.fitting.clips import Table, clip_rate
 from retina.fitting.loss import nats
 from retina.parameter import to_bounded
 from retina.stage import Model
 
-KEPT = 2**27  # stimulus values; as float32 half a gigabyte
 PIECE = 2048  # bins per piece of the sum: bounds the memory, not the result
 
 
@@ -21,14 +21,14 @@ def make_round(
     model: Model,
     table: Table,
     null_rate: np.ndarray,
-    steps: int,
     activity: float = 0.0,
 ):
-    """A function that takes `steps` L-BFGS steps in one dispatch, and its start.
+    """A function that takes some L-BFGS steps in one dispatch, and its start.
 
     activity: as in `Recipe`.
     returns: begin(free) -> state, and
-             round(free, state, fixed, stimulus, counts) -> (free, state, loss).
+             round(free, state, fixed, stimulus, counts, steps) -> (free, state, loss);
+             steps may be any number: all are one program.
     """
     null = jnp.asarray(null_rate, jnp.float32)
     first, seen = jnp.asarray(table.first), jnp.asarray(table.seen)
@@ -60,20 +60,19 @@ def make_round(
         return value
 
     @jax.jit
-    def round_(free, state, fixed, stimulus, counts):
+    def round_(free, state, fixed, stimulus, counts, steps):
         def value_of(free):
             return loss(free, fixed, stimulus, counts)
 
-        def step(carry, _):
-            free, state = carry
+        def step(_, carry):
+            free, state, _ = carry
             value, slope = optax.value_and_grad_from_state(value_of)(free, state=state)
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
                 move, state = quasi_newton.update(
                     slope, state, free, value=value, grad=slope, value_fn=value_of
                 )
-            return (optax.apply_updates(free, move), state), value
+            return optax.apply_updates(free, move), state, value
 
-        (free, state), values = lax.scan(step, (free, state), None, length=steps)
-        return free, state, jnp.asarray(values)[-1]
+        return lax.fori_loop(0, steps, step, (free, state, jnp.float32(0)))
 
     return quasi_newton.init, round_

@@ -1,5 +1,7 @@
 """What takes a fit's steps: rounds of gradient steps on clips, or of L-BFGS on all.
 
+L-BFGS is one solve per cell, side by side, where cells share no parameter.
+
 Both have `walk` (what a checkpoint keeps), `every` (steps of a round), `advance`,
 `rate`, `judged` and `fixed` (what validation judges: free, and not trained), `sound`,
 `settled` and `last` (the loss before) and `compile_s`.
@@ -13,11 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.fitting import descent, ends, lbfgs
+from retina.fitting import cells, descent, ends, lbfgs, quasi_newton, whitening
 from retina.fitting.clips import Table
 from retina.fitting.devices import Devices
 from retina.fitting.optimiser import rates
 from retina.stage import Tree
+
+AGAIN = (8, 24)  # steps after which the curvature is taken again, where cells stand
 
 
 class Descent:
@@ -120,10 +124,10 @@ class Lbfgs:
 
     def __init__(self, model, table: Table, null_rate, settings, free, fixed):
         self.table, self.fixed, self.every = table, fixed, 10
-        self.settle = settings.settle
+        self.settle, self.max_steps = settings.settle, settings.max_steps
         begun = time.perf_counter()
         begin, self._round = lbfgs.make_round(
-            model, table, null_rate, self.every, settings.activity
+            model, table, null_rate, settings.activity
         )
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         starts = [of_seed(free, s) for s in range(seeds)]
@@ -133,7 +137,7 @@ class Lbfgs:
         self.settled = False
 
     def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
-        losses = []
+        losses, steps = [], min(self.every, self.max_steps - step)
         for seed, (free, state) in enumerate(self.walk):
             *walk, loss = self._round(
                 free,
@@ -141,13 +145,14 @@ class Lbfgs:
                 of_seed(self.fixed, seed),
                 self.table.stimulus,
                 self.table.counts,
+                steps,
             )
             self.walk[seed] = tuple(walk)
             losses.append(float(loss))
         gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
         self.settled = bool(np.all(gain < self.settle))
         self.last = np.array(losses)
-        return self.last, self.every
+        return self.last, steps
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         return None  # a line search finds each step's length
@@ -160,6 +165,90 @@ class Lbfgs:
     @property
     def sound(self) -> np.ndarray:
         return ends.finite(self.judged)
+
+
+class CellByCell:
+    """Rounds of L-BFGS steps of each cell on its own, one seed after another.
+
+    `walk` has, for each seed, where its cells stand and where they stood when the
+    curvature was last taken: the whitening itself is made again on resuming.
+    """
+
+    last = np.zeros(1)  # each cell's loss before is in `walk`
+
+    def __init__(self, model, table: Table, null_rate, settings, free, fixed):
+        self.table, self.fixed, self.every = table, fixed, 4
+        self.max_steps = settings.max_steps
+        begun = time.perf_counter()
+        seeds = jax.tree.leaves(fixed)[0].shape[0]
+        like = of_seed(free, 0)
+        given = (model, table, null_rate, settings.activity, like)
+        each, scale = cells.each_loss(*given), quasi_newton.scale_of(null_rate)
+        self._tree = cells.tree_of(model, like)
+        self._whiten = whitening.make_whitening(*given)
+
+        @jax.jit
+        def round_(walk, white, evaluations, fixed, stimulus, counts):
+            def losses(x):
+                return each(x, fixed, stimulus, counts)
+
+            evaluate = quasi_newton.losses_and_slopes(losses)
+            return quasi_newton.advance(
+                walk, evaluate, white, evaluations, settings.settle, scale
+            )
+
+        self._round = round_
+        self._white: list = [None] * seeds
+        self.walk = []
+        for seed in range(seeds):
+            start = cells.rows(model, of_seed(free, seed))
+            self.walk.append((quasi_newton.begin(start), start))
+            self._take(seed, 1)  # the evaluation of the start
+        jax.block_until_ready(self.walk)
+        self.compile_s = time.perf_counter() - begun
+
+    def _take(self, seed: int, evaluations: int) -> None:
+        walk, taken_at = self.walk[seed]
+        data = (of_seed(self.fixed, seed), self.table.stimulus, self.table.counts)
+        made = self._white[seed]
+        if made is None or made[0] is not taken_at:
+            made = self._white[seed] = taken_at, self._whiten(taken_at, *data)
+        walk = self._round(walk, made[1], jnp.int32(evaluations), *data)
+        self.walk[seed] = walk, taken_at
+
+    def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
+        steps = min(self.every, self.max_steps - step)
+        for seed, (walk, _) in enumerate(self.walk):
+            if step in AGAIN:
+                self.walk[seed] = walk, walk.at
+            self._take(seed, steps)
+        values = [np.asarray(walk.value, np.float64) for walk, _ in self.walk]
+        return np.mean(values, axis=1), steps
+
+    def rate(self, step: int, rate: np.ndarray) -> float | None:
+        return None  # each step is a whole one, or a part that its cell finds
+
+    @property
+    def settled(self) -> bool:
+        return all(bool(np.all(walk.ended)) for walk, _ in self.walk)
+
+    @settled.setter
+    def settled(self, value: bool) -> None:
+        """A checkpoint's: `walk` says it already."""
+
+    @property
+    def judged(self) -> Tree:
+        frees = [self._tree(walk.at) for walk, _ in self.walk]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *frees)
+
+    @property
+    def sound(self) -> np.ndarray:
+        return ends.finite(self.judged)
+
+
+def quasi_newton_walker(model, *given) -> Lbfgs | CellByCell:
+    """One solve per cell where the model says that its cells share no parameter."""
+    return (CellByCell if model.independent else Lbfgs)(model, *given)
 
 
 def of_seed(tree: Tree, seed: int) -> Tree:

@@ -67,4 +67,5 @@ def glm(
         warm_start=warm_start,
         penalty=penalty,
         recipe=Recipe("lbfgs", max_steps=400),
+        independent=True,
     )

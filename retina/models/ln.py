@@ -60,6 +60,7 @@ def ln(
         warm_start=warm_start,
         penalty=lambda params: smooth * roughness(params),
         recipe=Recipe("lbfgs", max_steps=400),
+        independent=True,
     )
 
 
