@@ -23,11 +23,8 @@ from retina.fitting.loss import validator
 from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
-        walker = quasi_newton_walker(fitted, table, null_rate, settings, free, params)
-
-    def score(params: Tree) -> np.ndarray:
-        per_cell = [bits(of_seed(params, s)) for s in range(seeds)]
-        return np.nanmean(np.stack(per_cell), axis=1)
+from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
+from retina.parameter import to_free
 from retina.stage import Model, Recipe, Tree
 from retina.types import Fit, Split
 
@@ -109,15 +106,11 @@ def _fit(
         number = number_of(key)
         walker = Descent(fitted, table, null_rate, settings, free, params, number)
     else:
-<<<<<<< HEAD
-        walker = Lbfgs(fitted, table, null_rate, settings, free, params)
+        walker = quasi_newton_walker(fitted, table, null_rate, settings, free, params)
 
     def score(params: Tree) -> np.ndarray:
         per_cell = [bits(of_seed(params, s)) for s in range(seeds)]
         return np.nanmean(np.stack(per_cell), axis=1)
-=======
-        walker = quasi_newton_walker(fitted, table, null_rate, settings, free, fixed)
->>>>>>> w-solve
 
     asked = identity([model], [table], settings, key, seeds)
     loop = Loop(walker, model.stage.parameters, score, settings, begun)
