@@ -46,8 +46,8 @@ def rounds(
     params = started(model, split, key, seeds)
     params = placed(params, weights or {}, seeds)
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
-    number = number_of(key)
-    walker = Descent(fitted, table, null_rate, settings, free, params, number)
+    numbers = [number_of(key) + s for s in range(seeds)]
+    walker = Descent(fitted, table, null_rate, settings, free, params, numbers, {})
     rate = np.zeros(seeds)
 
     def step() -> dict[str, Any]:

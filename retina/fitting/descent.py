@@ -66,10 +66,10 @@ def make_round(
 
     optimiser: a name that `direction` knows.
     in_turn, activity, precision: as in `Recipe`.
-    returns: (walk, fixed, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
+    returns: (walk, given, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
              order is (seed, step, clip in batch, 2) rows of the table, rate is
-             (seed, step), and fixed holds the params that are not trained; a model
-             with a training pass has them in the walk.
+             (seed, step), and given holds the params that are not trained (a model
+             with a training pass has them in the walk) and keywords of the penalty.
     """
     function = objective(model, table, null_rate, in_turn, activity)
     share = model.training is None
@@ -85,15 +85,16 @@ def objective(
 ) -> Objective:
     """The loss of a batch of clips: (free, rest, first, stimulus, counts, step).
 
-    rest:    the params that are not trained; for a model with a training pass the
-             walk's `moving`.
+    rest:    the params that are not trained, or for a model with a training pass the
+             walk's `moving`; and keywords of the penalty.
     returns: a function whose value is (loss, `moving` after it or None).
     """
     null = jnp.asarray(null_rate, jnp.float32)
     in_turn = in_turn and jax.default_backend() == "cpu"
     over_clips = lax.map if in_turn else lambda one, batch: jax.vmap(one)(batch)
 
-    def loss(free, fixed, first, stimulus, counts, step):
+    def loss(free, rest, first, stimulus, counts, step):
+        fixed, weights = rest
         params = to_bounded(model.stage.parameters, free, fixed)
 
         def one(where):
@@ -102,11 +103,11 @@ def objective(
             )
             return poisson(rate, target, null, activity)
 
-        return penalised(jnp.mean(over_clips(one, first)), params), None
+        return penalised(jnp.mean(over_clips(one, first)), params, weights), None
 
-    def training_loss(free, moving, first, stimulus, counts, step):
+    def training_loss(free, rest, first, stimulus, counts, step):
         assert model.training is not None
-        fixed, number = moving
+        (fixed, number), weights = rest
         params = to_bounded(model.stage.parameters, free, fixed)
         key = jax.random.fold_in(jax.random.key(number), step)
         signal, target = jax.vmap(
@@ -114,10 +115,12 @@ def objective(
         )(first)
         rate, after = model.training(params, signal, key)
         value = poisson(rate[:, -table.bins :], target, null, activity)
-        return penalised(value, params), (untrained(model, after), number)
+        return penalised(value, params, weights), (untrained(model, after), number)
 
-    def penalised(value, params):
-        return value if model.penalty is None else value + model.penalty(params)
+    def penalised(value, params, weights):
+        if model.penalty is None:
+            return value
+        return value + model.penalty(params, **weights)
 
     return loss if model.training is None else training_loss
 
@@ -140,10 +143,12 @@ def rounds(
     if share:
         descend = devices.mean_over_clips(descend)
 
-    def one_seed(walk: Walk, fixed, order, rate, stimulus, counts):
+    def one_seed(walk: Walk, given, order, rate, stimulus, counts):
+        fixed, weights = given
+
         def step(walk: Walk, now):
             first, rate = now
-            rest = fixed if walk.moving is None else walk.moving
+            rest = (fixed if walk.moving is None else walk.moving, weights)
             (value, moving), slope = descend(
                 walk.free, rest, first, stimulus, counts, walk.steps
             )
@@ -161,16 +166,16 @@ def rounds(
         walk, values = lax.scan(step, walk, (order, rate))
         return walk, jnp.mean(values)
 
-    def round_(walk, fixed, order, rate, stimulus, counts):
+    def round_(walk, given, order, rate, stimulus, counts):
         seeds = order.shape[0]
         if seeds == 1:  # no batch axis: the fast paths of single products stay open
-            walk, fixed, order, rate = jax.tree.map(
-                lambda a: a[0], (walk, fixed, order, rate)
+            walk, given, order, rate = jax.tree.map(
+                lambda a: a[0], (walk, given, order, rate)
             )
-            walk, value = one_seed(walk, fixed, order, rate, stimulus, counts)
+            walk, value = one_seed(walk, given, order, rate, stimulus, counts)
             return jax.tree.map(lambda a: a[None], (walk, value))
         over = (0, 0, 0, 0, None, None)
-        return jax.vmap(one_seed, over)(walk, fixed, order, rate, stimulus, counts)
+        return jax.vmap(one_seed, over)(walk, given, order, rate, stimulus, counts)
 
     return devices.compiled(round_, donate_argnums=0)
 

@@ -15,12 +15,12 @@ import numpy as np
 from retina import failures
 from retina.data import leak
 from retina.errors import BadResponse, BadSetting, MissingData
-from retina.fitting import ends, lbfgs, penalties
+from retina.fitting import ends, lbfgs, penalties, tuning
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.core import frozen
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
-from retina.fitting.recipe import checked_recipe
+from retina.fitting.plateau import EXPLODED
 from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
@@ -53,8 +53,13 @@ def fit(
                 the same numbers; another fit's is refused.
     core:       a fit of another recording whose core is taken over as it is; only the
                 rest is fitted. Frames, clock and the core's settings must be the same.
-    recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...).
-    returns:    Fit; fit.params is the seed that was best on validation.
+    recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...). The
+                learning rate and the regularisers may be lists: every combination is
+                fitted, side by side like seeds, and the one with the best median over
+                seeds on validation is kept; training["tuned"] tells of them all.
+    returns:    Fit; fit.params is the seed that was best on validation. A seed whose
+                loss is no longer finite ends there, at its best parameters, and
+                training["exploded"] names it.
     raises:     Diverged when the loss is no longer finite before any parameters were
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
@@ -69,12 +74,12 @@ def fit(
     given = model
     if core is not None:
         model = frozen(model, core)
-    settings = checked_recipe(model, recipe)
+    recipes = tuning.candidates(model, recipe)
     again = "fit again"
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
-    with failures.told(ends.smaller(settings, seeds), again):
-        fitted = _fit(model, split, key, seeds, progress, checkpoint, settings)
+    with failures.told(ends.smaller(recipes[0], seeds * len(recipes)), again):
+        fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes)
     frozen_parts = list(model.core) if core is not None else []
     told = {**fitted.training, "frozen": frozen_parts}
     return dataclasses.replace(fitted, model=given, training=told)
@@ -87,8 +92,9 @@ def _fit(
     seeds: int,
     progress: Progress | None,
     checkpoint: str | Path | None,
-    settings: Recipe,
+    recipes: list[Recipe],
 ) -> Fit:
+    settings = tuning.widest(recipes)
     fitted = model._replace(penalty=penalties.penalty(model, settings))
     check_clips(split)
     if seeds < 1:
@@ -100,31 +106,45 @@ def _fit(
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
     table = tabulate(model, split.train, bins)
     bits = validator(model, split.validation, null_rate)
-    params = started(model, split, key, seeds)
+    # A lane is a recipe and a seed. Recipes start alike and see the same clips.
+    lanes = len(recipes) * seeds
+    once = started(model, split, key, seeds)
+    params = jax.tree.map(lambda a: jnp.concatenate([a] * len(recipes)), once)
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
     if by_clips:
-        number = number_of(key)
-        walker = Descent(fitted, table, null_rate, settings, free, params, number)
+        numbers = [number_of(key) + s for s in range(seeds)] * len(recipes)
+        weights = tuning.weights(recipes, seeds)
+        walker = Descent(
+            fitted, table, null_rate, settings, free, params, numbers, weights
+        )
     else:
         walker = quasi_newton_walker(fitted, table, null_rate, settings, free, params)
 
     def score(params: Tree) -> np.ndarray:
-        per_cell = [bits(of_seed(params, s)) for s in range(seeds)]
+        per_cell = [bits(of_seed(params, s)) for s in range(lanes)]
         return np.nanmean(np.stack(per_cell), axis=1)
 
-    asked = identity([model], [table], settings, key, seeds)
-    loop = Loop(walker, model.stage.parameters, score, settings, begun)
+    asked = identity([model], [table], recipes, key, seeds)
+    rates = np.repeat([r.learning_rate for r in recipes], seeds)
+    loop = Loop(walker, model.stage.parameters, score, settings, begun, rates)
     loop.run(model, asked, progress, checkpoint)
+    chosen, tuned = tuning.best(recipes, loop.plateau.bits)
     kept = jax.tree.map(jnp.asarray, loop.plateau.best)
+    first = chosen * seeds
     return finished(
         model,
-        [of_seed(kept, s) for s in range(seeds)],
-        int(np.argmax(loop.plateau.bits)),
+        [of_seed(kept, first + s) for s in range(seeds)],
+        int(np.argmax(loop.plateau.bits[first : first + seeds])),
         null_rate,
         bits,
         loop,
+        first,
         table,
-        {"key": [int(n) for n in jax.random.key_data(key)]},
+        {
+            **dataclasses.asdict(recipes[chosen]),
+            "tuned": tuned,
+            "key": [int(n) for n in jax.random.key_data(key)],
+        },
     )
 
 
@@ -135,6 +155,7 @@ def finished(
     null_rate: np.ndarray,
     bits: Callable[[Tree], np.ndarray],
     loop: Loop,
+    first: int,
     table: Table,
     told: dict[str, Any],
 ) -> Fit:
@@ -142,6 +163,7 @@ def finished(
 
     seeds, best: the parameters of each seed, and which of them is kept.
     bits:        params -> (cell,) bits per spike on validation.
+    first:       the loop's number of the first of these seeds.
     told:        further entries of `training`.
     """
     per_seed = [bits(params) for params in seeds]
@@ -159,7 +181,10 @@ def finished(
         },
         curve=loop.curve,
         training={
-            **loop.training,
+            **loop.training(first + best),
+            "exploded": (loop.plateau.cuts == EXPLODED)[first : first + len(seeds)]
+            .nonzero()[0]
+            .tolist(),
             "lead": table.lead,
             "clip_bins": table.bins,
             "clips": len(table.first),

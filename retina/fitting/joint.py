@@ -111,7 +111,7 @@ def _fit(
         means = [np.nanmean(s(p)) for s, p in zip(bits, each, strict=True)]
         return np.mean(means, keepdims=True)
 
-    asked = identity(models, tables, recipe, key, 1)
+    asked = identity(models, tables, [recipe], key, 1)
     loop = Loop(walker, parameters, score, recipe, begun)
     loop.run(models[0], asked, progress, checkpoint)
     told = {
@@ -129,6 +129,7 @@ def _fit(
             nulls[n],
             bits[n],
             loop,
+            0,
             tables[n],
             told,
         )
@@ -140,21 +141,16 @@ class Together(Descent):
     """Rounds of gradient steps, each on a batch of clips of every recording."""
 
     def __init__(self, models, tables, nulls, settings, free, fixed, number):
-        self.tables, self.settings, self._fixed, self.number = (
-            tables,
-            settings,
-            fixed,
-            number,
-        )
+        self.tables, self.settings, self._fixed = tables, settings, fixed
         epoch = max(-(-len(table.first) // settings.batch) for table in tables)
         self.every = round_steps(epoch, settings.max_steps)
-        self.seeds = 1
+        self.numbers = [number]
         moving = None
         if models[0].training is not None:
             moving = _untrained(models, fixed), jnp.asarray([number], jnp.uint32)
         self.devices = here = Devices.dividing(settings.batch)
         self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
-        self._given = here.copies(fixed)
+        self._given = here.copies((fixed, {}))
         at_rest = [table.stimulus for table in tables], [t.counts for t in tables]
         self._recorded = here.copies(at_rest)
         begun = time.perf_counter()
@@ -180,7 +176,9 @@ class Together(Descent):
     def _order(self, step: int, steps: int) -> jax.Array:
         """(1, steps, batch, recording, 2): rows of each recording's table, shuffled."""
         drawn = [
-            descent.shuffled(table, self.number + n, step, steps, self.settings.batch)
+            descent.shuffled(
+                table, self.numbers[0] + n, step, steps, self.settings.batch
+            )
             for n, table in enumerate(self.tables)
         ]
         return self.devices.shares(jnp.asarray(np.stack(drawn, axis=2)[None]))
@@ -191,6 +189,7 @@ def _mean_loss(models: list[Model], losses: list[descent.Objective]):
     names = models[0].core
 
     def loss(free, rest, first, stimulus, counts, step):
+        rest, weights = rest
         still, number = rest if models[0].training is not None else (rest, None)
         values, after = [], []
         for n, (theirs, params) in enumerate(
@@ -198,7 +197,7 @@ def _mean_loss(models: list[Model], losses: list[descent.Objective]):
         ):
             given = params if number is None else (params, number)
             value, moved = losses[n](
-                theirs, given, first[:, n], stimulus[n], counts[n], step
+                theirs, (given, weights), first[:, n], stimulus[n], counts[n], step
             )
             values.append(value)
             after.append(moved)

@@ -49,6 +49,7 @@ class Loop:
     score:      params, leaves with a leading seed axis -> (seed,) bits per spike on
                 validation.
     begun:      time.perf_counter() when the fit began.
+    rates:      the first learning rate of each seed; by default that of the settings.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Loop:
         score: Callable[[Tree], np.ndarray],
         settings: Recipe,
         begun: float,
+        rates: float | np.ndarray | None = None,
     ):
         self.walker, self.score, self.settings = walker, score, settings
         self._bound = jax.jit(jax.vmap(lambda u: to_bounded(parameters, u[0], u[1])))
         params = self._bound((walker.judged, walker.fixed))
         seeds = jax.tree.leaves(params)[0].shape[0]
-        self.plateau = Plateau.begin(seeds, settings.learning_rate, params)
+        rates = settings.learning_rate if rates is None else rates
+        self.plateau = Plateau.begin(seeds, rates, params)
         self._curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
         self.step = self._row = 0
         self.stopped = ""  # what cut the fit off, in words
@@ -98,15 +101,17 @@ class Loop:
                 evaluate(float("nan"))
             while not self._over():
                 losses, taken = self.walker.advance(self.step, self.plateau.rate)
-                loss = float(np.max(losses))
-                if not np.isfinite(loss):
+                sound = np.isfinite(losses)
+                if not np.any(sound & ~self.plateau.done):
                     by_clips = self.settings.optimiser != "lbfgs"
+                    loss = float(losses[np.argmin(sound)])
                     self.stopped = ends.exploded(
                         model, loss, self.step, taken, self.plateau, by_clips
                     )
                     break
+                self.plateau.drop(~sound)
                 self.step += taken
-                evaluate(loss)
+                evaluate(float(np.max(losses[sound])))
 
     @property
     def curve(self) -> tuple[dict[str, Any], ...]:
@@ -121,10 +126,8 @@ class Loop:
             for line in self._curve[: self._row]
         )
 
-    @property
-    def training(self) -> dict[str, Any]:
-        """The recipe and how it ended, as `Fit` has it."""
-        best = int(np.argmax(self.plateau.bits))
+    def training(self, best: int) -> dict[str, Any]:
+        """The recipe and how it ended, as `Fit` has it; best: the seed that is kept."""
         at_last = self.step >= self.settings.max_steps
         return {
             **dataclasses.asdict(self.settings),

@@ -7,6 +7,7 @@ batch nor the size of the model changes what a weight of it in the loss means.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +106,8 @@ _NEEDS = {
 def penalty(model: Model, settings: Recipe) -> Callable[[Tree], jax.Array] | None:
     """The model's own penalty and what the settings ask for: params -> scalar.
 
+    It takes other weights of the regularisers that are asked for by keyword.
+
     raises: BadSetting for a weight below 0, or for a regulariser that would touch
             nothing of this model.
     """
@@ -123,9 +126,9 @@ def penalty(model: Model, settings: Recipe) -> Callable[[Tree], jax.Array] | Non
                 f"it can have {', '.join([*fitting, 'activity'])}"
             )
 
-    def whole(params: Tree) -> jax.Array:
+    def whole(params: Tree, **weights: Any) -> jax.Array:
         total = 0.0 if model.penalty is None else model.penalty(params)
-        for name, weight in asked.items():
+        for name, weight in (asked | weights).items():
             total = total + weight * value(name, model.stage.parameters, params)
         return jnp.asarray(total)
 

@@ -12,6 +12,7 @@ from retina.stage import Tree
 GAIN = 3e-3  # bits per spike; less than this is not an improvement
 CUT = 0.25
 CUTS = 2
+EXPLODED = CUTS + 2
 
 
 @dataclasses.dataclass
@@ -22,7 +23,8 @@ class Plateau:
     step:  where it was reached.
     rate:  the present learning rate.
     stale: evaluations since the last real improvement.
-    cuts:  times the rate was lowered; more than CUTS ends the seed's fit.
+    cuts:  times the rate was lowered; more than CUTS ends the seed's fit, and
+           EXPLODED says that its loss ended it.
     """
 
     rate: np.ndarray
@@ -34,7 +36,7 @@ class Plateau:
     best: Tree
 
     @classmethod
-    def begin(cls, seeds: int, rate: float, params: Tree) -> Plateau:
+    def begin(cls, seeds: int, rate: float | np.ndarray, params: Tree) -> Plateau:
         return cls(
             rate=np.full(seeds, rate, np.float32),
             bits=np.full(seeds, -np.inf),
@@ -70,6 +72,10 @@ class Plateau:
                 self.rate[seed] *= CUT
                 self.cuts[seed] += 1
                 self.stale[seed] = 0
+
+    def drop(self, lost: np.ndarray) -> None:
+        """End the fits of some seeds, whose loss is no longer finite: (seed,) bool."""
+        self.cuts[lost & ~self.done] = EXPLODED
 
     def tree(self) -> dict:
         """All of it as arrays, for a checkpoint."""

@@ -22,7 +22,7 @@ from retina.stage import Model, Recipe
 def identity(
     models: Sequence[Model],
     tables: Sequence[Table],
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     key: jax.Array,
     seeds: int,
 ) -> dict[str, Any]:
@@ -32,8 +32,14 @@ def identity(
     for table in tables:
         counts.update(np.asarray(table.counts).tobytes())
         counts.update(np.asarray(table.first).tobytes())
-    decides = dataclasses.asdict(recipe)
-    if recipe.schedule not in FALLING:
+    each = [dataclasses.asdict(recipe) for recipe in recipes]
+    decides = {
+        name: value
+        if all(one[name] == value for one in each)
+        else [one[name] for one in each]
+        for name, value in each[0].items()
+    }
+    if recipes[0].schedule not in FALLING:
         del decides["max_steps"]  # only where it ends: a fit may be given more of them
     said = {
         "key": [int(n) for n in jax.random.key_data(key)],

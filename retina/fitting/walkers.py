@@ -30,23 +30,21 @@ class Descent:
     settled = False
     last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
 
-    def __init__(self, model, table: Table, null_rate, settings, free, fixed, number):
-        self.table, self.settings, self._fixed, self.number = (
-            table,
-            settings,
-            fixed,
-            number,
-        )
+    def __init__(
+        self, model, table: Table, null_rate, settings, free, fixed, numbers, weights
+    ):
+        """numbers: of each lane, from which its clips and noise are drawn.
+        weights: keywords of the penalty, (lane,) each."""
+        self.table, self.settings, self._fixed = table, settings, fixed
+        self.numbers = numbers
         epoch = -(-len(table.first) // settings.batch)
         self.every = round_steps(epoch, settings.max_steps)
-        self.seeds = jax.tree.leaves(fixed)[0].shape[0]
         moving = None
         if model.training is not None:
-            numbers = jnp.arange(self.seeds, dtype=jnp.uint32) + jnp.uint32(number)
-            moving = descent.untrained(model, fixed), numbers
+            moving = descent.untrained(model, fixed), jnp.asarray(numbers, jnp.uint32)
         self.devices = here = Devices.dividing(settings.batch)
         self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
-        self._given = here.copies(fixed)
+        self._given = here.copies((fixed, jax.tree.map(jnp.asarray, weights)))
         self._recorded = here.copies((table.stimulus, table.counts))
         begun = time.perf_counter()
         self._any_round = descent.make_round(
@@ -64,7 +62,7 @@ class Descent:
     def _compile(self, begun: float) -> None:
         """The program of a whole round; `begun` is when its making began."""
         order = self._order(0, self.every)
-        rate = jnp.zeros((self.seeds, self.every), jnp.float32)
+        rate = jnp.zeros((len(self.numbers), self.every), jnp.float32)
         rate = self.devices.copies(rate)
         self._round = self._any_round.lower(
             self.walk, self._given, order, rate, *self._recorded
@@ -73,10 +71,9 @@ class Descent:
 
     def _order(self, step: int, steps: int) -> jax.Array:
         batch = self.settings.batch
-        numbers = range(self.number, self.number + self.seeds)
         drawn = [
             descent.shuffled(self.table, number, step, steps, batch)
-            for number in numbers
+            for number in self.numbers
         ]
         return self.devices.shares(jnp.asarray(np.stack(drawn)))
 

@@ -53,7 +53,7 @@ def _walked(model, table, null, params, order, rate):
     seeds = len(order)
     return round_(
         descent.begin(free),
-        params,
+        (params, {}),
         jnp.asarray(order),
         jnp.full((seeds, len(order[0])), rate, jnp.float32),
         table.stimulus,

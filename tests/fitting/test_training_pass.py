@@ -129,7 +129,7 @@ def _walked(model, split, params, numbers, rate=1e-2, steps=20):
     moving = descent.untrained(model, params), jnp.asarray(numbers, jnp.uint32)
     return descent.make_round(model, table, mean_counts(split.train))(
         descent.begin(free, moving),
-        params,
+        (params, {}),
         jnp.asarray(order),
         jnp.full((len(numbers), len(order[0])), rate, jnp.float32),
         table.stimulus,
@@ -172,7 +172,12 @@ def test_noise_is_of_the_seed_and_of_the_step(split):
         walk, found = descent.begin(free, moving), []
         for _ in range(3):
             walk, loss = round_(
-                walk, params, order, jnp.zeros((1, 1)), table.stimulus, table.counts
+                walk,
+                (params, {}),
+                order,
+                jnp.zeros((1, 1)),
+                table.stimulus,
+                table.counts,
             )
             found.append(float(loss[0]))
         return found
