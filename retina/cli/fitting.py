@@ -259,6 +259,8 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
         for cell, value in zip(record["cell_names"], bits, strict=True)
     ]
     print(output.columns(rows, ("cell", "validation bits/spike")))
+    if training.get("tuned"):
+        print(_tuned(training["tuned"]))
     print(f"median {validation['median']:.4f} of {len(bits)} cells", end="")
     if len(validation.get("seeds", ())) > 1:
         each = " ".join(f"{value:.4f}" for value in validation["seeds"])
@@ -266,6 +268,12 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
     print(f"; {training['steps']} steps, best at {training['best_step']}", end="")
     print(f", {training['fit_s']:.1f} s")
     print(f"run {folder}; next: retina score {folder}")
+
+
+def _tuned(recipes: Sequence[Mapping[str, float]]) -> str:
+    """What was tried side by side, a row each, in the order that it was asked for."""
+    rows = [[f"{value:g}" for value in one.values()] for one in recipes]
+    return output.columns(rows, [*recipes[0]])
 
 
 def score(

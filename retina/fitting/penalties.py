@@ -46,7 +46,7 @@ def smooth_time(weights: jax.Array, axes: Axes) -> list[jax.Array]:
 
 
 def group(weights: jax.Array, axes: Axes) -> list[jax.Array]:
-    """The root mean square of each group, which vanishes as a whole.
+    """The root mean square of each group, which vanishes whole.
 
     A group is all that makes one output channel, or else all that reads one channel,
     or else one subunit or rank of one cell.
@@ -63,7 +63,7 @@ def group(weights: jax.Array, axes: Axes) -> list[jax.Array]:
 
 
 def locality(weights: jax.Array, axes: Axes) -> list[jax.Array]:
-    """The square of each weight times that of its way from the centre.
+    """The square of each weight times that of its distance from the centre.
 
     The centre of mass of the squared weights of one filter at all lags; the distance is
     a share of the longer side.

@@ -63,13 +63,13 @@ def described() -> dict[str, str]:
     """A line on each field of Recipe, from its docstring and the regularisers' own.
 
     >>> described()["batch"], described()["l2"]
-    ('clips per step', 'weight of the square of each weight')
+    ('clips per step', 'price on the square of each weight')
     """
     first = {name: inspect.getdoc(one) or "" for name, one in penalties.KINDS.items()}
     terms = {name: doc.splitlines()[0].rstrip(".") for name, doc in first.items()}
     terms["activity"] = "The mean rate"
     return meanings(Recipe) | {
-        name: f"weight of {term[0].lower()}{term[1:]}" for name, term in terms.items()
+        name: f"price on {term[0].lower()}{term[1:]}" for name, term in terms.items()
     }
 
 
