@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ import retina
 from benchmarks import inputs
 from benchmarks.ours import our_versions
 from benchmarks.worker import Work
+from retina.fitting.checkpoints import Checkpoints
 from retina.types import Cell, Clip, Fit, Spec, Split
 
 
@@ -164,3 +167,61 @@ def whole(settings: dict[str, Any]) -> Work:
 
     about = {"dataset": split.spec.dataset, "cells": split.spec.cells}
     return Work(step, our_versions(), about=about)
+
+
+def kept(settings: dict[str, Any]) -> Work:
+    """A whole fit, with or without checkpoints, and how long it waited for them."""
+    split = loaded(settings)
+    model = retina.model(settings["name"], split.spec)
+    recipe = dict(settings["recipe"])
+    recipe["max_steps"] = min(recipe["max_steps"], settings.get("most_steps", 10**9))
+    begun = time.perf_counter()
+    if settings["kept"]:
+        importlib.import_module("orbax.checkpoint")
+    import_s = time.perf_counter() - begun
+    spent = Spent()
+    for name in ("__enter__", "load", "keep", "__exit__"):
+        setattr(Checkpoints, name, spent.timed(getattr(Checkpoints, name)))
+    write = Checkpoints._write
+
+    def counted(self: Checkpoints) -> None:
+        spent.written += 1
+        write(self)
+
+    Checkpoints._write = counted
+
+    def step() -> dict[str, Any]:
+        spent.seconds, spent.written = 0.0, 0
+        with tempfile.TemporaryDirectory() as folder:
+            place = f"{folder}/checkpoint" if settings["kept"] else None
+            begun = time.perf_counter()
+            fit = retina.fit(
+                model, split, key=jax.random.key(0), checkpoint=place, **recipe
+            )
+            took = time.perf_counter() - begun
+        return {
+            "seconds": took,
+            "spent_s": took,
+            "waited_s": spent.seconds,
+            "written": spent.written,
+            "steps": fit.training["steps"],
+        }
+
+    return Work(step, our_versions(), about={"import_s": import_s})
+
+
+class Spent:
+    """Seconds inside the functions that it times, and how many were written."""
+
+    def __init__(self) -> None:
+        self.seconds, self.written = 0.0, 0
+
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return function(*given)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+        return run

@@ -16,6 +16,7 @@ from benchmarks.side_by_side import Contender
 
 FOLDER = Path(side_by_side.__file__).parent
 ALONE = {  # contenders that run without peers
+    "checkpoints": 4,
     "cnn_step": 1,
     "core_readout_step": 1,
     "dispatch": 4,

@@ -157,6 +157,10 @@ class Checkpoints:
                 create=False,
                 cleanup_tmp_directories=self._writes,
                 read_only=not self._writes,
+                # Else a folder that cannot be made is told minutes later.
+                async_options=orbax.AsyncOptions(
+                    create_directories_asynchronously=False
+                ),
                 **alone,
             )
             self._manager = orbax.CheckpointManager(self.folder, options=options)

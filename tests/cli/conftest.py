@@ -81,8 +81,8 @@ class Desk(NamedTuple):
     folder: Path
     environment: dict[str, str]
 
-    def start(self, *words: object) -> subprocess.Popen:
-        command = "from retina.cli.main import run; run()"
+    def start(self, *words: object, first: str = "") -> subprocess.Popen:
+        command = f"{first}\nfrom retina.cli.main import run; run()"
         return subprocess.Popen(
             [sys.executable, "-c", command, *map(str, words)],
             stdout=subprocess.PIPE,

@@ -17,6 +17,7 @@ import typer
 
 from retina import store
 from retina.cli import main
+from retina.fitting.checkpoints import present
 from retina.fitting.loggers import ROW
 
 QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
@@ -177,13 +178,22 @@ def _wait(condition, process: subprocess.Popen, seconds: float = 300) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     command = ("fit", "tiny", "ln", *LONG, "--out", "run")
-    process = desk.start(*command)
-    checkpoint = desk.folder / "run.partial" / "checkpoint.h5"
-    _wait(checkpoint.exists, process)
+    # A stop leaves a checkpoint; kill -9 leaves the last that was due.
+    often = "from retina.fitting import checkpoints; checkpoints.EVERY_S = 0.0"
+    process = desk.start(*command, first=often if how == signal.SIGKILL else "")
+    partial = desk.folder / "run.partial"
+    checkpoint, told = partial / "checkpoint", partial / "metrics.jsonl"
+
+    def far_enough() -> bool:
+        if how == signal.SIGKILL:
+            return present(checkpoint)
+        return told.exists() and len(told.read_bytes().splitlines()) > 2
+
+    _wait(far_enough, process)
     process.send_signal(how)
     _, err = process.communicate(timeout=300)
     assert not (desk.folder / "run").exists()
-    assert checkpoint.is_file()
+    assert present(checkpoint)
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in err
@@ -193,12 +203,12 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     assert other.status == 1 and "run.partial is another fit" in other.err
 
     # What a write that was killed half way leaves is no part of the run.
-    (checkpoint.parent / ".checkpoint.h5.0123").write_bytes(b"half")
+    (partial / ".metrics.jsonl.0123").write_bytes(b"half")
     resumed = desk.retina(*command)
     assert resumed.status == 0, resumed.err
     assert "going on from" in resumed.err
-    assert not (desk.folder / "run" / ".checkpoint.h5.0123").exists()
-    assert not checkpoint.parent.exists()
+    assert not (desk.folder / "run" / ".metrics.jsonl.0123").exists()
+    assert not partial.exists()
     whole = desk.retina(*command[:-1], "whole")
     assert whole.status == 0 and "going on from" not in whole.err
     pairs = zip(
@@ -210,6 +220,22 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     rows, wanted = (_metrics(desk.folder / name) for name in ("run", "whole"))
     for name in ("step", "train_loss", "validation", "rate"):
         assert [row[name] for row in rows] == [row[name] for row in wanted]
+
+
+def test_the_same_command_twice_at_once_is_one_line(desk):
+    command = ("fit", "tiny", "ln", *LONG, "--out", "run")
+    process = desk.start(*command)
+    lock = desk.folder / "run.partial" / "checkpoint" / "lock"
+    _wait(lambda: lock.exists() and lock.read_bytes(), process)
+    process.send_signal(signal.SIGSTOP)  # else it may be done before the other begins
+    try:
+        again = desk.retina(*command)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=300)
+    assert again.status == 1
+    assert f"another process (pid {process.pid}) is at work" in again.err
+    assert process.returncode == 0
 
 
 def test_a_full_disk_is_one_line_and_the_fit_goes_on_later(desk):

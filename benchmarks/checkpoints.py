@@ -1,0 +1,65 @@
+"""What checkpoints cost a fit: its whole time with them, beside the time without.
+
+    python -m benchmarks.checkpoints
+
+`retina.fit` of `ln` and of `cnn` to the simulated recording, with a fixed number of
+steps so that both do the same work. The notes tell the share of the time in which the
+fit itself waits for its checkpoints, and the share by which the whole time grows
+(writing goes on beside the fit and takes some of the cores; on a busy machine this
+figure is noise of a few per cent). Orbax is imported before the clock runs: that is
+told apart, as a process does it once. Needs no peers.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from benchmarks.side_by_side import Contender, options, parsed, race
+
+BUILD = "benchmarks.our_fits:kept"
+FITS: dict[str, dict[str, Any]] = {
+    # As it is fitted by default, but to the last step.
+    "ln": {"recipe": {"max_steps": 2000, "settle": 1e-12, "patience": 1000}},
+    "cnn": {"recipe": {"max_steps": 1200, "patience": 1000}},
+}
+AIM = 0.03
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    chosen = parsed(options(__doc__, rounds=5), arguments)
+    settings: dict[str, Any] = {"dataset": "simulated"}
+    if chosen.small:
+        settings |= {"cells": 2, "clips": 1, "most_steps": 20}
+    contenders = [
+        Contender(
+            f"{name}, {'checkpoints' if kept else 'none'}",
+            BUILD,
+            settings={"name": name, "kept": kept, **fit},
+        )
+        for name, fit in FITS.items()
+        for kept in (False, True)
+    ]
+    return race("checkpoints", contenders, settings, chosen, notes=notes)
+
+
+def notes(rows: list[dict[str, Any]]) -> list[str]:
+    """The shares of each model, from its pair of rows; the aim is of the first."""
+    lines = []
+    for without, kept in zip(rows[::2], rows[1::2], strict=True):
+        counted = kept["answers"][-len(kept["seconds"]) :]
+        waited = [one["waited_s"] / one["spent_s"] for one in counted]
+        pairs = zip(kept["seconds"], without["seconds"], strict=True)
+        grown = [1 - less / more for more, less in pairs]
+        median = statistics.median(waited)
+        lines.append(
+            f"{kept['name'].split(',')[0]}: waited {median:.2%} of the time (aim < "
+            f"{AIM:.0%}), {counted[-1]['written']} written; the whole time grew by "
+            f"{statistics.median(grown):.1%}; importing orbax took "
+            f"{kept['about']['import_s']:.2f} s"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()
