@@ -21,7 +21,9 @@ from retina.fitting.devices import Devices
 from retina.fitting.optimiser import rates
 from retina.stage import Tree
 
-AGAIN = (8, 24)  # steps after which the curvature is taken again, where cells stand
+# Steps at which the curvature is taken where the cells stand, and its damping: a start
+# is far from the end, and what looks flat there need not stay so.
+CURVATURES = {0: 0.1, 8: 0.1}
 
 
 class Descent:
@@ -167,8 +169,8 @@ class Lbfgs:
 class CellByCell:
     """Rounds of L-BFGS steps of each cell on its own, one seed after another.
 
-    `walk` has, for each seed, where its cells stand and where they stood when the
-    curvature was last taken: the whitening itself is made again on resuming.
+    `walk` has, for each seed, where its cells stand, and where they stood when the
+    curvature was last taken, and its damping: it is taken again there on resuming.
     """
 
     last = np.zeros(1)  # each cell's loss before is in `walk`
@@ -199,25 +201,26 @@ class CellByCell:
         self.walk = []
         for seed in range(seeds):
             start = cells.rows(model, of_seed(free, seed))
-            self.walk.append((quasi_newton.begin(start), start))
+            at = start, jnp.float32(CURVATURES[0])
+            self.walk.append((quasi_newton.begin(start), at))
             self._take(seed, 1)  # the evaluation of the start
         jax.block_until_ready(self.walk)
         self.compile_s = time.perf_counter() - begun
 
     def _take(self, seed: int, evaluations: int) -> None:
-        walk, taken_at = self.walk[seed]
+        walk, white_at = self.walk[seed]
         data = (of_seed(self.fixed, seed), self.table.stimulus, self.table.counts)
         made = self._white[seed]
-        if made is None or made[0] is not taken_at:
-            made = self._white[seed] = taken_at, self._whiten(taken_at, *data)
+        if made is None or made[0] is not white_at:
+            made = self._white[seed] = white_at, self._whiten(*white_at, *data)
         walk = self._round(walk, made[1], jnp.int32(evaluations), *data)
-        self.walk[seed] = walk, taken_at
+        self.walk[seed] = walk, white_at
 
     def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
         steps = min(self.every, self.max_steps - step)
         for seed, (walk, _) in enumerate(self.walk):
-            if step in AGAIN:
-                self.walk[seed] = walk, walk.at
+            if step and step in CURVATURES:
+                self.walk[seed] = walk, (walk.at, jnp.float32(CURVATURES[step]))
             self._take(seed, steps)
         values = [np.asarray(walk.value, np.float64) for walk, _ in self.walk]
         return np.mean(values, axis=1), steps

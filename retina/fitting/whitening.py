@@ -27,9 +27,9 @@ from retina.stage import Model, Tree
 # floats and 4 * number bins' outer products: at 600, 16 cells, 23 MB and about as long
 # as ten evaluations of an hour's recording. Beyond it, the diagonal.
 BLOCK = 600
-SAMPLES = 4096  # bins at least (all, of a shorter recording)
-PER_NUMBER = 6  # bins per number: eigenvalues within a factor of two or so
-DAMPING = 1e-3  # of the diagonal: directions that the part of the bins does not show
+SAMPLES = 2048  # bins at least (all, of a shorter recording)
+PER_NUMBER = 4  # bins per number: eigenvalues within a factor of two or so
+FLAT = 1e-3  # of the mean of the diagonal: the least that a number is taken to have
 CHUNK = 2**24  # floats of stimulus, or of slopes, at a time
 
 
@@ -53,8 +53,11 @@ def whitened(white: Whitening, slope: jax.Array) -> jax.Array:
     return white.scale * part
 
 
-def inverse(curvature: jax.Array) -> Whitening:
+def inverse(curvature: jax.Array, damping: jax.Array | float) -> Whitening:
     """Of a curvature (cell, number, number), or its diagonal (cell, number).
+
+    damping: share of the diagonal that is added: for directions that a part of the bins
+             does not show, and as far as the curvature may change along a step.
 
     A row without any curvature is taken as it is; a cell whose matrix has no root even
     when damped is left with its diagonal.
@@ -63,23 +66,23 @@ def inverse(curvature: jax.Array) -> Whitening:
     size = jnp.einsum("cpp->cp", curvature) if whole else curvature
     typical = jnp.sum(jnp.abs(size), axis=1, keepdims=True) / size.shape[1]
     known = jnp.isfinite(typical) & (typical > 0)
-    size = jnp.where(known, jnp.maximum(size, DAMPING * typical), 1)
+    size = jnp.where(known, jnp.maximum(size, FLAT * typical), 1)
     scale = lax.rsqrt(size)
     if not whole:
         return Whitening(scale, None)
     unit = jnp.eye(size.shape[1], dtype=size.dtype)
-    scaled = curvature * scale[:, :, None] * scale[:, None, :] + DAMPING * unit
+    scaled = curvature * scale[:, :, None] * scale[:, None, :] + damping * unit[None]
     lower = jnp.linalg.cholesky(scaled, symmetrize_input=True)
-    broad = jnp.broadcast_to(unit, lower.shape)
+    broad = jnp.broadcast_to(unit[None], lower.shape)
     root = lax.linalg.triangular_solve(lower, broad, left_side=True, lower=True)
     sound = jnp.all(jnp.isfinite(root), axis=(1, 2), keepdims=True)
-    return Whitening(scale, jnp.where(sound, root, unit))
+    return Whitening(scale, jnp.where(sound, root, unit[None]))
 
 
 def make_whitening(
     model: Model, table: Table, null_rate: np.ndarray, activity: float, like: Tree
-) -> Callable[[jax.Array, Tree, jax.Array, jax.Array], Whitening]:
-    """(rows, fixed, stimulus, counts) -> Whitening of cells that share no parameter.
+) -> Callable[..., Whitening]:
+    """(rows, damping, fixed, stimulus, counts) -> Whitening of independent cells.
 
     like: a free tree of the shapes.
     """
@@ -100,7 +103,7 @@ def make_whitening(
         return jnp.sum(rate), rate[0]
 
     @jax.jit
-    def make(x, fixed, stimulus, counts):
+    def make(x, damping, fixed, stimulus, counts):
         def slopes(first):
             # The slope of the sum: a cell's rate depends on its own row alone.
             slope, rate = jax.grad(rates, has_aux=True)(
@@ -120,7 +123,7 @@ def make_whitening(
         curvature = total * unit
         if model.penalty is not None:
             curvature = curvature + _of_penalty(x, fixed)
-        return inverse(curvature)
+        return inverse(curvature, damping)
 
     def _of_penalty(x, fixed):
         """The slope's slopes, row by row: no cell's depends on another's numbers."""

@@ -15,7 +15,10 @@ from retina.layers.basis import raised_cosines
 from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.stage import Model, Recipe, Stage, chain
-from retina.types import Spec
+from retina.types import Clip, Spec
+
+ENOUGH = 2000  # bins, to tell how large a drive is
+LOUD = 4.0  # no drive has this s.d. that fits a cell; of white noise averages have 1 to 3
 
 
 def ln(
@@ -88,6 +91,7 @@ def stimulus_filter(
         average = spike_triggered_average(clips, lags, spec)
         corner = field.place(average, window)
         seen = field.cut_windows(average, corner, window)
+        seen = seen * calm(seen, corner, clips, spec)
         if rank is None:
             filters = np.moveaxis(seen, 0, 1)
             return {
@@ -103,6 +107,33 @@ def stimulus_filter(
         }
 
     return stages, warm
+
+
+def calm(
+    seen: np.ndarray, corner: np.ndarray, clips: tuple[Clip, ...], spec: Spec
+) -> np.ndarray:
+    """(1, cell, 1, 1) what brings the s.d. of each cell's drive to 1, if above LOUD.
+
+    On a correlated stimulus an average counts each pixel again for its neighbours, and
+    a start at e^20 counts per bin is far from everything.
+
+    seen:   (taps, cell, h, w) filters, lag 0 first.
+    corner: (cell, 2), of their windows.
+    """
+    taps, cells, rows, columns = seen.shape
+    clip = max(clips, key=lambda clip: len(clip.stimulus))
+    frames = clip.stimulus[: ENOUGH + taps].astype(np.float32)
+    frames = frames.reshape(len(frames), *image_shape(spec))
+    frames = (frames - np.float32(spec.stimulus_mean)) / np.float32(spec.stimulus_sd)
+    time = len(frames) - taps + 1
+    factor = np.ones(cells, np.float32)
+    for n, (row, column) in enumerate(corner):
+        window = frames[:, row : row + rows, column : column + columns]
+        each = window.reshape(len(frames), -1) @ seen[:, n].reshape(taps, -1).T
+        drive = sum(each[taps - 1 - lag :][:time, lag] for lag in range(taps))
+        size = float(np.std(drive))
+        factor[n] = 1 / size if size > LOUD else 1
+    return factor[None, :, None, None]
 
 
 def courses_for(image: tuple[int, int], lags: int, basis: int | None) -> int:

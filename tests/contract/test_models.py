@@ -20,6 +20,7 @@ import pytest
 from retina import build, registry, store
 from retina.costs.flops import count, count_step
 from retina.errors import BadSetting
+from retina.fitting import cells
 from retina.fitting.fit import fit
 from retina.fitting.loss import poisson, rates_of, validator
 from retina.fitting.predict import agree, streamed
@@ -273,6 +274,30 @@ def test_every_trainable_parameter_has_a_finite_slope(case: int):
     trainable = [p for p in jax.tree.leaves(described) if p.trainable]
     assert len(moved) == len(trainable) > 0
     assert all(moved.values()), f"never moves: {[k for k, v in moved.items() if not v]}"
+
+
+def test_cells_said_to_be_independent_are(case: int):
+    """A cell's rate and penalty know its own parameters alone."""
+    model, params = _model(case), _params(case)
+    if not model.independent:
+        pytest.skip("its cells share parameters")
+    described = model.stage.parameters
+    free = to_free(described, params)
+    x, tree = cells.rows(model, free), cells.tree_of(model, free)
+    assert _same(tree(x), free)
+    assert x.shape == (model.spec.cells, sum(a.size for a in jax.tree.leaves(free)) / 3)
+    before = _rates(case)(params, *_data(case))
+    for cell in range(model.spec.cells):
+        moved = to_bounded(described, tree(x.at[cell].multiply(1.3)), params)
+        after = _rates(case)(moved, *_data(case))
+        others = np.arange(model.spec.cells) != cell
+        np.testing.assert_array_equal(after[:, others], before[:, others])
+        assert np.abs(after - before)[:, cell].max() > 1e-3
+        if model.penalty is not None:
+            each = cells.each_penalty(model, moved)
+            assert each.shape == (model.spec.cells,)
+            assert np.ptp(each) > 0 or not np.any(each)
+            np.testing.assert_allclose(each.mean(), model.penalty(moved), rtol=1e-5)
 
 
 def test_a_run_on_disk_comes_back_bit_for_bit(case: int, tmp_path):

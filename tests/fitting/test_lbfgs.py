@@ -108,9 +108,10 @@ def test_it_reaches_the_optimum_that_scipy_finds(split, piece):
     assert len(table.first) == (2 if piece > 700 else 6)
     params = model.stage.init(jax.random.key(0))
     free = to_free(model.stage.parameters, params)
-    begin, round_ = lbfgs.make_round(model, table, null, 40)
+    begin, round_ = lbfgs.make_round(model, table, null)
     state = begin(free)
-    free, state, loss = round_(free, state, params, table.stimulus, table.counts)
+    data = table.stimulus, table.counts
+    free, state, loss = round_(free, state, params, *data, 40)
     found = value(_flat(free))[0]
     # The loss that was minimised is the one of the objective, and its least value is
     # found; float32 resolves it to about 1e-6.
