@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,28 @@ def keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         wanted.add(positional)
     found = inspect.signature(function).parameters
     return {key: value for key, value in found.items() if value.kind in wanted}
+
+
+def meanings(function: Callable[..., Any]) -> dict[str, str]:
+    """The first sentence on each keyword, from a docstring's lines ``name: text``.
+
+    >>> def model(spec, *, lags=3, rank=1):
+    ...     '''lags: bins that are seen. The present one is.
+    ...     rank: how many
+    ...           are added up.'''
+    >>> meanings(model)
+    {'lags': 'bins that are seen', 'rank': 'how many are added up'}
+    """
+    entries = re.findall(
+        r"^(\w+(?:, \w+)*):((?: .*)?(?:\n +.*)*)",
+        inspect.getdoc(function) or "",
+        re.MULTILINE,
+    )
+    found = {}
+    for names, text in entries:
+        sentence = re.split(r"(?<!\.)\.(?: |$)", " ".join(text.split()))[0]
+        found |= dict.fromkeys(names.split(", "), sentence)
+    return {name: found[name] for name in keywords(function) if name in found}
 
 
 def checked(

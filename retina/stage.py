@@ -268,22 +268,23 @@ def before(stage: Stage, name: str) -> tuple[str, ...]:
 class Recipe:
     """How a model is fitted unless told otherwise; the same for every data set.
 
-    optimiser:     "lbfgs" on all data at once; or "adam", "lion", "sgd", ... of optax,
-                   on random contiguous clips.
+    optimiser:     "lbfgs" on all data at once, or "adam", "lion", "sgd", ... of optax.
+                   These take random contiguous clips.
     learning_rate: the first, or largest, step size.
-    schedule:      "plateau": the rate falls when validation stops improving, and the
-                   third time ends the fit. "cosine", "linear", "exponential": it rises
-                   briefly and falls until max_steps. "constant": neither.
+    schedule:      "plateau", "cosine", "linear", "exponential" or "constant". Plateau:
+                   the rate falls when validation stops improving, and the third time
+                   ends the fit. Constant: it does neither. The others: it rises briefly
+                   and falls until max_steps.
     clip_bins:     bins of loss per clip.
     batch:         clips per step.
     max_steps:     stop here whatever validation says (L-BFGS: at the next ten).
     patience:      evaluations without a better validation score before the rate falls.
     settle:        L-BFGS ends where ten steps lower the loss by a smaller fraction.
-    precision:     "float32"; or "bfloat16": while fitting, factors of products are
-                   rounded to it and added up in float32, as tensor cores do. Without
-                   such cores (on a CPU) it only rounds, and is slower.
-    in_turn:       the clips of a batch one after the other: for models whose one clip
-                   keeps a CPU busy. On an accelerator they always run side by side.
+    precision:     "float32" or "bfloat16". While fitting, factors of products are
+                   rounded to bfloat16 and added up in float32, as tensor cores do.
+                   Without such cores (on a CPU) it only rounds, and is slower.
+    in_turn:       the clips of a batch one after the other. For models whose one clip
+                   keeps a CPU busy; on an accelerator they always run side by side.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
                    what `retina.fitting.penalties` says; the model's own penalty stays.
     """

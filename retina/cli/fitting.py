@@ -21,7 +21,12 @@ from retina.settings import keywords
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A keyword of the model or fit."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A keyword of the model or a setting of the fit; retina show MODEL lists "
+        "both.",
+    ),
 ]
 Cells = Annotated[
     str | None,

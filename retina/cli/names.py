@@ -34,7 +34,7 @@ def show(
     ] = None,
     json: Json = False,
 ) -> None:
-    """A card, an experiment, a model's keywords and parameters, or `device`."""
+    """A card, an experiment, a model with its keywords and fit settings, `device`."""
     if name == "device" and kind is None:
         _show_device(json)
         return
@@ -120,18 +120,33 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
             key: None if value.default is inspect.Parameter.empty else value.default
             for key, value in keywords(function).items()
         }
-        about["parameters"] = _parameters(name)
+        from retina import build
+        from retina.types import Spec
+
+        model = build.model(name, Spec(frame=(16, 16), cells=1, bin_s=1 / 30))
+        about["parameters"] = _parameters(model)
+        about["fit"] = _fit_settings(model)
     return about
 
 
-def _parameters(name: str) -> list[dict[str, Any]]:
-    """Every parameter of a model at its default settings, for a 16 x 16 frame."""
+def _fit_settings(model: Any) -> dict[str, dict[str, Any]]:
+    """Each setting of a fit with its default for this model, what it means, if used."""
+    from retina.fitting.recipe import described, idle
+
+    return {
+        key: {
+            "default": getattr(model.recipe, key),
+            "meaning": meaning,
+            "used": not idle(key, model.recipe, model)[0],
+        }
+        for key, meaning in described().items()
+    }
+
+
+def _parameters(model: Any) -> list[dict[str, Any]]:
+    """Every parameter of a model at its default settings."""
     import jax
 
-    from retina import build
-    from retina.types import Spec
-
-    model = build.model(name, Spec(frame=(16, 16), cells=1, bin_s=1 / 30))
     shapes = jax.eval_shape(model.stage.init, jax.random.key(0))
     described, structure = jax.tree.flatten_with_path(model.stage.parameters)
     rows = []
@@ -161,6 +176,7 @@ def _text(kind: str, name: str, about: dict[str, Any]) -> str:
     if kind == "models":
         rows = [(key, "=", repr(value)) for key, value in about["keywords"].items()]
         parts.append("keywords (--set key=value):\n" + (output.columns(rows) or "none"))
+        parts.append(_fit_text(about["fit"]))
         rows = [
             (
                 row["name"],
@@ -175,6 +191,20 @@ def _text(kind: str, name: str, about: dict[str, Any]) -> str:
         heads = ("parameter", "shape", "unit", "bounds", "", "source")
         parts.append("on a 16 x 16 frame, one cell:\n" + output.columns(rows, heads))
     return "\n\n".join(parts)
+
+
+def _fit_text(settings: dict[str, dict[str, Any]]) -> str:
+    used = [
+        (key, "=", repr(one["default"]), one["meaning"])
+        for key, one in settings.items()
+        if one["used"]
+    ]
+    idle = [key for key, one in settings.items() if not one["used"]]
+    text = "settings of the fit (--set key=value as well):\n" + output.columns(used)
+    if idle:
+        how = settings["optimiser"]["default"]
+        text += f"\nwith optimiser={how} these do nothing: {', '.join(idle)}"
+    return text
 
 
 def _fields(table: dict[str, Any], indent: str = "  ") -> list[str]:

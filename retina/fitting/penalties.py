@@ -35,17 +35,17 @@ def l2(weights: jax.Array, axes: Axes) -> list[jax.Array]:
 
 
 def smooth_space(weights: jax.Array, axes: Axes) -> list[jax.Array]:
-    """The squared difference of each pair of neighbours along height and width."""
+    """The squared difference of neighbours along height and width."""
     return _steps(weights, axes, SPACE)
 
 
 def smooth_time(weights: jax.Array, axes: Axes) -> list[jax.Array]:
-    """The squared difference of each pair of neighbouring lags."""
+    """The squared difference of neighbouring lags."""
     return _steps(weights, axes, ("time",))
 
 
 def group(weights: jax.Array, axes: Axes) -> list[jax.Array]:
-    """For each weight the root mean square of its group, which goes to zero whole.
+    """The root mean square of each group, which vanishes whole.
 
     A group is all that makes one output channel, or else all that reads one channel,
     or else one subunit or rank of one cell.
@@ -62,10 +62,10 @@ def group(weights: jax.Array, axes: Axes) -> list[jax.Array]:
 
 
 def locality(weights: jax.Array, axes: Axes) -> list[jax.Array]:
-    """The square of each weight, times that of its distance from the centre of mass.
+    """The square of each weight times that of its distance from the centre.
 
-    The centre is of the squared weights of one filter at all lags; the distance is a
-    share of the longer side.
+    The centre of mass of the squared weights of one filter at all lags; the distance is
+    a share of the longer side.
 
     source: after Park & Pillow 2011, doi 10.1371/journal.pcbi.1002219, whose prior
             learns the place and the extent.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from retina.errors import BadSetting, nearest
-from retina.fitting import optimiser
-from retina.settings import checked
+from retina.fitting import optimiser, penalties
+from retina.settings import checked, meanings
 from retina.stage import Model, Recipe
 
 # Of clips drawn at random, and of the length of a step: L-BFGS takes all data at once,
@@ -51,14 +52,28 @@ def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
     if not settings.learning_rate > 0:
         raise BadSetting(f"learning_rate {settings.learning_rate:g}: above 0")
     for name in changes:
-        where, instead = _idle(name, settings, model)
+        where, instead = idle(name, settings, model)
         if where:
             also = f", or add --set {instead}" if instead else ""
             raise BadSetting(f"{name} does nothing {where}: leave it out{also}")
     return settings
 
 
-def _idle(name: str, settings: Recipe, model: Model) -> tuple[str, str]:
+def described() -> dict[str, str]:
+    """A line on each field of Recipe, from its docstring and the regularisers' own.
+
+    >>> described()["batch"], described()["l2"]
+    ('clips per step', 'price on the square of each weight')
+    """
+    first = {name: inspect.getdoc(one) or "" for name, one in penalties.KINDS.items()}
+    terms = {name: doc.splitlines()[0].rstrip(".") for name, doc in first.items()}
+    terms["activity"] = "The mean rate"
+    return meanings(Recipe) | {
+        name: f"price on {term[0].lower()}{term[1:]}" for name, term in terms.items()
+    }
+
+
+def idle(name: str, settings: Recipe, model: Model) -> tuple[str, str]:
     """Where a setting does nothing, and with which other one it would; or ("", "")."""
     if settings.optimiser == "lbfgs":
         falls = name == "schedule" and settings.schedule in optimiser.FALLING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from retina import registry
 from retina.cli.settings import parse
 from retina.settings import checked
+from retina.stage import Recipe
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
@@ -37,6 +39,26 @@ def test_show_a_model_names_keywords_units_bounds_and_sources(retina):
     assert gain["high"] is None, "infinity has no JSON"
     text = retina("show", "ln").out
     assert "--set key=value" in text and "output.gain" in text
+
+
+def test_show_a_model_lists_every_setting_of_its_fit(retina):
+    fields = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    for name, optimiser, idle in (
+        ("ln", "lbfgs", {"learning_rate", "clip_bins", "batch", "in_turn"}),
+        ("cnn", "adam", {"settle"}),
+    ):
+        told = json.loads(retina("show", name, "--json").out)["fit"]
+        assert list(told) == list(fields), "each has a line, in the order of the fields"
+        assert told["optimiser"]["default"] == optimiser
+        assert {key for key, one in told.items() if not one["used"]} == idle
+        assert all(one["meaning"] for one in told.values())
+        text = retina("show", name).out
+        lines = text.partition("settings of the fit")[2].splitlines()
+        assert any(line.startswith("patience ") for line in lines)
+        rows = [line for line in lines if line.split(" ")[0] in fields]
+        assert len(rows) == len(fields) - len(idle)
+        assert max(map(len, rows)) <= 110
+    assert "retina show MODEL" in " ".join(retina("fit", "--help").out.split())
 
 
 def test_show_a_name_of_two_kinds_shows_both(retina):
