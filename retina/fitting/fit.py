@@ -25,6 +25,7 @@ from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity, resumed
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, Lbfgs, of_seed
+from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
 from retina.stage import Model, Recipe, Tree
 from retina.trees import save_tree
@@ -51,8 +52,10 @@ def fit(
     seeds:      fits from as many random starts, side by side under vmap.
     progress:   called after each evaluation, before its checkpoint is written, with
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
-                best so far), "validation" (now, one entry per seed), "rate",
-                "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
+                best so far, mean over cells), "validation_median" (of the same, over
+                cells: what the fit will say if it ends here), "validation" (now, mean
+                over cells, one entry per seed), "rate", "steps_per_s", "seconds_left"
+                (None where nobody can tell), ...}.
     checkpoint: a file written after each evaluation; if it exists the fit goes on from
                 it and ends at the same numbers; another fit's is refused.
     core:       a fit of another recording whose core is taken over as it is; only the
@@ -136,6 +139,11 @@ def _fit(
         step, row, settled = (int(n) for n in saved["at"])
         walker.settled = bool(settled)
     earlier = curve[row - 1, 1] if row else 0.0
+    medians = np.full(seeds, np.nan)  # of the best so far
+    if row:
+        medians = np.array(
+            [middle(score(of_seed(plateau.best, s))) for s in range(seeds)]
+        )
 
     # On any other schedule validation chooses the parameters, not the rate or the end.
     patience = settings.patience if settings.schedule == "plateau" else EVALUATIONS
@@ -146,6 +154,8 @@ def _fit(
         per_cell = np.stack([score(of_seed(now, s)) for s in range(seeds)])
         bits = np.where(walker.sound, np.nanmean(per_cell, axis=1), -np.inf)
         plateau.judge(step, bits, now, patience)
+        for s in np.flatnonzero(plateau.step == step):
+            medians[s] = middle(per_cell[s])
         seconds = earlier + time.perf_counter() - begun
         curve[row] = [step, seconds, loss, *bits]
         row += 1
@@ -160,6 +170,7 @@ def _fit(
                     "max_steps": settings.max_steps,
                     "train_loss": loss,
                     "validation_bits": float(plateau.bits.max()),
+                    "validation_median": float(medians[np.argmax(plateau.bits)]),
                     "validation": bits.tolist(),
                     "rate": walker.rate(step, plateau.rate),
                     "cuts": int(plateau.cuts.min()),

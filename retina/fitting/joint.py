@@ -56,7 +56,7 @@ def fit_jointly(
 
     splits:   of the same frame and clock; their cells are their own.
     model:    a name whose model has a core: cnn, lnln, core_readout, ...
-    progress, checkpoint: as in `fit`.
+    progress, checkpoint: as in `fit`, but for "validation_median".
     settings: keywords of the model, and fields of Recipe.
     returns:  one Fit per split, in order; their cores are equal to the last bit.
     raises:   BadSetting, ShapeMismatch, MissingData, BadResponse, Diverged.
