@@ -45,6 +45,20 @@ def names(kind: str) -> list[str]:
     return sorted(set(_files(kind)) | set(_entries(kind)))
 
 
+def lines(kind: str) -> dict[str, str]:
+    """The names of `names`, each with the first line that its file says of it.
+
+    A plug-in's docstring, a card's title, an experiment's question; "" where there is
+    none or the file cannot be read. Nothing is imported.
+
+    >>> lines("metrics")["bits_per_spike"][:21]
+    'Poisson log-likelihoo'
+    """
+    if kind in RESOURCES:
+        return {name: resources.line(kind, name) for name in names(kind)}
+    return {name: _line(_folder(kind) / f"{name}.py") for name in names(kind)}
+
+
 def find(kind: str, name: str) -> Any:
     """The function behind a name; for data sets and experiments, their path.
 
@@ -113,6 +127,18 @@ def _is_plugin(file: Path) -> bool:
     return any(
         isinstance(node, ast.FunctionDef) and node.name == file.stem for node in body
     )
+
+
+def _line(file: Path) -> str:
+    """First line of the docstring of the function that a file is named for."""
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8"), str(file)).body
+    except (OSError, SyntaxError, ValueError):
+        return ""  # of an installed package, or broken: `find` says how
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == file.stem:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
 
 
 def _entries(kind: str) -> dict[str, Any]:

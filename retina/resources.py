@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
 from retina.errors import UnknownName, nearest
 
 _PACKAGE = Path(__file__).parent
+_LINE = {"datasets": "title", "experiments": "question"}
 _WANTED = {"datasets": "a .toml card", "experiments": "a folder with experiment.toml"}
 
 
@@ -65,6 +67,21 @@ def path(kind: str, name: str) -> Path:
         f"no {singular} {name!r}: {nearest(name, known)} "
         f"(retina list {kind}; or give the path of {_WANTED[kind]})"
     )
+
+
+def line(kind: str, name: str) -> str:
+    """A card's title or an experiment's question, "" where it cannot be read.
+
+    >>> line("datasets", "simulated")[:24]
+    'Twelve simulated ganglio'
+    """
+    file = path(kind, name)
+    file = file / "experiment.toml" if file.is_dir() else file
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # what is wrong with it, `retina show` says
+        return ""
+    return str(table.get(_LINE[kind], ""))
 
 
 def cache() -> Path:

@@ -12,15 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from retina.arrays import check_counts, check_finite, plural, require, shape
 from retina.errors import BadResponse, BadStimulus, ShapeMismatch
 
 Tree = Any
 ROLES = ("train", "validation", "test")
-
-
-def _require(condition: bool, error: type[Exception], message: str) -> None:
-    if not condition:
-        raise error(message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,44 +56,44 @@ class Block:
     def __post_init__(self) -> None:
         where = f"block {self.name!r}: "
         frames = len(self.stimulus)
-        _require(
+        require(
             self.role in ROLES,
             ValueError,
             f"{where}role {self.role!r} is none of {', '.join(ROLES)}",
         )
-        _require(
+        require(
             self.onsets_s.shape == (frames + 1,),
             ShapeMismatch,
             f"{where}stimulus has {frames} frames, so onsets_s must have "
             f"{frames + 1} entries (each onset, then the end), not "
             f"{self.onsets_s.shape}",
         )
-        _require(
+        require(
             bool(np.all(np.diff(self.onsets_s) > 0)),
             BadStimulus,
             f"{where}onsets_s does not increase",
         )
-        _check_finite(self.stimulus, where)
-        _require(
+        check_finite(self.stimulus, where)
+        require(
             (self.spikes is None) != (self.counts is None),
             BadResponse,
             f"{where}give either spikes or counts",
         )
-        _require(
+        require(
             0 <= self.lead < frames,
             ShapeMismatch,
             f"{where}lead {self.lead} is not within its {frames} frames",
         )
         if self.counts is not None:
-            _check_counts(self.counts, where)
-            _require(
+            check_counts(self.counts, where)
+            require(
                 self.count_s is not None and self.count_s > 0,
                 BadResponse,
                 f"{where}counts need count_s, the width of their bins in seconds",
             )
             shown = float(self.onsets_s[-1] - self.onsets_s[0])
             covered = self.counts.shape[1] * float(self.count_s or 0)
-            _require(
+            require(
                 abs(shown - covered) < float(self.count_s or 0) * (1 - 1e-6),
                 ShapeMismatch,
                 f"{where}stimulus lasts {shown:.3f} s ({frames} frames) but the "
@@ -105,7 +101,7 @@ class Block:
             )
         for trial in self.spikes or ():
             for train in trial:
-                _require(
+                require(
                     train.ndim == 1 and bool(np.all(np.diff(train) >= 0)),
                     BadResponse,
                     f"{where}spike times must be one sorted row of seconds per cell",
@@ -121,6 +117,13 @@ class Block:
         if self.counts is not None:
             return self.counts.shape[-1]
         return len(self.spikes[0])  # type: ignore[index]
+
+    def __repr__(self) -> str:
+        return (
+            f"Block({self.name!r}, {self.role}: {plural(len(self.stimulus), 'frame')} "
+            f"of {shape(self.stimulus.shape[1:])}, {plural(self.trials, 'trial')}, "
+            f"{plural(self.cells, 'cell')})"
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,15 +151,15 @@ class Recording:
     publish: bool = True
 
     def __post_init__(self) -> None:
-        _require(bool(self.blocks), ShapeMismatch, f"{self.name}: no blocks")
+        require(bool(self.blocks), ShapeMismatch, f"{self.name}: no blocks")
         for block in self.blocks:
-            _require(
+            require(
                 block.stimulus.shape[1:] == self.frame,
                 ShapeMismatch,
                 f"{self.name}: block {block.name!r} has frames of shape "
                 f"{block.stimulus.shape[1:]}, the first block {self.frame}",
             )
-            _require(
+            require(
                 block.cells == len(self.cells),
                 ShapeMismatch,
                 f"{self.name}: block {block.name!r} holds {block.cells} cells, "
@@ -167,7 +170,7 @@ class Recording:
             ("blocks", [block.name for block in self.blocks]),
         ):
             twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-            _require(
+            require(
                 not twice,
                 BadResponse,
                 f"{self.name}: two {what} are named {', '.join(map(repr, twice))}: "
@@ -180,6 +183,13 @@ class Recording:
 
     def role(self, role: str) -> tuple[Block, ...]:
         return tuple(block for block in self.blocks if block.role == role)
+
+    def __repr__(self) -> str:
+        each = (plural(len(self.role(role)), f"{role} block") for role in ROLES)
+        return (
+            f"Recording({self.name!r}: {plural(len(self.cells), 'cell')}, frames of "
+            f"{shape(self.frame)} and {self.frame_s:.4g} s, {', '.join(each)})"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,24 +229,32 @@ class Clip:
 
     def __post_init__(self) -> None:
         where = f"clip {self.name!r}: "
-        _require(
+        require(
             self.response.ndim == 3,
             ShapeMismatch,
             f"{where}response must be (trial, time, cell), not {self.response.shape}",
         )
-        _require(
+        require(
             len(self.stimulus) == self.response.shape[1],
             ShapeMismatch,
             f"{where}stimulus has {len(self.stimulus)} bins, the response "
             f"{self.response.shape[1]}",
         )
-        _check_finite(self.stimulus, where)
-        _check_counts(self.response, where)
+        check_finite(self.stimulus, where)
+        check_counts(self.response, where)
 
     @property
     def bins(self) -> int:
         """Bins that are scored."""
         return len(self.stimulus) - self.skip
+
+    def __repr__(self) -> str:
+        trials, bins, cells = self.response.shape
+        return (
+            f"Clip({self.name!r}: {plural(bins, 'bin')} of "
+            f"{shape(self.stimulus.shape[1:])}, {plural(trials, 'trial')}, "
+            f"{plural(cells, 'cell')})"
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -257,18 +275,40 @@ class Split:
 
     def __post_init__(self) -> None:
         for clip in (*self.train, *self.validation, *self.test):
-            _require(
+            require(
                 clip.stimulus.shape[1:] == self.spec.frame,
                 ShapeMismatch,
                 f"clip {clip.name!r}: frames {clip.stimulus.shape[1:]}, "
                 f"spec {self.spec.frame}",
             )
-            _require(
+            require(
                 clip.response.shape[2] == self.spec.cells,
                 ShapeMismatch,
                 f"clip {clip.name!r}: {clip.response.shape[2]} cells, "
                 f"spec {self.spec.cells}",
             )
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        parts = [
+            f"{role} {plural(len(clips), 'clip')} of {sum(c.bins for c in clips)} bins"
+            for role, clips in zip(
+                ROLES, (self.train, self.validation, self.test), strict=True
+            )
+        ]
+        return (
+            f"Split({spec.dataset!r}: {plural(spec.cells, 'cell')}, bins of "
+            f"{shape(spec.frame)} and {spec.bin_s:.4g} s, {', '.join(parts)}, "
+            f"{self.rate_hz:.3g} {spec.event}s/s per cell)"
+        )
+
+    @property
+    def rate_hz(self) -> float:
+        """Events per second of a cell in the fitted bins, mean over cells."""
+        shown = [clip.response[:, clip.skip :] for clip in self.train]
+        size = sum(counts.size for counts in shown)
+        events = sum(float(counts.sum(dtype=np.float64)) for counts in shown)
+        return events / size / self.spec.bin_s if size else float("nan")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -294,6 +334,15 @@ class Fit:
     training: Mapping[str, Any]
     parent: str = ""
 
+    def __repr__(self) -> str:
+        spec = self.model.spec
+        return (
+            f"Fit({self.model.name} on {spec.dataset!r}: {plural(spec.cells, 'cell')}, "
+            f"validation median {self.validation.get('median', float('nan')):.4f} "
+            f"bits/{spec.event}, {plural(self.training.get('steps', 0), 'step')}, "
+            f"{plural(len(self.seeds), 'seed')})"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
@@ -311,6 +360,13 @@ class Metric:
     ci95: tuple[float, float]
     undefined: int = 0
     seeds: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        low, high = self.ci95
+        return (
+            f"Metric(median {self.median:.4g} [{low:.4g}, {high:.4g}], "
+            f"{plural(len(self.per_cell), 'cell')})"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,6 +392,15 @@ class Score:
     others: tuple[Score, ...] = ()
     publish: bool = True
     cell_names: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        medians = ", ".join(f"{n} {m.median:.4g}" for n, m in self.metrics.items())
+        more = f", and {len(self.others)} more" if self.others else ""
+        return (
+            f"Score({self.model} on {self.dataset!r}, {self.group}: {medians}; "
+            f"{plural(self.cells, 'cell')}, {plural(self.bins, 'bin')}, "
+            f"{plural(self.trials, 'trial')}{more})"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -378,6 +443,12 @@ class Cost:
     by_part: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"Cost({self.model} on {self.dataset!r}: {self.flops_per_bin:,} FLOPs per "
+            f"bin, {self.params:,} parameters)"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Point:
@@ -397,32 +468,5 @@ class Point:
             return self.score.metrics[name].median
         return getattr(self.cost, name)
 
-
-def _check_finite(stimulus: np.ndarray, where: str) -> None:
-    if not np.issubdtype(stimulus.dtype, np.number):
-        raise BadStimulus(f"{where}stimulus is {stimulus.dtype}, not numbers")
-    if np.issubdtype(stimulus.dtype, np.floating):
-        bad = np.flatnonzero(~np.isfinite(stimulus.reshape(len(stimulus), -1)).all(1))
-        if len(bad):
-            raise BadStimulus(
-                f"{where}{len(bad)} of {len(stimulus)} stimulus frames hold NaN or "
-                f"infinity, the first at frame {bad[0]}: cut or repair them"
-            )
-
-
-def _check_counts(counts: np.ndarray, where: str) -> None:
-    if counts.ndim != 3:
-        raise ShapeMismatch(
-            f"{where}response must be (trial, time, cell), not {counts.shape}"
-        )
-    if np.issubdtype(counts.dtype, np.unsignedinteger):
-        return
-    # A fraction passes: a mean over trials is a response too.
-    bad = np.argwhere(~((counts >= 0) & np.isfinite(counts)))
-    if len(bad):
-        trial, time, cell = bad[0]
-        raise BadResponse(
-            f"{where}{len(bad)} counts are negative, NaN or infinite, the first is "
-            f"{counts[trial, time, cell]} at trial {trial}, bin {time}, cell {cell}; "
-            "counts must be 0 or more"
-        )
+    def __repr__(self) -> str:
+        return f"Point({self.run!r}: {self.score}, {self.cost})"

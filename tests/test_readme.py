@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from retina.cli import main
 
 CHECKOUT = Path(__file__).parent.parent
@@ -23,6 +25,27 @@ def test_the_snippets_run_in_their_order(tmp_path, monkeypatch, capsys):
         exec(compile(snippet, "README.md", "exec"), session)
     assert "ln" in capsys.readouterr().out
     assert (tmp_path / "frontier.svg").stat().st_size > 1000
+
+
+def test_ones_own_recording_is_checked_fitted_and_scored(tmp_path, monkeypatch):
+    """Its arrays, its card and its commands, as they stand there."""
+    section = README.partition("## Your own recording")[2].partition("\n## ")[0]
+    assert len(section.splitlines()) <= 40
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RETINA_CACHE", str(tmp_path / "cache"))
+    (arrays,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    exec(compile(arrays, "README.md", "exec"), {})
+    (card,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    Path("mine.toml").write_text(card)
+    commands = re.findall(r"`retina ((?:check|fit|score) [^`]+)`", section)
+    assert [line.split()[0] for line in commands] == ["check", "fit", "score"]
+    told = ""
+    for line in commands:
+        done = CliRunner().invoke(main.app, line.split())
+        assert done.exit_code == 0, done.output
+        told += done.output
+    assert "no test stimulus in training" in told and "wrong" not in told
+    assert float(re.findall(r"median (\d\.\d+) of 2 cells", told)[0]) > 0.5
 
 
 def test_each_command_is_described_and_exists():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import sys
+import textwrap
 from typing import Annotated, Any
 
 import typer
@@ -19,12 +22,21 @@ def list_names(
     kind: Annotated[str, typer.Argument(help=" | ".join(registry.KINDS))],
     json: Json = False,
 ) -> None:
-    """Names of what there is, of one kind."""
-    found = registry.names(kind)
+    """What there is of one kind, a line on each; into a pipe, name TAB line."""
     if json:
-        output.print_json(found)
-    else:
-        print("\n".join(found))
+        output.print_json(registry.names(kind))
+        return
+    found = registry.lines(kind)
+    if not sys.stdout.isatty():
+        for name, line in found.items():
+            print(f"{name}\t{line}".rstrip())
+        return
+    room = shutil.get_terminal_size().columns - max(map(len, found), default=0) - 2
+    rows = [
+        (name, textwrap.shorten(line, max(room, 20), placeholder=" ..."))
+        for name, line in found.items()
+    ]
+    print(output.columns(rows))
 
 
 def show(

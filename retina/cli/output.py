@@ -107,7 +107,7 @@ def fit_words(event: Mapping[str, Any]) -> tuple[float, str]:
     words = [f"step {event['step']}"]
     if math.isfinite(event["train_loss"]):
         words.append(f"loss {event['train_loss']:.4f}")
-    words.append(f"validation {event['validation_bits']:.4f} bits/spike")
+    words.append(f"validation median {event['validation_median']:.4f} bits/spike")
     if event["steps_per_s"]:
         words.append(f"{event['steps_per_s']:.3g} steps/s")
     return fraction, ", ".join([*words, f"{duration(event['seconds_left'])} left"])

@@ -11,6 +11,7 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card, SplitRule
+from retina.data.coding import odd_coding
 from retina.data.leak import leak, memory, shared
 from retina.data.load import held, keep, select, stored
 from retina.data.split import split
@@ -124,6 +125,8 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
         return
     yield Finding("ok", f"cells{where}", f"{len(names)} cells, none silent, no NaN")
     yield from _leaks(made, where)
+    for text in odd_coding(recording.coding, made.train):
+        yield Finding("note", f"coding{where}", text)
     few = select(card, names, [])
     yield from _alignment(split(keep(recording, few)), where)
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from retina.data.coding import check_varies, moments, odd_coding
 from retina.errors import BadResponse, BadSetting, BadStimulus
 from retina.types import Block, Clip, Recording, Spec, Split
 
@@ -25,12 +26,13 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
     returns:   clips keep the recording's stimulus as it is stored, without a copy
                wherever one bin is one frame.
     raises:    BadSetting for a clock that the recording cannot give; BadResponse for a
-               cell without any event in training; BadStimulus for a constant stimulus.
+               cell without any event in training; BadStimulus for a stimulus that
+               never changes. What is not as models expect it is told in Split.notes.
 
     >>> from retina.types import Cell
     >>> onsets = np.arange(5) / 30
     >>> spikes = ((np.array([0.01, 0.05]),),)
-    >>> block = Block("a", "train", np.ones((4, 1)), onsets, spikes)
+    >>> block = Block("a", "train", np.eye(4)[:, :1], onsets, spikes)
     >>> made = split(Recording("x", "none", (Cell("0"),), (block,), 1 / 30, "contrast"))
     >>> made.train[0].response[0, :, 0].tolist()
     [1.0, 1.0, 0.0, 0.0]
@@ -48,9 +50,15 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         for role in ("train", "validation", "test")
     }
     _check_silent(clips["train"], recording)
+    check_varies(clips["train"], recording.name)
     mean, sd = 0.0, 1.0
     if recording.coding == "light":
-        mean, sd = _moments(clips["train"], recording.name)
+        mean, sd = moments(clips["train"])
+        if sd <= 1e-6 * abs(mean):  # one pixel that flickers in its last digits
+            raise BadStimulus(
+                f"{recording.name}: the training stimulus is constant ({mean:g})"
+            )
+    odd = odd_coding(recording.coding, clips["train"])
     spec = Spec(
         frame=recording.frame,
         cells=len(recording.cells),
@@ -64,7 +72,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         spec,
         **clips,
         cells=recording.cells,
-        notes=(*recording.notes, *_unheard(clips["validation"], recording)),
+        notes=(*recording.notes, *odd, *_unheard(clips["validation"], recording)),
         publish=recording.publish,
         species=recording.species,
     )
@@ -199,23 +207,3 @@ def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
             f"the training blocks, so nothing can be fitted to it: leave it out with "
             f"--cells={out} (or cells={out!r})"
         )
-
-
-def _moments(train: tuple[Clip, ...], name: str) -> tuple[float, float]:
-    """Mean and sd of the frames that are fitted, in float64, without a float copy.
-
-    The history before a clip may belong to another role.
-    """
-    total = squares = 0.0
-    size = 0
-    for clip in train:
-        for start in range(clip.skip, len(clip.stimulus), 4096):
-            piece = clip.stimulus[start : start + 4096].astype(np.float64)
-            total += piece.sum()
-            squares += (piece**2).sum()
-            size += piece.size
-    mean = total / size
-    variance = squares / size - mean**2
-    if variance <= 1e-12 * max(mean**2, 1e-300):
-        raise BadStimulus(f"{name}: the training stimulus is constant ({mean:g})")
-    return float(mean), math.sqrt(variance)

@@ -24,6 +24,7 @@ from retina.fitting.plateau import EXPLODED
 from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
+from retina.metrics.medians import middle
 from retina.parameter import to_free
 from retina.stage import Model, Recipe, Tree
 from retina.types import Fit, Split
@@ -46,8 +47,10 @@ def fit(
     seeds:      fits from as many random starts, side by side under vmap.
     progress:   called after each evaluation, before that is kept, with
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
-                best so far), "validation" (now, one entry per seed), "rate",
-                "steps_per_s", "seconds_left" (None where nobody can tell), ...}.
+                best so far, mean over cells), "validation_median" (of the same, over
+                cells: what the fit will say if it ends here), "validation" (now, mean
+                over cells, one entry per seed), "rate", "steps_per_s", "seconds_left"
+                (None where nobody can tell), ...}.
     checkpoint: a folder of its own, written every 15 s beside the fit and when it
                 ends or is stopped; if it exists the fit goes on from it and ends at
                 the same numbers; another fit's is refused.
@@ -120,9 +123,9 @@ def _fit(
     else:
         walker = quasi_newton_walker(fitted, table, null_rate, settings, free, params)
 
-    def score(params: Tree) -> np.ndarray:
-        per_cell = [bits(of_seed(params, s)) for s in range(lanes)]
-        return np.nanmean(np.stack(per_cell), axis=1)
+    def score(params: Tree) -> tuple[np.ndarray, np.ndarray]:
+        per_cell = np.stack([bits(of_seed(params, s)) for s in range(lanes)])
+        return np.nanmean(per_cell, axis=1), middle(per_cell)
 
     asked = identity([model], [table], recipes, key, seeds)
     rates = np.repeat([r.learning_rate for r in recipes], seeds)

@@ -106,10 +106,11 @@ def _fit(
     free = jax.vmap(lambda p: to_free(parameters, p))(params)
     walker = Together(models, tables, nulls, recipe, free, params, number_of(key))
 
-    def score(params: Tree) -> np.ndarray:
+    def score(params: Tree) -> tuple[np.ndarray, np.ndarray]:
         each = _apart(names, of_seed(params, 0))
-        means = [np.nanmean(s(p)) for s, p in zip(bits, each, strict=True)]
-        return np.mean(means, keepdims=True)
+        per_cell = [s(p) for s, p in zip(bits, each, strict=True)]
+        means, medians = map(np.nanmean, per_cell), map(np.nanmedian, per_cell)
+        return np.mean([*means], keepdims=True), np.mean([*medians], keepdims=True)
 
     asked = identity(models, tables, [recipe], key, 1)
     loop = Loop(walker, parameters, score, recipe, begun)

@@ -46,8 +46,8 @@ class Loop:
 
     walker:     takes the steps.
     parameters: tree of Parameter, parallel to what the walker fits.
-    score:      params, leaves with a leading seed axis -> (seed,) bits per spike on
-                validation.
+    score:      params, leaves with a leading seed axis -> bits per spike on validation,
+                their mean over cells, which decides, and their median: (seed,) each.
     begun:      time.perf_counter() when the fit began.
     rates:      the first learning rate of each seed; by default that of the settings.
     """
@@ -56,7 +56,7 @@ class Loop:
         self,
         walker: Walker,
         parameters: Tree,
-        score: Callable[[Tree], np.ndarray],
+        score: Callable[[Tree], tuple[np.ndarray, np.ndarray]],
         settings: Recipe,
         begun: float,
         rates: float | np.ndarray | None = None,
@@ -158,12 +158,13 @@ class Loop:
         """Judge what the walker has now, and say how the fit goes."""
         walker, plateau, settings = self.walker, self.plateau, self.settings
         now = self._bound((walker.judged, walker.fixed))
-        bits = np.where(walker.sound, self.score(now), -np.inf)
+        means, medians = self.score(now)
+        bits = np.where(walker.sound, means, -np.inf)
         # On any other schedule validation chooses the parameters, not the rate or the
         # end.
         by_plateau = settings.schedule == "plateau"
         patience = settings.patience if by_plateau else EVALUATIONS
-        plateau.judge(self.step, bits, now, patience)
+        plateau.judge(self.step, bits, now, patience, medians)
         seconds = self._earlier + time.perf_counter() - self._begun
         self._curve[self._row] = [self.step, seconds, loss, *bits]
         self._row += 1
@@ -176,6 +177,7 @@ class Loop:
             "max_steps": settings.max_steps,
             "train_loss": loss,
             "validation_bits": float(plateau.bits.max()),
+            "validation_median": float(plateau.median[np.argmax(plateau.bits)]),
             "validation": bits.tolist(),
             "rate": walker.rate(self.step, plateau.rate),
             "cuts": int(plateau.cuts.min()),

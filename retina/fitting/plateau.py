@@ -19,7 +19,8 @@ EXPLODED = CUTS + 2
 class Plateau:
     """One entry per seed. `best` holds copies of the best parameters, on the host.
 
-    bits:  best validation score so far, mean over cells.
+    bits:  best validation score so far, mean over cells; median: of the same, over
+           cells.
     step:  where it was reached.
     rate:  the present learning rate.
     stale: evaluations since the last real improvement.
@@ -29,6 +30,7 @@ class Plateau:
 
     rate: np.ndarray
     bits: np.ndarray
+    median: np.ndarray
     step: np.ndarray
     stale: np.ndarray
     cuts: np.ndarray
@@ -40,6 +42,7 @@ class Plateau:
         return cls(
             rate=np.full(seeds, rate, np.float32),
             bits=np.full(seeds, -np.inf),
+            median=np.full(seeds, -np.inf),
             step=np.zeros(seeds, np.int64),
             stale=np.zeros(seeds, np.int64),
             cuts=np.zeros(seeds, np.int64),
@@ -51,15 +54,25 @@ class Plateau:
     def done(self) -> np.ndarray:
         return self.cuts > CUTS
 
-    def judge(self, step: int, bits: np.ndarray, params: Tree, patience: int) -> None:
+    def judge(
+        self,
+        step: int,
+        bits: np.ndarray,
+        params: Tree,
+        patience: int,
+        medians: np.ndarray | None = None,
+    ) -> None:
         """Take one evaluation into account.
 
         bits:   (seed,) mean over cells of validation bits per spike.
         params: what was evaluated, leaves with a leading seed axis.
+        medians: as bits, over cells; it decides nothing.
         """
         for seed in np.flatnonzero(~self.done):
             if bits[seed] > self.bits[seed]:
                 self.bits[seed], self.step[seed] = bits[seed], step
+                if medians is not None:
+                    self.median[seed] = medians[seed]
                 for kept, new in zip(
                     jax.tree.leaves(self.best), jax.tree.leaves(params), strict=True
                 ):

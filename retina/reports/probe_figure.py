@@ -13,7 +13,8 @@ from retina.errors import BadSetting
 from retina.reports.figure import COLOURS, INK, PALE, check_ending, write
 
 COLOURMAP = "RdBu_r"  # symmetric about zero: red above, blue below
-WIDTH, HEIGHT = 3.6, 1.55  # of one panel, inches
+WIDTH, HEIGHT = 3.6, 1.7  # of one panel, inches
+LABEL = 0.35  # of it, for two lines of words
 NARROWEST = 6.2  # page: a title has room
 LINE = COLOURS[2]
 
@@ -61,8 +62,9 @@ def probe_figure(
                 page, box, field, peak, bin_s, i >= len(fields) - columns
             ):
                 _plain(axes)
-            where = f"{names[i]}: peak {field[peak]:.3g} {unit}".rstrip()
-            _label(page, box, f"{where}, {peak[0] * bin_s:.3g} s before")
+            # In a line each: side by side they would run into the next panel.
+            what = f"peak {field[peak]:.3g} {unit}".rstrip()
+            _label(page, box, f"{names[i]}\n{what}, {peak[0] * bin_s:.3g} s before")
 
     return write(path, size, draw)
 
@@ -134,6 +136,8 @@ def _panel(
     # A frame stays on for its bin: a step, not a slope.
     course.step(seconds, field[:, *peak[1:]], where="mid", color=LINE, linewidth=1.2)
     course.axhline(0, color=PALE, linewidth=0.6)
+    # A common factor would be written over the axes, into the panel's words.
+    course.yaxis.set_major_formatter("{x:.3g}")
     if last:
         course.set_xlabel("time before the bin, s")
     return [*made, course]
@@ -148,9 +152,15 @@ def _box(i: int, columns: int, size: tuple[float, float]) -> tuple[float, ...]:
     """Left, bottom, width and height of a panel, as parts of the page."""
     row, column = divmod(i, columns)
     left = 0.4 + WIDTH * column
-    low = size[1] - 0.55 - HEIGHT * (row + 1) + 0.42
+    below = 0.42  # for what stands under the axes
+    low = size[1] - 0.55 - HEIGHT * (row + 1) + below
     wide = WIDTH if columns > 1 else size[0] - 0.5
-    return left / size[0], low / size[1], wide / size[0], (HEIGHT - 0.62) / size[1]
+    return (
+        left / size[0],
+        low / size[1],
+        wide / size[0],
+        (HEIGHT - below - LABEL) / size[1],
+    )
 
 
 def _label(page: Any, box: tuple[float, ...], text: str) -> None:

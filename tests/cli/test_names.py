@@ -20,7 +20,22 @@ def test_list(retina, kind):
     plain = retina("list", kind)
     listed = json.loads(retina("list", kind, "--json").out)
     assert plain.status == 0
-    assert plain.out.split() == listed == registry.names(kind)
+    rows = [line.partition("\t") for line in plain.out.splitlines()]
+    assert [name for name, _, _ in rows] == listed == registry.names(kind)
+    assert all(about for _, _, about in rows), "a line on each"
+
+
+def test_list_fits_a_terminal(retina, monkeypatch, capsys):
+    from retina.cli import names
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    for kind in registry.KINDS:
+        names.list_names(kind)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (ln,) = [line for line in lines if line.startswith("ln ")]
+    assert "Each cell's filter on its own window" in ln
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
@@ -57,7 +72,7 @@ def test_show_a_model_lists_every_setting_of_its_fit(retina):
         assert any(line.startswith("patience ") for line in lines)
         rows = [line for line in lines if line.split(" ")[0] in fields]
         assert len(rows) == len(fields) - len(idle)
-        assert max(map(len, rows)) <= 102
+        assert max(map(len, rows)) <= 110
     assert "retina show MODEL" in " ".join(retina("fit", "--help").out.split())
 
 

@@ -67,21 +67,21 @@ def test_lines_are_few(monkeypatch, capsys):
 
 
 def test_how_far_a_fit_is_counts_the_nearer_of_two_ends():
-    event = {"step": 100, "max_steps": 1000, "validation_bits": 0.5}
+    event = {"step": 100, "max_steps": 1000, "validation_median": 0.5}
     event |= {"train_loss": 1.25, "steps_per_s": 321.4, "seconds_left": None}
     assert output.fit_words(event)[0] == 0.1
     assert output.fit_words(event | {"cuts": 1, "all_cuts": 4})[0] == 0.25
 
 
 def test_the_words_of_a_fit_say_how_it_goes_and_how_long_it_takes():
-    event = {"step": 100, "max_steps": 1000, "validation_bits": 0.5}
+    event = {"step": 100, "max_steps": 1000, "validation_median": 0.5}
     event |= {"train_loss": 1.25, "steps_per_s": 321.4, "seconds_left": None}
-    told = "step 100, loss 1.2500, validation 0.5000 bits/spike, 321 steps/s"
+    told = "step 100, loss 1.2500, validation median 0.5000 bits/spike, 321 steps/s"
     assert output.fit_words(event)[1] == told + ", ? left"
     assert output.fit_words(event | {"seconds_left": 61.0})[1] == told + ", 1:01 left"
     start = event | {"step": 0, "train_loss": float("nan"), "steps_per_s": None}
     said = output.fit_words(start)[1]
-    assert said == "step 0, validation 0.5000 bits/spike, ? left"
+    assert said == "step 0, validation median 0.5000 bits/spike, ? left"
 
 
 def test_json_has_no_nan(capsys):

@@ -87,6 +87,15 @@ def test_spike_times_in_other_units_are_found(npz_card):
     assert any("are they in seconds" in text for text in texts)
 
 
+def test_light_that_is_called_contrast_is_found(npz_card):
+    table = long()
+    table["stimulus"] = 128 + 40 * table["stimulus"]
+    findings = check(npz_card(table, splits=LONG, coding="contrast"))
+    (text,) = [f.text for f in findings if f.about == "coding"]
+    assert "mean 0" in text and 'write coding = "light"' in text
+    assert not levels(check(npz_card(table, splits=LONG)), "coding")
+
+
 def test_what_a_card_lacks_is_listed(npz_card):
     card = npz_card(long(), splits=LONG)
     text = card.read_text()
@@ -107,7 +116,7 @@ def test_missing_files_end_the_list(npz_card, cache):
     card = npz_card(long(), splits=LONG)
     (cache / "small" / "small.npz").unlink()
     last = check(card)[-1]
-    assert last.level == "wrong" and "retina fetch small" in last.text
+    assert last.level == "wrong" and f"retina fetch {card}" in last.text
 
 
 def test_a_missing_role_is_found(npz_card):

@@ -84,7 +84,7 @@ def test_an_event_on_an_edge_of_a_short_bin_falls_into_the_later_one():
     frames = 30
     onsets = np.arange(frames + 1) / 10
     train = np.arange(0, 30000, 10) / 1e4  # one at the start of every millisecond
-    block = Block("b", "train", np.zeros(frames, np.int8), onsets, ((train,),))
+    block = Block("b", "train", np.arange(frames) % 3 - 1, onsets, ((train,),))
     clip = split(recording([block], 1, frame_s=0.1), 0.001).train[0]
     assert clip.response[0, :, 0].tolist() == [1.0] * 3000
 
@@ -179,6 +179,31 @@ def test_a_constant_stimulus_is_refused():
     )
     with pytest.raises(BadStimulus, match="constant"):
         split(recording([grey], coding="light"))
+
+
+@pytest.mark.parametrize("coding", ["light", "contrast"])
+def test_an_image_that_never_changes_is_refused(coding):
+    """It varies from pixel to pixel, which is not what is meant."""
+    block = flicker()
+    still = np.tile(np.arange(6, dtype=np.float32).reshape(2, 3), (90, 1, 1))
+    made = Block("b", "train", still, block.onsets_s, block.spikes, lead=9)
+    with pytest.raises(BadStimulus, match="constant.*no pixel changes"):
+        split(recording([made], coding=coding))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "odd"),
+    [(-1, 1, 0), (-0.48, 0.48, 0), (0, 1, 1), (0, 255, 1), (-100, 100, 1)],
+)
+def test_light_that_is_called_contrast_is_told_with_what_to_write(low, high, odd):
+    block = flicker()
+    values = np.array([low, high], np.float32)
+    shown = values[np.random.default_rng(3).integers(0, 2, 90)]
+    made = Block("b", "train", shown, block.onsets_s, block.spikes, lead=9)
+    notes = split(recording([made], coding="contrast")).notes
+    assert len(notes) == odd
+    assert all('write coding = "light"' in note for note in notes)
+    assert not split(recording([made], coding="light")).notes
 
 
 def test_a_silent_cell_is_named_with_what_to_type():

@@ -447,3 +447,32 @@ def test_the_record_says_how_it_was_fitted(split):
     np.testing.assert_allclose(made.null_rate, mean_counts(split.train))
     assert [line["step"] for line in lines] == [line["step"] for line in made.curve]
     assert all(line["max_steps"] == 80 for line in lines)
+
+
+def test_the_progress_and_the_result_tell_the_same_median(tmp_path):
+    """Over cells, of the best so far; also where the fit was interrupted after it."""
+    split = synthetic.split(synthetic.truth(cells=3), train=400, held_out=300)
+    file, lines = tmp_path / "state.h5", []
+
+    def stop(line):
+        lines.append(line)
+        if line["step"] >= 80:
+            raise KeyboardInterrupt
+
+    model = _subunits(split)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, split, key=KEY, seeds=2, progress=stop, checkpoint=file, **ADAM)
+    begun = len(lines)
+    made = fit(
+        model,
+        split,
+        key=KEY,
+        seeds=2,
+        progress=lines.append,
+        checkpoint=file,
+        **ADAM,
+    )
+    assert len(lines) > begun
+    assert lines[-1]["validation_median"] == made.validation["median"]
+    assert lines[-1]["validation_bits"] == pytest.approx(made.validation["mean"])
+    assert lines[-1]["validation_median"] != lines[-1]["validation_bits"]

@@ -63,7 +63,7 @@ def test_it_shows_the_peaks_frame_and_course_on_symmetric_colours(page):
     np.testing.assert_allclose(x, -0.01 * np.arange(6))
     np.testing.assert_array_equal(y, fields[1, :, 4, 2])
     words = [text.get_text() for text in page[0].texts]
-    assert "T" in words and "b: peak -9 u, 0.03 s before" in words
+    assert "T" in words and "b\npeak -9 u, 0.03 s before" in words
     # Two columns: what has nothing below it names its axes.
     assert [axes.get_xlabel() for axes in images] == ["", "", "pixel", "pixel"]
 
@@ -79,7 +79,10 @@ def test_a_full_field_has_courses_alone_and_bars_a_line(page):
 @pytest.mark.parametrize("cells", [1, 4, 25])
 def test_nothing_lies_outside_the_page_or_on_another(page, cells):
     fields = np.ones((cells, 6, 5, 4))
-    probe_figure(fields, "f.svg", names=["n"] * cells, bin_s=0.01, title="t" * 40)
+    # As `retina probe` names the moments of a long clip, and its unit.
+    name, unit = "running_38400_40000, 123.4 s", "counts per bin and unit"
+    words: dict[str, Any] = {"bin_s": 1 / 30, "unit": unit, "title": "t" * 40}
+    probe_figure(-1.23e-5 * fields, "f.svg", names=[name] * cells, **words)
     (drawn,) = page
     drawn.canvas.draw()
     boxes = [axes.get_tightbbox() for axes in drawn.axes]

@@ -1,0 +1,83 @@
+"""Whether the training stimulus is coded as models expect it: mean 0, s.d. 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from retina.errors import BadStimulus
+from retina.types import Clip
+
+# A sparse board of -1, 0, 1 has a small s.d., a movie whose mean was taken out by hand
+# a small mean. Light as a camera or a screen gives it (0 to 1, 0 to 255) has neither.
+_MEAN, _SD = 0.5, (0.05, 5.0)
+_ENOUGH = 10**6  # values tell a mean and an s.d. far better than that
+_ROWS = 4096  # frames taken at a time, so that no float copy of a movie is made
+
+
+def moments(train: Sequence[Clip], every: int = 1) -> tuple[float, float]:
+    """Mean and s.d. of the frames that are fitted, in float64; or of each n-th of them.
+
+    The history before a clip may belong to another role.
+
+    >>> response = np.zeros((1, 4, 1), np.float32)
+    >>> moments([Clip("a", np.array([9, 0, 1, 2], np.int8), response, skip=1)])[0]
+    1.0
+    """
+    total = squares = 0.0
+    size = 0
+    for clip in train:
+        shown = clip.stimulus[clip.skip :: every]
+        for start in range(0, len(shown), _ROWS):
+            piece = shown[start : start + _ROWS].astype(np.float64)
+            total += piece.sum()
+            squares += (piece**2).sum()
+            size += piece.size
+    mean = total / size
+    return float(mean), math.sqrt(max(squares / size - mean**2, 0.0))
+
+
+def check_varies(train: Sequence[Clip], name: str) -> None:
+    """raises: BadStimulus where no pixel ever changes, within or between the clips.
+
+    What changes by less than a millionth is nothing beside float32's own rounding.
+    """
+    first = train[0].stimulus[train[0].skip]
+    least = 1e-6 * max(float(np.abs(first).max(initial=0)), 1e-150)
+    for clip in train:
+        for start in range(clip.skip, len(clip.stimulus), _ROWS):
+            piece = clip.stimulus[start : start + _ROWS].astype(np.float64)
+            if np.abs(piece - first).max() > least:
+                return
+    raise BadStimulus(
+        f"{name}: the training stimulus is constant ({float(np.mean(first)):g} on "
+        "average): no pixel changes from frame to frame; is it the right array, with "
+        "time as its first axis?"
+    )
+
+
+def odd_coding(coding: str, train: Sequence[Clip]) -> tuple[str, ...]:
+    """What to write on a card whose stimulus is said to be contrast and is not.
+
+    coding: of `retina.types.Recording`. Light is standardised, whatever its scale.
+
+    >>> response = np.zeros((1, 4, 1), np.float32)
+    >>> ones, bytes_ = np.array([[1, -1, -1, 1], [0, 255, 255, 0]], np.float32)
+    >>> odd_coding("contrast", [Clip("a", ones, response)])
+    ()
+    >>> len(odd_coding("contrast", [Clip("a", bytes_, response)]))
+    1
+    """
+    if coding != "contrast":
+        return ()
+    size = sum(clip.stimulus[clip.skip :].size for clip in train)
+    mean, sd = moments(train, max(1, size // _ENOUGH))
+    if abs(mean) <= _MEAN * sd and _SD[0] <= sd <= _SD[1]:
+        return ()
+    return (
+        f'coding = "contrast" says that the stimulus has mean 0 and s.d. about 1, but '
+        f'in training they are {mean:.3g} and {sd:.3g}: write coding = "light" on '
+        "the card, and it is standardised",
+    )
