@@ -140,6 +140,7 @@ class Checkpoints:
 
     def _opened(self) -> Any:
         if self._manager is None:
+            assert self.folder is not None
             from orbax import checkpoint as orbax
 
             # What goes wrong is raised; orbax would say it at length beside that.
