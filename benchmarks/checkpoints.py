@@ -19,9 +19,16 @@ from benchmarks.side_by_side import Contender, options, parsed, race
 
 BUILD = "benchmarks.our_fits:kept"
 FITS: dict[str, dict[str, Any]] = {
-    # As it is fitted by default, but to the last step.
-    "ln": {"recipe": {"max_steps": 2000, "settle": 1e-12, "patience": 1000}},
-    "cnn": {"recipe": {"max_steps": 1200, "patience": 1000}},
+    "ln": {"model": {}, "recipe": {}},  # L-BFGS ends where it always does
+    "cnn": {"model": {}, "recipe": {"max_steps": 400, "patience": 1000}},
+}
+FEW = {"max_steps": 3, "clip_bins": 64, "batch": 2}
+SMALL: dict[str, dict[str, Any]] = {
+    "ln": {"model": {"lags": 3, "rank": 1, "window": 3}, "recipe": {"max_steps": 10}},
+    "cnn": {
+        "model": {"lags": 4, "basis": 2, "channels": 2, "sizes": [3, 3]},
+        "recipe": FEW,
+    },
 }
 AIM = 0.03
 
@@ -30,14 +37,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     chosen = parsed(options(__doc__, rounds=5), arguments)
     settings: dict[str, Any] = {"dataset": "simulated"}
     if chosen.small:
-        settings |= {"cells": 2, "clips": 1, "most_steps": 20}
+        settings |= {"cells": 2, "clips": 1}
     contenders = [
         Contender(
             f"{name}, {'checkpoints' if kept else 'none'}",
             BUILD,
             settings={"name": name, "kept": kept, **fit},
         )
-        for name, fit in FITS.items()
+        for name, fit in (SMALL if chosen.small else FITS).items()
         for kept in (False, True)
     ]
     return race("checkpoints", contenders, settings, chosen, notes=notes)

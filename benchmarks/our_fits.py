@@ -135,6 +135,14 @@ def only(split: Split, cells: int | slice) -> Split:
     return Split(spec, cut(split.train), cut(split.validation), cut(split.test), kept)
 
 
+def tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that came as JSON, which has none."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+    }
+
+
 class _Enough(Exception):
     """The time is up: raised out of a fit by its own `progress`."""
 
@@ -142,11 +150,7 @@ class _Enough(Exception):
 def whole(settings: dict[str, Any]) -> Work:
     """`retina.fit` of `cnn`, until the last aim, its own end, or the limit."""
     split = loaded(settings)
-    chosen = {  # JSON has no tuples
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in settings["model"].items()
-    }
-    model = retina.model("cnn", split.spec, **chosen)
+    model = retina.model("cnn", split.spec, **tuples(settings["model"]))
 
     def step() -> dict[str, Any]:
         curve: list[list[float]] = []
@@ -172,9 +176,7 @@ def whole(settings: dict[str, Any]) -> Work:
 def kept(settings: dict[str, Any]) -> Work:
     """A whole fit, with or without checkpoints, and how long it waited for them."""
     split = loaded(settings)
-    model = retina.model(settings["name"], split.spec)
-    recipe = dict(settings["recipe"])
-    recipe["max_steps"] = min(recipe["max_steps"], settings.get("most_steps", 10**9))
+    model = retina.model(settings["name"], split.spec, **tuples(settings["model"]))
     begun = time.perf_counter()
     if settings["kept"]:
         importlib.import_module("orbax.checkpoint")
@@ -196,7 +198,11 @@ def kept(settings: dict[str, Any]) -> Work:
             place = f"{folder}/checkpoint" if settings["kept"] else None
             begun = time.perf_counter()
             fit = retina.fit(
-                model, split, key=jax.random.key(0), checkpoint=place, **recipe
+                model,
+                split,
+                key=jax.random.key(0),
+                checkpoint=place,
+                **settings["recipe"],
             )
             took = time.perf_counter() - begun
         return {

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from retina import atomic, lock
 from retina.errors import BrokenRun, UnwritableFolder
@@ -72,6 +73,9 @@ class Checkpoints:
             if self._manager is not None:
                 with self._explained(), contextlib.closing(self._manager):
                     self._manager.wait_until_finished()
+            if self.folder is not None and error is None and jax.process_count() > 1:
+                # A next fit, of any host, finds the last one whole.
+                multihost_utils.sync_global_devices(str(self.folder))
 
     def load(self, like: Tree) -> Tree | None:
         """The last state that was kept; None where there is none.
@@ -140,6 +144,7 @@ class Checkpoints:
 
     def _opened(self) -> Any:
         if self._manager is None:
+            assert self.folder is not None
             from orbax import checkpoint as orbax
 
             # What goes wrong is raised; orbax would say it at length beside that.

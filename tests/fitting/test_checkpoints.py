@@ -205,7 +205,8 @@ def test_a_full_disk_is_told_at_the_next_evaluation_and_at_the_end(tmp_path):
         assert f"cannot write {folder}: file too large; free some space" in line
     with Checkpoints(folder, {}) as kept:
         noise = np.random.default_rng(0).random(20_000)
-        assert np.array_equal(kept.load(noise), noise), "the one before is whole"
+        found: Any = kept.load(noise)
+    assert np.array_equal(found, noise), "the one before is whole"
 
 
 @pytest.mark.skipif(

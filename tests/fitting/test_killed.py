@@ -114,30 +114,33 @@ print(json.dumps(found))
 )
 
 
-def _run(script: str, *arguments: object) -> subprocess.CompletedProcess:
+def _run(script: str, *arguments: object, cache: Path) -> subprocess.CompletedProcess:
+    # Programs of their own: what the killed leave half-written is no other test's.
+    own = {"PYTHONPATH": os.getcwd(), "JAX_COMPILATION_CACHE_DIR": str(cache)}
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        env=os.environ | own,
         timeout=300,
     )
 
 
 def test_killed_while_it_writes_a_fit_ends_at_the_same_bits(tmp_path: Path):
-    folder = tmp_path / "c"
+    folder, cache = tmp_path / "c", tmp_path / "xla"
     for left in (3, 20, 40):
-        done = _run(FIT, left, folder)
+        done = _run(FIT, left, folder, cache=cache)
         assert done.returncode == -9, done.stderr
         assert list(folder.glob("*.orbax-checkpoint-tmp")), "it was writing"
-    resumed, whole = _run(FIT, 0, folder), _run(FIT, 0, "")
+    resumed = _run(FIT, 0, folder, cache=cache)
+    whole = _run(FIT, 0, "", cache=cache)
     assert resumed.returncode == whole.returncode == 0, resumed.stderr + whole.stderr
     assert resumed.stdout == whole.stdout
     assert not list(folder.glob("*.orbax-checkpoint-tmp"))
 
 
 def test_killed_at_each_call_to_the_system(tmp_path: Path):
-    done = _run(KEEP, tmp_path / "c")
+    done = _run(KEEP, tmp_path / "c", cache=tmp_path / "xla")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     # The old one, then from some call on the new one, and never anything else.
