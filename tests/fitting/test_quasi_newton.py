@@ -172,19 +172,24 @@ def test_lbfgs_takes_no_step_beyond_the_last(independent, steps):
 
 
 def test_correlated_features_do_not_slow_it_down():
-    """Neighbours alike by 0.95: eigenvalues apart by 10^4, and an optimum in no time."""
+    """Neighbours alike by 0.9: eigenvalues apart by 300, and the optimum in 14 steps."""
     draw = np.random.default_rng(3)
     pixels, bins, cells = 24, 4000, 2
     x = draw.standard_normal((bins, pixels))
     for n in range(1, pixels):
-        x[:, n] = 0.95 * x[:, n - 1] + np.sqrt(1 - 0.95**2) * x[:, n]
+        x[:, n] = 0.9 * x[:, n - 1] + np.sqrt(1 - 0.9**2) * x[:, n]
     weights = 0.1 * draw.standard_normal((pixels, cells))
     y = draw.poisson(np.exp(x @ weights - 1))[None].astype(np.float32)
     clip = Clip("all", x.astype(np.float32), y)
     split = Split(Spec((pixels,), cells, 0.01), (clip,), (clip,), ())
     settings: dict[str, Any] = {"window": pixels, "output_kind": "exp", "smooth": 0.0}
     model = build.model("ln", split.spec, lags=1, rank=None, **settings)
-    best = fit(model, split, key=KEY, settle=1e-9, patience=100, max_steps=60)
-    quick = fit(model, split, key=KEY, settle=1e-9, patience=100, max_steps=14)
-    gap = quick.curve[-1]["train_loss"] / best.curve[-1]["train_loss"] - 1
-    assert gap < 2e-6
+
+    def loss(model, steps: int) -> float:
+        made = fit(model, split, key=KEY, settle=1e-9, patience=100, max_steps=steps)
+        return made.curve[-1]["train_loss"]
+
+    best = loss(model, 60)
+    assert loss(model, 14) / best - 1 < 1e-5
+    # As many steps do not do without each cell's own curvature.
+    assert loss(model._replace(independent=False), 14) / best - 1 > 1e-4
