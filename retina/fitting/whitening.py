@@ -45,7 +45,7 @@ class Whitening(NamedTuple):
 
 
 def whitened(white: Whitening, slope: jax.Array) -> jax.Array:
-    """(cell, number) inverse curvature times slope; positive along it by construction."""
+    """(cell, number) inverse curvature times slope; never uphill, by construction."""
     part = white.scale * slope
     if white.root is not None:
         part = jnp.einsum("cpq,cq->cp", white.root, part)
@@ -150,7 +150,7 @@ def make_whitening(
 
 
 def _sampled(table: Table, bins: int, at_once: int) -> jax.Array:
-    """(chunk, bin, 2) first rows, as in `Table.first`, of bins spread over all clips."""
+    """(chunk, bin, 2) first rows, as in `Table.first`, of bins from all clips."""
     total = len(table.first) * table.bins
     bins = min(bins, total)
     at_once = max(1, min(at_once, 512, bins))

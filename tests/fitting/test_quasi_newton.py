@@ -23,7 +23,7 @@ LEAST = np.array([1.0, 2.0, 3.0], np.float32)
 
 
 def _bowls(numbers: int = 12, condition: float = 1e4):
-    """Quadratics, ill conditioned along no axis: loss, curvature, place of the least."""
+    """Quadratics, ill conditioned along no axis: loss, curvature, least place."""
     draw = np.random.default_rng(0)
     matrices = []
     for size in SIZES:
@@ -59,7 +59,7 @@ def test_the_whitening_is_the_inverse_of_the_curvature():
     np.testing.assert_allclose(found, wanted, rtol=2e-3)
 
 
-def test_an_ill_conditioned_problem_is_solved_in_few_steps_where_its_curvature_is_known():
+def test_a_known_curvature_solves_an_ill_conditioned_problem_in_few_steps():
     losses, curvature, least = _bowls()
     start = jnp.zeros_like(least)
     known = _solved(losses, start, inverse(curvature, 1e-6), 4)
@@ -153,7 +153,7 @@ def test_cell_by_cell_ends_where_all_at_once_ends(name, settings):
 def test_penalties_that_are_asked_for_enter_each_cells_loss():
     split = _split()
     model = build.model("ln", split.spec, lags=4, rank=None)
-    asked = {"l2": 0.3, "smooth_time": 0.1, "activity": 0.2}
+    asked: dict[str, Any] = {"l2": 0.3, "smooth_time": 0.1, "activity": 0.2}
     apart = fit(model, split, key=KEY, **TIGHT, **asked)
     joint = fit(model._replace(independent=False), split, key=KEY, **TIGHT, **asked)
     lowest = min(line["train_loss"] for line in joint.curve[1:])
@@ -172,7 +172,7 @@ def test_lbfgs_takes_no_step_beyond_the_last(independent, steps):
 
 
 def test_correlated_features_do_not_slow_it_down():
-    """Neighbours alike by 0.9: eigenvalues apart by 300, and the optimum in 14 steps."""
+    """Neighbours alike by 0.9: eigenvalues apart by 300, the optimum in 14 steps."""
     draw = np.random.default_rng(3)
     pixels, bins, cells = 24, 4000, 2
     x = draw.standard_normal((bins, pixels))
