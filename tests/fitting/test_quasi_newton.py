@@ -35,7 +35,7 @@ def _bowls(numbers: int = 12, condition: float = 1e4):
     def losses(x):
         away = x - least
         bent = jnp.einsum("cp,cpq,cq->c", away, curvature, away)
-        return LEAST + bent / (SIZES * condition)
+        return jnp.asarray(LEAST) + bent / (SIZES * condition)
 
     return losses, curvature * 2 / (SIZES * condition)[:, None, None], least
 
