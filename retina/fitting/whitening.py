@@ -126,7 +126,10 @@ def make_whitening(
         return inverse(curvature, damping)
 
     def _of_penalty(x, fixed):
-        """The slope's slopes, row by row: no cell's depends on another's numbers."""
+        """The slope's slopes, row by row: no cell's depends on another's numbers.
+
+        Beside a diagonal they are left out: as many products as numbers.
+        """
 
         def slope(x):
             def total(x):
@@ -142,8 +145,6 @@ def make_whitening(
 
         if whole:
             return jnp.moveaxis(jax.vmap(column)(jnp.eye(numbers)), 0, 2)
-        # Each row's sum of magnitudes would bound it; the sum itself is cheaper, and
-        # a rough diagonal is all that is wanted.
         return jnp.zeros_like(x)
 
     return make

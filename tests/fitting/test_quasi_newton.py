@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retina import build
-from retina.fitting import quasi_newton
+from retina.fitting import quasi_newton, whitening
 from retina.fitting.fit import fit
 from retina.fitting.quasi_newton import Walk, losses_and_slopes
 from retina.fitting.whitening import Whitening, inverse, whitened
@@ -148,6 +148,17 @@ def test_cell_by_cell_ends_where_all_at_once_ends(name, settings):
     assert apart.curve[-1]["train_loss"] == pytest.approx(lowest, abs=2e-5)
     assert apart.training["steps"] < joint.training["steps"]
     assert apart.training["converged"]
+
+
+def test_cells_of_many_numbers_are_whitened_by_the_diagonal(monkeypatch):
+    split = _split()
+    model = build.model("ln", split.spec, lags=4, rank=None, output_kind="exp")
+    whole = fit(model, split, key=KEY, **TIGHT)
+    monkeypatch.setattr(whitening, "BLOCK", 11)  # each has 4 x 3 weights and a bias
+    by_size = fit(model, split, key=KEY, **TIGHT)
+    assert by_size.curve[-1]["train_loss"] == pytest.approx(
+        whole.curve[-1]["train_loss"], abs=1e-5
+    )
 
 
 def test_penalties_that_are_asked_for_enter_each_cells_loss():
