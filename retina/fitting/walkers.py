@@ -182,7 +182,8 @@ class CellByCell:
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         like = of_seed(free, 0)
         given = (model, table, null_rate, settings.activity, like)
-        each, scale = cells.each_loss(*given), quasi_newton.scale_of(null_rate)
+        each = cells.each_loss(*given)
+        scale = jnp.asarray(quasi_newton.scale_of(null_rate))
         self._tree = cells.tree_of(model, like)
         self._whiten = whitening.make_whitening(*given)
 

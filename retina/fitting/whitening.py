@@ -45,7 +45,7 @@ class Whitening(NamedTuple):
 
 
 def whitened(white: Whitening, slope: jax.Array) -> jax.Array:
-    """(cell, number) inverse curvature times slope; positive along it by construction."""
+    """(cell, number) inverse curvature times slope; never uphill, by construction."""
     part = white.scale * slope
     if white.root is not None:
         part = jnp.einsum("cpq,cq->cp", white.root, part)
@@ -126,7 +126,10 @@ def make_whitening(
         return inverse(curvature, damping)
 
     def _of_penalty(x, fixed):
-        """The slope's slopes, row by row: no cell's depends on another's numbers."""
+        """The slope's slopes, row by row: no cell's depends on another's numbers.
+
+        Beside a diagonal they are left out: as many products as numbers.
+        """
 
         def slope(x):
             def total(x):
@@ -142,15 +145,13 @@ def make_whitening(
 
         if whole:
             return jnp.moveaxis(jax.vmap(column)(jnp.eye(numbers)), 0, 2)
-        # Each row's sum of magnitudes would bound it; the sum itself is cheaper, and
-        # a rough diagonal is all that is wanted.
         return jnp.zeros_like(x)
 
     return make
 
 
 def _sampled(table: Table, bins: int, at_once: int) -> jax.Array:
-    """(chunk, bin, 2) first rows, as in `Table.first`, of bins spread over all clips."""
+    """(chunk, bin, 2) first rows, as in `Table.first`, of bins from all clips."""
     total = len(table.first) * table.bins
     bins = min(bins, total)
     at_once = max(1, min(at_once, 512, bins))

@@ -42,7 +42,7 @@ def glm(
     """
     at_least_one(history=history, history_basis=history_basis)
     at_least_zero(smooth=smooth, shrink=shrink)
-    stages, warm = stimulus_filter(spec, lags, rank, basis, window)
+    stages, warm = stimulus_filter(spec, lags, rank, basis, window, output_kind)
     last = history_output(
         output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling
     )

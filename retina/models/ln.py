@@ -18,7 +18,6 @@ from retina.stage import Model, Recipe, Stage, chain
 from retina.types import Clip, Spec
 
 ENOUGH = 2000  # bins, to tell how large a drive is
-LOUD = 4.0  # no drive has this s.d. that fits a cell; of white noise averages have 1 to 3
 
 
 def ln(
@@ -47,7 +46,7 @@ def ln(
     4
     """
     at_least_zero(smooth=smooth)
-    stages, warm = stimulus_filter(spec, lags, rank, basis, window)
+    stages, warm = stimulus_filter(spec, lags, rank, basis, window, output_kind)
     last = output(output_kind, spec.cells)
 
     def warm_start(params, clips):
@@ -68,7 +67,12 @@ def ln(
 
 
 def stimulus_filter(
-    spec: Spec, lags: int, rank: int | None, basis: int | None, window: int
+    spec: Spec,
+    lags: int,
+    rank: int | None,
+    basis: int | None,
+    window: int,
+    output_kind: str = "softplus",
 ) -> tuple[list[Stage], Callable[..., dict[str, Any]]]:
     """The stages from frame to one drive per cell, and their start from the STA."""
     at_least_one(lags=lags, rank=rank, basis=basis, window=window)
@@ -91,7 +95,8 @@ def stimulus_filter(
         average = spike_triggered_average(clips, lags, spec)
         corner = field.place(average, window)
         seen = field.cut_windows(average, corner, window)
-        seen = seen * calm(seen, corner, clips, spec)
+        if output_kind == "exp":
+            seen = seen * calm(seen, corner, clips, spec)
         if rank is None:
             filters = np.moveaxis(seen, 0, 1)
             return {
@@ -112,10 +117,11 @@ def stimulus_filter(
 def calm(
     seen: np.ndarray, corner: np.ndarray, clips: tuple[Clip, ...], spec: Spec
 ) -> np.ndarray:
-    """(1, cell, 1, 1) what brings the s.d. of each cell's drive to 1, if above LOUD.
+    """(1, cell, 1, 1) what brings the s.d. of each cell's drive down to 1, or 1.
 
     On a correlated stimulus an average counts each pixel again for its neighbours, and
-    a start at e^20 counts per bin is far from everything.
+    a start at e^20 counts per bin is far from everything. Outputs that rise along a
+    line do not mind.
 
     seen:   (taps, cell, h, w) filters, lag 0 first.
     corner: (cell, 2), of their windows.
@@ -131,8 +137,7 @@ def calm(
         window = frames[:, row : row + rows, column : column + columns]
         each = window.reshape(len(frames), -1) @ seen[:, n].reshape(taps, -1).T
         drive = sum(each[taps - 1 - lag :][:time, lag] for lag in range(taps))
-        size = float(np.std(drive))
-        factor[n] = 1 / size if size > LOUD else 1
+        factor[n] = 1 / max(float(np.std(drive)), 1.0)
     return factor[None, :, None, None]
 
 
