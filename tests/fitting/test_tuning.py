@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -13,7 +15,12 @@ from retina.types import Split
 from tests.fitting import synthetic
 
 KEY = jax.random.key(0)
-QUICK = {"batch": 2, "clip_bins": 64, "max_steps": 80, "schedule": "constant"}
+QUICK: dict[str, Any] = {
+    "batch": 2,
+    "clip_bins": 64,
+    "max_steps": 80,
+    "schedule": "constant",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +34,7 @@ def _model(split: Split):
 
 def test_each_combination_is_the_fit_that_it_would_be_alone(split):
     model = _model(split)
-    lists = {"learning_rate": [1e-3, 3e-2], "l2": [0.0, 1.0]}
+    lists: dict[str, Any] = {"learning_rate": [1e-3, 3e-2], "l2": [0.0, 1.0]}
     both = fit(model, split, key=KEY, seeds=2, **QUICK, **lists)
     tuned = both.training["tuned"]
     pairs = [(one["learning_rate"], one["l2"]) for one in tuned]
@@ -79,7 +86,7 @@ def test_a_rate_that_explodes_does_not_end_the_others(split):
 
 def test_a_checkpoint_of_other_recipes_is_refused(split, tmp_path):
     place = tmp_path / "checkpoint"
-    lists = {"learning_rate": [1e-2, 1e-1]}
+    lists: dict[str, Any] = {"learning_rate": [1e-2, 1e-1]}
     fit(_model(split), split, key=KEY, checkpoint=place, **QUICK, **lists)
     with pytest.raises(BrokenRun, match=r"learning_rate \[0.01, 0.1\] there, 0.01"):
         fit(
