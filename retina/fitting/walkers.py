@@ -205,6 +205,7 @@ class CellByCell:
             at = start, jnp.float32(CURVATURES[0])
             self.walk.append((quasi_newton.begin(start), at))
             self._take(seed, 1)  # the evaluation of the start
+        self.settled = False
         jax.block_until_ready(self.walk)
         self.compile_s = time.perf_counter() - begun
 
@@ -223,19 +224,12 @@ class CellByCell:
             if step and step in CURVATURES:
                 self.walk[seed] = walk, (walk.at, jnp.float32(CURVATURES[step]))
             self._take(seed, steps)
+        self.settled = all(bool(np.all(walk.ended)) for walk, _ in self.walk)
         values = [np.asarray(walk.value, np.float64) for walk, _ in self.walk]
         return np.mean(values, axis=1), steps
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         return None  # each step is a whole one, or a part that its cell finds
-
-    @property
-    def settled(self) -> bool:
-        return all(bool(np.all(walk.ended)) for walk, _ in self.walk)
-
-    @settled.setter
-    def settled(self, value: bool) -> None:
-        """A checkpoint's: `walk` says it already."""
 
     @property
     def judged(self) -> Tree:
