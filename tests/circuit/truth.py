@@ -98,7 +98,7 @@ def exact(case: Case) -> dict[str, np.ndarray]:
     """The same by scipy's LSODA, rtol 1e-8."""
     with jax.enable_x64(True):
         stage = case.make(1, case.bin_s, None)
-        params = {n: float(v) for n, v in in_float64(stage).items()}
+        params = {n: float(v.ravel()[0]) for n, v in in_float64(stage).items()}
         begin = stage.start(in_float64(stage))
     names = sorted(begin)
     state = np.array([float(begin[n][0]) for n in names])
@@ -173,10 +173,10 @@ def slopes(case: Case, bins: int = 12) -> dict[str, tuple[float, float]]:
         for n, described in stage.parameters.items():
             if not described.trainable:
                 continue
-            size = float(abs(params[n])) or 1.0
+            size = float(jnp.abs(params[n]).max()) or 1.0
             up, down = (
                 float(total(params | {n: params[n] + sign * 1e-5 * size}))
                 for sign in (1, -1)
             )
-            result[n] = (float(gradient[n]) * size, (up - down) / 2e-5)
+            result[n] = (float(gradient[n].sum()) * size, (up - down) / 2e-5)
         return result
