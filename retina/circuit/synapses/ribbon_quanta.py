@@ -72,13 +72,16 @@ def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
         if mean:
             released, moved, added = p * docked, dock * ribbon, refill
         else:
-            after["key"], *keys = jax.random.split(state["key"], 5)
+            after["key"], *keys = jax.random.split(state["key"], 4)
             # Beta-binomial: vesicles of one ribbon share their luck.
             spread = 1 / params["correlation"] - 1
             luck = jax.random.beta(keys[0], p * spread, (1 - p) * spread)
-            released = jax.random.binomial(keys[1], docked, luck)
-            moved = jax.random.binomial(keys[2], ribbon, dock)
-            added = jax.random.poisson(keys[3], refill, ribbon.shape)
+            released, moved = jax.random.binomial(
+                keys[1],
+                jnp.stack([docked, ribbon]),
+                jnp.stack([luck, jnp.broadcast_to(dock, luck.shape)]),
+            )
+            added = jax.random.poisson(keys[2], refill, ribbon.shape)
             added = added.astype(ribbon.dtype)
         left = docked - released
         moved = jnp.minimum(moved, params["docked_max"] - left)
