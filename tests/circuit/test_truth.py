@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from retina.circuit.bipolar import bipolar
 from retina.circuit.dynamical_adaptation import dynamical_adaptation
+from retina.circuit.horizontal import horizontal
 from retina.circuit.phototransduction import phototransduction
 from retina.circuit.synapses.driven import driven
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
@@ -155,6 +157,98 @@ CASES.append(
         cells=20,
     )
 )
+
+
+def _feedback(ephaptic, ph, gaba):
+    def slope(p, s, v_cone):
+        shift, gain, goal = 0.0, 1.0, 0.0
+        glu = p["glutamate"] * s["Ca"]
+        current = p["rest_mv"] - s["V_h"] + glu * (p["e_glu_mv"] - s["V_h"])
+        rates = {}
+        if ephaptic:
+            shift += p["cleft"] * (p["e_cleft_mv"] - s["V_h"])
+        if ph:
+            acid = 1 / (1 + math.exp(-(s["V_h"] - p["half_ph_mv"]) / p["slope_ph_mv"]))
+            goal += p["depth_ph"] * (0.5 - acid)
+        if gaba:
+            drive = (s["V_h"] - p["half_gaba_mv"]) / p["slope_gaba_mv"]
+            rates["A"] = (1 / (1 + math.exp(-drive)) - s["A"]) / p["tau_gaba_s"]
+            current += p["g_gaba"] * s["A"] * (p["e_cl_mv"] - s["V_h"])
+            goal += p["gaba_ph"] * s["A"]
+        if ph or gaba:
+            shift += p["shift_mv"] * s["dpH"]
+            gain += p["per_ph"] * s["dpH"]
+            rates["dpH"] = (goal - s["dpH"]) / p["tau_ph_s"]
+        v = v_cone + shift
+        m = 1 / (1 + math.exp(-(v - p["half_mv"]) / p["slope_mv"]))
+        calcium = p["g_ca"] * m * max(p["e_ca_mv"] - v, 0) * gain
+        rates["Ca"] = (calcium - s["Ca"]) / p["tau_ca_s"]
+        rates["V_h"] = current / p["tau_h_s"]
+        return rates
+
+    return slope
+
+
+def _one_cone(switches):
+    def make(cells, bin_s, dt_s):
+        named = dict(zip(("ephaptic", "ph", "gaba"), switches, strict=True))
+        stage = horizontal(cells, 1, bin_s, dt_s=dt_s, **named)
+
+        def step(params, state, x):
+            state, y = stage.step(params, state, x[:, None])
+            return state, y[:, 0]
+
+        return stage._replace(step=step)
+
+    return make
+
+
+for switches in ((True, True, True), (True, False, False)):
+    CASES.append(
+        Case(
+            f"horizontal_{switches.count(True)}",
+            _one_cone(switches),
+            _feedback(*switches),
+            -45 + 8 * flicker(1.0, 1.0, 60, 5, seed=2),
+            0.01,
+            0.05,
+            0.0005,
+            (-80.0, -40.0, 20.0),
+            low={"Ca": 0, "V_h": -90, "A": 0, "dpH": -0.15},
+            high={"V_h": 0, "A": 1, "dpH": 0.3},
+            cells=20,
+            again=switches.count(True) == 1,
+        )
+    )
+
+
+def _bipolar(p, s, x, kind):
+    heard = x**2 / (x**2 + p["half"] ** 2) if kind == "on" else x / (x + p["half"])
+    goal = 1 - heard if kind == "on" else heard
+    leak = p["g_leak"] * (p["e_leak_mv"] - s["V"])
+    synaptic = p["g_max"] * s["m"] * (p["e_mv"] - s["V"])
+    return {"m": (goal - s["m"]) / p["tau_m_s"], "V": (leak + synaptic) / p["c_nf"]}
+
+
+for kind in ("on", "off"):
+    CASES.append(
+        Case(
+            f"bipolar_{kind}",
+            lambda cells, bin_s, dt_s, kind=kind: bipolar(
+                cells, bin_s, kind, dt_s=dt_s
+            ),
+            lambda p, s, x, kind=kind: _bipolar(p, s, x, kind),
+            flicker(5.0, 0.9, 60, 5, seed=3),
+            0.01,
+            0.05,
+            0.001,
+            (0.0, 1e5, 5.0),
+            low={"m": 0, "V": -60},
+            high={"m": 1, "V": 0},
+            cells=20,
+            again=kind == "off",
+        )
+    )
 
 
 def _each(cases: list[Case]):

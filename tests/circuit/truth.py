@@ -88,7 +88,7 @@ def found(case: Case, dt_s: float | None) -> dict[str, np.ndarray]:
         states, _ = jax.jit(functools.partial(run, stage))(params, x)
         start = stage.start(params)
         return {
-            n: np.concatenate([np.asarray(start[n]), np.asarray(v)[:, 0]])
+            n: np.concatenate([np.ravel(start[n]), np.reshape(v, (len(v), -1))[:, 0]])
             for n, v in states.items()
         }
 
@@ -99,7 +99,7 @@ def exact(case: Case) -> dict[str, np.ndarray]:
     with jax.enable_x64(True):
         stage = case.make(1, case.bin_s, None)
         params = {n: float(v.ravel()[0]) for n, v in in_float64(stage).items()}
-        begin = stage.start(in_float64(stage))
+        begin = {n: np.ravel(v) for n, v in stage.start(in_float64(stage)).items()}
     names = sorted(begin)
     state = np.array([float(begin[n][0]) for n in names])
     rows = [state]
