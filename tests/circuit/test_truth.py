@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from retina.circuit.bipolar import bipolar
+from retina.circuit.contrast_gain import contrast_gain
 from retina.circuit.dynamical_adaptation import dynamical_adaptation
 from retina.circuit.horizontal import horizontal
 from retina.circuit.phototransduction import phototransduction
@@ -249,6 +250,26 @@ for kind in ("on", "off"):
             again=kind == "off",
         )
     )
+
+
+def _contrast(p, s, x):
+    u = x / (1 + max(s["v"], 0) ** 4)
+    return {"v": p["strength"] * u - s["v"] / p["tau_s"]}
+
+
+CASES.append(
+    Case(
+        "contrast_gain",
+        lambda cells, bin_s, dt_s: contrast_gain(cells, bin_s, dt_s=dt_s),
+        _contrast,
+        flicker(1.0, 0.9, 60, 5, seed=4) - 0.8,
+        0.01,
+        0.06,
+        0.002,
+        (0.0, 4.0, -4.0),
+        cells=20,
+    )
+)
 
 
 def _each(cases: list[Case]):
