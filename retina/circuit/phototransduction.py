@@ -38,7 +38,7 @@ KINDS = {
     "chen_cone": ((22, 22, 2000, 9, 10, 0.01, 0.5, 1, 20, 1), CHEN),
 }
 TRAINED = ("sigma", "phi", "eta", "beta", "gamma")  # as by Idrees et al.
-# Frozen coefficients are stable at any step; these keep the error below 6 % of the
+# Frozen coefficients are stable at any step; these keep the error below 7 % of the
 # response's standard deviation under full-contrast flicker (tests/circuit).
 SAFE_S = {"primate_rod": 0.008}
 SAFE_CONE_S = 0.002

@@ -44,11 +44,11 @@ def slow_gain(cells: int, bin_s: float) -> Stage:
         return {"G": params["base"]}
 
     def step(params, state, x):
-        keep = jnp.exp(-bin_s / params["tau_s"])
-        resting = (1 - keep) * params["base"]
+        # 1 - e^(-bin/tau) itself: the rounding of e^(-bin/tau) would show.
+        part = -jnp.expm1(-bin_s / params["tau_s"])
         gain = state["G"]
-        heard = ((1 - keep) * params["kappa"]) * x.mean()
-        return {"G": keep * gain + (heard + resting)}, x * jnp.maximum(1 + gain, 0)
+        goal = params["base"] + params["kappa"] * x.mean()
+        return {"G": gain + (goal - gain) * part}, x * jnp.maximum(1 + gain, 0)
 
     return recurrent(
         step,

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+from retina.circuit.bipolar import bipolar
 from retina.circuit.synapses.alpha import alpha
 from retina.circuit.synapses.conductance import conductance
 from retina.circuit.synapses.delta import delta
@@ -27,7 +28,7 @@ from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
 from retina.circuit.synapses.state_machine import state_machine
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.costs.counts import Counts
-from retina.costs.flops import count
+from retina.costs.flops import count, count_step
 
 DT = 0.001
 
@@ -133,8 +134,25 @@ def test_a_stochastic_ribbon_draws_four_times():
     step = price(ribbon_quanta(1, 0.01)).step
     # JAX runs both of its samplers for a binomial; and splits four keys from one.
     assert step.randoms == 1 + 2 * 2 + 1 + 4
+    # In the mean it is the page's two pools with hard clamps (S7'), "about 20".
     mean = price(ribbon_quanta(1, 0.01, mean=True)).step
-    assert mean.randoms == 0 and mean.flops < 30
+    assert _kinds(mean) == (7, 4, 0, 1) and mean.comparisons == 2
+
+
+def test_the_cascade_of_an_on_bipolar_cell():
+    """S9, "S7 + 11": Glu and its sign 4, following it 3, its conductance and pull 4.
+
+    With them, the membrane's exponential step is 5 and one transcendental, and the soft
+    rectifier of the release 7 and two.
+    """
+    stage = bipolar(1, 0.001, "on")
+    params = stage.init(jax.random.key(0))
+    _, step = count_step(stage, params, np.zeros(1, "f4"))
+    assert step.flops == 11 + (5 + 10) + (7 + 20)
+    # An OFF cell's receptor needs no square and no change of sign.
+    off = bipolar(1, 0.001, "off")
+    _, less = count_step(off, off.init(jax.random.key(0)), np.zeros(1, "f4"))
+    assert less.flops == step.flops - 2
 
 
 def _per_event(found: Price, sharing: int = 1, weight: int = 10) -> float:

@@ -38,7 +38,7 @@ def test_light_around_a_cone_raises_its_calcium(pathway: str):
 
 def test_a_pathway_that_is_off_costs_nothing():
     def flops(**switches):
-        stage = horizontal(1, 1, 0.0005, **switches)
+        stage = horizontal(1, 1, 0.002, **switches)
         params = stage.init(jax.random.key(0))
         return count_step(stage, params, jnp.zeros((1, 1)))[1].flops
 
@@ -65,7 +65,7 @@ def test_on_and_off_cells_answer_light_with_opposite_signs():
     assert released["off"][1] < released["off"][0] / 1.5
     with pytest.raises(BadSetting, match="'onn': did you mean 'on'"):
         bipolar(1, 0.01, "onn")
-    with pytest.raises(BadSetting, match="give 0.001 s or less"):
+    with pytest.raises(BadSetting, match="give 0.002 s or less"):
         bipolar(1, 0.01, "on", dt_s=0.01)
 
 

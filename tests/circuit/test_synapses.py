@@ -22,6 +22,7 @@ from retina.circuit.synapses.state_machine import state_machine
 from retina.circuit.synapses.synapse import Event
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.errors import BadSetting
+from tests.circuit.truth import Case, slopes
 
 DT = 0.0005
 SPIKES = np.array([3, 9, 10, 60, 150])  # steps in which one arrives
@@ -114,6 +115,51 @@ def test_short_term_plasticity_between_events(kind: str):
     assert np.count_nonzero(found) == len(SPIKES)
     # Depression falls within a burst; facilitation rises.
     assert (released[2] < released[0]) == (kind == "depressing")
+
+
+def test_plasticity_under_the_most_hostile_trains():
+    """Ten minutes shared by 20 synapses: bursts at every step, silence, coin tosses."""
+    generator = np.random.default_rng(0)
+    steps = 30_000
+    train = generator.binomial(1, 0.5, (steps, 20)).astype(np.float32)
+    train[:10_000], train[10_000:20_000] = 1, 0
+    stage = driven(tsodyks_markram(exponential(20, 0.001), "facilitating"))
+    params = stage.init(jax.random.key(0))
+    state, out = jax.jit(stage.apply)(params, stage.start(params), jnp.asarray(train))
+    assert np.all(np.isfinite(out)) and float(out.min()) >= 0
+    for name in ("u", "depleted"):
+        assert 0 <= float(state[name].min()) and float(state[name].max()) <= 1
+
+
+CHECKED = {
+    "plastic": tsodyks_markram(alpha(1, DT)),
+    "gated": conductance(nmda(double_exponential(1, DT, "nmda"))),
+    "quanta": ribbon_quanta(1, 0.01, mean=True),
+    "chain": markov(1, DT, 3),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_gradients_are_those_of_finite_differences(name: str):
+    """Float64, every trained parameter; the ribbon cycle's are in test_truth."""
+    x = np.tile([1.0, 0.0, 1.0, 0.3], 6)
+    x = x + 0.7 * (name == "quanta")
+    case = Case(
+        name,
+        lambda cells, bin_s, dt_s: driven(CHECKED[name]),
+        lambda params, state, x: {},
+        x,
+        DT,
+        error=0.0,
+        dt_s=DT,
+        hostile=(),
+    )
+    found = slopes(case, bins=24)
+    assert found
+    largest = max(abs(ours) for ours, _ in found.values())
+    for parameter, (ours, differences) in found.items():
+        close = pytest.approx(differences, rel=1e-4, abs=1e-6 * largest)
+        assert ours == close and ours != 0, parameter
 
 
 def test_events_and_steps_are_two_ways_to_the_same_train():

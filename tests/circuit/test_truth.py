@@ -55,11 +55,11 @@ def _case(name, kind, mean, held, step, error, dt_s, worst, again=False):
 
 
 # The published errors at these steps are 5 % for cones (2 ms) and 4.5 % for rods
-# (8 ms), against Euler at 0.1 ms.
-_case("primate_cone", "primate_cone", 1e4, 2, 1.0, 0.06, 0.002, (0, 1e5, 1e4))
-_case("primate_cone_step", "primate_cone", 1e4, 2, 10.0, 0.06, 0.002, (0,), True)
-_case("mouse_cone", "mouse_cone", 1e3, 2, 1.0, 0.06, 0.002, (0,), True)
-_case("primate_rod", "primate_rod", 20.0, 2, 1.0, 0.06, 0.008, (0,), True)
+# (8 ms): of the current, against Euler at 0.1 ms. Here of the worst state.
+_case("primate_cone", "primate_cone", 1e4, 2, 1.0, 0.07, 0.002, (0, 1e5, 1e4))
+_case("primate_cone_step", "primate_cone", 1e4, 2, 10.0, 0.07, 0.002, (0,), True)
+_case("mouse_cone", "mouse_cone", 1e3, 2, 1.0, 0.07, 0.002, (0,), True)
+_case("primate_rod", "primate_rod", 20.0, 2, 1.0, 0.07, 0.008, (0,), True)
 
 
 def _adaptation(p, s, light):
@@ -81,7 +81,7 @@ CASES.append(
         _adaptation,
         flicker(10.0, 0.95, 100, 4, 5.0),
         0.02,
-        0.1,
+        0.08,
         0.005,
         (0, 1e5, 10),
         low={"r": 0},
@@ -150,7 +150,7 @@ CASES.append(
         _ribbon,
         -36 + 3 * flicker(1.0, 1.0, 60, 5, seed=2),
         0.004,
-        0.1,
+        0.04,
         0.0004,
         (-70.0, -35.0, 0.0),
         low={n: 0 for n in ("exo", "RRP", "IP", "RP")},
@@ -213,7 +213,7 @@ for switches in ((True, True, True), (True, False, False)):
             -45 + 8 * flicker(1.0, 1.0, 60, 5, seed=2),
             0.01,
             0.05,
-            0.0005,
+            0.002,
             (-80.0, -40.0, 20.0),
             low={"Ca": 0, "V_h": -90, "A": 0, "dpH": -0.15},
             high={"V_h": 0, "A": 1, "dpH": 0.3},
@@ -241,8 +241,8 @@ for kind in ("on", "off"):
             lambda p, s, x, kind=kind: _bipolar(p, s, x, kind),
             flicker(5.0, 0.9, 60, 5, seed=3),
             0.01,
-            0.05,
-            0.001,
+            0.04,
+            0.002,
             (0.0, 1e5, 5.0),
             low={"m": 0, "V": -60},
             high={"m": 1, "V": 0},
