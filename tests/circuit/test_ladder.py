@@ -9,6 +9,8 @@ rung does: the sum belongs to the target and is paid once for all its synapses.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -185,6 +187,35 @@ def test_flops_per_spike_through_a_synapse():
     # 18,600 is the chain alone; its read-out adds 2 K + 1 a step.
     s10 = price(markov(1, DT, 32))
     assert _per_event(s10) == 18_600 + 100 * (2 * 32 + 1)
+
+
+PRICED = {
+    "`delta`": delta(1, DT),
+    "`exponential`": EXPONENTIAL,
+    "`conductance(exponential)`": CONDUCTING,
+    "`conductance(alpha)`": conductance(alpha(1, DT)),
+    "`conductance(double_exponential)`": PAIR,
+    "`conductance(nmda(double_exponential))`": GATED,
+    "`tsodyks_markram(delta)`": PLASTIC,
+    "`kinetic`": kinetic(1, DT),
+    "`ribbon_cycle`": ribbon_cycle(1, DT),
+    "`markov`, 32 states": markov(1, DT, 32),
+    "`state_machine(delta)`, 32 states": state_machine(delta(1, DT), 32),
+}
+
+
+def test_the_table_in_the_readme_is_counted():
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    lines = text.partition("| rung |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[0] for row in rows] == list(PRICED)
+    for name, event, step, own, shared in rows:
+        found = price(PRICED[name])
+        assert (int(event), int(step)) == (found.event.flops, found.step.flops), name
+        assert int(own.replace(",", "")) == _per_event(found), name
+        if shared != "-":
+            value, sharing = shared.rstrip(")").split(" (by ")
+            assert float(value) == pytest.approx(_per_event(found, int(sharing))), name
 
 
 def test_linear_rungs_say_that_they_may_be_shared():
