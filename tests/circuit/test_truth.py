@@ -26,8 +26,10 @@ def _cascade(p, s, light):
     dark_i = p["k"] * p["f"] * p["g_dark"] ** 3
     q = p["beta"] * p["c_dark"] / dark_i
     s_max = dark_p * p["g_dark"] * (1 + (p["c_dark"] / p["k_gc"]) ** 4)
-    current = p["k"] * p["f"] * s["G"] ** 3
-    return {
+    f = 1 / (1 + s["D"] / p["c_dark"]) if "D" in s else p["f"]
+    current = p["k"] * f * s["G"] ** 3
+    slow = {"D": p["beta_slow"] * (s["C"] - s["D"])} if "D" in s else {}
+    return slow | {
         "R": p["gamma"] * light - p["sigma"] * s["R"],
         "P": s["R"] + p["eta"] - p["phi"] * s["P"],
         "G": s_max / (1 + (s["C"] / p["k_gc"]) ** 4) - s["P"] * s["G"],
@@ -59,6 +61,7 @@ def _case(name, kind, mean, held, step, error, dt_s, worst, again=False):
 _case("primate_cone", "primate_cone", 1e4, 2, 1.0, 0.07, 0.002, (0, 1e5, 1e4))
 _case("primate_cone_step", "primate_cone", 1e4, 2, 10.0, 0.07, 0.002, (0,), True)
 _case("mouse_cone", "mouse_cone", 1e3, 2, 1.0, 0.07, 0.002, (0,), True)
+_case("slow", "isetbio_peripheral", 1e4, 2, 1.0, 0.07, 0.002, (0,), True)
 _case("primate_rod", "primate_rod", 20.0, 2, 1.0, 0.07, 0.008, (0,), True)
 
 
