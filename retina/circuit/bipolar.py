@@ -120,4 +120,4 @@ def bipolar(cells: int, bin_s: float, kind: str, *, dt_s: float | None = None) -
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(bipolar(2, 0.002, kind), (2,)) for kind in KINDS]
+    return [(bipolar(2, 0.002, "on"), (2,))]

@@ -52,6 +52,11 @@ PARAMETERS = {
     "e_glu_mv": Parameter(0.0, "mV", -20.0, 20.0, False, "recalled"),
     "glutamate": Parameter(0.05, "1/pA", 0.0, 1.0, source="chosen"),
 }
+# A pathway that is off has no parameters either.
+OF_EPHAPTIC = ("cleft", "e_cleft_mv")
+OF_PH = ("depth_ph", "half_ph_mv", "slope_ph_mv")
+OF_GABA = tuple(n for n in PARAMETERS if "gaba" in n) + ("e_cl_mv",)
+OF_EITHER = ("tau_ph_s", "per_ph", "shift_mv")
 MIDDLE = 0.5  # s: the pH of the base is where half of the range is used
 # Exponential steps; what limits them is the feedback loop, which hears itself a step
 # late: at this one its error is below 5 % of the response (tests/circuit).
@@ -82,9 +87,19 @@ def horizontal(
     if min(cells, cones) < 1:
         raise BadSetting(f"cells {cells}, cones {cones}: give 1 or more")
     number, dt = substeps("horizontal", bin_s, SAFE_S, dt_s)
+    cleft = ph or gaba  # the cleft's pH moves
+    pathways = (
+        (ephaptic, OF_EPHAPTIC),
+        (ph, OF_PH),
+        (gaba, OF_GABA),
+        (cleft, OF_EITHER),
+    )
+    unused = {n for on, names in pathways if not on for n in names}
+    described = {n: p for n, p in PARAMETERS.items() if n not in unused}
+    taus = ("ca", *(("ph",) if cleft else ()), *(("gaba",) if gaba else ()))
 
     def init(key: jax.Array):
-        return {n: jnp.float32(p.value) for n, p in PARAMETERS.items()}
+        return {n: jnp.float32(p.value) for n, p in described.items()}
 
     def start(params, key=None):
         """Cones in the dark at -40 mV for a while, feedback not yet settled."""
@@ -95,14 +110,14 @@ def horizontal(
         }
         return (
             state
-            | ({"dpH": jnp.zeros(cells, kind)} if ph or gaba else {})
+            | ({"dpH": jnp.zeros(cells, kind)} if cleft else {})
             | ({"A": jnp.full(cells, 0.9, kind)} if gaba else {})
         )
 
     def step(params, state, v_cone):
         p = params
         # 1 - e^(-dt/tau) itself: for GABA's 20 s, the rounding of e^(-dt/tau) shows.
-        part = {n: -jnp.expm1(-dt / p[f"tau_{n}_s"]) for n in ("ca", "ph", "gaba")}
+        part = {n: -jnp.expm1(-dt / p[f"tau_{n}_s"]) for n in taus}
 
         def towards(old, goal, part):
             return old + (goal - old) * part
@@ -111,7 +126,7 @@ def horizontal(
             v_h, v_eff, gain = s["V_h"], v_cone, p["g_ca"]
             if ephaptic:
                 v_eff = v_eff + (p["cleft"] * (p["e_cleft_mv"] - v_h))[:, None]
-            if ph or gaba:
+            if cleft:
                 v_eff = v_eff + (p["shift_mv"] * s["dpH"])[:, None]
                 gain = (gain + p["g_ca"] * p["per_ph"] * s["dpH"])[:, None]
             m = jax.nn.sigmoid((v_eff - p["half_mv"]) / p["slope_mv"])
@@ -130,7 +145,7 @@ def horizontal(
                 released = (v_h - p["half_gaba_mv"]) / p["slope_gaba_mv"]
                 after["A"] = towards(s["A"], jax.nn.sigmoid(released), part["gaba"])
                 goal = goal + p["gaba_ph"] * s["A"]
-            if ph or gaba:
+            if cleft:
                 after["dpH"] = towards(s["dpH"], goal, part["ph"])
             passed = -jnp.expm1(total * (-dt / p["tau_h_s"]))
             return after | {
@@ -146,7 +161,7 @@ def horizontal(
         step,
         start=start,
         init=init,
-        parameters=PARAMETERS,
+        parameters=described,
         burn_in_s=60.0 if gaba else 3.0,
         about=("horizontal", cells, cones, bin_s, switches, number),
     )

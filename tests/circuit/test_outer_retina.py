@@ -42,6 +42,9 @@ def test_a_pathway_that_is_off_costs_nothing():
         params = stage.init(jax.random.key(0))
         return count_step(stage, params, jnp.zeros((1, 1)))[1].flops
 
+    # ... and has no parameter that a fit could not move.
+    alone = horizontal(1, 1, 0.002, ephaptic=False, ph=False, gaba=False)
+    assert not {"cleft", "depth_ph", "tau_ph_s", "g_gaba"} & set(alone.parameters)
     whole = flops()
     less = [flops(**{name: False}) for name in ("ephaptic", "ph", "gaba")]
     none = flops(ephaptic=False, ph=False, gaba=False)
