@@ -178,7 +178,7 @@ def test_events_and_steps_are_two_ways_to_the_same_train():
 
 
 def test_vesicles_of_the_ribbon_cycle_go_round():
-    """An hour and more of steps: none is made or lost but by rounding.
+    """Twenty ribbons for four and a half minutes: none made or lost but by rounding.
 
     600,000 sub-steps of float32, each right to 1e-7 of 20 vesicles, mostly cancelling.
     """
