@@ -1,1 +1,7 @@
-"""Mechanistic parts, one file each: equation, citation, parameters with bounds."""
+"""Mechanistic parts, one file each: equation, citation, parameters with bounds.
+
+Photoreceptors: `phototransduction`, `dynamical_adaptation`, `van_hateren`,
+`linear_photoreceptor`. Outer retina: `horizontal`, `bipolar`. Inner retina: `amacrine`,
+`gap_junction`, `contrast_gain`, `slow_gain`, `kinetics`. Between them: `synapses`.
+Each cuts its bin into sub-steps short enough for its equation (`substeps`).
+"""

@@ -1,0 +1,58 @@
+"""Alpha synapse: a second-order filter, g(t) = w (t/tau) e^(1 - t/tau).
+
+tau dh/dt = -h, tau dg/dt = h - g. Exact at the ends of time steps: with h in units that
+hold dt/tau, g <- a g + h and h <- a h, a = e^(-dt/tau).
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+
+from retina.circuit.synapses.synapse import Synapse, at_dt
+from retina.parameter import Parameter
+
+TAU = Parameter(0.003, "s", 1e-4, 1.0, source="chosen: near AMPA at ganglion cells")
+
+
+def alpha(count: int, dt_s: float) -> Synapse:
+    """Rung S3. Out: g at the start of the step; it peaks at the weight, at t = tau.
+
+    count, dt_s: see `Synapse`.
+
+    >>> import jax
+    >>> synapse = alpha(1, 0.003)
+    >>> round(float(synapse.scale(synapse.init(jax.random.key(0)))), 3)  # dt = tau
+    1.0
+    """
+    at_dt("alpha", dt_s)
+
+    def keep(params):
+        return jnp.exp(-dt_s / params["tau_s"])
+
+    def start(params, key=None):
+        still = jnp.zeros(count, params["tau_s"].dtype)
+        return {"g": still, "h": still}
+
+    def on_event(params, state, event):
+        return state | {"h": state["h"] + event.amount}
+
+    def step(params, state, pre, post_mv):
+        a = keep(params)
+        after = {"g": a * state["g"] + state["h"], "h": a * state["h"]}
+        return after, state["g"]
+
+    return Synapse(
+        count,
+        dt_s,
+        init=lambda key: {"tau_s": jnp.float32(TAU.value)},
+        start=start,
+        step=step,
+        on_event=on_event,
+        parameters={"tau_s": TAU},
+        about=("alpha",),
+        burn_in_s=15 * TAU.high,
+        linear=True,
+        scale=lambda params: math.e * dt_s / params["tau_s"] * keep(params),
+    )

@@ -1,0 +1,29 @@
+"""Four-state kinetics as a rung: release that depletes a fast and a slow pool."""
+
+from __future__ import annotations
+
+from retina.circuit.kinetics import kinetics
+from retina.circuit.synapses.synapse import Synapse
+
+
+def kinetic(count: int, dt_s: float) -> Synapse:
+    """Rung S6, graded. Pre: activation in [0, 1]; out: the active fraction.
+
+    count, dt_s: see `Synapse`. Equations and source: `retina.circuit.kinetics`.
+
+    >>> from retina.circuit.synapses.price import price
+    >>> price(kinetic(1, 0.001)).step.flops
+    19
+    """
+    stage = kinetics(count, dt_s)
+    return Synapse(
+        count,
+        dt_s,
+        init=stage.init,
+        start=stage.start,
+        step=lambda params, state, pre, post_mv: stage.step(params, state, pre),
+        on_event=None,
+        parameters=stage.parameters,
+        about=("kinetic",),
+        burn_in_s=stage.burn_in_s,
+    )

@@ -1,0 +1,104 @@
+"""Short-term plasticity, event by event: facilitation u and depleted fraction D.
+
+Between events u decays to 0 with tau_f and D with tau_d; an event after a time t does
+
+    u <- U + (1 - U) u e^(-t/tau_f),  D <- D e^(-t/tau_d),  r = u (1 - D),  D <- D + r
+
+and releases w r. Source: Tsodyks & Markram 1997, PNAS 94:719 (equations, closed form).
+Nothing happens between events: the cost per time step is 0.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from retina.circuit.synapses.synapse import Event, Synapse
+from retina.errors import BadSetting, nearest
+from retina.parameter import Parameter
+
+# U, tau_d, tau_f. A tau_f of 0 is the shortest there is.
+SHORTEST_S = 0.001
+KINDS = {
+    "depressing": (0.5, 0.8, SHORTEST_S),
+    "facilitating": (0.05, 0.13, 0.5),
+    # 7 vesicles that go with 4 ms and come back with 4 s: rod bipolar cell to AII.
+    "ribbon": (0.9, 4.0, SHORTEST_S),
+}
+SOURCES = {
+    "depressing": "recalled",
+    "facilitating": "recalled",
+    "ribbon": "tau_d: Singer & Diamond 2006; U chosen",
+}
+LONG_AGO_S = -1000.0
+
+
+def tsodyks_markram(inner: Synapse, kind: str = "depressing") -> Synapse:
+    """Rung S4: an event reaches the inner rung with u (1 - D) of its amount.
+
+    inner:  the postsynaptic rung, driven by events.
+    kind:   values to start from: depressing, facilitating or ribbon.
+    raises: BadSetting for an unknown kind or a graded inner rung.
+
+    >>> from retina.circuit.synapses.delta import delta
+    >>> from retina.circuit.synapses.price import price
+    >>> price(tsodyks_markram(delta(1, 0.001))).event.flops_with(1)
+    14
+    """
+    if kind not in KINDS:
+        raise BadSetting(f"kind {kind!r}: {nearest(kind, KINDS)}")
+    if inner.on_event is None:
+        raise BadSetting(f"{inner.about[0]} is not driven by events; give one that is")
+    hear, source = inner.on_event, SOURCES[kind]
+    use, tau_d, tau_f = KINDS[kind]
+    described = {
+        "use": Parameter(use, "1", 0.0, 1.0, source=source),
+        "depress_s": Parameter(tau_d, "s", SHORTEST_S / 10, 60.0, source=source),
+        "facilitate_s": Parameter(tau_f, "s", SHORTEST_S / 10, 60.0, source=source),
+    }
+
+    def init(key):
+        return inner.init(key) | {n: jnp.float32(p.value) for n, p in described.items()}
+
+    def start(params, key=None):
+        still = jnp.zeros(inner.count, params["use"].dtype)
+        return {
+            "u": still,
+            "depleted": still,
+            "last_s": jnp.full_like(still, LONG_AGO_S),
+            "target": inner.start(params, key),
+        }
+
+    def on_event(params, state, event):
+        since = event.time_s - state["last_s"]
+        faded = state["u"] * jnp.exp(since * (-1 / params["facilitate_s"]))
+        u = params["use"] + (1 - params["use"]) * faded
+        depleted = state["depleted"] * jnp.exp(since * (-1 / params["depress_s"]))
+        released = u * (1 - depleted)
+        passed = Event(released * event.amount, event.time_s)
+        return {
+            "u": u,
+            "depleted": depleted + released,
+            "last_s": jnp.broadcast_to(event.time_s, since.shape).astype(since.dtype),
+            "target": hear(params, state["target"], passed),
+        }
+
+    def step(params, state, pre, post_mv):
+        target, out = inner.step(params, state["target"], pre, post_mv)
+        return state | {"target": target}, out
+
+    def older(state, dt_s):
+        # It stays there once there: a cell silent for an hour keeps a usable number.
+        last = jnp.maximum(state["last_s"] - dt_s, LONG_AGO_S)
+        return state | {"last_s": last, "target": inner.older(state["target"], dt_s)}
+
+    return inner._replace(
+        init=init,
+        start=start,
+        on_event=on_event,
+        step=step,
+        parameters={**inner.parameters, **described},
+        about=("tsodyks_markram", kind, inner.about),
+        burn_in_s=inner.burn_in_s + 20.0,
+        linear=False,
+        older=older,
+    )

@@ -1,0 +1,271 @@
+"""Rungs against closed forms, each other, and what they conserve."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina.circuit.synapses.alpha import alpha
+from retina.circuit.synapses.conductance import conductance
+from retina.circuit.synapses.delta import delta
+from retina.circuit.synapses.double_exponential import double_exponential
+from retina.circuit.synapses.driven import driven
+from retina.circuit.synapses.exponential import exponential
+from retina.circuit.synapses.kinetic import kinetic
+from retina.circuit.synapses.markov import markov, transitions
+from retina.circuit.synapses.nmda import nmda
+from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
+from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
+from retina.circuit.synapses.state_machine import state_machine
+from retina.circuit.synapses.synapse import Event
+from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
+from retina.errors import BadSetting
+from tests.circuit.truth import Case, slopes
+
+DT = 0.0005
+SPIKES = np.array([3, 9, 10, 60, 150])  # steps in which one arrives
+
+
+def _train(steps: int = 200) -> np.ndarray:
+    train = np.zeros((steps, 1), np.float32)
+    train[SPIKES] = 1
+    return train
+
+
+def _respond(stage, x, **changed):
+    params = stage.init(jax.random.key(0))
+    params |= {n: jnp.float32(v) for n, v in changed.items()}
+    return np.asarray(stage.apply(params, stage.start(params), jnp.asarray(x))[1])
+
+
+def _summed(kernel) -> np.ndarray:
+    """A response to the train as the sum of one kernel an event, exact in time."""
+    t = (np.arange(200)[:, None] - SPIKES) * DT
+    return np.where(t >= 0, kernel(np.maximum(t, 0)), 0).sum(1)
+
+
+def _pair(t, rise=0.0002, decay=0.0017):
+    peak = rise * decay / (decay - rise) * np.log(decay / rise)
+    top = np.exp(-peak / decay) - np.exp(-peak / rise)
+    return (np.exp(-t / decay) - np.exp(-t / rise)) / top
+
+
+@pytest.mark.parametrize(
+    ("synapse", "kernel"),
+    [
+        (delta(1, DT), lambda t: (t < DT / 2).astype(float)),
+        (exponential(1, DT), lambda t: np.exp(-t / 0.003)),
+        (alpha(1, DT), lambda t: t / 0.003 * np.exp(1 - t / 0.003)),
+        (double_exponential(1, DT), _pair),
+    ],
+    ids=["delta", "exponential", "alpha", "double_exponential"],
+)
+def test_linear_rungs_are_exact_at_every_step(synapse, kernel):
+    """No error of integration: float32 rounding of some hundred products is left."""
+    found = _respond(driven(synapse), _train())[:, 0]
+    np.testing.assert_allclose(found, _summed(kernel), atol=3e-6)
+
+
+def test_sharing_one_state_changes_nothing():
+    """Three private synapses, summed, are three sources of one state."""
+    generator = np.random.default_rng(0)
+    x = generator.binomial(1, 0.1, (100, 3)).astype(np.float32)
+    weight = jnp.asarray([0.2, 1.0, 3.0], jnp.float32)
+    apart = driven(alpha(3, DT))
+    params = apart.init(jax.random.key(0)) | {"weight": weight}
+    private = apart.apply(params, apart.start(params), jnp.asarray(x))[1].sum(1)
+    together = driven(alpha(1, DT), sources=3)
+    params = together.init(jax.random.key(0)) | {"weight": weight[:, None]}
+    shared = together.apply(params, together.start(params), jnp.asarray(x))[1][:, 0]
+    np.testing.assert_allclose(private, shared, rtol=1e-5, atol=1e-6)
+    with pytest.raises(BadSetting, match="cannot share; leave sources out"):
+        driven(tsodyks_markram(alpha(1, DT)), sources=3)
+
+
+@pytest.mark.parametrize("post_mv", [-80.0, -40.0, 20.0])
+def test_magnesium_unblocks_with_depolarisation(post_mv: float):
+    """Jahr & Stevens' B(V), and the driving force towards 0 mV."""
+    gated = driven(conductance(nmda(double_exponential(1, DT, "nmda"))))
+    found = _respond(gated, _train(), post_mv=post_mv)[:, 0]
+    unblocked = 1 / (1 + np.exp(-0.062 * post_mv) / 3.57)
+    g = _summed(lambda t: _pair(t, 0.00029, 0.043))
+    np.testing.assert_allclose(found, g * unblocked * -post_mv, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["depressing", "facilitating"])
+def test_short_term_plasticity_between_events(kind: str):
+    """Released amounts against fine explicit steps of u and R between spikes."""
+    use, tau_d, tau_f = {
+        "depressing": (0.5, 0.8, 0.001),
+        "facilitating": (0.05, 0.13, 0.5),
+    }[kind]
+    found = _respond(driven(tsodyks_markram(delta(1, DT), kind)), _train())[:, 0]
+    u, r, released, fine = 0.0, 1.0, [], 200
+    for step in range(200):
+        if step in SPIKES:
+            u = u + use * (1 - u)
+            released.append(u * r)
+            r = r - u * r
+        for _ in range(fine):
+            u -= DT / fine * u / tau_f
+            r += DT / fine * (1 - r) / tau_d
+    np.testing.assert_allclose(found[SPIKES], released, rtol=2e-3)
+    assert np.count_nonzero(found) == len(SPIKES)
+    # Depression falls within a burst; facilitation rises.
+    assert (released[2] < released[0]) == (kind == "depressing")
+
+
+def test_plasticity_under_the_most_hostile_trains():
+    """Ten minutes shared by 20 synapses: bursts at every step, silence, coin tosses."""
+    generator = np.random.default_rng(0)
+    steps = 30_000
+    train = generator.binomial(1, 0.5, (steps, 20)).astype(np.float32)
+    train[:10_000], train[10_000:20_000] = 1, 0
+    stage = driven(tsodyks_markram(exponential(20, 0.001), "facilitating"))
+    params = stage.init(jax.random.key(0))
+    state, out = jax.jit(stage.apply)(params, stage.start(params), jnp.asarray(train))
+    assert np.all(np.isfinite(out)) and float(out.min()) >= 0
+    for name in ("u", "depleted"):
+        assert 0 <= float(state[name].min()) and float(state[name].max()) <= 1
+
+
+CHECKED = {
+    "plastic": tsodyks_markram(alpha(1, DT)),
+    "gated": conductance(nmda(double_exponential(1, DT, "nmda"))),
+    "quanta": ribbon_quanta(1, 0.01, mean=True),
+    "chain": markov(1, DT, 3),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_gradients_are_those_of_finite_differences(name: str):
+    """Float64, every trained parameter; the ribbon cycle's are in test_truth."""
+    x = np.tile([1.0, 0.0, 1.0, 0.3], 6)
+    x = x + 0.7 * (name == "quanta")
+    case = Case(
+        name,
+        lambda cells, bin_s, dt_s: driven(CHECKED[name]),
+        lambda params, state, x: {},
+        x,
+        DT,
+        error=0.0,
+        dt_s=DT,
+        hostile=(),
+    )
+    found = slopes(case, bins=24)
+    assert found
+    largest = max(abs(ours) for ours, _ in found.values())
+    for parameter, (ours, differences) in found.items():
+        close = pytest.approx(differences, rel=1e-4, abs=1e-6 * largest)
+        assert ours == close and ours != 0, parameter
+
+
+def test_events_and_steps_are_two_ways_to_the_same_train():
+    """Called event by event with time stamps, as in an event-driven simulation."""
+    synapse = tsodyks_markram(delta(1, DT))
+    params = synapse.init(jax.random.key(0))
+    state, released = synapse.start(params), []
+    assert synapse.on_event is not None
+    for spike in SPIKES:
+        event = Event(jnp.ones(1, jnp.float32), jnp.float32(spike * DT))
+        state = synapse.on_event(params, state, event)
+        state, out = synapse.step(params, state, None, None)
+        released.append(float(out[0]))
+    stepped = _respond(driven(synapse), _train())[SPIKES, 0]
+    np.testing.assert_allclose(released, stepped, rtol=1e-4)
+
+
+def test_vesicles_of_the_ribbon_cycle_go_round():
+    """Twenty ribbons for four and a half minutes: none made or lost but by rounding.
+
+    600,000 sub-steps of float32, each right to 1e-7 of 20 vesicles, mostly cancelling.
+    """
+    stage = driven(ribbon_cycle(20, 0.0045))  # ten sub-steps
+    params = stage.init(jax.random.key(0))
+    volts = np.random.default_rng(0).choice([-70.0, -35.0, 0.0], (3000, 20))
+    held = np.repeat(volts, 20, axis=0).astype(np.float32)
+    state, _ = jax.jit(stage.apply)(params, stage.start(params), jnp.asarray(held))
+    total = sum(np.asarray(pool) for pool in state.values())
+    np.testing.assert_allclose(total, 19.75, rtol=2e-3)
+    with pytest.raises(BadSetting, match="is not safe; give 0.000455 s or less"):
+        ribbon_cycle(1, 0.001, substep_s=0.001)
+
+
+def test_drawn_vesicles_are_whole_and_have_the_mean():
+    """1000 ribbons at random against their mean, while there is room for each vesicle.
+
+    Both start empty; the mean is right to three of its own standard errors.
+    """
+    calcium = np.repeat([[1.0], [1.06], [1.02]], 10, axis=0).astype(np.float32)
+    mean = _respond(driven(ribbon_quanta(1, 0.01, mean=True)), calcium)[:, 0]
+    stage = driven(ribbon_quanta(1000, 0.01))
+    params = stage.init(jax.random.key(0))
+    begin = stage.start(params, jax.random.key(1))
+    x = jnp.broadcast_to(jnp.asarray(calcium), (30, 1000))
+    after, drawn = jax.jit(stage.apply)(params, begin, x)
+    drawn = np.asarray(drawn, np.float64)
+    assert np.all(drawn == np.round(drawn)) and drawn.min() == 0 and drawn.max() > 2
+    assert float(after["docked"].min()) >= 0 and float(after["docked"].max()) <= 7
+    error = drawn.std(1) / np.sqrt(1000)
+    # 30 steps, correlated: four standard errors of the worst.
+    assert np.all(np.abs(drawn.mean(1) - mean) < 4 * error + 1e-3)
+    # More variable than a binomial: vesicles of a ribbon share their luck.
+    # Independent ones, docked by a Poisson stream, would vary by their mean at most.
+    assert np.mean(drawn[-5:].var(1)) > np.mean(drawn[-5:].mean(1))
+    with pytest.raises(BadSetting, match="give 0.01 s or less"):
+        ribbon_quanta(1, 0.02)
+
+
+def test_a_chain_is_a_matrix():
+    """`chain_step` with an event in every step is p T, T the transition matrix."""
+    synapse = markov(1, DT, 16)
+    params = synapse.init(jax.random.key(0))
+    p = synapse.start(params)["p"]
+    expected = np.asarray(p[0], np.float64)
+    matrix = transitions(np.full(15, 0.05), np.full(15, 0.1))
+    state = {"p": p}
+    for _ in range(50):
+        state, _ = synapse.step(params, state, jnp.ones(1, jnp.float32), None)
+        expected = expected @ matrix
+    np.testing.assert_allclose(state["p"][0], expected, atol=1e-6)
+    assert float(state["p"].sum()) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_state_machine_has_the_occupancies_of_the_chain():
+    """4000 synapses, an event in half of the steps, against the mean of all trains."""
+    count, states, steps = 4000, 8, 80
+    events = np.random.default_rng(0).binomial(1, 0.5, (steps, count)).astype("f4")
+    stage = driven(state_machine(delta(count, DT), states))
+    params = stage.init(jax.random.key(0))
+    begin = stage.start(params, jax.random.key(3))
+    after, out = jax.jit(stage.apply)(params, begin, jnp.asarray(events))
+    drawn = np.bincount(np.asarray(after["level"]), minlength=states) / count
+    chain = driven(markov(1, DT, states))
+    params = chain.init(jax.random.key(0))
+    expected, passed = chain.apply(
+        params, chain.start(params), jnp.full((steps, 1), 0.5, jnp.float32)
+    )
+    # Chances are rounded to 1/256 (2 % of 0.05, drifting over 40 events); four standard
+    # errors of 4000 draws.
+    p = np.asarray(expected["p"][0])
+    assert np.all(np.abs(drawn - p) < 4 * np.sqrt(p * (1 - p) / count) + 0.01)
+    np.testing.assert_allclose(out.mean(1), passed[:, 0], atol=0.02)
+
+
+def test_kinetic_is_the_four_state_block():
+    assert kinetic(2, 0.001).start(kinetic(2, 0.001).init(jax.random.key(0)))[0].shape
+    with pytest.raises(BadSetting, match="kinetic is not driven by events"):
+        tsodyks_markram(kinetic(1, 0.001))
+
+
+def test_misspelt_kinds_and_times_are_named():
+    with pytest.raises(BadSetting, match="did you mean 'nmda'"):
+        double_exponential(1, DT, "nmd")
+    with pytest.raises(BadSetting, match="dt_s 0 s; give a time above 0"):
+        exponential(1, 0.0)
+    with pytest.raises(BadSetting, match="did you mean 'depressing'"):
+        tsodyks_markram(delta(1, DT), "depresing")
+    with pytest.raises(BadSetting, match="states 1: give 2 or more"):
+        markov(1, DT, 1)
