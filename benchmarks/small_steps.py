@@ -69,7 +69,8 @@ def plain(settings: dict[str, Any]) -> Work:
     state = towards.init(free)
 
     def loss(free, first):
-        return loss_of(free, params, first, table.stimulus, table.counts, 0)[0]
+        rest = params, {}  # no keywords of the penalty
+        return loss_of(free, rest, first, table.stimulus, table.counts, 0)[0]
 
     @jax.jit
     def one(free, state, first):
