@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retina.circuit.synapses.alpha import alpha
-from retina.circuit.synapses.conductance import conductance
+from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
 from retina.circuit.synapses.delta import delta
 from retina.circuit.synapses.double_exponential import double_exponential
 from retina.circuit.synapses.driven import driven
@@ -258,6 +258,13 @@ def test_kinetic_is_the_four_state_block():
     assert kinetic(2, 0.001).start(kinetic(2, 0.001).init(jax.random.key(0)))[0].shape
     with pytest.raises(BadSetting, match="kinetic is not driven by events"):
         tsodyks_markram(kinetic(1, 0.001))
+
+
+def test_synapses_of_another_sign_or_weight_are_other_stages():
+    synapse = exponential(1, DT)
+    both = (conductance(synapse), conductance(synapse, CHLORIDE_MV))
+    stages = [driven(one) for one in both] + [driven(both[0], weight=2.0)]
+    assert len({stage.about for stage in stages}) == 3
 
 
 def test_misspelt_kinds_and_times_are_named():

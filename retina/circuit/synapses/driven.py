@@ -82,7 +82,7 @@ def driven(
         init=init,
         parameters=described,
         burn_in_s=synapse.burn_in_s,
-        about=("driven", synapse.about, synapse.count, synapse.dt_s, sources),
+        about=("driven", synapse.about, synapse.count, synapse.dt_s, sources, weight),
     )
 
 
