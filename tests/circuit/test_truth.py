@@ -260,19 +260,21 @@ def _contrast(p, s, x):
     return {"v": p["strength"] * u - s["v"] / p["tau_s"]}
 
 
-CASES.append(
-    Case(
-        "contrast_gain",
-        lambda cells, bin_s, dt_s: contrast_gain(cells, bin_s, dt_s=dt_s),
-        _contrast,
-        flicker(1.0, 0.9, 60, 5, seed=4) - 0.8,
-        0.01,
-        0.06,
-        0.002,
-        (0.0, 4.0, -4.0),
-        cells=20,
+for size, error in ((1, 0.06), (4, 0.085)):
+    CASES.append(
+        Case(
+            f"contrast_gain_{size}",
+            lambda cells, bin_s, dt_s: contrast_gain(cells, bin_s, dt_s=dt_s),
+            _contrast,
+            size * (flicker(1.0, 0.9, 60, 5, seed=4) - 0.8),
+            0.01,
+            error,
+            0.002,
+            (0.0, 4.0, -4.0),
+            cells=20,
+            again=size > 1,
+        )
     )
-)
 
 
 def _each(cases: list[Case]):
