@@ -142,8 +142,9 @@ CHECKED = {
 @pytest.mark.parametrize("name", CHECKED)
 def test_gradients_are_those_of_finite_differences(name: str):
     """Float64, every trained parameter; the ribbon cycle's are in test_truth."""
-    x = np.tile([1.0, 0.0, 1.0, 0.3], 6)
-    x = x + 0.7 * (name == "quanta")
+    # Counts of spikes; to the chain, their expected number, to the quanta calcium.
+    x = np.tile([1.0, 0.0, 1.0, 0.3 if name == "chain" else 2.0], 6)
+    x = np.tile([1.7, 0.7, 1.7, 1.0], 6) if name == "quanta" else x
     case = Case(
         name,
         lambda cells, bin_s, dt_s: driven(CHECKED[name]),
@@ -160,6 +161,18 @@ def test_gradients_are_those_of_finite_differences(name: str):
     for parameter, (ours, differences) in found.items():
         close = pytest.approx(differences, rel=1e-4, abs=1e-6 * largest)
         assert ours == close and ours != 0, parameter
+
+
+def test_two_spikes_in_a_step_are_one_event_of_twice_the_weight():
+    """Twice the release of one; what later spikes find left is the same."""
+    counts = np.zeros((40, 1), np.float32)
+    counts[[3, 20]] = 1
+    stage = driven(tsodyks_markram(delta(1, DT)))
+    once = _respond(stage, counts)[:, 0]
+    counts[3] = 2
+    twice = _respond(stage, counts)[:, 0]
+    assert once[3] > 0 and twice[3] == pytest.approx(2 * once[3])
+    assert twice[20] == pytest.approx(once[20])
 
 
 def test_events_and_steps_are_two_ways_to_the_same_train():
