@@ -162,17 +162,6 @@ def dark(params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def euler_limit_s(params: Mapping[str, Any], light: float) -> float:
-    """The step above which explicit Euler would diverge at a steady light: 2 / P.
-
-    >>> p = {n: v for n, v in zip(_NAMES, KINDS["primate_cone"][0], strict=True)}
-    >>> round(euler_limit_s(p, 0.0), 4), round(euler_limit_s(p, 1e4), 5)
-    (0.022, 0.00672)
-    """
-    p = params["eta"] + params["gamma"] * light / params["sigma"]
-    return 2 * params["phi"] / p
-
-
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     # Rods: the suite's input is of unit size, which no cone would notice.
     return [(phototransduction(2, 0.01, kind="primate_rod"), (2,))]

@@ -14,7 +14,7 @@ from retina.circuit.synapses.double_exponential import double_exponential
 from retina.circuit.synapses.driven import driven
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
-from retina.circuit.synapses.markov import markov, transitions
+from retina.circuit.synapses.markov import markov
 from retina.circuit.synapses.nmda import nmda
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
 from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
@@ -22,7 +22,7 @@ from retina.circuit.synapses.state_machine import state_machine
 from retina.circuit.synapses.synapse import Event
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.errors import BadSetting
-from tests.circuit.truth import Case, slopes
+from tests.circuit.truth import Case, slopes, transitions
 
 DT = 0.0005
 SPIKES = np.array([3, 9, 10, 60, 150])  # steps in which one arrives
