@@ -4,7 +4,7 @@
     V_eff = V_cone - C_e (V_h - E_e) + 15.5 dpH
     tau_Ca dCa/dt = I - Ca                                calcium, as the current in pA
     tau_h dV_h/dt = E_L - V_h + G (E_glu - V_h) + a_g g_G A (E_Cl - V_h)
-    tau_pH ddpH/dt = a_p d_p (s - sigmoid((V_h - V_p)/k_p)) + a_g d_G A - dpH
+    tau_pH ddpH/dt = a_p d_p (1/2 - sigmoid((V_h - V_p)/k_p)) + a_g d_G A - dpH
     tau_G dA/dt = sigmoid((V_h - V_G)/k_G) - A            GABA of the horizontal cell
 
 with G = kappa mean(Ca) over the cones of one horizontal cell. Ephaptic: current through
@@ -57,7 +57,7 @@ OF_EPHAPTIC = ("cleft", "e_cleft_mv")
 OF_PH = ("depth_ph", "half_ph_mv", "slope_ph_mv")
 OF_GABA = tuple(n for n in PARAMETERS if "gaba" in n) + ("e_cl_mv",)
 OF_EITHER = ("tau_ph_s", "per_ph", "shift_mv")
-MIDDLE = 0.5  # s: the pH of the base is where half of the range is used
+MIDDLE = 0.5  # the 1/2: the pH of the base is where half of the range is used
 # Exponential steps; what limits them is the feedback loop, which hears itself a step
 # late: at this one its error is below 5 % of the response (tests/circuit).
 SAFE_S = 0.002

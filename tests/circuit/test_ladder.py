@@ -22,7 +22,7 @@ from retina.circuit.synapses.delta import delta
 from retina.circuit.synapses.double_exponential import double_exponential
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
-from retina.circuit.synapses.markov import markov, transitions
+from retina.circuit.synapses.markov import markov
 from retina.circuit.synapses.nmda import nmda
 from retina.circuit.synapses.price import Price, price
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
@@ -31,6 +31,7 @@ from retina.circuit.synapses.state_machine import state_machine
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.costs.counts import Counts
 from retina.costs.flops import count, count_step
+from tests.circuit.truth import transitions
 
 DT = 0.001
 

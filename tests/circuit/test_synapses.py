@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from retina.circuit.synapses.alpha import alpha
-from retina.circuit.synapses.conductance import conductance
+from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
 from retina.circuit.synapses.delta import delta
 from retina.circuit.synapses.double_exponential import double_exponential
 from retina.circuit.synapses.driven import driven
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
-from retina.circuit.synapses.markov import markov, transitions
+from retina.circuit.synapses.markov import markov
 from retina.circuit.synapses.nmda import nmda
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
 from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
@@ -22,7 +22,7 @@ from retina.circuit.synapses.state_machine import state_machine
 from retina.circuit.synapses.synapse import Event
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.errors import BadSetting
-from tests.circuit.truth import Case, slopes
+from tests.circuit.truth import Case, slopes, transitions
 
 DT = 0.0005
 SPIKES = np.array([3, 9, 10, 60, 150])  # steps in which one arrives
@@ -142,8 +142,9 @@ CHECKED = {
 @pytest.mark.parametrize("name", CHECKED)
 def test_gradients_are_those_of_finite_differences(name: str):
     """Float64, every trained parameter; the ribbon cycle's are in test_truth."""
-    x = np.tile([1.0, 0.0, 1.0, 0.3], 6)
-    x = x + 0.7 * (name == "quanta")
+    # Counts of spikes; to the chain, their expected number, to the quanta calcium.
+    x = np.tile([1.0, 0.0, 1.0, 0.3 if name == "chain" else 2.0], 6)
+    x = np.tile([1.7, 0.7, 1.7, 1.0], 6) if name == "quanta" else x
     case = Case(
         name,
         lambda cells, bin_s, dt_s: driven(CHECKED[name]),
@@ -160,6 +161,18 @@ def test_gradients_are_those_of_finite_differences(name: str):
     for parameter, (ours, differences) in found.items():
         close = pytest.approx(differences, rel=1e-4, abs=1e-6 * largest)
         assert ours == close and ours != 0, parameter
+
+
+def test_two_spikes_in_a_step_are_one_event_of_twice_the_weight():
+    """Twice the release of one; what later spikes find left is the same."""
+    counts = np.zeros((40, 1), np.float32)
+    counts[[3, 20]] = 1
+    stage = driven(tsodyks_markram(delta(1, DT)))
+    once = _respond(stage, counts)[:, 0]
+    counts[3] = 2
+    twice = _respond(stage, counts)[:, 0]
+    assert once[3] > 0 and twice[3] == pytest.approx(2 * once[3])
+    assert twice[20] == pytest.approx(once[20])
 
 
 def test_events_and_steps_are_two_ways_to_the_same_train():
@@ -258,6 +271,13 @@ def test_kinetic_is_the_four_state_block():
     assert kinetic(2, 0.001).start(kinetic(2, 0.001).init(jax.random.key(0)))[0].shape
     with pytest.raises(BadSetting, match="kinetic is not driven by events"):
         tsodyks_markram(kinetic(1, 0.001))
+
+
+def test_synapses_of_another_sign_or_weight_are_other_stages():
+    synapse = exponential(1, DT)
+    both = (conductance(synapse), conductance(synapse, CHLORIDE_MV))
+    stages = [driven(one) for one in both] + [driven(both[0], weight=2.0)]
+    assert len({stage.about for stage in stages}) == 3
 
 
 def test_misspelt_kinds_and_times_are_named():

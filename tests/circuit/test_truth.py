@@ -63,6 +63,15 @@ _case("primate_cone_step", "primate_cone", 1e4, 2, 10.0, 0.07, 0.002, (0,), True
 _case("mouse_cone", "mouse_cone", 1e3, 2, 1.0, 0.07, 0.002, (0,), True)
 _case("slow", "isetbio_peripheral", 1e4, 2, 1.0, 0.07, 0.002, (0,), True)
 _case("primate_rod", "primate_rod", 20.0, 2, 1.0, 0.07, 0.008, (0,), True)
+_case("chen_cone", "chen_cone", 1e4, 2, 1.0, 0.07, 0.002, (0,), True)
+_case("foveal", "isetbio_foveal", 1e4, 2, 1.0, 0.07, 0.002, (0,), True)
+# At lights brighter than those: what is lost.
+_case("bright_primate", "primate_cone", 1e5, 2, 1.0, 0.07, 0.002, (0,), True)
+_case("bright_chen", "chen_cone", 1e5, 2, 1.0, 0.07, 0.002, (0,), True)
+_case("bright_slow", "isetbio_peripheral", 1e5, 2, 1.0, 0.07, 0.002, (0,), True)
+_case("bright_foveal", "isetbio_foveal", 1e5, 2, 1.0, 0.13, 0.002, (0,), True)
+_case("bright_mouse", "mouse_cone", 1e5, 2, 1.0, 0.11, 0.002, (0,), True)
+_case("bright_rod", "primate_rod", 200.0, 2, 1.0, 0.1, 0.008, (0,), True)
 
 
 def _adaptation(p, s, light):
@@ -260,19 +269,21 @@ def _contrast(p, s, x):
     return {"v": p["strength"] * u - s["v"] / p["tau_s"]}
 
 
-CASES.append(
-    Case(
-        "contrast_gain",
-        lambda cells, bin_s, dt_s: contrast_gain(cells, bin_s, dt_s=dt_s),
-        _contrast,
-        flicker(1.0, 0.9, 60, 5, seed=4) - 0.8,
-        0.01,
-        0.06,
-        0.002,
-        (0.0, 4.0, -4.0),
-        cells=20,
+for size, error in ((1, 0.06), (4, 0.085)):
+    CASES.append(
+        Case(
+            f"contrast_gain_{size}",
+            lambda cells, bin_s, dt_s: contrast_gain(cells, bin_s, dt_s=dt_s),
+            _contrast,
+            size * (flicker(1.0, 0.9, 60, 5, seed=4) - 0.8),
+            0.01,
+            error,
+            0.002,
+            (0.0, 4.0, -4.0),
+            cells=20,
+            again=size > 1,
+        )
     )
-)
 
 
 def _each(cases: list[Case]):

@@ -180,3 +180,9 @@ def slopes(case: Case, bins: int = 12) -> dict[str, tuple[float, float]]:
             )
             result[n] = (float(gradient[n].sum()) * size, (up - down) / 2e-5)
         return result
+
+
+def transitions(up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """(K, K) a chain of states as a matrix: row k holds the chances to go from k."""
+    matrix = np.diag(up, 1) + np.diag(down, -1)
+    return matrix + np.diag(1 - matrix.sum(1))

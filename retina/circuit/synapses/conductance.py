@@ -18,7 +18,7 @@ def conductance(inner: Synapse, reversal_mv: float = GLUTAMATE_MV) -> Synapse:
 
     >>> from retina.circuit.synapses.exponential import exponential
     >>> conductance(exponential(1, 0.001)).about
-    ('conductance', ('exponential',))
+    ('conductance', 0.0, ('exponential',))
     """
     described = Parameter(
         reversal_mv, "mV", -120.0, 60.0, False, "recalled: glutamate 0, Cl -60 to -70"
@@ -32,5 +32,5 @@ def conductance(inner: Synapse, reversal_mv: float = GLUTAMATE_MV) -> Synapse:
         init=lambda key: inner.init(key) | {"reversal_mv": jnp.float32(reversal_mv)},
         step=step,
         parameters={**inner.parameters, "reversal_mv": described},
-        about=("conductance", inner.about),
+        about=("conductance", reversal_mv, inner.about),
     )

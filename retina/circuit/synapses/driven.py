@@ -27,7 +27,9 @@ def driven(
              (count,) and the weights are (sources, count). Linear rungs only.
     raises:  BadSetting where a rung's state cannot be shared.
 
-    Events are numbers: a linear rung takes any, the others one event where above 0.
+    Events are numbers, as counts of spikes. x in a step are one event of x times the
+    weight: exact for a linear rung, which takes any x. Any other hears them where x is
+    above 0, as a volley: it passes on x times as much, and its own state moves once.
 
     >>> from retina.circuit.synapses.exponential import exponential
     >>> stage = driven(exponential(1, 0.003))
@@ -82,7 +84,7 @@ def driven(
         init=init,
         parameters=described,
         burn_in_s=synapse.burn_in_s,
-        about=("driven", synapse.about, synapse.count, synapse.dt_s, sources),
+        about=("driven", synapse.about, synapse.count, synapse.dt_s, sources, weight),
     )
 
 

@@ -71,16 +71,6 @@ def chain_step(up, down, p, x):
     return jnp.concatenate([first, between, last], axis=1)
 
 
-def transitions(up, down):
-    """(K, K) the same as a matrix: row k holds the chances to go from k. p @ T, 2 K^2.
-
-    >>> transitions(np.array([0.1]), np.array([0.3])).tolist()
-    [[0.9, 0.1], [0.3, 0.7]]
-    """
-    matrix = np.diag(up, 1) + np.diag(down, -1)
-    return matrix + np.diag(1 - matrix.sum(1))
-
-
 def row(states: int) -> np.ndarray:
     """(K,) float32: the efficacy of each state, from 0 to 1."""
     if states < 2:
