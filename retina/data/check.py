@@ -12,7 +12,7 @@ from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card, SplitRule
 from retina.data.coding import odd_coding
-from retina.data.leak import leak, memory, shared, too_short
+from retina.data.leak import leak, memory, shared, too_short, twice
 from retina.data.load import held, keep, select, stored
 from retina.data.split import split
 from retina.data.sta import peaks, sta
@@ -78,6 +78,8 @@ def _splits(rules: tuple[SplitRule, ...], variant: str) -> Iterator[Finding]:
             yield Finding("wrong", where, f"there is no {role} split")
     for text in shared(rules):
         yield Finding("wrong", where, text)
+    for text in twice(rules):
+        yield Finding("note", where, text)
 
 
 def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from retina.types import Clip
 
-# This many frames in a row that each differ from the one
-# before do not come twice by chance; more of them where the next can be guessed.
+# This many frames in a row that each differ from the one before do not come twice by
+# chance; more of them where the next can be guessed.
 _FRAMES, _CHANCE = 5, 1e-14
 _NEVER = 10**9
 _APART = 12  # frames in a row that, where they come again, are counted once

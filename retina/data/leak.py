@@ -38,7 +38,22 @@ def refuse(split: Split) -> None:
 
 
 def shared(rules: Sequence[SplitRule]) -> Iterator[str]:
-    """A sentence for each two splits of a card that take the same frames."""
+    """A sentence for each two splits of other roles that take the same frames."""
+    for one, other, text in _meetings(rules):
+        if one.role != other.role:
+            yield text
+
+
+def twice(rules: Sequence[SplitRule]) -> Iterator[str]:
+    """A sentence for each two splits of one role that take the same frames: no leak."""
+    for one, other, text in _meetings(rules):
+        if one.role == other.role:
+            yield f"{text}: they count twice"
+
+
+def _meetings(
+    rules: Sequence[SplitRule],
+) -> Iterator[tuple[SplitRule, SplitRule, str]]:
     for i, one in enumerate(rules):
         for other in rules[:i]:
             trials = not (one.trials and other.trials) or _meet(
@@ -49,7 +64,8 @@ def shared(rules: Sequence[SplitRule]) -> Iterator[str]:
             for a in one.frames:
                 for b in other.frames:
                     if _meet(a, b):
-                        yield f"{other.role} {b} and {one.role} {a} share frames"
+                        text = f"{other.role} {b} and {one.role} {a} share frames"
+                        yield one, other, text
 
 
 def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:

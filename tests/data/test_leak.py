@@ -11,6 +11,7 @@ import pytest
 
 import retina
 from retina.data import leak
+from retina.data.check import check
 from retina.errors import Leak
 from retina.types import Clip, Spec, Split
 
@@ -60,6 +61,16 @@ def test_a_card_whose_splits_share_frames_is_not_loaded(npz_card):
     card = npz_card(arrays(), splits=splits)
     with pytest.raises(Leak, match=r"train \(10, 200\) and validation \(190, 250\)"):
         retina.load(card)
+
+
+def test_two_groups_of_one_role_may_share_frames(npz_card):
+    """The same test frames under two names are scored twice, and fitted to nowhere."""
+    again = '[[splits]]\nrole = "test"\ngroup = "late"\nframes = [280, 300]\n'
+    card = npz_card(arrays(), splits=SPLITS + again)
+    groups = {clip.group for clip in retina.load(card).role("test")}
+    assert groups == {"running", "late"}
+    texts = [f.text for f in check(card) if f.level == "note" and f.about == "splits"]
+    assert any("test (250, 300) and test (280, 300) share" in text for text in texts)
 
 
 def test_frames_held_for_many_bins_are_few_values():
@@ -146,7 +157,7 @@ def test_training_in_many_short_clips_is_searched():
 @pytest.mark.parametrize("seed", range(4))
 def test_flashes_at_a_steady_pace_are_no_copy(seed: int):
     """Nor is what noise adds to them by chance before and after."""
-    flashes = np.tile(np.repeat(np.float32([1, 0]), 3), 20)
+    flashes = np.tile(np.repeat(np.array([True, False]), 3), 20)
     train, test = noise(9000) > 0, noise(999, seed=seed + 1) > 0
     train[500:620] = test[200:320] = flashes
     assert not leak.leak([clip("c", 1.0 * test)], [clip("a", 1.0 * train)])
