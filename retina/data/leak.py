@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
 
@@ -35,6 +36,33 @@ def refuse(split: Split) -> None:
             f"{split.spec.dataset or 'the recording'}: {_said[split]}: test stimulus "
             "may not be fitted to: leave these frames out of training and validation"
         )
+
+
+def refuse_across(splits: Sequence[Split]) -> None:
+    """Nothing, where no split's test stimulus was shown in the training of another.
+
+    What several recordings share is fitted to all of them at once.
+
+    raises: Leak that names both recordings.
+    """
+    for i, one in enumerate(splits):
+        for j, other in enumerate(splits):
+            same = one.spec.frame == other.spec.frame and math.isclose(
+                one.spec.bin_s, other.spec.bin_s, rel_tol=1e-3
+            )
+            if i == j or not same:
+                continue
+            said = leak(one.test, (*other.train, *other.validation))
+            if said:
+                tested, fitted = (
+                    split.spec.dataset or f"recording {n}"
+                    for n, split in ((i, one), (j, other))
+                )
+                raise Leak(
+                    f"test of {tested}, training or validation of {fitted}: {said}: "
+                    "what both share may not be fitted to test stimulus: leave these "
+                    f"frames out of {fitted}"
+                )
 
 
 def shared(rules: Sequence[SplitRule]) -> Iterator[str]:
