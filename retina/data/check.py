@@ -12,7 +12,7 @@ from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card, SplitRule
 from retina.data.coding import odd_coding
-from retina.data.leak import leak, memory, shared
+from retina.data.leak import leak, memory, shared, too_short, twice
 from retina.data.load import held, keep, select, stored
 from retina.data.split import split
 from retina.data.sta import peaks, sta
@@ -78,6 +78,8 @@ def _splits(rules: tuple[SplitRule, ...], variant: str) -> Iterator[Finding]:
             yield Finding("wrong", where, f"there is no {role} split")
     for text in shared(rules):
         yield Finding("wrong", where, text)
+    for text in twice(rules):
+        yield Finding("note", where, text)
 
 
 def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:
@@ -165,13 +167,21 @@ def _repeats(recording: Recording, where: str) -> Iterator[Finding]:
 
 def _leaks(made: Split, where: str) -> Iterator[Finding]:
     """Test stimulus that was also shown in training or validation."""
-    said = leak(made.test, (*made.train, *made.validation))
+    fitted = (*made.train, *made.validation)
+    said = leak(made.test, fitted)
     if said:
         text = f"{said}: leave these frames out of training and validation"
         yield Finding("wrong", f"splits{where}", text)
-    else:
-        text = "no test stimulus in training or validation"
-        yield Finding("ok", f"splits{where}", text)
+        return
+    if short := too_short(made.test, fitted):
+        text = (
+            "no exact copy of test stimulus in training or validation; too short to "
+            f"tell whether something like it is: {_some(np.array(short), 'clip')}"
+        )
+        yield Finding("note", f"splits{where}", text)
+        return
+    text = "no test stimulus in training or validation"
+    yield Finding("ok", f"splits{where}", text)
 
 
 def _alignment(made: Split, where: str) -> Iterator[Finding]:
@@ -217,6 +227,6 @@ def _alignment(made: Split, where: str) -> Iterator[Finding]:
         yield Finding("note", f"alignment{where}", text)
 
 
-def _some(names: np.ndarray) -> str:
+def _some(names: np.ndarray, kind: str = "cell") -> str:
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"cell {', '.join(names[:8])}{more}"
+    return f"{kind} {', '.join(names[:8])}{more}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from retina.data.card import SplitRule
+from retina.data.copied import changes, copied, enough, full_field, sentence
 from retina.errors import Leak
 from retina.types import Clip, Split
 
@@ -16,9 +17,6 @@ from retina.types import Clip, Split
 # a little differently. Flicker of 50 independent values reaches 0.85 by chance once in
 # 1e14 tries; a shorter stretch says nothing.
 _RUN, _SHORTEST, _ALIKE = 500, 50, 0.85
-# Images are compared exactly. This many in a row that each differ from the one before
-# do not come twice by chance; more of them where there are few to choose from.
-_IMAGES, _CHANCE = 5, 1e-14
 _LONGEST = 1000  # bins over which a stimulus is asked whether it resembles itself
 
 _said: WeakKeyDictionary[Split, str] = WeakKeyDictionary()
@@ -40,8 +38,50 @@ def refuse(split: Split) -> None:
         )
 
 
+def refuse_across(splits: Sequence[Split]) -> None:
+    """Nothing, where no split's test stimulus was shown in the training of another.
+
+    What several recordings share is fitted to all of them at once.
+
+    raises: Leak that names both recordings.
+    """
+    for i, one in enumerate(splits):
+        for j, other in enumerate(splits):
+            same = one.spec.frame == other.spec.frame and math.isclose(
+                one.spec.bin_s, other.spec.bin_s, rel_tol=1e-3
+            )
+            if i == j or not same:
+                continue
+            said = leak(one.test, (*other.train, *other.validation))
+            if said:
+                tested, fitted = (
+                    split.spec.dataset or f"recording {n}"
+                    for n, split in ((i, one), (j, other))
+                )
+                raise Leak(
+                    f"test of {tested}, training or validation of {fitted}: {said}: "
+                    "what both share may not be fitted to test stimulus: leave these "
+                    f"frames out of {fitted}"
+                )
+
+
 def shared(rules: Sequence[SplitRule]) -> Iterator[str]:
-    """A sentence for each two splits of a card that take the same frames."""
+    """A sentence for each two splits of other roles that take the same frames."""
+    for one, other, text in _meetings(rules):
+        if one.role != other.role:
+            yield text
+
+
+def twice(rules: Sequence[SplitRule]) -> Iterator[str]:
+    """A sentence for each two splits of one role that take the same frames: no leak."""
+    for one, other, text in _meetings(rules):
+        if one.role == other.role:
+            yield f"{text}: they count twice"
+
+
+def _meetings(
+    rules: Sequence[SplitRule],
+) -> Iterator[tuple[SplitRule, SplitRule, str]]:
     for i, one in enumerate(rules):
         for other in rules[:i]:
             trials = not (one.trials and other.trials) or _meet(
@@ -52,7 +92,8 @@ def shared(rules: Sequence[SplitRule]) -> Iterator[str]:
             for a in one.frames:
                 for b in other.frames:
                     if _meet(a, b):
-                        yield f"{other.role} {b} and {one.role} {a} share frames"
+                        text = f"{other.role} {b} and {one.role} {a} share frames"
+                        yield one, other, text
 
 
 def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -71,12 +112,41 @@ def leak(test: Sequence[Clip], fitted: Sequence[Clip]) -> str:
     >>> leak(clips[:1], clips[1:2])
     ''
     >>> leak(clips[1:2], clips[2:])
-    "bins 500-999 of '1000' are bins 100-599 of '1400'"
+    "bins 400-999 of '1000' are bins 0-599 of '1400'"
     """
     if not (test and fitted):
         return ""
-    images = int(np.prod(test[0].stimulus.shape[1:])) > 1
-    return (_same_images if images else _alike)(test, fitted)
+    said = copied(test, fitted)
+    if not said and full_field(test):
+        # Of on and off no change says anything, but noise does in what each bin shows.
+        said = copied(test, fitted, every=True) or _alike(test, fitted)
+    return said
+
+
+def too_short(test: Sequence[Clip], fitted: Sequence[Clip]) -> list[str]:
+    """Names of the test clips that hold too little for `leak` to say more than "".
+
+    An exact copy of a full-field clip is found in any case, one sampled differently
+    only where the clip has many independent values.
+
+    >>> x = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    >>> clips = [Clip(str(n), x[:n], np.zeros((1, n, 1))) for n in (1000, 60, 40)]
+    >>> too_short(clips[1:], clips[:1])
+    ['40']
+    """
+    if not (test and fitted):
+        return []
+    if full_field(test):
+        least = _SHORTEST * _each(fitted)
+        longest = max(clip.bins for clip in fitted)
+        return [c.name for c in test if min(c.bins, longest) < least]
+    least = enough([changes(clip)[0] for clip in fitted])
+    return [clip.name for clip in test if len(changes(clip)[0]) < least]
+
+
+def _each(fitted: Sequence[Clip]) -> int:
+    """Bins for which one value of a full-field stimulus tells the next."""
+    return 1 + memory(max(map(_scored, fitted), key=len), _LONGEST)
 
 
 def memory(stimulus: np.ndarray, longest: int) -> int:
@@ -92,18 +162,18 @@ def memory(stimulus: np.ndarray, longest: int) -> int:
 
 
 def _alike(test: Sequence[Clip], fitted: Sequence[Clip]) -> str:
-    each = 1 + memory(max(map(_scored, fitted), key=len), _LONGEST)
+    each = _each(fitted)
     for clip in test:
         shown = _scored(clip)
-        size = min(_RUN * each, len(shown))
-        if size < _SHORTEST * each:
-            continue
-        starts = range(0, len(shown) - size + 1, size)
-        runs = {start: shown[start : start + size] for start in starts}
         for other in fitted:
             past = _scored(other)
-            if len(past) < size:
+            size = min(_RUN * each, len(shown), len(past))
+            if size < _SHORTEST * each:
                 continue
+            # They overlap, so that no copy lies half in one and half in the next.
+            last = len(shown) - size
+            starts = sorted({*range(0, last, max(size // 2, 1)), last})
+            runs = {start: shown[start : start + size] for start in starts}
             # One transform of the longer serves all runs; a circle as long as it is
             # wraps only the offsets at which a run would stick out.
             length = 1 << (len(past) - 1).bit_length()
@@ -116,7 +186,7 @@ def _alike(test: Sequence[Clip], fitted: Sequence[Clip]) -> str:
                 along = along[: len(past) - size + 1] / sd
                 if along.max() > _ALIKE:
                     at = int(along.argmax())
-                    return _sentence(clip, (start, size), other, (at, size))
+                    return sentence(clip, (start, size), other, (at, size))
     return ""
 
 
@@ -128,52 +198,5 @@ def _moving_sd(past: np.ndarray, size: int) -> np.ndarray:
     return np.sqrt(np.maximum(variance, 1e-6 * max(float(past.var()), 1e-12)))
 
 
-def _same_images(test: Sequence[Clip], fitted: Sequence[Clip]) -> str:
-    shown = [(clip, *_changes(clip)) for clip in test]
-    kinds = len(np.unique(np.concatenate([names for _, names, _ in shown])))
-    if kinds < 3:
-        return ""  # on, off, on: all such stretches are alike
-    size = max(_IMAGES, math.ceil(-math.log10(_CHANCE) / math.log10(kinds - 1)))
-    seen = {
-        run: (clip, at)
-        for clip, names, edges in shown
-        for run, at in _runs(names, edges, size, range(len(names)))
-    }
-    first = np.array([run[0] for run in seen], np.int64)
-    for clip in fitted:
-        names, edges = _changes(clip)
-        begun = np.flatnonzero(np.isin(names, first))
-        for run, at in _runs(names, edges, size, begun):
-            if run in seen:
-                return _sentence(*seen[run], clip, at)
-    return ""
-
-
-def _changes(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """A number for each image that replaces another, and the bins where each begins."""
-    frames = clip.stimulus[clip.skip :]
-    names = np.array([hash(image.tobytes()) for image in frames], np.int64)
-    new = np.flatnonzero(np.diff(names, prepend=~names[:1]))
-    return names[new], np.append(new, len(names))
-
-
-def _runs(names: np.ndarray, edges: np.ndarray, size: int, begun: Iterable[int]):
-    """Each run of images, and where it is: its first bin, how many bins."""
-    for i in begun:
-        if i + size <= len(names):
-            at = int(edges[i]), int(edges[i + size] - edges[i])
-            yield tuple(names[i : i + size].tolist()), at
-
-
 def _scored(clip: Clip) -> np.ndarray:
     return clip.stimulus[clip.skip :].reshape(-1).astype(np.float64)
-
-
-def _sentence(
-    clip: Clip, at: tuple[int, int], other: Clip, there: tuple[int, int]
-) -> str:
-    start, begin = at[0] + clip.skip, there[0] + other.skip
-    return (
-        f"bins {start}-{start + at[1] - 1} of {clip.name!r} are bins {begin}-"
-        f"{begin + there[1] - 1} of {other.name!r}"
-    )

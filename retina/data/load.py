@@ -35,7 +35,8 @@ def load(
             "-12,-40" leaves two of the card's default cells out. None: the default.
     raises: UnknownName; BadCard; MissingData; ChecksumMismatch; UnreadableFile;
             BadSetting for a cell that does not exist; ShapeMismatch where the files do
-            not hold what the card expects; Leak where two splits share frames.
+            not hold what the card expects; Leak where two splits of other
+            roles share frames.
 
     >>> len(load("simulated").cells)
     12

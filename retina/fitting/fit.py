@@ -56,6 +56,8 @@ def fit(
                 the same numbers; another fit's is refused.
     core:       a fit of another recording whose core is taken over as it is; only the
                 rest is fitted. Frames, clock and the core's settings must be the same.
+                What that recording was shown is not at hand here, so nobody looks
+                whether this split's test stimulus was in it: see to that.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...). The
                 learning rate and the regularisers may be lists: every combination is
                 fitted, side by side like seeds, and the one with the best median over

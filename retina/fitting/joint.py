@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import build, failures, registry
+from retina.data import leak
 from retina.errors import BadSetting
 from retina.fitting import core as cores
 from retina.fitting import descent, ends, penalties
@@ -51,7 +52,10 @@ def fit_jointly(
     progress, checkpoint: as in `fit`.
     settings: keywords of the model, and fields of Recipe.
     returns:  one Fit per split, in order; their cores are equal to the last bit.
-    raises:   BadSetting, ShapeMismatch, MissingData, BadResponse, Diverged.
+    raises:   BadSetting, ShapeMismatch, MissingData, BadResponse, Diverged; Leak also
+              where the test stimulus of one recording was shown in the training or
+              validation of another; BrokenRun, InUse, UnwritableFolder for a
+              checkpoint; OutOfMemory, DeviceLost.
     source:   Höfling et al. 2024, doi 10.7554/eLife.86860 (readouts per recording).
 
     >>> import retina
@@ -73,6 +77,7 @@ def fit_jointly(
         )
     for split in splits:
         check_clips(split)
+    leak.refuse_across(splits)
     again = "fit again"
     if checkpoint is not None:
         again = "the same call goes on from the checkpoint"

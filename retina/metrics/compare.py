@@ -12,7 +12,7 @@ from retina.errors import BadSetting, ShapeMismatch
 from retina.metrics.arrays import Pair, joined
 from retina.metrics.clips import bound
 from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
-from retina.metrics.resample import resampled
+from retina.metrics.resample import Draws, resampled
 from retina.metrics.sums import Sums
 
 
@@ -80,11 +80,17 @@ def paired(
     block_s: float | None = None,
     cross_cells: bool | None = None,
     names: tuple[str, str] = ("a", "b"),
+    others_a: Sequence[Sequence[Pair]] = (),
+    others_b: Sequence[Sequence[Pair]] = (),
 ) -> Difference:
     """Paired bootstrap of two models' difference in a metric.
 
     pairs_a, pairs_b: (rate, response) of each test clip, the same responses in both.
-    others:           as `retina.metrics.resample.interval`.
+    others_a, others_b: pairs of the same clips from other random starts of each model:
+                      a cell's value, on all the data and in each draw, is then the
+                      median over the starts of each model, and the difference is taken
+                      of these.
+    other arguments:  as `retina.metrics.resample.interval`.
     raises:           ShapeMismatch where the two were not scored on the same response;
                       BadSetting for a metric that does not depend on the model.
 
@@ -103,15 +109,20 @@ def paired(
             f"{name} belongs to the data, not to a model: compare models by cc_norm, "
             "feve or bits_per_spike"
         )
-    _same_response(pairs_a, pairs_b)
-    a, b = resampled(
+    every = [pairs_a, *others_a, pairs_b, *others_b]
+    for pairs in every[1:]:
+        _same_response(pairs_a, pairs)
+    drawn = resampled(
         name,
-        [pairs_a, pairs_b],
+        every,
         bin_s,
         rng=rng,
         null_rate=null_rate,
         draws=draws,
         block_s=block_s,
+    )
+    a, b = (
+        _over(of) for of in (drawn[: 1 + len(others_a)], drawn[1 + len(others_a) :])
     )
     each = _minus(a.observed, b.observed)
     defined = ~np.isnan(each)
@@ -149,6 +160,13 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(scaled, 1.0)
     return adjusted
+
+
+def _over(starts: Sequence[Draws]) -> Draws:
+    """Median over a model's random starts."""
+    observed = np.median([one.observed for one in starts], axis=0)
+    values = np.median([one.values for one in starts], axis=0)
+    return Draws(observed, values, starts[0].blocks)
 
 
 def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -44,7 +44,8 @@ def compare(
     """Each fit against the one before it, by the paired bootstrap, on the test clips.
 
     fits:    name -> fit, at least two, of the same recording. Models with spike history
-             run freely, so that all of them predict from the stimulus alone.
+             run freely, so that all of them predict from the stimulus alone. Of several
+             seeds, a cell's value in each draw is the median over them, as in `score`.
     metric:  one that depends on the model. Groups of clips on which it is undefined for
              every cell (cc_norm without repeats) are left out.
     returns: per group of test clips, one comparison per neighbouring pair.
@@ -73,21 +74,26 @@ def compare(
         clips = [c for c in split.test if (c.group or c.name) == group]
         trials = min(len(clip.response) for clip in clips)
         clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
-        pairs = {name: rates(fit, fit.params, clips) for name, fit in fits.items()}
+        pairs = {
+            name: [rates(fit, params, clips) for params in fit.seeds]
+            for name, fit in fits.items()
+        }
         null = next(iter(fits.values())).null_rate
-        if np.isnan(evaluate(metric, next(iter(pairs.values())), null)).all():
+        if np.isnan(evaluate(metric, next(iter(pairs.values()))[0], null)).all():
             continue
         names = list(fits)
         family = [
             paired(
                 metric,
-                pairs[later],
-                pairs[earlier],
+                pairs[later][0],
+                pairs[earlier][0],
                 split.spec.bin_s,
                 rng=np.random.default_rng(SEED),
                 null_rate=null,
                 draws=draws,
                 names=(later, earlier),
+                others_a=pairs[later][1:],
+                others_b=pairs[earlier][1:],
             )
             for earlier, later in zip(names, names[1:], strict=False)
         ]

@@ -61,7 +61,20 @@ def test_test_stimulus_in_training_is_found(npz_card):
     table["stimulus"][300:800] = table["stimulus"][2500:3000]
     texts = wrong(check(npz_card(table, splits=LONG)))
     assert len(texts) == 1
-    assert "bins 10-499" in texts[0] or "bins 10-509 of 'running" in texts[0]
+    assert "bins 10-509 of 'running" in texts[0]
+
+
+def test_a_test_too_short_to_be_told_from_training_is_noted(npz_card):
+    table = long()
+    kept, values = np.exp(-1 / 60), table["stimulus"]
+    for i in range(1, len(values)):
+        values[i] += kept * values[i - 1]
+    found = check(npz_card(table, splits=LONG))
+    texts = [f.text for f in found if (f.level, f.about) == ("note", "splits")]
+    assert "too short to tell" in texts[0] and texts[0].endswith(
+        "clip running_2500_3000"
+    )
+    assert not any("no test stimulus" in f.text for f in found)
 
 
 def test_test_images_in_training_are_found(npz_card):

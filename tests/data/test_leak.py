@@ -11,6 +11,7 @@ import pytest
 
 import retina
 from retina.data import leak
+from retina.data.check import check
 from retina.errors import Leak
 from retina.types import Clip, Spec, Split
 
@@ -42,7 +43,7 @@ def test_a_fit_and_a_score_refuse_what_check_calls_wrong():
         lambda: retina.fit(model, leaks, key=jax.random.key(0)),
         lambda: retina.measure(fit, leaks),
     ):
-        with pytest.raises(Leak, match="mine: bins 0-499 of 'c' are bins 2000-2499"):
+        with pytest.raises(Leak, match="mine: bins 0-999 of 'c' are bins 2000-2999"):
             refused()
     # Nothing to be tested on: nothing leaks.
     retina.fit(model, dataclasses.replace(leaks, test=()), key=jax.random.key(0))
@@ -60,6 +61,16 @@ def test_a_card_whose_splits_share_frames_is_not_loaded(npz_card):
     card = npz_card(arrays(), splits=splits)
     with pytest.raises(Leak, match=r"train \(10, 200\) and validation \(190, 250\)"):
         retina.load(card)
+
+
+def test_two_groups_of_one_role_may_share_frames(npz_card):
+    """The same test frames under two names are scored twice, and fitted to nowhere."""
+    again = '[[splits]]\nrole = "test"\ngroup = "late"\nframes = [280, 300]\n'
+    card = npz_card(arrays(), splits=SPLITS + again)
+    groups = {clip.group for clip in retina.load(card).role("test")}
+    assert groups == {"running", "late"}
+    texts = [f.text for f in check(card) if f.level == "note" and f.about == "splits"]
+    assert any("test (250, 300) and test (280, 300) share" in text for text in texts)
 
 
 def test_frames_held_for_many_bins_are_few_values():
@@ -90,6 +101,66 @@ def test_few_kinds_of_images_come_again_by_chance():
     kinds = noise(4, 4, 4)[np.random.default_rng(1).integers(0, 4, 8000)]
     assert not leak.leak([clip("c", kinds[6000:])], [clip("a", kinds[:6000])])
     assert leak.leak([clip("c", kinds[5000:])], [clip("a", kinds[:6000])])
+
+
+def drift(bins: int, memory: int = 60) -> np.ndarray:
+    """Full-field noise that forgets exponentially."""
+    kept, values = np.exp(-1 / memory), noise(bins, seed=3)
+    for i in range(1, bins):
+        values[i] += kept * values[i - 1]
+    return values
+
+
+@pytest.mark.parametrize("levels", [0, 256, 24])
+def test_a_copy_of_slow_noise_is_seen(levels: int):
+    """It is too short to be told by correlation; grey levels often follow by chance."""
+    shown = drift(30000)
+    if levels:
+        shown = np.round(shown / np.ptp(shown) * levels).astype(np.int16)
+    train = [clip("a", shown[:20000])]
+    assert leak.leak([clip("c", shown[9000:9900])], train) == (
+        "bins 0-899 of 'c' are bins 9000-9899 of 'a'"
+    )
+    other = [clip("c", shown[20000:20900])]
+    assert not leak.leak(other, train) and leak.too_short(other, train) == ["c"]
+    assert not leak.leak([clip("c", shown[20000:])], train)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize(("start", "stop"), [(500, 999), (100, 800), (450, 600)])
+def test_a_copied_part_of_a_full_field_is_seen(start: int, stop: int, binary: bool):
+    train, test = noise(9000), noise(999, seed=1)
+    if binary:
+        train, test = np.sign(train), np.sign(test)
+    assert not leak.leak([clip("c", test)], [clip("a", train)])
+    test[start:stop] = train[3000 : 3000 + stop - start]
+    said = leak.leak([clip("c", test)], [clip("a", train)])
+    assert "of 'c' are bins" in said
+    first, last = map(int, said.split()[1].split("-"))
+    assert start - 20 < first <= start and stop <= last + 1 < stop + 20
+
+
+def test_a_copied_part_sampled_a_little_differently_is_seen():
+    train, test = noise(9000), noise(1999, seed=1)
+    test[1499:] = train[3000:3500] + 0.2 * noise(500, seed=2)
+    said = leak.leak([clip("c", test)], [clip("a", train)])
+    assert said == "bins 1499-1998 of 'c' are bins 3000-3499 of 'a'"
+
+
+def test_training_in_many_short_clips_is_searched():
+    train, test = noise(9000), noise(900, seed=1)
+    test[:450] = train[3000:3450] + 0.2 * noise(450, seed=2)
+    trials = [clip(str(i), train[i : i + 300]) for i in range(0, 9000, 300)]
+    assert "of '3000'" in leak.leak([clip("c", test)], trials)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flashes_at_a_steady_pace_are_no_copy(seed: int):
+    """Nor is what noise adds to them by chance before and after."""
+    flashes = np.tile(np.repeat(np.array([True, False]), 3), 20)
+    train, test = noise(9000) > 0, noise(999, seed=seed + 1) > 0
+    train[500:620] = test[200:320] = flashes
+    assert not leak.leak([clip("c", 1.0 * test)], [clip("a", 1.0 * train)])
 
 
 def test_twenty_minutes_take_no_time():

@@ -11,7 +11,8 @@ import pytest
 
 import retina
 from retina import build, registry, store
-from retina.errors import BadSetting, BrokenRun, ShapeMismatch
+from retina.data.leak import refuse_across
+from retina.errors import BadSetting, BrokenRun, Leak, ShapeMismatch
 from retina.fitting.fit import fit
 from retina.fitting.joint import fit_jointly
 from retina.fitting.loss import validator
@@ -193,6 +194,23 @@ def test_another_core_is_refused_in_one_line(splits, joint):
         fit_jointly(splits[:2], "ln", key=KEY)
     with pytest.raises(BadSetting, match="lbfgs"):
         fit_jointly(splits[:2], "lnln", key=KEY, optimiser="lbfgs")
+
+
+def test_test_stimulus_in_another_recordings_training_is_refused(splits):
+    """Each alone is sound; the core would be fitted to what it is tested on."""
+    one, other = splits[:2]
+    shown = dataclasses.replace(
+        other.train[0], stimulus=one.test[0].stimulus[100:300].copy()
+    )
+    leaks = dataclasses.replace(other, train=(shown,))
+    match = "test of recording 1, training .* of recording 2: bins 104-299"
+    for both in ((one, leaks), (leaks, one)):
+        with pytest.raises(Leak, match=match):
+            fit_jointly(both, "lnln", key=KEY, **MODEL)
+    # That both were tested on the same movie is no leak.
+    tested = dataclasses.replace(other.test[0], stimulus=one.test[0].stimulus)
+    same = dataclasses.replace(other, test=(tested,))
+    refuse_across((one, same))
 
 
 WITH_A_CORE = "bn_cnn cnn cnn_history conv_gru core_readout lnln recursive_cnn".split()

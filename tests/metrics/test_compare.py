@@ -125,6 +125,31 @@ def test_two_infinitely_bad_models_are_equal_and_one_loses():
     )
 
 
+def test_of_several_starts_the_median_is_compared():
+    """One start that came out well by luck does not win; nor does a bad one lose."""
+    worse, better, null = two_models()
+
+    def found(starts, others, name="bits_per_spike"):
+        return paired(
+            name,
+            starts[0],
+            others[0],
+            BIN_S,
+            rng=np.random.default_rng(0),
+            null_rate=null,
+            others_a=starts[1:],
+            others_b=others[1:],
+        )
+
+    plain = found([better], [worse])
+    assert found([worse, better, better], [better, worse, worse]) == plain
+    lucky = found([better, worse, worse], [worse])
+    assert lucky.median == 0 and not lucky.decided
+    with pytest.raises(ShapeMismatch, match="different responses"):
+        other = [(better[0][0], better[0][1] + 1)]
+        found([better, other], [worse])
+
+
 def test_undefined_cells_are_left_out_of_the_count():
     worse, better, null = two_models(cells=8)
     better[0][1][..., 3] = 0  # one array, both models' response
