@@ -127,7 +127,7 @@ def _fit(
         per_cell = np.stack([bits(of_seed(params, s)) for s in range(lanes)])
         return np.nanmean(per_cell, axis=1), middle(per_cell)
 
-    asked = identity([model], [table], recipes, key, seeds)
+    asked = identity([model], [table], [split.validation], recipes, key, seeds)
     rates = np.repeat([r.learning_rate for r in recipes], seeds)
     loop = Loop(walker, model.stage.parameters, score, settings, begun, rates)
     loop.run(model, asked, progress, checkpoint)
