@@ -30,8 +30,11 @@ def exploded(
     )
 
 
-def smaller(settings: Recipe, seeds: int) -> str:
-    """What to lower for a fit to need less memory."""
+def smaller(settings: Recipe, seeds: int, recipes: int = 1) -> str:
+    """What to lower for a fit to need less memory.
+
+    recipes: how many are fitted side by side, each with as many seeds.
+    """
     if settings.optimiser == "lbfgs":
         ways = ["fit on clips (--set optimiser=adam)"]
     else:
@@ -43,6 +46,8 @@ def smaller(settings: Recipe, seeds: int) -> str:
         ]
     if seeds > 1:
         ways.append(f"fit fewer --seeds (now {seeds})")
+    if recipes > 1:
+        ways.append(f"give fewer values (now {recipes} recipes side by side)")
     return ", or ".join(ways) or "take a smaller model or a larger machine"
 
 

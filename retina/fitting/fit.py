@@ -81,7 +81,7 @@ def fit(
     again = "fit again"
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
-    with failures.told(ends.smaller(recipes[0], seeds * len(recipes)), again):
+    with failures.told(ends.smaller(recipes[0], seeds, len(recipes)), again):
         fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes)
     frozen_parts = list(model.core) if core is not None else []
     told = {**fitted.training, "frozen": frozen_parts}
