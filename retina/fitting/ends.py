@@ -11,21 +11,29 @@ from retina.stage import Model, Recipe, Tree
 
 
 def exploded(
-    model: Model, loss: float, step: int, every: int, plateau: Plateau, by_clips: bool
+    model: Model,
+    loss: float,
+    step: int,
+    end: int,
+    plateau: Plateau,
+    lanes: slice,
+    by_clips: bool,
 ) -> str:
     """What happened and what to type, where there is something to keep.
 
+    loss:   what it became, between two steps.
+    lanes:  of the plateau, those of the recipe that is kept.
     raises: Diverged where no parameters were judged better than the start.
     """
-    rate = plateau.rate.max()
-    where = f"the loss became {loss} between steps {step} and {step + every}"
+    rate = plateau.rate[lanes].max()
+    where = f"the loss became {loss} between steps {step} and {end}"
     where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
     lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
-    best = int(np.argmax(plateau.bits))
-    if not plateau.step[best]:
+    best_step = plateau.step[lanes][np.argmax(plateau.bits[lanes])]
+    if not best_step:
         raise Diverged(f"{model.name}: {where}: try --set {lower}")
     return (
-        f"{where}: the parameters of step {plateau.step[best]}, the best on "
+        f"{where}: the parameters of step {best_step}, the best on "
         f"validation, are kept; to go further, try --set {lower}"
     )
 
