@@ -28,21 +28,63 @@ def held(folder: Path) -> Iterator[None]:
     """
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    with _alone(folder / FILE, folder):
+        yield
+
+
+@contextlib.contextmanager
+def beside(folder: Path) -> Iterator[None]:
+    """As `held`, of a folder that the block makes or removes: the file is beside it.
+
+    The file goes with the block.
+    """
+    folder = folder.absolute()
+    file = folder.parent / f".{folder.name}.{FILE}"
+    with atomic.explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(file, folder):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+@contextlib.contextmanager
+def _alone(file: Path, folder: Path) -> Iterator[None]:
+    handle = _open(file, folder)
     try:
-        if not _taken(handle):
-            holder = os.read(handle, 20).decode(errors="replace").strip()
-            who = f" (pid {holder})" if holder else ""
-            raise InUse(
-                f"another process{who} is at work in {folder}: wait for it, or name "
-                "another place"
-            )
+        while True:
+            if not _taken(handle):
+                holder = os.read(handle, 20).decode(errors="replace").strip()
+                who = f" (pid {holder})" if holder else ""
+                raise InUse(
+                    f"another process{who} is at work in {folder}: wait for it, or "
+                    "name another place"
+                )
+            if _stands(handle, file):
+                break
+            # Its holder removed the file after it was opened here: it locks nothing.
+            os.close(handle)
+            handle = _open(file, folder)
         with atomic.explained(folder):
             os.truncate(handle, 0)
             os.write(handle, str(os.getpid()).encode())
         yield
     finally:
         os.close(handle)
+
+
+def _open(file: Path, folder: Path) -> int:
+    with atomic.explained(folder):
+        return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _stands(handle: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(file))
+    except FileNotFoundError:
+        return False
 
 
 def _taken(handle: int) -> bool:

@@ -279,6 +279,8 @@ class Recipe:
     batch:         clips per step.
     max_steps:     stop here whatever validation says.
     patience:      evaluations without a better validation score before the rate falls.
+                   There is one every half epoch of clips, within 40 to 400 steps; under
+                   L-BFGS every 10 steps, or every 4 where cells are independent.
     settle:        L-BFGS ends where a round of its steps lowers the loss by a smaller
                    fraction; where cells are independent, each cell's does.
     precision:     "float32" or "bfloat16". While fitting, factors of products are

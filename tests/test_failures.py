@@ -56,6 +56,17 @@ def test_a_device_without_memory_says_what_to_lower(split, recipe, advice):
     assert advice in said and said.endswith("or fit fewer --seeds (now 2)")
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_values_side_by_side_are_told_apart_from_seeds(split, seeds):
+    rates = {"optimiser": "adam", "learning_rate": [1e-3, 3e-3, 1e-2, 3e-2]}
+    with pytest.raises(OutOfMemory) as told:
+        fit(_hungry(split), split, key=KEY, seeds=seeds, **rates)
+    said = str(told.value)
+    assert said.endswith(", or give fewer values (now 4 recipes side by side)")
+    assert ("fewer --seeds (now 2)" in said) == (seeds == 2)
+    assert "--seeds (now 4)" not in said and "--seeds (now 8)" not in said
+
+
 def test_a_batch_that_no_memory_holds_says_so(split):
     """numpy refuses the order of the clips."""
     model = build.model("ln", split.spec, lags=4, rank=None)
@@ -106,7 +117,7 @@ def test_a_fit_that_loses_its_device_goes_on_from_its_checkpoint(split, tmp_path
     for _ in range(2):
         with pytest.raises(DeviceLost, match=again):
             fit(model, split, key=KEY, checkpoint=file, progress=gone, max_steps=30)
-    assert steps == [0, 10, 20, 20]
+    assert steps == [*range(0, 21, 4), 20]
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu", "nonsense"])

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retina import registry
+from retina import lock, registry
 from retina.cli import output, runs
 from retina.cli import settings as words
 from retina.cli.names import Json
@@ -86,10 +86,15 @@ def fit(
         digest = _read(core)["params_sha256"]
         asked |= {"core": str(core.resolve()), "core_sha256": digest}
     folder = out or _default(asked)
-    if _finished(folder, asked):
+    there = _finished(folder, asked)
+    if not there:
+        with lock.beside(folder):
+            # Another process may have finished it in the meantime.
+            there = _finished(folder, asked)
+            if not there:
+                _fit(dataset, folder, asked, own, log or [])
+    if there:
         output.say(f"{folder} is finished already")
-    else:
-        _fit(dataset, folder, asked, own, log or [])
     record = _read(folder)
     if json:
         kept = ("model", "dataset", "validation", "training")
@@ -170,7 +175,7 @@ def _fit(
         if path.name not in (CHECKPOINT, ASKED) and not path.name.startswith(".")
     ]
     store.save(fitted, folder, extra=extra, files=files)
-    shutil.rmtree(partial)
+    shutil.rmtree(partial, ignore_errors=True)  # the run is whole already
 
 
 def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:

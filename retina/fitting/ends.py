@@ -11,27 +11,38 @@ from retina.stage import Model, Recipe, Tree
 
 
 def exploded(
-    model: Model, loss: float, step: int, every: int, plateau: Plateau, by_clips: bool
+    model: Model,
+    loss: float,
+    step: int,
+    end: int,
+    plateau: Plateau,
+    lanes: slice,
+    by_clips: bool,
 ) -> str:
     """What happened and what to type, where there is something to keep.
 
+    loss:   what it became, between two steps.
+    lanes:  of the plateau, those of the recipe that is kept.
     raises: Diverged where no parameters were judged better than the start.
     """
-    rate = plateau.rate.max()
-    where = f"the loss became {loss} between steps {step} and {step + every}"
+    rate = plateau.rate[lanes].max()
+    where = f"the loss became {loss} between steps {step} and {end}"
     where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
     lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
-    best = int(np.argmax(plateau.bits))
-    if not plateau.step[best]:
+    best_step = plateau.step[lanes][np.argmax(plateau.bits[lanes])]
+    if not best_step:
         raise Diverged(f"{model.name}: {where}: try --set {lower}")
     return (
-        f"{where}: the parameters of step {plateau.step[best]}, the best on "
+        f"{where}: the parameters of step {best_step}, the best on "
         f"validation, are kept; to go further, try --set {lower}"
     )
 
 
-def smaller(settings: Recipe, seeds: int) -> str:
-    """What to lower for a fit to need less memory."""
+def smaller(settings: Recipe, seeds: int, recipes: int = 1) -> str:
+    """What to lower for a fit to need less memory.
+
+    recipes: how many are fitted side by side, each with as many seeds.
+    """
     if settings.optimiser == "lbfgs":
         ways = ["fit on clips (--set optimiser=adam)"]
     else:
@@ -43,6 +54,8 @@ def smaller(settings: Recipe, seeds: int) -> str:
         ]
     if seeds > 1:
         ways.append(f"fit fewer --seeds (now {seeds})")
+    if recipes > 1:
+        ways.append(f"give fewer values (now {recipes} recipes side by side)")
     return ", or ".join(ways) or "take a smaller model or a larger machine"
 
 

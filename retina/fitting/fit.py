@@ -49,8 +49,10 @@ def fit(
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
                 best so far, mean over cells), "validation_median" (of the same, over
                 cells: what the fit will say if it ends here), "validation" (now, mean
-                over cells, one entry per seed), "rate", "steps_per_s", "seconds_left"
-                (None where nobody can tell), ...}.
+                over cells, one entry per seed; of several recipes the seeds of the
+                first, then of the second, ... in the order of training["tuned"]),
+                "rate", "steps_per_s", "seconds_left" (None where nobody can tell),
+                ...}.
     checkpoint: a folder of its own, written every 15 s beside the fit and when it
                 ends or is stopped; if it exists the fit goes on from it and ends at
                 the same numbers; another fit's is refused.
@@ -61,7 +63,8 @@ def fit(
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...). The
                 learning rate and the regularisers may be lists: every combination is
                 fitted, side by side like seeds, and the one with the best median over
-                seeds on validation is kept; training["tuned"] tells of them all.
+                seeds on validation is kept; training["tuned"] tells of them all, the
+                curve and the rest of `training` of the one that is kept.
     returns:    Fit; fit.params is the seed that was best on validation. A seed whose
                 loss is no longer finite ends there, at its best parameters, and
                 training["exploded"] names it.
@@ -83,7 +86,7 @@ def fit(
     again = "fit again"
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
-    with failures.told(ends.smaller(recipes[0], seeds * len(recipes)), again):
+    with failures.told(ends.smaller(recipes[0], seeds, len(recipes)), again):
         fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes)
     frozen_parts = list(model.core) if core is not None else []
     told = {**fitted.training, "frozen": frozen_parts}
@@ -129,13 +132,15 @@ def _fit(
         per_cell = np.stack([bits(of_seed(params, s)) for s in range(lanes)])
         return np.nanmean(per_cell, axis=1), middle(per_cell)
 
-    asked = identity([model], [table], recipes, key, seeds)
+    asked = identity([model], [table], [split.validation], recipes, key, seeds)
     rates = np.repeat([r.learning_rate for r in recipes], seeds)
-    loop = Loop(walker, model.stage.parameters, score, settings, begun, rates)
+    loop = Loop(
+        walker, model.stage.parameters, score, settings, begun, rates, len(recipes)
+    )
     loop.run(model, asked, progress, checkpoint)
     chosen, tuned = tuning.best(recipes, loop.plateau.bits)
     kept = jax.tree.map(jnp.asarray, loop.plateau.best)
-    first = chosen * seeds
+    first = loop.lanes.start
     return finished(
         model,
         [of_seed(kept, first + s) for s in range(seeds)],

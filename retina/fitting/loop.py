@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from retina.fitting import ends
+from retina.fitting import ends, tuning
 from retina.fitting.checkpoints import Checkpoints
 from retina.fitting.optimiser import FALLING
-from retina.fitting.plateau import CUTS, Plateau
+from retina.fitting.plateau import CUTS, EXPLODED, Plateau
 from retina.parameter import to_bounded
 from retina.stage import Model, Recipe, Tree
 
@@ -44,12 +44,16 @@ class Walker(Protocol):
 class Loop:
     """A fit under way; after `run`, how it went.
 
+    A lane is a recipe and a seed. What is told is of the recipe that leads, the one
+    that would be kept; the fit ends when the lanes of all of them have.
+
     walker:     takes the steps.
     parameters: tree of Parameter, parallel to what the walker fits.
-    score:      params, leaves with a leading seed axis -> bits per spike on validation,
-                their mean over cells, which decides, and their median: (seed,) each.
+    score:      params, leaves with a leading lane axis -> bits per spike on validation,
+                their mean over cells, which decides, and their median: (lane,) each.
     begun:      time.perf_counter() when the fit began.
-    rates:      the first learning rate of each seed; by default that of the settings.
+    rates:      the first learning rate of each lane; by default that of the settings.
+    recipes:    how many the lanes are of, the seeds of a recipe together.
     """
 
     def __init__(
@@ -60,14 +64,17 @@ class Loop:
         settings: Recipe,
         begun: float,
         rates: float | np.ndarray | None = None,
+        recipes: int = 1,
     ):
         self.walker, self.score, self.settings = walker, score, settings
+        self.recipes = recipes
         self._bound = jax.jit(jax.vmap(lambda u: to_bounded(parameters, u[0], u[1])))
         params = self._bound((walker.judged, walker.fixed))
-        seeds = jax.tree.leaves(params)[0].shape[0]
+        self._count = jax.tree.leaves(params)[0].shape[0]
         rates = settings.learning_rate if rates is None else rates
-        self.plateau = Plateau.begin(seeds, rates, params)
-        self._curve = np.full((EVALUATIONS, 3 + seeds), np.nan)
+        self.plateau = Plateau.begin(self._count, rates, params)
+        # Step, seconds, the loss of each lane and the validation of each.
+        self._curve = np.full((EVALUATIONS, 2 + 2 * self._count), np.nan)
         self.step = self._row = 0
         self.stopped = ""  # what cut the fit off, in words
         self._begun, self._earlier = begun, 0.0
@@ -90,52 +97,92 @@ class Loop:
             if saved is not None:
                 self._resume(saved)
 
-            def evaluate(loss: float) -> None:
-                told = self._evaluate(loss)
+            def evaluate(losses: np.ndarray) -> None:
+                told = self._evaluate(losses)
                 if progress is not None:
                     progress(told)
                 checkpoints.keep(self.step, self._state())
 
             self._lap = time.perf_counter()
             if self._row == 0:
-                evaluate(float("nan"))
+                evaluate(np.full(self._count, np.nan))
             while not self._over():
                 losses, taken = self.walker.advance(self.step, self.plateau.rate)
-                sound = np.isfinite(losses)
-                if not np.any(sound & ~self.plateau.done):
-                    by_clips = self.settings.optimiser != "lbfgs"
-                    loss = float(losses[np.argmin(sound)])
-                    self.stopped = ends.exploded(
-                        model, loss, self.step, taken, self.plateau, by_clips
-                    )
+                sound, going = np.isfinite(losses), ~self.plateau.done
+                end = self.step + taken
+                if not np.any(sound & going):
+                    # Else what is kept had ended before, as it should.
+                    if np.any(going[self.lanes]):
+                        self.stopped = self._exploded(model, losses, self.step, end)
                     break
-                self.plateau.drop(~sound)
-                self.step += taken
-                evaluate(float(np.max(losses[sound])))
+                self.plateau.drop(~sound, end)
+                self.step = end
+                evaluate(losses)
+        lanes = self.lanes
+        if not self.stopped and np.all(self.plateau.cuts[lanes] == EXPLODED):
+            # Lanes of other recipes went on.
+            row = self._rows - 1
+            steps = self._curve[row - 1 : row + 1, 0].astype(int)
+            self.stopped = self._exploded(model, self._losses[row], *steps)
+
+    @property
+    def lanes(self) -> slice:
+        """Those of the recipe that leads, or is kept."""
+        return tuning.leading(self.plateau.bits, self.recipes)
+
+    @property
+    def steps(self) -> int:
+        """How many the recipe that leads has taken."""
+        ended = self.plateau.ended[self.lanes]
+        return int(ended.max()) if ended.all() else self.step
 
     @property
     def curve(self) -> tuple[dict[str, Any], ...]:
         """One entry per evaluation, as `Fit` has it."""
+        lanes = self.lanes
+        lines = self._curve, self._losses[:, lanes], self._validation[:, lanes]
         return tuple(
             {
                 "step": int(line[0]),
                 "seconds": float(line[1]),
-                "train_loss": float(line[2]),
-                "validation_bits": float(line[3:].max()),
+                "train_loss": _largest(losses),
+                "validation_bits": float(bits.max()),
             }
-            for line in self._curve[: self._row]
+            for line, losses, bits in zip(
+                *(a[: self._rows] for a in lines), strict=True
+            )
+        )
+
+    @property
+    def _losses(self) -> np.ndarray:
+        return self._curve[:, 2 : 2 + self._count]
+
+    @property
+    def _validation(self) -> np.ndarray:
+        return self._curve[:, 2 + self._count :]
+
+    @property
+    def _rows(self) -> int:
+        """Evaluations until the recipe that leads had ended."""
+        return int(np.sum(self._curve[: self._row, 0] <= self.steps))
+
+    def _exploded(self, model: Model, losses: np.ndarray, step: int, end: int) -> str:
+        lanes, by_clips = self.lanes, self.settings.optimiser != "lbfgs"
+        lost = losses[lanes][~np.isfinite(losses[lanes])]
+        return ends.exploded(
+            model, float(lost[0]), step, end, self.plateau, lanes, by_clips
         )
 
     def training(self, best: int) -> dict[str, Any]:
-        """The recipe and how it ended, as `Fit` has it; best: the seed that is kept."""
-        at_last = self.step >= self.settings.max_steps
+        """The recipe and how it ended, as `Fit` has it; best: the lane that is kept."""
+        at_last = self.steps >= self.settings.max_steps
         return {
             **dataclasses.asdict(self.settings),
-            "steps": self.step,
+            "steps": self.steps,
             "best_step": int(self.plateau.step[best]),
             "converged": not self.stopped
             and bool(
-                self.plateau.done.all()
+                self.plateau.done[self.lanes].all()
                 or self.walker.settled
                 or not self.step
                 or (at_last and self.settings.schedule in FALLING)
@@ -154,7 +201,7 @@ class Loop:
             or self.walker.settled
         )
 
-    def _evaluate(self, loss: float) -> dict[str, Any]:
+    def _evaluate(self, losses: np.ndarray) -> dict[str, Any]:
         """Judge what the walker has now, and say how the fit goes."""
         walker, plateau, settings = self.walker, self.plateau, self.settings
         now = self._bound((walker.judged, walker.fixed))
@@ -166,18 +213,20 @@ class Loop:
         patience = settings.patience if by_plateau else EVALUATIONS
         plateau.judge(self.step, bits, now, patience, medians)
         seconds = self._earlier + time.perf_counter() - self._begun
-        self._curve[self._row] = [self.step, seconds, loss, *bits]
+        self._curve[self._row] = [self.step, seconds, *losses, *bits]
         self._row += 1
         pace = None
         if self.step:
             pace = walker.every / max(time.perf_counter() - self._lap, 1e-9)
         self._lap = time.perf_counter()
+        lanes = self.lanes
+        best = lanes.start + int(np.argmax(plateau.bits[lanes]))
         return {
             "step": self.step,
             "max_steps": settings.max_steps,
-            "train_loss": loss,
-            "validation_bits": float(plateau.bits.max()),
-            "validation_median": float(plateau.median[np.argmax(plateau.bits)]),
+            "train_loss": _largest(losses[lanes]),
+            "validation_bits": float(plateau.bits[best]),
+            "validation_median": float(plateau.median[best]),
             "validation": bits.tolist(),
             "rate": walker.rate(self.step, plateau.rate),
             "cuts": int(plateau.cuts.min()),
@@ -204,6 +253,11 @@ class Loop:
         self.step, self._row, settled = (int(n) for n in saved["at"])
         self.walker.settled = bool(settled)
         self._earlier = self._curve[self._row - 1, 1]
+
+
+def _largest(losses: np.ndarray) -> float:
+    """Of those that are finite; nan where none is."""
+    return float(max(losses[np.isfinite(losses)], default=np.nan))
 
 
 def _host(tree: Tree) -> Tree:

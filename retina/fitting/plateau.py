@@ -26,6 +26,7 @@ class Plateau:
     stale: evaluations since the last real improvement.
     cuts:  times the rate was lowered; more than CUTS ends the seed's fit, and
            EXPLODED says that its loss ended it.
+    ended: the step at which it ended; 0 where it goes on.
     """
 
     rate: np.ndarray
@@ -34,6 +35,7 @@ class Plateau:
     step: np.ndarray
     stale: np.ndarray
     cuts: np.ndarray
+    ended: np.ndarray
     mark: np.ndarray
     best: Tree
 
@@ -46,6 +48,7 @@ class Plateau:
             step=np.zeros(seeds, np.int64),
             stale=np.zeros(seeds, np.int64),
             cuts=np.zeros(seeds, np.int64),
+            ended=np.zeros(seeds, np.int64),
             mark=np.full(seeds, -np.inf),
             best=jax.tree.map(lambda a: np.array(a), params),
         )
@@ -85,10 +88,13 @@ class Plateau:
                 self.rate[seed] *= CUT
                 self.cuts[seed] += 1
                 self.stale[seed] = 0
+                if self.cuts[seed] > CUTS:
+                    self.ended[seed] = step
 
-    def drop(self, lost: np.ndarray) -> None:
+    def drop(self, lost: np.ndarray, step: int) -> None:
         """End the fits of some seeds, whose loss is no longer finite: (seed,) bool."""
-        self.cuts[lost & ~self.done] = EXPLODED
+        lost = lost & ~self.done
+        self.cuts[lost], self.ended[lost] = EXPLODED, step
 
     def tree(self) -> dict:
         """All of it as arrays, for a checkpoint."""

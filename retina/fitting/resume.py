@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,28 @@ from retina.errors import BrokenRun
 from retina.fitting.clips import Table
 from retina.fitting.optimiser import FALLING
 from retina.stage import Model, Recipe
+from retina.types import Clip
 
 
 def identity(
     models: Sequence[Model],
     tables: Sequence[Table],
+    validation: Sequence[Sequence[Clip]],
     recipes: Sequence[Recipe],
     key: jax.Array,
     seeds: int,
 ) -> dict[str, Any]:
-    """What JSON can hold, and differs where two fits do."""
+    """What JSON can hold, and differs where two fits do.
+
+    tables, validation: what each model is trained on, and what it is chosen on.
+    """
     built = repr([(_source(m), m.settings, m.stage.about, m.spec) for m in models])
-    counts = hashlib.sha256()
-    for table in tables:
-        counts.update(np.asarray(table.counts).tobytes())
-        counts.update(np.asarray(table.first).tobytes())
+    judged = [
+        part
+        for clips in validation
+        for clip in clips
+        for part in (clip.stimulus, clip.response, clip.skip)
+    ]
     each = [dataclasses.asdict(recipe) for recipe in recipes]
     decides = {
         name: value
@@ -46,7 +53,9 @@ def identity(
         "seeds": seeds,
         **decides,
         "model": hashlib.sha256(built.encode()).hexdigest()[:12],
-        "training counts": counts.hexdigest()[:12],
+        "training counts": _digest([a for t in tables for a in (t.counts, t.first)]),
+        "training stimulus": _digest([table.stimulus for table in tables]),
+        "validation": _digest(judged),
     }
     return json.loads(json.dumps(said))
 
@@ -67,6 +76,15 @@ def compare(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
             f"{path} is of another fit ({'; '.join(differ)}): name another checkpoint, "
             "or delete it"
         )
+
+
+def _digest(arrays: Iterable[Any]) -> str:
+    """Of the numbers, and of how they are laid out."""
+    digest = hashlib.sha256()
+    for array in map(np.asarray, arrays):
+        digest.update(f"{array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:12]
 
 
 def _source(model: Model) -> str:

@@ -21,9 +21,10 @@ from retina.fitting.devices import Devices
 from retina.fitting.optimiser import rates
 from retina.stage import Tree
 
-# Steps at which the curvature is taken where the cells stand, and its damping: a start
-# is far from the end, and what looks flat there need not stay so.
-CURVATURES = {0: 0.1, 8: 0.1}
+# The curvature is taken at the start, and from this step on once more, where the cells
+# then stand: a start is far from the end, and what looks flat there need not stay so.
+AGAIN = 8
+DAMPING = 0.1
 
 
 class Descent:
@@ -170,7 +171,7 @@ class CellByCell:
     """Rounds of L-BFGS steps of each cell on its own, one seed after another.
 
     `walk` has, for each seed, where its cells stand, and where they stood when the
-    curvature was last taken, and its damping: it is taken again there on resuming.
+    curvature was last taken, and at which step: it is taken again there on resuming.
     """
 
     last = np.zeros(1)  # each cell's loss before is in `walk`
@@ -202,8 +203,7 @@ class CellByCell:
         self.walk = []
         for seed in range(seeds):
             start = cells.rows(model, of_seed(free, seed))
-            at = start, jnp.float32(CURVATURES[0])
-            self.walk.append((quasi_newton.begin(start), at))
+            self.walk.append((quasi_newton.begin(start), (start, 0)))
             self._take(seed, 1)  # the evaluation of the start
         self.settled = False
         jax.block_until_ready(self.walk)
@@ -214,15 +214,16 @@ class CellByCell:
         data = (of_seed(self.fixed, seed), self.table.stimulus, self.table.counts)
         made = self._white[seed]
         if made is None or made[0] is not white_at:
-            made = self._white[seed] = white_at, self._whiten(*white_at, *data)
+            white = self._whiten(white_at[0], jnp.float32(DAMPING), *data)
+            made = self._white[seed] = white_at, white
         walk = self._round(walk, made[1], jnp.int32(evaluations), *data)
         self.walk[seed] = walk, white_at
 
     def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
         steps = min(self.every, self.max_steps - step)
-        for seed, (walk, _) in enumerate(self.walk):
-            if step and step in CURVATURES:
-                self.walk[seed] = walk, (walk.at, jnp.float32(CURVATURES[step]))
+        for seed, (walk, (_, taken)) in enumerate(self.walk):
+            if taken < AGAIN <= step:
+                self.walk[seed] = walk, (walk.at, step)
             self._take(seed, steps)
         self.settled = all(bool(np.all(walk.ended)) for walk, _ in self.walk)
         values = [np.asarray(walk.value, np.float64) for walk, _ in self.walk]

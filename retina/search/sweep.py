@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from retina import atomic, registry, store
+from retina import atomic, lock, registry, store
 from retina.data import card as cards
 from retina.errors import (
     BadSetting,
@@ -198,6 +198,14 @@ def finished(job: Job, folder: Path) -> Point | None:
 def _work(
     job: Job, folder: Path, splits: _Splits, progress: Progress
 ) -> Point | Failure:
+    with lock.beside(folder / job.name):
+        # Another sweep may have finished it since this one began.
+        return finished(job, folder) or _done(job, folder, splits, progress)
+
+
+def _done(
+    job: Job, folder: Path, splits: _Splits, progress: Progress
+) -> Point | Failure:
     begun = time.perf_counter()
     failed = folder / FAILED / f"{job.name}.json"
     try:
@@ -210,7 +218,7 @@ def _work(
             if not checkpoint.exists():
                 raise
             # A checkpoint of another version of the model: the fit starts afresh.
-            shutil.rmtree(checkpoint)
+            _remove(checkpoint)
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
     except (UnwritableFolder, DeviceLost, InUse):
         raise  # not the job's fault, and the next one's trouble as well
@@ -231,9 +239,17 @@ def _work(
     }
     store.save(fit, folder / job.name, extra=extra)
     for begun_fit in folder.glob(f".{glob.escape(job.name)}.*checkpoint"):
-        shutil.rmtree(begun_fit, ignore_errors=True)
+        _remove(begun_fit)
     failed.unlink(missing_ok=True)
     return point
+
+
+def _remove(checkpoint: Path) -> None:
+    """Whatever stands in its place: earlier versions kept a file there."""
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    else:
+        checkpoint.unlink(missing_ok=True)
 
 
 def _line(error: Exception) -> str:

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from retina import store
-from retina.cli import main
+from retina.cli import fitting, main
 from retina.fitting.checkpoints import present
 from retina.fitting.loggers import ROW
 
@@ -239,6 +239,42 @@ def test_the_same_command_twice_at_once_is_one_line(desk):
     assert again.status == 1
     assert f"another process (pid {process.pid}) is at work" in again.err
     assert process.returncode == 0
+
+
+def test_the_same_command_while_the_run_is_stored_is_one_line(retina, monkeypatch):
+    command = ("fit", "tiny", "ln", *QUICK, "--out", "run")
+    save, second = store.save, []
+
+    def storing(*args, **more):
+        if not second:
+            second.append(None)
+            second[0] = retina(*command)
+        save(*args, **more)
+
+    monkeypatch.setattr(store, "save", storing)
+    assert retina(*command).status == 0
+    assert second[0].status == 1 and "at work in" in second[0].err
+    assert len(second[0].err.splitlines()) == 1
+    assert os.listdir() == ["run"]
+
+
+def test_the_same_command_as_the_first_ends_finds_its_run(retina, monkeypatch):
+    """It asked whether there was a run before the first stored it."""
+    command = ("fit", "tiny", "ln", *QUICK, "--out", "run")
+    asked, first = fitting._finished, []
+
+    def late(*args):
+        there = asked(*args)
+        if not first:
+            first.append(None)
+            first[0] = retina(*command)
+        return there
+
+    monkeypatch.setattr(fitting, "_finished", late)
+    done = retina(*command)
+    assert first[0].status == done.status == 0
+    assert "finished already" in done.err and "finished already" not in first[0].err
+    assert os.listdir() == ["run"]
 
 
 def test_a_full_disk_is_one_line_and_the_fit_goes_on_later(desk):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -285,6 +286,22 @@ def test_the_dead_hold_nothing(tmp_path):
         holder.kill()
     with lock.held(tmp_path):
         pass
+
+
+def test_a_lock_that_was_removed_as_it_was_awaited_locks_nothing(tmp_path, monkeypatch):
+    """The first ends after the second has opened its file: the second makes another."""
+    first, taken = contextlib.ExitStack(), lock._taken
+    first.enter_context(lock.beside(tmp_path / "run"))
+
+    def late(handle: int) -> bool:
+        first.close()
+        return taken(handle)
+
+    monkeypatch.setattr(lock, "_taken", late)
+    with lock.beside(tmp_path / "run"):
+        with pytest.raises(InUse), lock.beside(tmp_path / "run"):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_threads_end_with_it(tmp_path, every_time):

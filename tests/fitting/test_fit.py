@@ -137,6 +137,29 @@ def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
     run()
 
 
+@pytest.mark.parametrize(
+    ("role", "change", "said"),
+    [
+        ("train", lambda c: {"stimulus": -c.stimulus}, "training stimulus"),
+        ("train", lambda c: {"response": c.response[:, ::-1]}, "training counts"),
+        ("validation", lambda c: {"stimulus": -c.stimulus}, "validation"),
+        ("validation", lambda c: {"response": c.response[:, ::-1]}, "validation"),
+        ("validation", lambda c: {"skip": c.skip + 1}, "validation"),
+    ],
+)
+def test_a_checkpoint_of_a_fit_to_other_clips_is_refused(
+    split, tmp_path, role, change, said
+):
+    checkpoint = tmp_path / "checkpoint"
+    short = {"key": KEY, "checkpoint": checkpoint, "max_steps": 2}
+    fit(_subunits(split), split, **short)
+    first, *rest = getattr(split, role)
+    clips = (dataclasses.replace(first, **change(first)), *rest)
+    other = dataclasses.replace(split, **{role: clips})
+    with pytest.raises(BrokenRun, match=rf"\({said} \w+ there, \w+ here\)"):
+        fit(_subunits(split), other, **short)
+
+
 @pytest.mark.parametrize("steps", [1, 50])
 def test_no_step_is_taken_beyond_the_last(split, steps):
     made = fit(_subunits(split), split, key=KEY, max_steps=steps, clip_bins=64)

@@ -171,6 +171,42 @@ def test_penalties_that_are_asked_for_enter_each_cells_loss():
     assert apart.curve[-1]["train_loss"] == pytest.approx(lowest, abs=2e-5)
 
 
+def _whitened_at(monkeypatch) -> list[bytes]:
+    """Where cells stand when their curvature is taken, from now on."""
+    make, places = whitening.make_whitening, []
+
+    def making(*given):
+        whiten = make(*given)
+
+        def telling(x, *rest):
+            places.append(np.asarray(x).tobytes())
+            return whiten(x, *rest)
+
+        return telling
+
+    monkeypatch.setattr(whitening, "make_whitening", making)
+    return places
+
+
+@pytest.mark.parametrize("first", [3, 6, 8, 12])
+def test_the_curvature_is_taken_again_wherever_the_rounds_begin(
+    monkeypatch, tmp_path, first
+):
+    """A fit that ended between two rounds is given more steps."""
+    split = _split()
+    model = build.model("ln", split.spec, lags=4, rank=None)
+    recipe: dict[str, Any] = {"settle": 1e-12, "patience": 100}
+    recipe |= {"checkpoint": tmp_path / "checkpoint", "key": KEY}
+    fit(model, split, **recipe, max_steps=first)
+    places = _whitened_at(monkeypatch)
+    fit(model, split, **recipe, max_steps=24)
+    start, *rest = dict.fromkeys(places)
+    assert len(rest) == 1, "and once only"
+    places.clear()
+    fit(model, split, **recipe, max_steps=40)
+    assert list(dict.fromkeys(places)) == [start, *rest], "it is the same from there on"
+
+
 @pytest.mark.parametrize("independent", [True, False])
 @pytest.mark.parametrize("steps", [1, 13])
 def test_lbfgs_takes_no_step_beyond_the_last(independent, steps):

@@ -11,6 +11,9 @@ import pytest
 from retina import build
 from retina.errors import BadSetting, BrokenRun
 from retina.fitting.fit import fit
+from retina.fitting.loop import Loop
+from retina.parameter import Parameter
+from retina.stage import Recipe
 from retina.types import Split
 from tests.fitting import synthetic
 
@@ -82,6 +85,74 @@ def test_a_rate_that_explodes_does_not_end_the_others(split):
     np.testing.assert_allclose(
         fitted.validation["median"], alone.validation["median"], atol=2e-3
     )
+
+
+class _Scripted:
+    """Two recipes of two seeds: validation bits by lane and step, and the losses."""
+
+    # The second recipe has the better median, the first the best lane; the second's
+    # lanes stand still from step 2 on, the first's never do.
+    bits = ((0, 0, 0, 0), (1, 0, 2, 3), *((1.4 + 0.4 * n, 0, 2, 3) for n in range(9)))
+    walk, last, every, settled, compile_s = None, np.zeros(1), 1, False, 0.0
+    fixed: Any = {"x": jax.numpy.zeros(4)}
+    sound = np.ones(4, bool)
+
+    def __init__(self, lost: dict[int, list[int]]):
+        self.step, self.lost = 0, lost
+
+    @property
+    def judged(self):
+        return {"x": jax.numpy.zeros(4)}
+
+    def advance(self, step, rate):
+        self.step = step + 1
+        losses = np.array([8.0, 7.0, 3.0, 4.0]) - 0.1 * self.step
+        for first, lanes in self.lost.items():
+            losses[lanes] = np.nan if self.step >= first else losses[lanes]
+        return losses, 1
+
+    def rate(self, step, rate):
+        return None
+
+    def score(self, params):
+        bits = np.array(self.bits[self.step], float)
+        return bits, bits + 0.5
+
+
+def _scripted(split, lost: dict[int, list[int]]):
+    walker, told = _Scripted(lost), []
+    settings = Recipe(patience=1, max_steps=10)
+    loop = Loop(walker, {"x": Parameter()}, walker.score, settings, 0.0, 0.1, 2)
+    loop.run(_model(split), {}, told.append, None)
+    return loop, told
+
+
+def test_what_is_told_is_of_the_recipe_that_is_kept(split):
+    loop, told = _scripted(split, {})
+    assert told[-1]["step"] == 10, "the other goes on"
+    assert told[-1]["validation_bits"] == 3 and told[-1]["validation_median"] == 3.5
+    assert told[-1]["train_loss"] == pytest.approx(3.0)
+    assert loop.lanes == slice(2, 4)
+    training = loop.training(3)
+    assert training["converged"] and training["stopped"] == ""
+    assert training["steps"] == 4 and training["best_step"] == 1
+    assert [line["step"] for line in loop.curve] == [0, 1, 2, 3, 4]
+    assert [line["validation_bits"] for line in loop.curve] == [0, 3, 3, 3, 3]
+    assert loop.curve[2]["train_loss"] == pytest.approx(3.8)
+
+
+def test_a_loss_that_explodes_in_a_recipe_that_is_not_kept_stops_nothing(split):
+    loop, _ = _scripted(split, {6: [0, 1]})
+    training = loop.training(3)
+    assert training["converged"] and training["stopped"] == ""
+
+
+def test_a_recipe_that_explodes_and_is_kept_has_not_converged(split):
+    loop, _ = _scripted(split, {3: [2, 3]})
+    training = loop.training(3)
+    assert not training["converged"] and training["steps"] == 3
+    assert "became nan between steps 2 and 3" in training["stopped"]
+    assert "parameters of step 1, the best on validation" in training["stopped"]
 
 
 def test_a_checkpoint_of_other_recipes_is_refused(split, tmp_path):

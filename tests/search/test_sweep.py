@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from retina import build, store
 from retina.costs.cost import cost
-from retina.errors import BrokenRun, UnknownName, UnwritableFolder
+from retina.errors import BrokenRun, InUse, UnknownName, UnwritableFolder
 from retina.search import records
 from retina.search.sweep import finished, sweep
 from retina.types import Spec
@@ -196,6 +197,45 @@ def test_a_card_edited_while_a_fit_runs_is_not_the_card_of_that_fit(
     again = sweep(folder, out)
     assert again.skipped == 1
     assert written(again.points) == written(sweep(folder, tmp_path / "new").points)
+
+
+def test_a_job_that_another_sweep_is_storing_is_in_use(asked, tmp_path, monkeypatch):
+    folder, out = asked(TWO), tmp_path / "runs"
+    save, second = store.save, []
+
+    def storing(*args, **more):
+        if not second:
+            second.append(True)
+            with pytest.raises(InUse, match="at work in"):
+                sweep(folder, out)
+        save(*args, **more)
+
+    monkeypatch.setattr(store, "save", storing)
+    assert sweep(folder, out).status == 0 and second
+
+
+def test_a_job_that_another_sweep_has_done_meanwhile_is_not_done_again(asked, tmp_path):
+    folder, out, other = asked(TWO), tmp_path / "runs", []
+
+    def slow(event):
+        if (event["state"], event["index"]) == ("started", 0):
+            other.append(sweep(folder, out))
+        assert event["state"] != "fitting"
+
+    swept = sweep(folder, out, progress=slow)
+    assert written(swept.points) == written(other[0].points)
+
+
+def test_a_file_in_the_place_of_a_checkpoint_is_removed(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    stopped(folder, out)
+    (checkpoint,) = out.glob(".*checkpoint")
+    shutil.rmtree(checkpoint)
+    checkpoint.write_bytes(b"of an earlier version")
+    swept = sweep(folder, out)
+    assert swept.status == 0
+    left = sorted(path.name for path in out.iterdir())
+    assert left == sorted(point.run for point in swept.points)
 
 
 def test_killed_while_it_works_leaves_whole_runs_only(asked, tmp_path):

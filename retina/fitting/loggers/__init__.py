@@ -20,19 +20,29 @@ from typing import Any
 from retina.errors import BadSetting
 
 Log = Callable[[Mapping[str, Any]], None]
-# Validation bits per spike are those of each seed; the seconds are of the whole fit.
+# Validation bits per spike are those of each seed of each recipe, the loss is that of
+# the recipe that leads; the seconds are of the whole fit.
 ROW = ("step", "seconds", "train_loss", "validation", "rate", "steps_per_s")
 
 
-def scalars(row: Mapping[str, Any]) -> dict[str, float]:
+def scalars(row: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, float]:
     """The figures of a row by name, those that are finite; the step is not one.
 
-    >>> scalars({"step": 3, "rate": None, "seconds": 2.0, "validation": [0.1, 0.2]})
+    about: its "seeds" tell recipes that are fitted side by side apart, which are
+           numbered in the order of training["tuned"].
+
+    >>> row = {"step": 3, "rate": None, "seconds": 2.0, "validation": [0.1, 0.2]}
+    >>> scalars(row, {"seeds": 2})
     {'seconds': 2.0, 'validation/seed0': 0.1, 'validation/seed1': 0.2}
+    >>> scalars(row, {"seeds": 1})
+    {'seconds': 2.0, 'validation/recipe0/seed0': 0.1, 'validation/recipe1/seed0': 0.2}
     """
     found = {name: value for name, value in row.items() if name != "step"}
-    for seed, bits in enumerate(found.pop("validation", ())):
-        found[f"validation/seed{seed}"] = bits
+    lanes = found.pop("validation", ())
+    seeds = about.get("seeds", len(lanes))
+    for lane, bits in enumerate(lanes):
+        recipe = f"recipe{lane // seeds}/" if len(lanes) > seeds else ""
+        found[f"validation/{recipe}seed{lane % seeds}"] = bits
     return {
         name: float(value)
         for name, value in found.items()

@@ -45,4 +45,4 @@ def _open(client: Any, folder: Path, about: Mapping[str, Any]) -> Iterator[Log]:
         if earlier is None:
             client.log_params(flat(about))
             kept.write_text(run.info.run_id, encoding="utf-8")
-        yield lambda row: client.log_metrics(scalars(row), step=row["step"])
+        yield lambda row: client.log_metrics(scalars(row, about), step=row["step"])

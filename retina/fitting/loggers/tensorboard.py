@@ -24,11 +24,11 @@ def tensorboard(folder: Path, about: Mapping[str, Any]) -> AbstractContextManage
             "--log tensorboard writes with the package tensorboardX, which is not "
             "installed: pip install 'retina-frontier[tensorboard]'"
         ) from None
-    return _open(SummaryWriter, folder / "tensorboard")
+    return _open(SummaryWriter, folder / "tensorboard", about)
 
 
 @contextlib.contextmanager
-def _open(make: Any, folder: Path) -> Iterator[Log]:
+def _open(make: Any, folder: Path, about: Mapping[str, Any]) -> Iterator[Log]:
     writer: Any = None
 
     def log(row: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def _open(make: Any, folder: Path) -> Iterator[Log]:
         if writer is None:  # TensorBoard then hides what was told from that step on
             more = {"purge_step": step, "filename_suffix": f".{step}"} if step else {}
             writer = make(str(folder), **more)
-        for name, value in scalars(row).items():
+        for name, value in scalars(row, about).items():
             writer.add_scalar(name, value, step)
         writer.flush()
 

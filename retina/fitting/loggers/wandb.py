@@ -50,4 +50,4 @@ def _open(client: Any, folder: Path, about: Mapping[str, Any]) -> Iterator[Log]:
         raise refused("wandb", error) from error
     with started as run:
         kept.write_text(run.id, encoding="utf-8")
-        yield lambda row: run.log(scalars(row), step=row["step"])
+        yield lambda row: run.log(scalars(row, about), step=row["step"])
