@@ -106,7 +106,7 @@ def test_a_mistake_of_the_compiler_is_no_lost_device():
 
 def test_a_fit_that_loses_its_device_goes_on_from_its_checkpoint(split, tmp_path):
     model = build.model("ln", split.spec, lags=4, rank=None)
-    file, steps = tmp_path / "checkpoint", []
+    place, steps = tmp_path / "checkpoint", []
 
     def gone(line):
         steps.append(line["step"])
@@ -116,7 +116,7 @@ def test_a_fit_that_loses_its_device_goes_on_from_its_checkpoint(split, tmp_path
     again = "lost .*: the same command goes on from the checkpoint$"
     for _ in range(2):
         with pytest.raises(DeviceLost, match=again):
-            fit(model, split, key=KEY, checkpoint=file, progress=gone, max_steps=30)
+            fit(model, split, key=KEY, checkpoint=place, progress=gone, max_steps=30)
     assert steps == [*range(0, 21, 4), 20]
 
 

@@ -157,9 +157,9 @@ def test_another_fits_state_is_refused(tmp_path):
 
 
 def test_a_file_in_its_place_is_told(tmp_path):
-    (tmp_path / "state.h5").write_bytes(b"of an earlier version")
+    (tmp_path / "checkpoint").write_bytes(b"of an earlier version")
     with pytest.raises(BrokenRun, match="no folder of checkpoints: delete it"):
-        _load(tmp_path / "state.h5")
+        _load(tmp_path / "checkpoint")
 
 
 def _python(script: str, *arguments: object) -> subprocess.CompletedProcess:

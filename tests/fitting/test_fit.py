@@ -75,7 +75,7 @@ def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
 
     A callback that raises does so before its evaluation is kept.
     """
-    model, file = _subunits(split), tmp_path / "state"
+    model, place = _subunits(split), tmp_path / "checkpoint"
     whole = fit(model, split, key=KEY, seeds=2, **ADAM)
     for calls in (2, 3):
         with pytest.raises(Interrupted):
@@ -84,11 +84,11 @@ def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
                 split,
                 key=KEY,
                 seeds=2,
-                checkpoint=file,
+                checkpoint=place,
                 progress=_interrupting(calls),
                 **ADAM,
             )
-    _alike(whole, fit(model, split, key=KEY, seeds=2, checkpoint=file, **ADAM))
+    _alike(whole, fit(model, split, key=KEY, seeds=2, checkpoint=place, **ADAM))
 
 
 def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path):
@@ -99,16 +99,16 @@ def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path)
     assert whole.training["steps"] < whole.training["max_steps"]
     assert whole.training["converged"]
     for calls in (evaluations - 1, evaluations):
-        file = tmp_path / str(calls)
+        place = tmp_path / str(calls)
         with pytest.raises(Interrupted):
             fit(
                 model,
                 split,
                 key=KEY,
-                checkpoint=file,
+                checkpoint=place,
                 progress=_interrupting(calls),
             )
-        _alike(whole, fit(model, split, key=KEY, checkpoint=file))
+        _alike(whole, fit(model, split, key=KEY, checkpoint=place))
 
 
 @pytest.mark.parametrize(
@@ -121,19 +121,19 @@ def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path)
     ids=str,
 )
 def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
-    file = tmp_path / "state"
+    place = tmp_path / "checkpoint"
 
     def run(key=KEY, learning_rate=1e-2, shrink=1e-2):
         small = {"lags": 4, "basis": 3, "subunits": 2}
         made = build.model("lnln", split.spec, **small, shrink=shrink)
         recipe = {"learning_rate": learning_rate, "max_steps": 40}
-        fit(made, split, key=key, checkpoint=file, **recipe)
+        fit(made, split, key=key, checkpoint=place, **recipe)
 
     run()
-    before = sorted(file.rglob("*"))
+    before = sorted(place.rglob("*"))
     with pytest.raises(BrokenRun, match=said):
         run(**change)
-    assert sorted(file.rglob("*")) == before
+    assert sorted(place.rglob("*")) == before
     run()
 
 
@@ -150,8 +150,8 @@ def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
 def test_a_checkpoint_of_a_fit_to_other_clips_is_refused(
     split, tmp_path, role, change, said
 ):
-    checkpoint = tmp_path / "checkpoint"
-    short = {"key": KEY, "checkpoint": checkpoint, "max_steps": 2}
+    place = tmp_path / "checkpoint"
+    short = {"key": KEY, "checkpoint": place, "max_steps": 2}
     fit(_subunits(split), split, **short)
     first, *rest = getattr(split, role)
     clips = (dataclasses.replace(first, **change(first)), *rest)
@@ -475,7 +475,7 @@ def test_the_record_says_how_it_was_fitted(split):
 def test_the_progress_and_the_result_tell_the_same_median(tmp_path):
     """Over cells, of the best so far; also where the fit was interrupted after it."""
     split = synthetic.split(synthetic.truth(cells=3), train=400, held_out=300)
-    file, lines = tmp_path / "state.h5", []
+    place, lines = tmp_path / "checkpoint", []
 
     def stop(line):
         lines.append(line)
@@ -484,7 +484,7 @@ def test_the_progress_and_the_result_tell_the_same_median(tmp_path):
 
     model = _subunits(split)
     with pytest.raises(KeyboardInterrupt):
-        fit(model, split, key=KEY, seeds=2, progress=stop, checkpoint=file, **ADAM)
+        fit(model, split, key=KEY, seeds=2, progress=stop, checkpoint=place, **ADAM)
     begun = len(lines)
     made = fit(
         model,
@@ -492,7 +492,7 @@ def test_the_progress_and_the_result_tell_the_same_median(tmp_path):
         key=KEY,
         seeds=2,
         progress=lines.append,
-        checkpoint=file,
+        checkpoint=place,
         **ADAM,
     )
     assert len(lines) > begun

@@ -110,10 +110,10 @@ def test_a_third_recording_fits_its_readout_to_a_frozen_core(splits, joint):
 
 def test_a_checkpoint_with_another_core_is_refused(splits, joint, tmp_path):
     model = build.model("lnln", splits[2].spec, **MODEL)
-    file = tmp_path / "state"
+    place = tmp_path / "checkpoint"
 
     def run(core: Fit) -> None:
-        fit(model, splits[2], key=KEY, core=core, checkpoint=file, max_steps=40)
+        fit(model, splits[2], key=KEY, core=core, checkpoint=place, max_steps=40)
 
     run(joint[0])
     moved = jax.tree.map(lambda leaf: leaf + 1, joint[0].params["conv2d"])
@@ -132,12 +132,12 @@ def test_an_interrupted_joint_fit_ends_at_the_same_bits(splits, tmp_path):
 
     short: dict[str, Any] = MODEL | QUICK | {"max_steps": 80}
     whole = fit_jointly(splits[:2], "lnln", key=KEY, **short)
-    file = tmp_path / "state"
+    place = tmp_path / "checkpoint"
     with pytest.raises(Stop):
         fit_jointly(
-            splits[:2], "lnln", key=KEY, progress=stop, checkpoint=file, **short
+            splits[:2], "lnln", key=KEY, progress=stop, checkpoint=place, **short
         )
-    again = fit_jointly(splits[:2], "lnln", key=KEY, checkpoint=file, **short)
+    again = fit_jointly(splits[:2], "lnln", key=KEY, checkpoint=place, **short)
     assert all(
         _same(a.params, b.params) and a.validation == b.validation
         for a, b in zip(whole, again, strict=True)
