@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from retina.errors import UnwritableFolder
+from retina.errors import BadSetting, UnwritableFolder
 
 _STALE_S = 3600.0  # a folder half-written for longer than this belongs to the dead
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -115,6 +115,12 @@ def check_writable(folder: Path) -> None:
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         os.rmdir(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises BadSetting where a file is that a command would write over."""
+    if path.exists():
+        raise BadSetting(f"{path} exists: name another --out, or delete it")
 
 
 def _write(file, data: bytes) -> None:

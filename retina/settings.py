@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,16 @@ def meanings(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def checked(
-    settings: Mapping[str, Any], function: Callable[..., Any], name: str
+    settings: Mapping[str, Any],
+    function: Callable[..., Any],
+    name: str,
+    lists: Collection[str] = (),
 ) -> dict[str, Any]:
     """The settings with each value of the type that the function's signature states.
 
     A default is right by definition. Numbers of numpy become Python's.
+
+    lists:  names whose value may also be a list of such values.
 
     raises: BadSetting with the value seen and the type wanted.
 
@@ -68,6 +73,10 @@ def checked(
     known, hints = keywords(function), _hints(function)
     found = {}
     for key, value in settings.items():
+        if key in lists and isinstance(value, list | tuple):
+            each = [checked({key: one}, function, name)[key] for one in value]
+            found[key] = each
+            continue
         found[key] = value = _plain(value)
         default = known[key].default
         if value is default or (type(value) is type(default) and value == default):

@@ -281,8 +281,8 @@ class Recipe:
     patience:      evaluations without a better validation score before the rate falls.
                    There is one every half epoch of clips, within 40 to 400 steps; under
                    L-BFGS every 10 steps, or every 4 where cells are independent.
-    settle:        L-BFGS ends where a round of its steps lowers the loss by a smaller
-                   fraction; where cells are independent, each cell's does.
+    settle:        L-BFGS ends where a round gains a smaller fraction of the loss.
+                   Where cells are independent, each cell's ends by itself.
     precision:     "float32" or "bfloat16". While fitting, factors of products are
                    rounded to bfloat16 and added up in float32, as tensor cores do.
                    Without such cores (on a CPU) it only rounds, and is slower.
@@ -309,6 +309,18 @@ class Recipe:
     group: float = 0.0
     locality: float = 0.0
     activity: float = 0.0
+
+
+# What may be a list in a recipe that is asked for: see `retina.fitting.tuning`.
+TUNED = (
+    "learning_rate",
+    "l1",
+    "l2",
+    "smooth_space",
+    "smooth_time",
+    "group",
+    "locality",
+)
 
 
 class Model(NamedTuple):

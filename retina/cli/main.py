@@ -14,6 +14,7 @@ from retina import compiled, failures
 from retina.cli import (
     costing,
     fitting,
+    interrupt,
     names,
     new,
     probing,
@@ -59,6 +60,7 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def guarded(*arguments: Any, **options: Any) -> None:
         compiled.keep()
+        interrupt.listen()
         try:
             status = command(*arguments, **options)
         except RetinaError as error:

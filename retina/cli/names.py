@@ -27,6 +27,8 @@ def list_names(
         output.print_json(registry.names(kind))
         return
     found = registry.lines(kind)
+    if not found:
+        output.say(f"there are no {kind} yet")
     if not sys.stdout.isatty():
         for name, line in found.items():
             print(f"{name}\t{line}".rstrip())

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from retina.cli import interrupt
+
 Tell = Callable[[float, str], None]
 _LINE_EVERY_S = 10.0
 
@@ -80,14 +82,18 @@ def meter(label: str) -> Iterator[Tell]:
             console=Console(stderr=True),
         ) as bar:
             task = bar.add_task(label, total=1.0, words="")
-            yield lambda fraction, words: bar.update(
-                task, completed=min(fraction, 1.0), words=words
-            )
+
+            def move(fraction: float, words: str) -> None:
+                interrupt.check()
+                bar.update(task, completed=min(fraction, 1.0), words=words)
+
+            yield move
         return
     last = -math.inf
 
     def tell(fraction: float, words: str) -> None:
         nonlocal last
+        interrupt.check()
         if fraction >= 1.0 or time.monotonic() - last >= _LINE_EVERY_S:
             last = time.monotonic()
             say(f"{label}: {100 * min(fraction, 1.0):3.0f} % {words}")

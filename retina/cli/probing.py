@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 
+from retina import atomic
 from retina.cli import output
 from retina.cli.fitting import Key
 from retina.cli.names import Json
@@ -94,7 +95,10 @@ def probe(
 
 def _check_out(out: Path | None) -> None:
     """Before any work."""
-    if out is None or out.suffix == ".npz":
+    if out is None:
+        return
+    if out.suffix == ".npz":  # a recording may bear that name
+        atomic.refuse_existing(out)
         return
     from retina.reports.figure import check_ending
 
@@ -214,8 +218,6 @@ def _write(out: Path, kind: str, found: Found, bin_s: float) -> None:
 
     if out.suffix == ".npz":
         import io
-
-        from retina import atomic
 
         data = io.BytesIO()
         arrays: dict[str, Any] = found.arrays | {"names": np.array(found.names)}

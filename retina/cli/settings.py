@@ -51,7 +51,7 @@ def divide(
     returns:  (keywords of the model, fields of Recipe), their types checked.
     raises:   BadSetting with the nearest names.
     """
-    from retina.stage import Recipe
+    from retina.stage import TUNED, Recipe
 
     model, recipe = keywords(function), keywords(Recipe)
     for key in settings:
@@ -62,4 +62,4 @@ def divide(
             )
     own = {key: value for key, value in settings.items() if key in model}
     rest = {key: value for key, value in settings.items() if key not in model}
-    return checked(own, function, name), checked(rest, Recipe, "the fit")
+    return checked(own, function, name), checked(rest, Recipe, "the fit", TUNED)

@@ -47,6 +47,9 @@ def simulate(
             f"--out {out}: a data set's name is made of letters A to Z, digits and _, "
             f"such as {out.with_stem(name)}"
         )
+    card = out.with_suffix(".toml")
+    for path in (out, card):
+        atomic.refuse_existing(path)
     model, params, split, known = _given(what, dataset, bin_s, set_, key)
     arrays: dict[str, Any] = {"cells": [cell.name for cell in split.cells]}
     for number, (_, clip) in enumerate(_clips(split)):
@@ -64,7 +67,6 @@ def simulate(
     np.savez_compressed(image, **arrays)
     data = image.getvalue()
     atomic.write_file(out, data)
-    card = out.with_suffix(".toml")
     atomic.write_file(card, _card(what, model.name, split, known, out, data).encode())
     print(f"wrote {out} and {card}")
     print(f"next: retina fit {card} ln")

@@ -85,7 +85,7 @@ class Checkpoints:
         """
         if self.folder is None or not present(self.folder):
             return None
-        from orbax.checkpoint import args
+        args = _orbax().args
 
         manager = self._opened()
         step = manager.latest_step()
@@ -118,7 +118,7 @@ class Checkpoints:
             self._write()
 
     def _write(self) -> None:
-        from orbax.checkpoint import args
+        args = _orbax().args
 
         assert self._newest is not None
         step, leaves = self._newest
@@ -145,8 +145,7 @@ class Checkpoints:
     def _opened(self) -> Any:
         if self._manager is None:
             assert self.folder is not None
-            from orbax import checkpoint as orbax
-
+            orbax = _orbax()
             # What goes wrong is raised; orbax would say it at length beside that.
             logging.getLogger("absl").addFilter(_not_of_orbax)
             alone = {}
@@ -217,6 +216,15 @@ def _parts(data: bytes, like: list) -> Iterator[Any]:
         else:
             plain = isinstance(wanted, (bool, int, float))
             yield value.item() if plain else value
+
+
+def _orbax() -> Any:
+    handlers = logging.root.handlers[:]
+    from orbax import checkpoint
+
+    # It hangs a handler on the root, which would reword everybody's warnings.
+    logging.root.handlers[:] = handlers
+    return checkpoint
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:

@@ -12,9 +12,7 @@ import numpy as np
 from retina.errors import BadSetting
 from retina.fitting import penalties
 from retina.fitting.recipe import checked_recipe
-from retina.stage import Model, Recipe
-
-TUNED = ("learning_rate", *penalties.KINDS)  # what may be given as a list
+from retina.stage import TUNED, Model, Recipe
 
 
 def candidates(model: Model, changes: Mapping[str, Any]) -> list[Recipe]:

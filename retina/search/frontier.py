@@ -105,7 +105,7 @@ def accuracy(point: Point, y: str) -> float:
     if y not in point.score.metrics:
         raise UnknownName(
             f"{point.run or point.model} has no metric {y!r}: "
-            f"{nearest(y, point.score.metrics)}"
+            f"{nearest(y, point.score.metrics)}; name one that all have (--y NAME)"
         )
     return point.score.metrics[y].median
 

@@ -13,7 +13,7 @@ from retina.search.experiment import Experiment, Family
 from retina.search.job import Job, complete
 from retina.search.label import label
 from retina.settings import checked
-from retina.stage import Recipe
+from retina.stage import TUNED, Recipe
 
 
 def jobs(experiment: Experiment) -> list[Job]:
@@ -77,7 +77,7 @@ def _check_recipe(changes: Mapping[str, Any]) -> None:
     for key in changes:
         if key not in known:
             raise BadSetting(f"fit has no setting {key!r}: {nearest(key, known)}")
-    checked(changes, Recipe, "the fit")
+    checked(changes, Recipe, "the fit", TUNED)
 
 
 def _value(value: Any) -> Any:

@@ -387,6 +387,17 @@ def test_simulate_makes_a_recording_that_every_command_takes(retina):
     assert Path("same.npz").read_bytes() == Path("sim.npz").read_bytes()
     assert Path("other.npz").read_bytes() != Path("sim.npz").read_bytes()
     assert one.ndim == 3
+    # A recording of one's own may bear the name, and so may its card.
+    before = Path("sim.npz").read_bytes(), Path("sim.toml").read_bytes()
+    refused = retina("simulate", "run", "--out", "sim.npz", "--key", 7)
+    assert refused.status == 1 and "sim.npz exists" in refused.err
+    refused = retina("probe", "run", "sta", "--out", "sim.npz")
+    assert refused.status == 1 and "sim.npz exists" in refused.err
+    assert (Path("sim.npz").read_bytes(), Path("sim.toml").read_bytes()) == before
+    Path("sim.npz").rename("kept.npz")
+    refused = retina("simulate", "run", "--out", "sim.npz", "--key", 7)
+    assert refused.status == 1 and "sim.toml exists" in refused.err
+    assert not Path("sim.npz").exists()
 
 
 def test_simulate_a_model_that_was_never_fitted(retina):

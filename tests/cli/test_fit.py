@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 import typer
 
 from retina import store
-from retina.cli import fitting, main
+from retina.cli import fitting, interrupt, main, output
 from retina.fitting.checkpoints import present
 from retina.fitting.loggers import ROW
 
@@ -42,6 +43,38 @@ def test_a_fit_is_a_run_that_says_what_made_it(retina):
     assert record["asked"]["settings"]["smooth"] == 1e-4, "defaults are kept too"
     assert record["cell_names"] == ("0", "1")
     assert os.listdir() == ["run"], "nothing half-made is left"
+
+
+def test_learning_rates_as_a_list_are_told_side_by_side(retina):
+    lists = ("--set", "learning_rate=[0.001,0.03]", "--set", "l2=0,1.0")
+    steps = ("--set", "optimiser=adam", "--set", "max_steps=40")
+    done = retina("fit", "tiny", "ln", *QUICK, *steps, *lists, "--out", "run")
+    assert done.status == 0, done.err
+    rows = [line.split() for line in done.out.splitlines()]
+    at = rows.index(["learning_rate", "l2", "validation_bits"])
+    tried = [tuple(row[:2]) for row in rows[at + 1 : at + 5]]
+    assert tried == [("0.001", "0"), ("0.001", "1"), ("0.03", "0"), ("0.03", "1")]
+    again = retina("fit", "tiny", "ln", *QUICK, *steps, *lists, "--out", "run")
+    assert "finished already" in again.err
+    wrong = ("--set", "learning_rate=[0.1,often]")
+    done = retina("fit", "tiny", "ln", *QUICK, *steps, *wrong, "--out", "other")
+    assert done.status == 1 and "valid number" in done.err
+
+
+def test_a_lost_ctrl_c_is_found_at_the_next_thing_told(monkeypatch):
+    """As in a callback of the garbage collector, which prints it and goes on."""
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
+    handlers = []
+    monkeypatch.setattr(signal, "signal", lambda _, one: handlers.append(one))
+    interrupt.listen()
+    with output.meter("a fit") as tell:
+        tell(0.1, "under way")
+        with contextlib.suppress(KeyboardInterrupt):
+            handlers[0](signal.SIGINT, None)
+        with pytest.raises(KeyboardInterrupt):
+            tell(0.2, "under way")
+    interrupt.listen()
+    interrupt.check()
 
 
 def test_the_table_ends_with_what_to_type_next(retina):
