@@ -160,6 +160,16 @@ COUNTS = {"spike_s": None, "spike_cell": None, "count_s": np.array(0.1)}
         ),
         (changed(onsets_s=np.arange(300.0)), ShapeMismatch, "300 stimulus frames"),
         (changed(onsets_s=np.zeros(301)), BadStimulus, "does not increase"),
+        (
+            changed(onsets_s=np.arange(301) * 0.2),
+            ShapeMismatch,
+            "frames last 0.2 s.*frame_s = 0.1: make them agree",
+        ),
+        (
+            changed(spike_s=arrays()["spike_s"] * 1000),
+            BadResponse,
+            "lie after 30 s.*not milliseconds",
+        ),
         (changed(stimulus=None), UnreadableFile, "has no stimulus"),
         (changed(stimulos=np.zeros(3)), UnreadableFile, "'stimulos'.*'stimulus'"),
         (changed(stimulus=np.zeros(280)), BadCard, "ends at frame 300.* 280 frames"),

@@ -31,7 +31,8 @@ def npz(folder: Path, card: Card) -> Recording:
             For several stretches each name is preceded by the stretch's and a dot, as
             in ``frozen.stimulus``; the card's splits name them as their ``part``.
             ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
-    raises: UnreadableFile; ShapeMismatch, BadStimulus, BadResponse.
+    raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
+            BadStimulus; BadResponse, also where most spikes come after the last frame.
     """
     path = folder / card.needs("file")["file"]
     try:
@@ -70,6 +71,9 @@ def _part(arrays: dict[str, np.ndarray], card: Card, where: str, cells: int) -> 
     stimulus = as_stimulus(arrays["stimulus"], where)
     onsets = arrays.get("onsets_s", np.arange(len(stimulus) + 1) * card.frame_s)
     onsets = onsets.astype(np.float64)
+    clock = onsets.shape == (len(stimulus) + 1,) and bool(np.all(np.diff(onsets) > 0))
+    if clock:  # else it is told with the other shapes
+        _check_clock(onsets, card, where)
     if "counts" in arrays:
         if "count_s" not in arrays:
             raise UnreadableFile(f"{where}: counts need count_s, seconds per bin")
@@ -82,7 +86,25 @@ def _part(arrays: dict[str, np.ndarray], card: Card, where: str, cells: int) -> 
         return Part(stimulus, onsets, None, counts, float(arrays["count_s"]))
     if "spike_s" not in arrays or "spike_cell" not in arrays:
         raise UnreadableFile(f"{where} has neither counts nor spike_s and spike_cell")
-    return Part(stimulus, onsets, _trains(arrays, where, cells))
+    trains = _trains(arrays, where, cells)
+    times = arrays["spike_s"]
+    late = int(np.sum(times > onsets.max()))
+    if clock and 2 * late > len(times):
+        raise BadResponse(
+            f"{where}: {late} of {len(times)} spike_s lie after {onsets.max():g} s, when "
+            "the last frame ends: are they in seconds, not milliseconds?"
+        )
+    return Part(stimulus, onsets, trains)
+
+
+def _check_clock(onsets: np.ndarray, card: Card, where: str) -> None:
+    """Frames may jitter and be dropped; most of them last what the card says."""
+    usual = float(np.median(np.diff(onsets)))
+    if abs(usual - card.frame_s) > 0.1 * card.frame_s:
+        raise ShapeMismatch(
+            f"{where}: frames last {usual:.4g} s by onsets_s (in seconds), but the card "
+            f"has frame_s = {card.frame_s:g}: make them agree"
+        )
 
 
 def _trains(
