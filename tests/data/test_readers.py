@@ -163,7 +163,7 @@ COUNTS = {"spike_s": None, "spike_cell": None, "count_s": np.array(0.1)}
         (
             changed(onsets_s=np.arange(301) * 0.2),
             ShapeMismatch,
-            "frames last 0.2 s.*frame_s = 0.1: make them agree",
+            "frames last 0.2 s.*frame_s = 0.1 on the card: make them agree",
         ),
         (
             changed(spike_s=arrays()["spike_s"] * 1000),

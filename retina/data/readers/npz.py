@@ -91,7 +91,7 @@ def _part(arrays: dict[str, np.ndarray], card: Card, where: str, cells: int) -> 
     late = int(np.sum(times > onsets.max()))
     if clock and 2 * late > len(times):
         raise BadResponse(
-            f"{where}: {late} of {len(times)} spike_s lie after {onsets.max():g} s, when "
+            f"{where}: {late} of {len(times)} spike_s lie after {onsets[-1]:g} s, when "
             "the last frame ends: are they in seconds, not milliseconds?"
         )
     return Part(stimulus, onsets, trains)
@@ -102,8 +102,8 @@ def _check_clock(onsets: np.ndarray, card: Card, where: str) -> None:
     usual = float(np.median(np.diff(onsets)))
     if abs(usual - card.frame_s) > 0.1 * card.frame_s:
         raise ShapeMismatch(
-            f"{where}: frames last {usual:.4g} s by onsets_s (in seconds), but the card "
-            f"has frame_s = {card.frame_s:g}: make them agree"
+            f"{where}: frames last {usual:.4g} s by onsets_s (seconds), but frame_s = "
+            f"{card.frame_s:g} on the card: make them agree"
         )
 
 
