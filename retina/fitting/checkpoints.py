@@ -59,6 +59,8 @@ class Checkpoints:
     def __enter__(self) -> Checkpoints:
         if self.folder is None:
             return self
+        # Orbax hangs a handler on the root, which would reword everybody's warnings.
+        self._held.callback(_hang, logging.root.handlers[:])
         if self.folder.exists() and not self.folder.is_dir():
             raise BrokenRun(f"{self.folder} is no folder of checkpoints: delete it")
         if self._writes:
@@ -222,9 +224,12 @@ def _orbax() -> Any:
     handlers = logging.root.handlers[:]
     from orbax import checkpoint
 
-    # It hangs a handler on the root, which would reword everybody's warnings.
-    logging.root.handlers[:] = handlers
+    _hang(handlers)
     return checkpoint
+
+
+def _hang(handlers: list[logging.Handler]) -> None:
+    logging.root.handlers[:] = handlers
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:
