@@ -14,6 +14,8 @@ import pytest
 from benchmarks import glm, inputs, side_by_side, table
 from benchmarks.side_by_side import Contender
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(side_by_side.__file__).parent
 ALONE = {  # contenders that run without peers
     "checkpoints": 4,

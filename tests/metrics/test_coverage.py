@@ -17,6 +17,8 @@ from retina.metrics.compare import paired
 from retina.metrics.resample import interval
 from tests.metrics.simulated import clip, draw_cells, null_rate
 
+pytestmark = pytest.mark.slow
+
 SIMULATIONS, DRAWS, BIN_S = 400, 400, 1 / 30
 NAMES = ("bits_per_spike", "pearson", "cc_norm")
 
