@@ -173,6 +173,28 @@ def whole(settings: dict[str, Any]) -> Work:
     return Work(step, our_versions(), about=about)
 
 
+def ended(settings: dict[str, Any]) -> Work:
+    """`retina.fit` of `cnn` to its own end, and how it does on the repeated movie."""
+    split = loaded(settings)
+    model = retina.model("cnn", split.spec, **tuples(settings["model"]))
+
+    def step() -> dict[str, Any]:
+        begun = time.perf_counter()
+        fit = retina.fit(model, split, key=jax.random.key(0))
+        spent = time.perf_counter() - begun
+        score = retina.score(fit, split.test, ["pearson"], draws=2)
+        return {
+            "curve": [[e["seconds"], e["validation_bits"]] for e in fit.curve],
+            "spent_s": spent,
+            "per_cell": list(fit.validation["per_cell"]),
+            "settled": True,
+            "frozen_r": list(score.metrics["pearson"].per_cell),
+        }
+
+    about = {"dataset": split.spec.dataset, "cells": split.spec.cells}
+    return Work(step, our_versions(), about=about)
+
+
 def kept(settings: dict[str, Any]) -> Work:
     """A whole fit, with or without checkpoints, and how long it waited for them."""
     split = loaded(settings)

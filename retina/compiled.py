@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
+import warnings
+from pathlib import Path
 
 from retina import resources
 
 WORTH_S = "0.2"  # seconds of compilation; what takes less is not worth a file
+
+_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+_DAMAGED = r"Error reading persistent compilation cache entry for '([^']+)'"
+_passed_on = warnings.showwarning
 
 
 def keep() -> None:
@@ -15,7 +23,8 @@ def keep() -> None:
     To be called before jax is imported. Whoever sets JAX_COMPILATION_CACHE_DIR (to a
     folder, or to "" for none) has it their way.
     """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    _mend()
+    if _FOLDER in os.environ:
         return
     try:
         folder = resources.derived() / "xla"
@@ -24,6 +33,36 @@ def keep() -> None:
         return
     if not os.access(folder, os.W_OK):
         return
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ[_FOLDER] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = WORTH_S
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def drop_damaged(warning: str) -> bool:
+    """Throw away the kept programs that this warning of JAX's says it can't read.
+
+    JAX writes them in place and never over an old one: where a process was killed as it
+    wrote, every later one would warn and compile again. Without the file it compiles
+    once more and keeps that. False where the warning is of something else.
+    """
+    found = re.match(_DAMAGED, warning)
+    if found is None:
+        return False
+    folder = Path(os.environ.get(_FOLDER, ""))
+    for kept in folder.glob(f"{glob.escape(found[1])}-*-cache"):
+        kept.unlink(missing_ok=True)
+    return True
+
+
+def _mend() -> None:
+    """Damaged programs are thrown away in silence: nothing is lost by one."""
+    global _passed_on
+    if warnings.showwarning is not _show:
+        _passed_on = warnings.showwarning
+        warnings.showwarning = _show
+        warnings.filterwarnings("always", _DAMAGED)
+
+
+def _show(message: Warning | str, *about, **more) -> None:
+    if not drop_damaged(str(message)):
+        _passed_on(message, *about, **more)

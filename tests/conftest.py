@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,11 +23,19 @@ if "slow" not in sys.argv:
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from retina import compiled  # noqa: E402
+
 # Our own code mixes neither dtypes nor ranks. Updates of optax do: the fit wraps those
 # in jax.numpy_dtype_promotion("standard").
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """A test may be killed as it keeps what it compiled, beside others that read it."""
+    compiled.drop_damaged(str(warning_message.message))
+
 
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex

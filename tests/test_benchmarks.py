@@ -20,6 +20,7 @@ FOLDER = Path(side_by_side.__file__).parent
 ALONE = {  # contenders that run without peers
     "checkpoints": 4,
     "cnn_step": 1,
+    "converged": 1,
     "core_readout_step": 1,
     "dispatch": 4,
     "glm": 1,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import warnings
 
 import pytest
 
@@ -36,3 +39,40 @@ def test_nothing_is_kept_where_nothing_can_be_written(environment):
     (environment / "xla").write_text("in the way")
     compiled.keep()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+
+
+PROGRAM = """
+from retina import compiled
+compiled.keep()
+import jax
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+print(jax.jit(lambda x: x * 2 + 1)(3.0))
+"""
+
+
+def _run() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+def test_a_damaged_program_is_made_anew_in_silence(environment):
+    """What a process leaves that is killed as it writes."""
+    _run()
+    kept = {file: file.stat().st_size for file in (environment / "xla").glob("*-cache")}
+    assert kept
+    for file, size in kept.items():
+        os.truncate(file, size // 2)
+    again = _run()
+    assert (again.stdout, again.stderr) == ("7.0\n", "")
+    assert {file: file.stat().st_size for file in kept} == kept
+
+
+def test_other_warnings_are_shown(environment, monkeypatch):
+    seen = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *about: seen.append(about[0]))
+    monkeypatch.setattr(compiled, "_passed_on", None)
+    with warnings.catch_warnings():
+        compiled.keep()
+        warnings.simplefilter("always")
+        warnings.warn("the sky is falling", stacklevel=1)
+    assert [str(message) for message in seen] == ["the sky is falling"]

@@ -28,17 +28,36 @@ from benchmarks.peers.recording import Recording, Stopwatch
 from benchmarks.worker import Work, versions
 
 CHUNK, BATCH = 50, 32  # frames; chunks
+RATE, FACTOR = 0.01, 0.3  # the first learning rate; what a plateau takes of it
 SESSION = "recording"
 
 
 class Look(lightning.Callback):
-    """Judges when it is time to, and ends the fit."""
+    """Judges when it is time to, keeps the best weights, and ends the fit."""
 
-    def __init__(self, watch: Stopwatch):
+    def __init__(self, watch: Stopwatch, drops: int | None):
         self.watch = watch
+        self.drops = drops
+        self.settled = False
+        self.weights: dict[str, torch.Tensor] = {}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if self.watch.due and self.watch.look():
+        if self.watch.due:
+            self.look(trainer, module)
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        now = trainer.optimizers[0].param_groups[0]["lr"]
+        lowest = RATE * FACTOR ** (self.drops or 0)
+        if self.drops is not None and now <= lowest * 1.01:
+            self.settled = True
+            self.look(trainer, module)
+
+    def look(self, trainer, module) -> None:
+        ends = self.watch.look() or self.settled
+        if self.watch.best:
+            kept = module.state_dict()
+            self.weights = {name: value.clone() for name, value in kept.items()}
+        if ends:
             trainer.should_stop = True
             trainer.limit_val_batches = 0
 
@@ -77,7 +96,7 @@ def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout
     schedule = {
         "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
         "mode": "max",
-        "factor": 0.3,
+        "factor": FACTOR,
         "patience": 5,
         "threshold": 5e-4,
         "threshold_mode": "abs",
@@ -91,13 +110,15 @@ def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout
         n_neurons_dict=info["n_neurons_dict"],
         core=OmegaConf.create(core),
         readout=OmegaConf.create(readout),
-        learning_rate=0.01,
+        learning_rate=RATE,
         data_info=info,
         lr_scheduler=OmegaConf.create(schedule),
     )
 
 
 def fitted(settings: dict[str, Any]) -> Work:
+    """`drops`: end when its schedule has lowered the rate so often; None: never."""
+    torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     recording = Recording(settings)
@@ -111,6 +132,7 @@ def fitted(settings: dict[str, Any]) -> Work:
     def step() -> dict[str, Any]:
         lightning.seed_everything(0)
         watch = Stopwatch(settings, lambda: judged())
+        look = Look(watch, settings.get("drops"))
         movies = MoviesTrainTestSplit(
             train=movie, test=held_out[0].numpy(), norm_mean=0.0, norm_std=1.0
         )
@@ -144,12 +166,20 @@ def fitted(settings: dict[str, Any]) -> Work:
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 gradient_clip_val=1,
-                callbacks=[Look(watch)],
+                callbacks=[look],
                 default_root_dir=folder,
             )
             train = LongCycler(loaders["train"], shuffle=True)
             trainer.fit(model, train, ShortCycler(loaders["validation"]))
-        return watch.told()
+        model.load_state_dict(look.weights)
+        model.eval()
+        movie_once = torch.from_numpy(recording.standard(recording.frozen[0]))
+        with torch.no_grad():
+            rate = model(movie_once[None, None], data_key=SESSION)[0]
+        return watch.told() | {
+            "settled": look.settled,
+            "frozen_r": recording.correlation(rate.numpy()).tolist(),
+        }
 
     about = {"threads": torch.get_num_threads()}
     return Work(step, versions("openretina", "lightning", "torch"), about=about)

@@ -23,6 +23,7 @@ class Recording:
         self.judged, self.heard = kept["validation_stimulus"], kept["validation_counts"]
         self.judged_from = int(kept["validation_skip"])
         self.null = self.counts[:, self.skip :].mean((0, 1), dtype=np.float64)
+        self.frozen = kept["frozen_stimulus"], kept["frozen_counts"]
 
     def standard(self, stimulus: np.ndarray) -> np.ndarray:
         return (stimulus.astype(np.float32) - self.mean) / self.sd
@@ -35,6 +36,16 @@ class Recording:
         gain = counts * np.log(rate / self.null) - (rate - self.null)
         return gain.sum((0, 1)) / (np.log(2) * counts.sum((0, 1)))
 
+    def correlation(self, rate: np.ndarray) -> np.ndarray:
+        """(cell,) of the last bins of a repeated movie, (time, cell), with its mean."""
+        heard = self.frozen[1].mean(0)
+        return np.array(
+            [
+                np.corrcoef(ours, theirs)[0, 1]
+                for ours, theirs in zip(rate[-len(heard) :].T, heard.T, strict=True)
+            ]
+        )
+
 
 class Stopwatch:
     """Seconds of a fit, with what its judgements took left out, and its curve."""
@@ -43,6 +54,7 @@ class Stopwatch:
         self.limit, self.aim = settings["limit_s"], settings["aims"][-1]
         self.judge = judge
         self.curve: list[list[float]] = []
+        self.per_cell: list[list[float]] = []
         self.next = FIRST_LOOK_S
         self.begun, self.stood = time.perf_counter(), 0.0
 
@@ -58,11 +70,24 @@ class Stopwatch:
     def look(self) -> bool:
         """Judge; whether the fit may end: the aim is reached or the time is up."""
         now, begun = self.seconds, time.perf_counter()
-        bits = float(np.nanmean(self.judge()))
+        per_cell = self.judge()
+        bits = float(np.nanmean(per_cell))
+        self.per_cell.append(per_cell.tolist())
         self.curve.append([now, bits])
         self.stood += time.perf_counter() - begun
         self.next = now + max(FIRST_LOOK_S, 0.25 * now)
         return bits >= self.aim or now > self.limit
 
+    @property
+    def best(self) -> bool:
+        """Whether the last judgement is the best so far."""
+        return self.curve[-1][1] == max(bits for _, bits in self.curve)
+
     def told(self) -> dict[str, Any]:
-        return {"curve": self.curve, "spent_s": self.curve[-1][0]}
+        """The curve, and the cells' bits where it is highest."""
+        highest = int(np.argmax([bits for _, bits in self.curve]))
+        return {
+            "curve": self.curve,
+            "spent_s": self.curve[-1][0],
+            "per_cell": self.per_cell[highest],
+        }

@@ -2,11 +2,14 @@
 
 20 lags projected on five time courses (the first singular vectors of the spike-
 triggered averages, fixed) -> 8 of 9 x 9 -> 8 of 5 x 5, batch norm per channel, ReLU,
-dense, softplus; Adam, 256 windows a batch. The projected movies are made once.
+dense, softplus; AdamW, 256 windows a batch. The projected movies are made once. With
+`epochs` the rate falls to zero along a cosine and the fit ends there.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -87,7 +90,15 @@ def fitted(settings: dict[str, Any]) -> Work:
         cells = counts.shape[-1]
         shape = tuple(movie.shape[2:])
         net = network(shape, cells, settings["channels"], recording.null)
-        adam = torch.optim.Adam(net.parameters(), settings["rate"])
+        adam = torch.optim.AdamW(
+            net.parameters(), settings["rate"], weight_decay=settings.get("decay", 0.0)
+        )
+        epochs = settings.get("epochs")
+        steps = (epochs or 0) * -(-len(where) // BATCH)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            adam,
+            lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps) if steps else 1.0,
+        )
         held_out = projected(recording.standard(recording.judged), basis)
 
         def judged() -> np.ndarray:
@@ -97,7 +108,7 @@ def fitted(settings: dict[str, Any]) -> Work:
             net.train()
             return recording.bits(rate.numpy())
 
-        while True:
+        for _ in range(epochs) if epochs else itertools.count():
             for batch in where[torch.randperm(len(where))].split(BATCH):
                 trial, at = batch.T
                 rate = net(movie[trial, at - LAGS + 1])
@@ -105,7 +116,10 @@ def fitted(settings: dict[str, Any]) -> Work:
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
                 adam.step()
+                schedule.step()
                 if watch.due and watch.look():
                     return watch.told()
+        watch.look()
+        return watch.told()
 
     return Work(step, versions("torch"), about={"threads": torch.get_num_threads()})

@@ -1,0 +1,66 @@
+"""Where open-retina's own fit ends, beside ours, each left to its own rules.
+
+    RETINA_CACHE=FOLDER python -m benchmarks.converged --peers PATH/bin/python
+
+The recording, network and trainer of `whole_fit`, without an aim: open-retina's fit
+ends when its schedule (patience 5 epochs) has lowered the rate three times, or after
+`--limit` seconds; ours where `retina.fit` ends it. Told are validation bits per spike
+where each was best on them, and Pearson's r on the frozen test movie, medians over
+cells. It takes hours: the times are no comparison (`whole_fit` is one), the ends are.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.whole_fit import OPEN_RETINA, keep
+
+CONTENDERS = [
+    Contender("retina cnn", "benchmarks.our_fits:ended"),
+    Contender("open-retina core and readout", OPEN_RETINA, True),
+]
+
+
+def notes(rows: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for row in rows:
+        for answer in row.get("answers", []):
+            ended = "" if answer["settled"] else ", stopped by the limit"
+            bits = statistics.median(answer["per_cell"])
+            r = statistics.median(answer["frozen_r"])
+            lines.append(
+                f"{row['name']}: {bits:.2f} validation bits per spike, frozen r "
+                f"{r:.3f}, after {answer['spent_s']:.0f} s{ended}."
+            )
+    return lines
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    parser = options(__doc__, rounds=1)
+    parser.add_argument("--limit", type=float, default=4 * 3600, help="seconds of each")
+    parser.add_argument("--threads", type=int, help="of open-retina; all by default")
+    chosen = parsed(parser, arguments)
+    settings: dict[str, Any] = {
+        "dataset": "gollisch_whitenoise_78rgc",
+        "limit_s": chosen.limit,
+        "aims": [99.0],  # bits that nobody reaches
+        "drops": 3,
+        "threads": chosen.threads,
+        "model": {},
+    }
+    if chosen.small:
+        model = {"lags": 4, "channels": 1, "sizes": [3, 3], "basis": 2}
+        settings |= {"dataset": "simulated", "clips": 3, "limit_s": 3.0, "model": model}
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.peers:
+            keep(settings, Path(folder))
+        given = settings | {"folder": folder}
+        return race("converged", CONTENDERS, given, chosen, warm_ups=0, notes=notes)
+
+
+if __name__ == "__main__":
+    main()
