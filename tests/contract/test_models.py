@@ -84,11 +84,16 @@ def _label(case: tuple[str, Spec, dict[str, Any]]) -> str:
     return "-".join((name, *field, *(f"{k}={v}" for k, v in settings.items())))
 
 
+# Each model once by default; on a full field and in its variants with the slow tests.
+PARAMS = [
+    pytest.param(n, id=_label(one), marks=() if n < len(NAMES) else pytest.mark.slow)
+    for n, one in enumerate(CASES)
+]
+
+
 # Of the module's scope, so that all tests of one case run in a row: what one of them
 # compiles, the others use, and workers side by side share no case.
-@pytest.fixture(
-    scope="module", params=range(len(CASES)), ids=[_label(one) for one in CASES]
-)
+@pytest.fixture(scope="module", params=PARAMS)
 def case(request) -> int:
     return request.param
 

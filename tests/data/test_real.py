@@ -212,6 +212,7 @@ def test_gollisch_trials_share_one_array(gollisch):
         assert np.shares_memory(clip.stimulus, base)
 
 
+@pytest.mark.slow
 def test_gollisch_sta_peaks(gollisch, real):
     """The peaks of the 16 cells: inside the window, OFF, where others found them.
 

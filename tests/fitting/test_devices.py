@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parent.parent.parent
 
 # Clips per step are 4, but in "undivided"; "resumed" stops half way.
