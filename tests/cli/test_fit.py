@@ -403,8 +403,9 @@ def test_a_fit_whose_loss_explodes_is_stored_as_it_was_before(retina):
     sets = ("optimiser=adam", "schedule=linear", "learning_rate=60", "max_steps=100000")
     words = [word for one in sets for word in ("--set", one)]
     done = retina("fit", "tiny", "edged.py", *words, "--out", "run", "--json")
-    assert done.status == 0
+    assert done.status == 1, "it did not go well, and what there is is kept"
     assert "retina: the loss became nan between steps" in done.err
+    assert "its penalty or its training pass is not" in done.err
     assert "are kept; to go further, try --set learning_rate=2e+01" in done.err
     training = store.read("run")["training"]
     assert training["stopped"] in done.err and not training["converged"]
