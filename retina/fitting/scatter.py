@@ -12,10 +12,11 @@ from retina.stage import Tree
 
 
 def scattered(parameters: Tree, params: Tree, key: jax.Array, amount: float) -> Tree:
-    """Params with each stated value moved at random, within its bounds.
+    """Params with each trained leaf moved at random, within its bounds.
 
-    parameters: tree of Parameter, parallel to params. Leaves without a `value` are
-                weights that `init` has drawn or that data have set: they stay.
+    parameters: tree of Parameter, parallel to params. Numbers that begin at a stated
+                `value` move one by one; weights, which `init` has drawn or data have
+                set, keep their shape: all of a leaf by one factor.
     amount:     s.d. of the logarithm of a factor on what lies between a number and its
                 bound; between two bounds, on the ratio of the distances to both; without
                 any, on the number itself.
@@ -29,14 +30,16 @@ def scattered(parameters: Tree, params: Tree, key: jax.Array, amount: float) -> 
     described = structure.flatten_up_to(parameters)
     keys = jax.random.split(key, len(leaves))
     moved = [
-        _moved(p, jnp.asarray(v), k, amount) if p.trainable and p.value is not None else v
+        _moved(p, jnp.asarray(v), k, amount) if p.trainable else v
         for p, v, k in zip(described, leaves, keys, strict=True)
     ]
     return structure.unflatten(moved)
 
 
 def _moved(p: Parameter, value: jax.Array, key: jax.Array, amount: float) -> jax.Array:
-    shift = amount * jax.random.normal(key, value.shape, value.dtype)
+    one_by_one = p.value is not None
+    shape = value.shape if one_by_one else (1,) * value.ndim
+    shift = amount * jax.random.normal(key, shape, value.dtype)
     factor = jnp.exp(shift)
     below, above = math.isfinite(p.low), math.isfinite(p.high)
     if below and above:
@@ -47,5 +50,6 @@ def _moved(p: Parameter, value: jax.Array, key: jax.Array, amount: float) -> jax
         return p.low + (value - p.low) * factor
     if above:
         return p.high - (p.high - value) * factor
-    # A number that starts at 0 has no size that a factor could change.
-    return jnp.where(value == 0, shift, value * factor)
+    if one_by_one and p.value == 0:  # has no size that a factor could change
+        return value + shift
+    return value * factor
