@@ -46,7 +46,12 @@ def fit(
     """Fit a model on split.train, stop on split.validation, keep the best parameters.
 
     key:        jax.random.key; all randomness follows from it.
-    seeds:      fits from as many random starts, side by side under vmap.
+    seeds:      fits from as many random starts, side by side under vmap. Starts of a
+                mechanistic model lie near its stated values (rates of `kinetics` within
+                10 %): such seeds tell the noise of a fit. To look for other optima
+                give `scatter` (about 1) as well. `params` is then the best that was
+                found; a score is of the median start, as of any other fit, and its
+                `seeds` tell how often a start gets there.
     progress:   called after each evaluation, before that is kept, with
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
                 best so far, mean over cells), "validation_median" (of the same, over
