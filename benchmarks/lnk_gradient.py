@@ -38,7 +38,10 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
     ]
     share = cut["long_temporary_bytes"] / plain["long_temporary_bytes"]
     met = "met" if share <= 1 / 3 else "missed"
-    return [*said, f"memory of the long clip: {share:.3f} of a plain scan's (<= 1/3: {met})"]
+    return [
+        *said,
+        f"memory of the long clip: {share:.3f} of a plain scan's (<= 1/3: {met})",
+    ]
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:

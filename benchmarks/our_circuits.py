@@ -1,4 +1,4 @@
-"""Our side of the benchmarks of mechanistic models: LNK cells, a circuit of synapses."""
+"""Our side of the benchmarks of mechanistic models: LNK cells, and a circuit."""
 
 from __future__ import annotations
 

@@ -298,9 +298,9 @@ class Recipe:
                    keeps a CPU busy; on an accelerator they always run side by side.
     warm_up_s:     seconds of history shown to a model before each clip's loss begins;
                    None: until its slowest state has forgotten its start. Less is a cold
-                   start that values and gradients feel; the record and the score say so.
-    scatter:       how far apart seeds start: s.d. of the logarithm of a random factor on
-                   each parameter, as `retina.fitting.scatter` says.
+                   start that values and gradients feel; record and score say so.
+    scatter:       how far apart seeds start: s.d. of the logarithm of a random factor
+                   on each parameter, as `retina.fitting.scatter` says.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
                    what `retina.fitting.penalties` says; the model's own penalty stays.
     """

@@ -44,9 +44,9 @@ def _slopes(view, stage, params, x):
 @pytest.mark.parametrize(("bins", "bin_s"), [(1009, 0.005), (1024, 0.005), (512, 0.03)])
 def test_values_and_slopes_are_those_of_a_plain_scan(bins, bin_s):
     stage, params, x = _kinetics(bins, bin_s)
-    assert "checkpoint" in str(jax.make_jaxpr(stage.apply)(params, stage.start(params), x)) or (
-        "remat" in str(jax.make_jaxpr(stage.apply)(params, stage.start(params), x))
-    )
+    assert "checkpoint" in str(
+        jax.make_jaxpr(stage.apply)(params, stage.start(params), x)
+    ) or ("remat" in str(jax.make_jaxpr(stage.apply)(params, stage.start(params), x)))
     one, other = (view(stage, params, x) for view in (_plain, _cut))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         # The same operations in the same order; the compiler may fuse them otherwise.
@@ -54,7 +54,7 @@ def test_values_and_slopes_are_those_of_a_plain_scan(bins, bin_s):
     (value, slope), (again, cut) = (
         _slopes(view, stage, params, x)(params, x) for view in (_plain, _cut)
     )
-    assert value == pytest.approx(again, rel=1e-6)
+    assert float(value) == pytest.approx(float(again), rel=1e-6)
     for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(cut), strict=True):
         size = np.abs(a).max()
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * size)

@@ -59,8 +59,7 @@ def probe(
     ] = None,
     json: Json = False,
 ) -> None:
-    """What drives a cell of a fitted model, and through what; which parameters return.
-    """
+    """What drives a cell of a fitted model, through what; which parameters return."""
     import jax
 
     from retina import store

@@ -46,9 +46,7 @@ def recover(run: str, seeds: int, key: int, other: Any, json: bool) -> None:
         )
         return
     heads = ("parameter", "unit", "numbers", "error", "spread", "r", "verdict")
-    rows = [
-        [_word(value) for value in dataclasses.astuple(row)] for row in found.rows
-    ]
+    rows = [[_word(value) for value in dataclasses.astuple(row)] for row in found.rows]
     print(output.columns(rows, heads))
     lines = [
         [str(one["start"]), f"{one['validation_bits']:.4f}", _yes(one["equal"])]
@@ -59,8 +57,8 @@ def recover(run: str, seeds: int, key: int, other: Any, json: bool) -> None:
     print(output.columns(lines, ("start", "validation bits", "as good as the best")))
     if not found.reached:
         output.say(
-            "note: no start fits as well as the truth, so the search has failed, and the "
-            "table speaks of that: give more --seeds"
+            "note: no start fits as well as the truth: the search has failed, and the "
+            "table speaks of that; give more --seeds"
         )
 
 

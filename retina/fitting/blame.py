@@ -186,7 +186,11 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
     if model.stage.parts:
         if found.part not in params:
             return "", 0.0, ""
-        described, values, prefix = described[found.part], params[found.part], found.part
+        described, values, prefix = (
+            described[found.part],
+            params[found.part],
+            found.part,
+        )
     leaves = jax.tree_util.tree_leaves_with_path(found.slopes)
     rows = zip(leaves, jax.tree.leaves(described), jax.tree.leaves(values), strict=True)
     for (path, slope), parameter, value in rows:
@@ -201,11 +205,11 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
 
 
 def _first(x: jax.Array) -> tuple[int, float] | None:
-    """The first bin with a number that is not finite, or huge; and that number."""
+    """If not all is finite: the first bin with such a number, or a huge one."""
     flat = np.asarray(x).reshape(len(x), -1)
-    lost = ~(np.abs(flat) < HUGE)
-    if not lost.any():
+    if np.isfinite(flat).all():
         return None
+    lost = ~(np.abs(flat) < HUGE)
     bin = int(lost.any(axis=1).argmax())
     return bin, float(flat[bin][lost[bin]][0])
 

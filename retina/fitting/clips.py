@@ -65,8 +65,8 @@ def tabulate(
         if burn_in > model.stage.lags:
             half_s = len(short.stimulus) * bin_s / 2
             instead = (
-                f"its slowest state remembers {model.stage.burn_in_s:g} s; fit on longer "
-                f"blocks, or give it less, such as --set warm_up_s={half_s:.2g}, which "
+                f"its slowest state remembers {model.stage.burn_in_s:g} s; fit on "
+                f"longer blocks, or give it less (--set warm_up_s={half_s:.2g}), which "
                 "the record and the score then tell"
             )
         raise ShapeMismatch(

@@ -105,9 +105,7 @@ def _fit(
         for (m, split), null in zip(pairs, nulls, strict=True)
     ]
     starts = [
-        started(
-            m, split, jax.random.fold_in(key, n) if n else key, 1, recipe.scatter
-        )
+        started(m, split, jax.random.fold_in(key, n) if n else key, 1, recipe.scatter)
         for n, (m, split) in enumerate(pairs)
     ]
     names = models[0].core

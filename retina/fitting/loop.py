@@ -182,7 +182,8 @@ class Loop:
         lost = losses[lanes][~np.isfinite(losses[lanes])]
         known = [n for n in range(lanes.start, lanes.stop) if n in self._lost]
         if self._blame is not None and known:
-            self.blamed = self._blame(*self._lost[known[-1]], known[-1])
+            last = max(known, key=lambda lane: self._lost[lane][1])
+            self.blamed = self._blame(*self._lost[last], last)
         return ends.exploded(
             model, float(lost[0]), step, end, self.plateau, lanes, by_clips, self.blamed
         )

@@ -18,8 +18,8 @@ def scattered(parameters: Tree, params: Tree, key: jax.Array, amount: float) -> 
                 `value` move one by one; weights, which `init` has drawn or data have
                 set, keep their shape: all of a leaf by one factor.
     amount:     s.d. of the logarithm of a factor on what lies between a number and its
-                bound; between two bounds, on the ratio of the distances to both; without
-                any, on the number itself.
+                bound; between two, on the ratio of the distances to both; without any,
+                on the number itself.
 
     >>> tree = {"tau_s": Parameter(0.1, "s", low=0.0)}
     >>> moved = scattered(tree, {"tau_s": jnp.float32(0.1)}, jax.random.key(0), 1.0)

@@ -143,7 +143,10 @@ def test_a_block_too_short_for_the_slowest_state_says_what_to_type():
 
 @pytest.mark.parametrize(
     ("burn_in_s", "warm_up_s", "said"),
-    [(2.0, 2.0, "does nothing for slow, whose burn-in is 2 s"), (2.0, -1.0, "0 or more")],
+    [
+        (2.0, 2.0, "does nothing for slow, whose burn-in is 2 s"),
+        (2.0, -1.0, "0 or more"),
+    ],
 )
 def test_a_warm_up_that_does_nothing_is_refused(burn_in_s, warm_up_s, said):
     with pytest.raises(BadSetting, match=said):

@@ -40,7 +40,13 @@ def _set(tau: float, gain: float, w: float):
 
 def test_errors_spreads_and_verdicts_are_what_the_numbers_say():
     found = (_set(1.05, 2.0, 1.5), _set(1.0, 0.5, 1.5), _set(9.0, 9.0, 9.0))
-    told = compared(TREE, TRUTH, found, np.array([1.0, 0.9999, 0.5]), 1.0)
+    told = compared(
+        TREE,
+        TRUTH,
+        found,
+        np.array([1.0, 0.9999, 0.5, 1.1]),
+        np.array([1.2, 1.2, 0.5, 1.1]),
+    )
     rows = {row.parameter: row for row in told.rows}
     assert set(rows) == {"tau_s", "gain", "w"}
     assert rows["tau_s"].error == pytest.approx(0.05, rel=1e-4)
@@ -58,7 +64,9 @@ def test_errors_spreads_and_verdicts_are_what_the_numbers_say():
 
 def test_one_good_start_does_not_tell_a_bias_from_a_freedom():
     found = (_set(1.0, 2.0, 1.0), _set(9.0, 9.0, 9.0))
-    told = compared(TREE, TRUTH, found, np.array([1.0, 0.5]), 1.2)
+    told = compared(
+        TREE, TRUTH, found, np.array([1.0, 0.5, 1.0]), np.array([1.0, 0.5, 1.2])
+    )
     verdicts = {row.parameter: row.verdict for row in told.rows}
     assert verdicts == {"tau_s": "comes back", "gain": "not tried", "w": "comes back"}
     assert not told.reached, "the truth fits better than any start"
