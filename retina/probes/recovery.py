@@ -55,11 +55,11 @@ class Recovery:
 
     rows:   one per trained leaf.
     starts: per start {"start", "validation_bits", "training_bits", "equal" (as good on
-            validation as the best, within GAIN), "errors": {parameter: relative error}}.
+            validation as the best, within GAIN), "errors": {parameter: error}}.
     truth_bits: what the true parameters reach on the same validation counts.
     reached: whether the best start fits the training counts as well as the truth does,
-            within GAIN. It has those numbers to bend to them: if it does not, the search
-            has failed, and the rows speak of that.
+            within GAIN. It may bend to them as the truth cannot: if it does not, the
+            search has failed, and the rows speak of that.
     params: of each start, in order; truth: the parameters that spoke.
     """
 
@@ -127,7 +127,7 @@ def compared(
     """The table, from parameters alone.
 
     parameters: tree of Parameter, parallel to truth and to each of found.
-    validation_bits, training_bits: (start + 1,) of each of found, and last of the truth.
+    validation_bits, training_bits: (start + 1,) of each of found, last of the truth.
     """
     bits, trained = validation_bits[:-1], training_bits[:-1]
     best = int(np.argmax(bits))
