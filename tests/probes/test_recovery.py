@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,15 +104,15 @@ def test_lnk_gives_its_filter_back_and_not_a_product_of_two_scales():
         stimulus = generator.standard_normal(bins).astype(np.float32)
         return Clip(name, stimulus, np.zeros((1, bins, 1), np.float32), skip=6)
 
-    split = Split(spec, (clip("train", 24_000),), (clip("validation", 6000),), ())
+    split = Split(spec, (clip("train", 40_000),), (clip("validation", 6000),), ())
     params = stage.init(jax.random.key(5))
     course = np.array([0.3, 1.0, 0.6, -0.4, -0.6, -0.2], np.float32)
     shaped = jnp.asarray(course / np.linalg.norm(course))
     filters = params["space_time"]["filters"]
-    params["space_time"] = {"filters": 2 * jnp.resize(shaped, filters.shape)}
-    params["affine"] = {"scale": jnp.full(1, 5.0)}
-    params["affine2"] = {"scale": jnp.full(1, 4.0)}
-    params["output"] = {"bias": jnp.full(1, -1.0), "gain": jnp.full(1, 0.5)}
+    params["space_time"] |= {"filters": 3 * jnp.resize(shaped, filters.shape)}
+    params["affine"] = {"scale": jnp.full(1, 8.0)}
+    params["affine2"] = {"scale": jnp.full(1, 8.0)}
+    params["output"] = {"bias": jnp.full(1, -3.0), "gain": jnp.full(1, 1.0)}
     true = Fit(model, params, (params,), np.full(1, 0.5), {}, (), {})
     found = recovery(
         true,
@@ -122,8 +120,9 @@ def test_lnk_gives_its_filter_back_and_not_a_product_of_two_scales():
         key=jax.random.key(0),
         seeds=4,
         scatter=0.5,
-        max_steps=1500,
-        learning_rate=2e-2,
+        schedule="cosine",
+        max_steps=4000,
+        learning_rate=3e-2,
         clip_bins=256,
         batch=8,
     )
@@ -135,5 +134,5 @@ def test_lnk_gives_its_filter_back_and_not_a_product_of_two_scales():
     for name in ("affine.scale", "affine2.scale"):
         assert rows[name].verdict == "undetermined", rows[name]
     back = [row.parameter for row in found.rows if row.verdict == "comes back"]
-    assert back, [dataclasses.astuple(row) for row in found.rows]
+    assert {"space_time.filters", "kinetics.k_a"} <= set(back), found.rows
     assert all(rows[name].error <= NEAR for name in back)
