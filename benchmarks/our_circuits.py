@@ -31,7 +31,7 @@ def lnk_model(settings: dict[str, Any]) -> tuple[Model, Params, jax.Array, jax.A
     model = retina.model("lnk", spec, lags=settings["lags"], rank=None, smooth=0.0)
     params = model.stage.init(jax.random.key(0))
     shape = params["space_time"]["filters"].shape
-    params["space_time"] = {"filters": jnp.asarray(drawn["filters"].T).reshape(shape)}
+    params["space_time"] |= {"filters": jnp.asarray(drawn["filters"].T).reshape(shape)}
     params["kinetics"] = {n: jnp.asarray(drawn[n]) for n in params["kinetics"]}
     params["output"] = {
         "bias": jnp.full(spec.cells, -2.0),
@@ -80,7 +80,7 @@ def lnk_gradient(settings: dict[str, Any]) -> Work:
     settings["long"]: bins of a recording for which the program is planned, not run.
     """
     model, *data = lnk_model(settings)
-    slope = jax.jit(jax.value_and_grad(loss_of(model)))
+    slope = jax.jit(jax.value_and_grad(loss_of(model), allow_int=True))
     run = slope.lower(*data).compile()
     long = settings["long"]
     shapes = (
