@@ -91,3 +91,74 @@ def regression(settings: dict[str, Any]) -> Arrays:
         here = slice(first, first + 100_000)
         y[here] = draw.poisson(np.exp(np.clip(x[here] @ weights - 1.5, -10, 4)))
     return {"x": x, "y": y}
+
+
+def lnk(settings: dict[str, Any]) -> Arrays:
+    """White noise on a full field, counts, and the parameters of LNK cells.
+
+    stimulus: (bins,). counts: (bins, cell). filters: (lag, cell), lag 0 first.
+    k_*:      (cell,) rates, 1/s, as `retina.circuit.kinetics` names them.
+    """
+    bins, cells, lags = (settings[name] for name in ("bins", "cells", "lags"))
+    draw = np.random.default_rng(0)
+    middle = {
+        "k_a": 50.0,
+        "k_a0": 0.5,
+        "k_fi": 40.0,
+        "k_fr": 5.0,
+        "k_si": 1.0,
+        "k_sr": 0.5,
+        "k_sr0": 0.1,
+    }
+    rates = {
+        name: (k * draw.uniform(0.9, 1.1, cells)).astype(np.float32)
+        for name, k in middle.items()
+    }
+    return {
+        "stimulus": normal(draw, bins),
+        "counts": draw.poisson(0.1, (bins, cells)).astype(np.float32),
+        "filters": normal(draw, lags, cells) / np.float32(lags**0.5),
+    } | rates
+
+
+def network(settings: dict[str, Any]) -> Arrays:
+    """Who hears whom, how strongly, and the current into each cell.
+
+    Of all cells the first four fifths excite. Each cell hears `excite` of these and
+    `inhibit` of the others, none of them itself, and no source twice.
+
+    excite_from, inhibit_from: (cell, fan-in) int32 sources; *_by: their weights, nS.
+    drive: (bins, cell) pA, which changes every 10 bins.
+    """
+    bins, cells = settings["bins"], settings["cells"]
+    draw = np.random.default_rng(0)
+    exciting = cells * 4 // 5
+    arrays: Arrays = {}
+    for name, pool, each in (
+        ("excite", np.arange(exciting), 0.006),
+        ("inhibit", np.arange(exciting, cells), 0.03),
+    ):
+        fan_in = settings[name]
+        sources = [
+            draw.choice(pool[pool != cell], fan_in, replace=False)
+            for cell in range(cells)
+        ]
+        arrays[f"{name}_from"] = np.stack(sources).astype(np.int32)
+        weights = each * draw.uniform(0.5, 1.5, (cells, fan_in))
+        arrays[f"{name}_by"] = weights.astype(np.float32)
+    steps = 20 * normal(draw, -(-bins // 10), cells)
+    return arrays | {"drive": np.repeat(steps, 10, axis=0)[:bins]}
+
+
+# Of every cell of `network`, in ms, mV, nS, pA and nF.
+NETWORK = {
+    "c_nf": 0.05,
+    "leak_ns": 2.5,
+    "leak_mv": -60.0,
+    "excite_mv": 0.0,
+    "inhibit_mv": -65.0,
+    "excite_ms": 5.0,
+    "inhibit_ms": 10.0,
+    "half_mv": -50.0,
+    "slope_mv": 4.0,
+}

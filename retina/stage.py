@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from retina import recomputed
 from retina.types import Clip, Spec
 
 Tree = Any
@@ -96,8 +97,12 @@ def recurrent(
     burn_in_s: float = 0.0,
     lags: int = 0,
     uses_response: bool = False,
+    substeps: int = 1,
 ) -> Stage:
     """A stage given by its step; `apply` scans it.
+
+    substeps: turns of a loop inside the step. Of a long clip the gradient keeps a state
+              here and there and computes the rest again: see `retina.recomputed`.
 
     >>> leak = recurrent(
     ...     lambda p, s, x: (0.5 * s + x, 0.5 * s + x),
@@ -109,7 +114,10 @@ def recurrent(
     """
 
     def apply(params: Params, state: State, x: Signal) -> tuple[State, Signal]:
-        return lax.scan(lambda s, x_t: step(params, s, x_t), state, x)
+        def one(state: State, x_t: Signal) -> tuple[State, Signal]:
+            return step(params, state, x_t)
+
+        return recomputed.scan(one, state, x, substeps)
 
     return Stage(
         init=init,
@@ -288,6 +296,11 @@ class Recipe:
                    Without such cores (on a CPU) it only rounds, and is slower.
     in_turn:       the clips of a batch one after the other. For models whose one clip
                    keeps a CPU busy; on an accelerator they always run side by side.
+    warm_up_s:     seconds of history shown to a model before each clip's loss begins;
+                   None: until its slowest state has forgotten its start. Less is a cold
+                   start that values and gradients feel; record and score say so.
+    scatter:       how far apart seeds start: s.d. of the logarithm of a random factor
+                   on each parameter, as `retina.fitting.scatter` says.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
                    what `retina.fitting.penalties` says; the model's own penalty stays.
     """
@@ -302,6 +315,8 @@ class Recipe:
     settle: float = 2e-6
     precision: str = "float32"
     in_turn: bool = False
+    warm_up_s: float | None = None
+    scatter: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
     smooth_space: float = 0.0

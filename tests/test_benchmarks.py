@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 FOLDER = Path(side_by_side.__file__).parent
 ALONE = {  # contenders that run without peers
     "checkpoints": 4,
+    "circuit": 1,
     "cnn_step": 1,
     "converged": 1,
     "core_readout_step": 1,
@@ -26,6 +27,8 @@ ALONE = {  # contenders that run without peers
     "glm": 1,
     "imports": 3,
     "ln_cells": 2,
+    "lnk_forward": 2,
+    "lnk_gradient": 2,
     "whole_fit": 1,
 }
 

@@ -115,6 +115,7 @@ def bipolar(cells: int, bin_s: float, kind: str, *, dt_s: float | None = None) -
         init=init,
         parameters=described,
         burn_in_s=2.0,
+        substeps=number,
         about=("bipolar", cells, bin_s, kind, number),
     )
 

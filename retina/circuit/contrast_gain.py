@@ -69,6 +69,7 @@ def contrast_gain(cells: int, bin_s: float, *, dt_s: float | None = None) -> Sta
         init=init,
         parameters=PARAMETERS,
         burn_in_s=20.0,
+        substeps=number,
         about=("contrast_gain", cells, bin_s, number),
     )
 

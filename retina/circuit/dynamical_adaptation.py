@@ -104,6 +104,7 @@ def dynamical_adaptation(
         init=init,
         parameters=described,
         burn_in_s=4 * (n_z + 1) * 0.4,
+        substeps=number,
         about=("dynamical_adaptation", cells, bin_s, n_y, n_z, instant, number),
     )
 

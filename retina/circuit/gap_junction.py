@@ -86,6 +86,7 @@ def gap_junction(
         init=init,
         parameters=described,
         burn_in_s=20 * C_NF / LEAK_NS,
+        substeps=number,
         about=("gap_junction", cells, bin_s, coupling_ns, number),
     )
 

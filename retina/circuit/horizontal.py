@@ -163,6 +163,7 @@ def horizontal(
         init=init,
         parameters=described,
         burn_in_s=60.0 if gaba else 3.0,
+        substeps=number,
         about=("horizontal", cells, cones, bin_s, switches, number),
     )
 

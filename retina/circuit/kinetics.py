@@ -91,6 +91,7 @@ def kinetics(cells: int, bin_s: float) -> Stage:
         init=init,
         parameters=dict(RATES),
         burn_in_s=8.0,
+        substeps=substeps,
         about=("kinetics", cells, bin_s, substeps),
     )
 

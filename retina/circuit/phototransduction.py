@@ -123,6 +123,7 @@ def phototransduction(
         init=init,
         parameters=described,
         burn_in_s=25.0 if slow else 10.0 if kind == "primate_rod" else 4.0,
+        substeps=number,
         about=("phototransduction", cells, bin_s, kind, number),
     )
 

@@ -135,6 +135,7 @@ def van_hateren(
         init=init,
         parameters=described,
         burn_in_s=3.0 if loop else 2.0,
+        substeps=number,
         about=("van_hateren", cells, bin_s, loop, number),
     )
 

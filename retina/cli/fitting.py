@@ -69,7 +69,7 @@ def fit(
     ] = None,
     log: Log = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Fit a model, or go on with a fit that was interrupted."""
     settings = words.parse(set_ or ())
     function = registry.find("models", model)
@@ -101,6 +101,10 @@ def fit(
         output.print_json({"run": str(folder)} | {name: record[name] for name in kept})
     else:
         _print_validation(folder, record)
+    stopped = record["training"].get("stopped")
+    if stopped:
+        output.say(f"retina: {stopped}; the run is kept in {folder}")
+    return 1 if stopped else 0
 
 
 def _fit(
@@ -157,8 +161,6 @@ def _fit(
             **asked["fit"],
         )
         tell(1.0, "done")
-    if fitted.training["stopped"]:
-        output.say(f"retina: {fitted.training['stopped']}")
     card = asked["dataset"] if asked["dataset"].endswith(".toml") else ""
     extra = {
         "asked": asked,

@@ -10,12 +10,12 @@ import numpy as np
 import typer
 
 from retina import atomic
-from retina.cli import output
+from retina.cli import output, recovering
 from retina.cli.fitting import Key
 from retina.cli.names import Json
 from retina.errors import BadSetting, UnknownName, nearest
 
-KINDS = ("sta", "exciting", "local", "attribution")
+KINDS = ("sta", "exciting", "local", "attribution", "recovery")
 AT_CLIP = ("local", "attribution")
 SHOWN = 4  # moments, unless --at names some
 
@@ -49,6 +49,9 @@ def probe(
         str | None,
         typer.Option(help="Of the model (attribution); default: what is read out."),
     ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=2, help="Starts of the fits (recovery).")
+    ] = 4,
     key: Key = 0,
     out: Annotated[
         Path | None,
@@ -56,7 +59,7 @@ def probe(
     ] = None,
     json: Json = False,
 ) -> None:
-    """What drives a cell of a fitted model, and through what."""
+    """What drives a cell of a fitted model, through what; which parameters return."""
     import jax
 
     from retina import store
@@ -67,6 +70,9 @@ def probe(
         raise typer.BadParameter(f"--at is for {' and '.join(AT_CLIP)}, not for {kind}")
     if part is not None and kind != "attribution":
         raise typer.BadParameter(f"--part is for attribution, not for {kind}")
+    if kind == "recovery":
+        recovering.recover(run, seeds, key, cell or at or out, json)
+        return
     _check_out(out)
     record = store.read(run)
     fit = store.load(run)

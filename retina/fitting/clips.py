@@ -2,6 +2,11 @@
 
 A clip is `lead` bins of history and `bins` bins of loss, contiguous, inside one block
 and one trial. Clips share the stimulus; nothing is copied per window.
+
+Gradients go back through the lead to its first bin: no state is cut off from what made
+it. What lies before the lead is lost, and with a lead of `burn_in_s` that is little; a
+gradient that is stopped where the loss begins lacks what the parameters do to the state
+there. Figures for a slow leak and for the kinetics: tests/fitting/test_warm_up.py.
 """
 
 from __future__ import annotations
@@ -39,21 +44,34 @@ class Table:
     bins: int
 
 
-def tabulate(model: Model, clips: tuple[Clip, ...], bins: int) -> Table:
+def tabulate(
+    model: Model, clips: tuple[Clip, ...], bins: int, warm_up_s: float | None = None
+) -> Table:
     """Lay the clips of a split out for fitting.
 
-    bins:   bins of loss per clip; shortened to what the shortest block holds.
-    raises: ShapeMismatch where a block is shorter than the model's history.
+    bins:      bins of loss per clip; shortened to what the shortest block holds.
+    warm_up_s: at most so much of the model's burn-in is in the lead, as in `Recipe`.
+    raises:    ShapeMismatch where a block is shorter than the model's history.
     """
-    burn_in = int(np.ceil(model.stage.burn_in_s / model.spec.bin_s))
+    bin_s, burn_in_s = model.spec.bin_s, model.stage.burn_in_s
+    if warm_up_s is not None:
+        burn_in_s = min(burn_in_s, warm_up_s)
+    burn_in = int(np.ceil(burn_in_s / bin_s))
     lead = max(model.stage.lags, burn_in)
     longest = min(len(clip.stimulus) - max(lead, clip.skip) for clip in clips)
     if longest < 1:
         short = min(clips, key=lambda clip: len(clip.stimulus))
+        instead = "lower its lags or fit on longer blocks"
+        if burn_in > model.stage.lags:
+            half_s = len(short.stimulus) * bin_s / 2
+            instead = (
+                f"its slowest state remembers {model.stage.burn_in_s:g} s; fit on "
+                f"longer blocks, or give it less (--set warm_up_s={half_s:.2g}), which "
+                "the record and the score then tell"
+            )
         raise ShapeMismatch(
             f"clip {short.name!r} has {len(short.stimulus)} bins but {model.name!r} "
-            f"needs {lead} bins of history before the first it can fit: "
-            "lower its lags or fit on longer blocks"
+            f"needs {lead} bins of history before the first it can fit: {instead}"
         )
     bins = min(bins, longest)
     first, seen, counts = [], [], []

@@ -43,13 +43,9 @@ def begin(
 ) -> Walk:
     """A walk at its start, one per seed: `free` has a leading seed axis."""
     seeds = jax.tree.leaves(free)[0].shape[0]
-    # Copies, since each round takes the walk's buffers over (they are donated): `free`
-    # may share its buffers with the parameters it was made from.
-    own, average = (jax.tree.map(jnp.copy, free) for _ in range(2))
     steps = jnp.zeros(seeds, jnp.int32)
-    moving = jax.tree.map(jnp.copy, moving)
     moments = jax.vmap(direction(optimiser).init)(free)
-    return Walk(own, average, moments, steps, moving)
+    return Walk(free, free, moments, steps, moving)
 
 
 def make_round(
@@ -177,7 +173,8 @@ def rounds(
         over = (0, 0, 0, 0, None, None)
         return jax.vmap(one_seed, over)(walk, given, order, rate, stimulus, counts)
 
-    return devices.compiled(round_, donate_argnums=0)
+    # The walk is not donated: where a round fails, what it began with is looked into.
+    return devices.compiled(round_)
 
 
 def untrained(model: Model, params: Tree) -> Tree:

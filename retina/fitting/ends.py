@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from retina.errors import Diverged
+from retina.fitting.blame import Blame
 from retina.fitting.plateau import CUTS, Plateau
 from retina.stage import Model, Recipe, Tree
 
@@ -18,22 +19,25 @@ def exploded(
     plateau: Plateau,
     lanes: slice,
     by_clips: bool,
+    blamed: Blame | None = None,
 ) -> str:
     """What happened and what to type, where there is something to keep.
 
     loss:   what it became, between two steps.
     lanes:  of the plateau, those of the recipe that is kept.
+    blamed: what was not finite, where that is known.
     raises: Diverged where no parameters were judged better than the start.
     """
     rate = plateau.rate[lanes].max()
     where = f"the loss became {loss} between steps {step} and {end}"
     where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
     lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
+    found = f"{blamed}; " if blamed else ""
     best_step = plateau.step[lanes][np.argmax(plateau.bits[lanes])]
     if not best_step:
-        raise Diverged(f"{model.name}: {where}: try --set {lower}")
+        raise Diverged(f"{model.name}: {where}: {found}try --set {lower}")
     return (
-        f"{where}: the parameters of step {best_step}, the best on "
+        f"{where}: {found}the parameters of step {best_step}, the best on "
         f"validation, are kept; to go further, try --set {lower}"
     )
 

@@ -16,16 +16,18 @@ from retina import failures
 from retina.data import leak
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.fitting import ends, lbfgs, penalties, tuning
+from retina.fitting.blame import blame
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.core import frozen
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.plateau import EXPLODED
 from retina.fitting.resume import identity
+from retina.fitting.scatter import scattered
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.metrics.medians import middle
-from retina.parameter import to_free
+from retina.parameter import to_bounded, to_free
 from retina.stage import Model, Recipe, Tree
 from retina.types import Fit, Split
 
@@ -44,7 +46,12 @@ def fit(
     """Fit a model on split.train, stop on split.validation, keep the best parameters.
 
     key:        jax.random.key; all randomness follows from it.
-    seeds:      fits from as many random starts, side by side under vmap.
+    seeds:      fits from as many random starts, side by side under vmap. Starts of a
+                mechanistic model lie near its stated values (rates of `kinetics` within
+                10 %): such seeds tell the noise of a fit. To look for other optima
+                give `scatter` (about 1) as well. `params` is then the best that was
+                found; a score is of the median start, as of any other fit, and its
+                `seeds` tell how often a start gets there.
     progress:   called after each evaluation, before that is kept, with
                 {"step", "max_steps", "seconds", "train_loss", "validation_bits" (the
                 best so far, mean over cells), "validation_median" (of the same, over
@@ -67,7 +74,8 @@ def fit(
                 curve and the rest of `training` of the one that is kept.
     returns:    Fit; fit.params is the seed that was best on validation. A seed whose
                 loss is no longer finite ends there, at its best parameters, and
-                training["exploded"] names it.
+                training["exploded"] names it; training["diverged"] has the step,
+                block, bin, part and parameter where the last of them was lost.
     raises:     Diverged when the loss is no longer finite before any parameters were
                 better than the start (afterwards the fit ends with the best, and
                 training["stopped"] says why); BadSetting; MissingData without
@@ -112,11 +120,11 @@ def _fit(
     # First of all: blocks too short for the model are told before work is done on them.
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
-    table = tabulate(model, split.train, bins)
+    table = tabulate(model, split.train, bins, settings.warm_up_s)
     bits = validator(model, split.validation, null_rate)
     # A lane is a recipe and a seed. Recipes start alike and see the same clips.
     lanes = len(recipes) * seeds
-    once = started(model, split, key, seeds)
+    once = started(model, split, key, seeds, settings.scatter)
     params = jax.tree.map(lambda a: jnp.concatenate([a] * len(recipes)), once)
     free = jax.vmap(lambda p: to_free(model.stage.parameters, p))(params)
     if by_clips:
@@ -134,8 +142,25 @@ def _fit(
 
     asked = identity([model], [table], [split.validation], recipes, key, seeds)
     rates = np.repeat([r.learning_rate for r in recipes], seeds)
+
+    def blamed(before, step, rate, lane):
+        failed = walker.retrace(before, step, rate, lane)
+        if failed is None:
+            return None
+        last = to_bounded(model.stage.parameters, failed.free, failed.fixed)
+        return blame(
+            fitted, table, split.train, null_rate, last, failed.first, failed.step
+        )
+
     loop = Loop(
-        walker, model.stage.parameters, score, settings, begun, rates, len(recipes)
+        walker,
+        model.stage.parameters,
+        score,
+        settings,
+        begun,
+        rates,
+        len(recipes),
+        blamed,
     )
     loop.run(model, asked, progress, checkpoint)
     chosen, tuned = tuning.best(recipes, loop.plateau.bits)
@@ -196,6 +221,7 @@ def finished(
             .nonzero()[0]
             .tolist(),
             "lead": table.lead,
+            "burn_in_s": model.stage.burn_in_s,
             "clip_bins": table.bins,
             "clips": len(table.first),
             **told,
@@ -227,12 +253,25 @@ def check_clips(split: Split) -> None:
         )
 
 
-def started(model: Model, split: Split, key: jax.Array, seeds: int) -> Tree:
+def started(
+    model: Model, split: Split, key: jax.Array, seeds: int, scatter: float = 0.0
+) -> Tree:
     """Params of each seed at the start of its fit: leaves with a leading seed axis."""
-    params = jax.vmap(model.stage.init)(jax.random.split(key, seeds))
-    if model.warm_start is None:
+    keys = jax.random.split(key, seeds)
+    params = jax.vmap(model.stage.init)(keys)
+    if model.warm_start is None and not scatter:
         return params
-    warm = [model.warm_start(of_seed(params, s), split.train) for s in range(seeds)]
+    warm = [of_seed(params, s) for s in range(seeds)]
+    if model.warm_start is not None:
+        warm = [model.warm_start(one, split.train) for one in warm]
+    if scatter:
+        # Of other draws than those of `init`.
+        own = [jax.random.fold_in(k, 1) for k in keys]
+        parameters = model.stage.parameters
+        warm = [
+            scattered(parameters, one, k, scatter)
+            for one, k in zip(warm, own, strict=True)
+        ]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *warm)
 
 

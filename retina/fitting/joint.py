@@ -96,13 +96,16 @@ def _fit(
     begun = time.perf_counter()
     nulls = [mean_counts(split.train) for split in splits]
     pairs = list(zip(models, splits, strict=True))
-    tables = [tabulate(m, split.train, recipe.clip_bins) for m, split in pairs]
+    tables = [
+        tabulate(m, split.train, recipe.clip_bins, recipe.warm_up_s)
+        for m, split in pairs
+    ]
     bits = [
         validator(m, split.validation, null)
         for (m, split), null in zip(pairs, nulls, strict=True)
     ]
     starts = [
-        started(m, split, jax.random.fold_in(key, n) if n else key, 1)
+        started(m, split, jax.random.fold_in(key, n) if n else key, 1, recipe.scatter)
         for n, (m, split) in enumerate(pairs)
     ]
     names = models[0].core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 from retina.fitting import ends, tuning
+from retina.fitting.blame import Blame
 from retina.fitting.checkpoints import Checkpoints
 from retina.fitting.optimiser import FALLING
 from retina.fitting.plateau import CUTS, EXPLODED, Plateau
@@ -54,6 +56,8 @@ class Loop:
     begun:      time.perf_counter() when the fit began.
     rates:      the first learning rate of each lane; by default that of the settings.
     recipes:    how many the lanes are of, the seeds of a recipe together.
+    blame:      (walk before a round, its first step, rates, lane) -> what of it was not
+                finite, or None where that is not found: see `retina.fitting.blame`.
     """
 
     def __init__(
@@ -65,9 +69,12 @@ class Loop:
         begun: float,
         rates: float | np.ndarray | None = None,
         recipes: int = 1,
+        blame: Callable[[Any, int, np.ndarray, int], Blame | None] | None = None,
     ):
         self.walker, self.score, self.settings = walker, score, settings
-        self.recipes = recipes
+        self.recipes, self._blame = recipes, blame
+        self._lost: dict[int, tuple[Any, int, np.ndarray]] = {}
+        self.blamed: Blame | None = None
         self._bound = jax.jit(jax.vmap(lambda u: to_bounded(parameters, u[0], u[1])))
         params = self._bound((walker.judged, walker.fixed))
         self._count = jax.tree.leaves(params)[0].shape[0]
@@ -107,8 +114,12 @@ class Loop:
             if self._row == 0:
                 evaluate(np.full(self._count, np.nan))
             while not self._over():
+                # Walkers put new walks and new entries in place of old ones.
+                begun = copy.copy(self.walker.walk), self.step, self.plateau.rate.copy()
                 losses, taken = self.walker.advance(self.step, self.plateau.rate)
                 sound, going = np.isfinite(losses), ~self.plateau.done
+                for lane in np.flatnonzero(~sound & going):
+                    self._lost[int(lane)] = begun
                 end = self.step + taken
                 if not np.any(sound & going):
                     # Else what is kept had ended before, as it should.
@@ -169,8 +180,12 @@ class Loop:
     def _exploded(self, model: Model, losses: np.ndarray, step: int, end: int) -> str:
         lanes, by_clips = self.lanes, self.settings.optimiser != "lbfgs"
         lost = losses[lanes][~np.isfinite(losses[lanes])]
+        known = [n for n in range(lanes.start, lanes.stop) if n in self._lost]
+        if self._blame is not None and known:
+            last = max(known, key=lambda lane: self._lost[lane][1])
+            self.blamed = self._blame(*self._lost[last], last)
         return ends.exploded(
-            model, float(lost[0]), step, end, self.plateau, lanes, by_clips
+            model, float(lost[0]), step, end, self.plateau, lanes, by_clips, self.blamed
         )
 
     def training(self, best: int) -> dict[str, Any]:
@@ -188,6 +203,7 @@ class Loop:
                 or (at_last and self.settings.schedule in FALLING)
             ),
             "stopped": self.stopped,
+            "diverged": dataclasses.asdict(self.blamed) if self.blamed else {},
             "compile_s": self.walker.compile_s,
             "fit_s": float(self._curve[self._row - 1, 1]),
             "backend": jax.default_backend(),

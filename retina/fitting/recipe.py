@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,10 @@ def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
             raise BadSetting(f"{name} {getattr(settings, name)}: 1 or more")
     if settings.max_steps < 0:
         raise BadSetting(f"max_steps {settings.max_steps}: 0 or more")
+    if settings.warm_up_s is not None and not 0 <= settings.warm_up_s < math.inf:
+        raise BadSetting(f"warm_up_s {settings.warm_up_s:g}: 0 or more")
+    if not 0 <= settings.scatter < math.inf:
+        raise BadSetting(f"scatter {settings.scatter:g}: 0 or more")
     if not settings.settle > 0:
         raise BadSetting(f"settle {settings.settle:g}: above 0")
     if not settings.learning_rate > 0:
@@ -82,6 +87,9 @@ def idle(name: str, settings: Recipe, model: Model) -> tuple[str, str]:
     elif name == "settle":
         other = "optimiser=lbfgs" if model.training is None else ""
         return f"under {settings.optimiser}", other
+    remembered = model.stage.burn_in_s
+    if name == "warm_up_s" and (settings.warm_up_s or -1.0) >= remembered:
+        return f"for {model.name}, whose burn-in is {remembered:g} s", ""
     if name == "patience" and settings.schedule != "plateau":
         return f"under schedule {settings.schedule}", "schedule=plateau"
     if name == "in_turn" and model.training is not None:

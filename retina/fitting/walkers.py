@@ -4,12 +4,14 @@ L-BFGS is one solve per cell, side by side, where cells share no parameter.
 
 Both have `walk` (what a checkpoint keeps), `every` (steps of a round), `advance`,
 `rate`, `judged` and `fixed` (what validation judges: free, and not trained), `sound`,
-`settled` and `last` (the loss before) and `compile_s`.
+`settled` and `last` (the loss before), `compile_s`, and `retrace`, which goes through a
+round again, from `walk` as it found it, up to the step that failed.
 """
 
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +27,15 @@ from retina.stage import Tree
 # then stand: a start is far from the end, and what looks flat there need not stay so.
 AGAIN = 8
 DAMPING = 0.1
+
+
+class Failed(NamedTuple):
+    """The step of a round that failed: taken from here, on these rows of the table."""
+
+    step: int
+    free: Tree
+    fixed: Tree
+    first: np.ndarray
 
 
 class Descent:
@@ -96,6 +107,30 @@ class Descent:
         )
         return np.asarray(self.devices.here(loss)), steps
 
+    def retrace(self, before, step: int, rate: np.ndarray, lane: int) -> Failed | None:
+        copies, last = self.devices.copies, self.settings.max_steps
+        walk = self.devices.here(before)
+        for now in range(step, min(step + self.every, last)):
+            factor = rates(self.settings.schedule, now, 1, last)
+            after, loss = self._any_round(
+                copies(walk),
+                self._given,
+                self._order(now, 1),
+                copies(jnp.asarray(rate[:, None] * factor[None])),
+                *self._recorded,
+            )
+            after, loss = self.devices.here((after, loss))
+            moved = ends.finite((after.free, after.moving))[lane]
+            if not np.isfinite(np.asarray(loss)[lane]) or not moved:
+                fixed = self._fixed if walk.moving is None else walk.moving[0]
+                drawn = descent.shuffled(
+                    self.table, self.numbers[lane], now, 1, self.settings.batch
+                )
+                free, fixed = of_seed(walk.free, lane), of_seed(fixed, lane)
+                return Failed(now, free, fixed, drawn[0])
+            walk = after
+        return None
+
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         """The learning rate at a step, the largest of the seeds'."""
         last = self.settings.max_steps
@@ -156,6 +191,11 @@ class Lbfgs:
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         return None  # a line search finds each step's length
+
+    def retrace(self, before, step: int, rate: np.ndarray, lane: int) -> Failed:
+        """Each step takes all data; which of the round's failed is not asked."""
+        fixed = of_seed(self.fixed, lane)
+        return Failed(step, before[lane][0], fixed, self.table.first)
 
     @property
     def judged(self) -> Tree:
@@ -231,6 +271,10 @@ class CellByCell:
 
     def rate(self, step: int, rate: np.ndarray) -> float | None:
         return None  # each step is a whole one, or a part that its cell finds
+
+    def retrace(self, before, step: int, rate: np.ndarray, lane: int) -> Failed:
+        fixed = of_seed(self.fixed, lane)
+        return Failed(step, self._tree(before[lane][0].at), fixed, self.table.first)
 
     @property
     def judged(self) -> Tree:

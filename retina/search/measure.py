@@ -38,7 +38,7 @@ def measure(
         accuracy,
         publish=split.publish,
         cell_names=tuple(cell.name for cell in split.cells),
-        notes=(*accuracy.notes, *_unfinished(fit)),
+        notes=(*accuracy.notes, *_unfinished(fit), *_cold(fit)),
     )
     return Point(
         run=run,
@@ -56,3 +56,13 @@ def _unfinished(fit: Fit) -> tuple[str, ...]:
         return ()
     why = fit.training.get("stopped") or f"stopped after {fit.training['steps']} steps"
     return (f"not converged: {why}",)
+
+
+def _cold(fit: Fit) -> tuple[str, ...]:
+    given_s, burn_in_s = fit.training.get("warm_up_s"), fit.training.get("burn_in_s", 0)
+    if given_s is None or given_s >= burn_in_s:
+        return ()
+    return (
+        f"fitted on clips warmed up for {given_s:g} s of the {burn_in_s:g} s that the "
+        "slowest state remembers",
+    )

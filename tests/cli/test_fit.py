@@ -403,13 +403,78 @@ def test_a_fit_whose_loss_explodes_is_stored_as_it_was_before(retina):
     sets = ("optimiser=adam", "schedule=linear", "learning_rate=60", "max_steps=100000")
     words = [word for one in sets for word in ("--set", one)]
     done = retina("fit", "tiny", "edged.py", *words, "--out", "run", "--json")
-    assert done.status == 0
+    assert done.status == 1, "it did not go well, and what there is is kept"
     assert "retina: the loss became nan between steps" in done.err
+    assert "its penalty or its training pass is not" in done.err
     assert "are kept; to go further, try --set learning_rate=2e+01" in done.err
     training = store.read("run")["training"]
     assert training["stopped"] in done.err and not training["converged"]
     assert 0 < training["best_step"] <= training["steps"]
     assert not Path("run.partial").exists()
+
+
+RUNAWAY = '''
+import jax
+import jax.numpy as jnp
+from retina import Model, Parameter, Recipe, chain, memoryless, recurrent
+
+
+def runaway(spec, /, *, climb: float = 100.0):
+    """Explicit Euler of ds/dt = k (x - s); a penalty drives k through its bound, 2.
+
+    No slope warns of it.
+    """
+
+    def step(params, state, x):
+        k = params["k_fast"]
+        k = k + jax.lax.stop_gradient(30 * jnp.maximum(k - 2, 0))
+        state = state + (x[None] - state) * k
+        return state, state
+
+    euler = recurrent(
+        step,
+        start=lambda params, key=None: jnp.zeros(spec.cells, jnp.float32),
+        init=lambda key: {"k_fast": jnp.full(spec.cells, 0.5, jnp.float32)},
+        parameters={"k_fast": Parameter(0.5, "1/bin", axes=("cell",))},
+        about=("euler",),
+        burn_in_s=0.2,
+    )
+    rate = memoryless(
+        lambda params, x: jax.nn.softplus(x + params["bias"]),
+        init=lambda key: {"bias": jnp.full(spec.cells, 2.0, jnp.float32)},
+        parameters={"bias": Parameter(axes=("cell",))},
+        about=("rate",),
+    )
+    return Model(
+        "runaway",
+        spec,
+        chain(euler, rate),
+        penalty=lambda params: -climb * jnp.mean(params["euler"]["k_fast"]),
+        recipe=Recipe(
+            schedule="linear", learning_rate=2.4, clip_bins=200, max_steps=100_000
+        ),
+    )
+'''
+
+
+def test_an_equation_that_explodes_is_told_by_bin_and_parameter(retina):
+    Path("runaway.py").write_text(RUNAWAY)
+    done = retina("fit", "tiny", "runaway.py", "--out", "run", "--json")
+    assert done.status == 1
+    (line,) = [said for said in done.err.splitlines() if said.startswith("retina: ")]
+    told = json.loads(done.out)["training"]["diverged"]
+    assert told["part"] == "euler" and told["parameter"] == "euler.k_fast"
+    assert told["block"].startswith("train") and 0 <= told["bin"] < 3000
+    assert f"in bin {told['bin']} of block {told['block']!r}" in line
+    assert f"euler.k_fast, then {told['value']:.4g} 1/bin" in line
+    assert told["value"] > 2, "the bound of explicit Euler"
+    assert line.endswith("the run is kept in run")
+    kept = store.load("run").params["euler"]["k_fast"]
+    assert np.all(np.isfinite(kept)) and np.all(kept < told["value"])
+    again = retina("fit", "tiny", "runaway.py", "--out", "run")
+    assert again.status == 1 and line in again.err
+    # What was kept is a run as any other.
+    assert retina("score", "run").status == 0
 
 
 @pytest.mark.parametrize("resumable", [True, False])

@@ -65,3 +65,23 @@ def test_probe_says_what_to_put_right(retina):
         assert len(done.err.splitlines()) == 1
     for words in (("sta", "--at", 5), ("local", "--part", "door")):
         assert retina("probe", "run", *words).status == 2
+
+
+def test_probe_recovery_says_which_parameters_return(retina):
+    words = ("--set", "lags=4", "--set", "rank=None")
+    fitted = retina("fit", "tiny", "ln", *words, "--out", "run")
+    assert fitted.status == 0, fitted.err
+    done = retina("probe", "run", "recovery", "--seeds", 2, "--json")
+    assert done.status == 0, done.err
+    told = json.loads(done.out)
+    rows = {row["parameter"]: row for row in told["rows"]}
+    # 2990 bins of about 0.5 counts, for 8 weights whose problem has one solution.
+    assert rows["space_time.filters"]["error"] < 0.3
+    assert rows["space_time.filters"]["correlation"] > 0.95
+    assert len(told["starts"]) == 2 and told["reached"]
+    for start in (*told["starts"], told["truth"]):
+        assert len(start["values"]["output.bias"]) == 2
+    table = retina("probe", "run", "recovery", "--seeds", 2)
+    assert table.status == 0 and "space_time.filters" in table.out
+    assert "as good as the best" in table.out
+    assert retina("probe", "run", "recovery", "--cell", "0").status == 2

@@ -72,7 +72,7 @@ def test_seeds_are_judged_one_by_one():
 
 
 def test_what_is_kept_is_a_copy():
-    """Buffers of the walk are donated to the next round: a view would be garbage."""
+    """A view of what a walker goes on to change would be garbage."""
     start = {"w": np.zeros(1, np.float32)}
     plateau = Plateau.begin(1, 0.1, start)
     now = {"w": np.ones(1, np.float32)}

@@ -1,0 +1,161 @@
+"""Our side of the benchmarks of mechanistic models: LNK cells, and a circuit."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+import retina
+from benchmarks import inputs
+from benchmarks.ours import our_versions
+from benchmarks.worker import Work
+from retina.circuit.synapses.exponential import exponential
+from retina.fitting.loss import poisson, rates_of
+from retina.stage import Model, Params, Stage, chain, recurrent
+from retina.types import Spec
+
+
+def lnk_model(settings: dict[str, Any]) -> tuple[Model, Params, jax.Array, jax.Array]:
+    """The model, its drawn parameters, and what it is shown and held against.
+
+    settings["plain"]: every state of a clip is kept for the gradient.
+    """
+    drawn = inputs.lnk(settings)
+    spec = Spec((), settings["cells"], settings["bin_s"])
+    model = retina.model("lnk", spec, lags=settings["lags"], rank=None, smooth=0.0)
+    params = model.stage.init(jax.random.key(0))
+    shape = params["space_time"]["filters"].shape
+    params["space_time"] |= {"filters": jnp.asarray(drawn["filters"].T).reshape(shape)}
+    params["kinetics"] = {n: jnp.asarray(drawn[n]) for n in params["kinetics"]}
+    params["output"] = {
+        "bias": jnp.full(spec.cells, -2.0),
+        "gain": jnp.full(spec.cells, 0.5),
+    }
+    if settings.get("plain"):
+        parts = [
+            plain(part) if name == "kinetics" else part
+            for name, part in model.stage.parts
+        ]
+        model = model._replace(stage=chain(*parts))
+    return model, params, jnp.asarray(drawn["stimulus"]), jnp.asarray(drawn["counts"])
+
+
+def plain(stage: Stage) -> Stage:
+    """A recurrent stage whose clip is one uncut scan."""
+
+    def apply(params, state, x):
+        return lax.scan(lambda s, x_t: stage.step(params, s, x_t), state, x)
+
+    return stage._replace(apply=apply)
+
+
+def loss_of(model: Model):
+    null = jnp.ones(model.spec.cells, jnp.float32)
+
+    def loss(params, stimulus, counts):
+        return poisson(rates_of(model, params, stimulus, counts), counts, null)
+
+    return loss
+
+
+def lnk_forward(settings: dict[str, Any]) -> Work:
+    model, *data = lnk_model(settings)
+    run = jax.jit(loss_of(model)).lower(*data).compile()
+
+    def step() -> dict[str, Any]:
+        return {"loss": float(run(*data))}
+
+    return Work(step, our_versions())
+
+
+def lnk_gradient(settings: dict[str, Any]) -> Work:
+    """Value and slope of all parameters; what the compiler sets aside for it as well.
+
+    settings["long"]: bins of a recording for which the program is planned, not run.
+    """
+    model, *data = lnk_model(settings)
+    slope = jax.jit(jax.value_and_grad(loss_of(model), allow_int=True))
+    run = slope.lower(*data).compile()
+    long = settings["long"]
+    shapes = (
+        data[0],
+        jax.ShapeDtypeStruct((long,), jnp.float32),
+        jax.ShapeDtypeStruct((long, settings["cells"]), jnp.float32),
+    )
+    planned = slope.lower(*shapes).compile().memory_analysis()
+    about = {
+        "temporary_bytes": run.memory_analysis().temp_size_in_bytes,
+        "long_temporary_bytes": planned.temp_size_in_bytes,
+    }
+
+    def step() -> dict[str, Any]:
+        value, slopes = run(*data)
+        jax.block_until_ready(slopes)
+        return {"loss": float(value), "peak_bytes": peak_bytes()}
+
+    return Work(step, our_versions(), about=about)
+
+
+def peak_bytes() -> int:
+    """The most memory this process ever had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def network(settings: dict[str, Any]) -> Work:
+    """The circuit as one stage; every cell's potential after every step."""
+    stage, drive = circuit(settings)
+    params = stage.init(jax.random.key(0))
+    run = jax.jit(lambda p, x: stage.apply(p, stage.start(p), x)[1])
+    run = run.lower(params, drive).compile()
+
+    def step() -> dict[str, Any]:
+        v = np.asarray(run(params, drive))
+        return {"loss": float(v.std(axis=0).mean())}
+
+    return Work(step, our_versions(), settings["bins"])
+
+
+def circuit(settings: dict[str, Any]) -> tuple[Stage, jax.Array]:
+    """See `benchmarks.circuit`; and the current into each cell, (bins, cell)."""
+    drawn, fixed = inputs.network(settings), inputs.NETWORK
+    cells, dt_s = settings["cells"], settings["dt_s"]
+    kinds = ("excite", "inhibit")
+    rung = exponential(cells, dt_s)
+    sources = {kind: jnp.asarray(drawn[f"{kind}_from"]) for kind in kinds}
+
+    def init(key: jax.Array) -> Params:
+        return {
+            kind: {
+                "by": jnp.asarray(drawn[f"{kind}_by"]),
+                "tau_s": jnp.float32(fixed[f"{kind}_ms"] / 1e3),
+            }
+            for kind in kinds
+        }
+
+    def start(params, key=None):
+        rest = jnp.full(cells, fixed["leak_mv"], jnp.float32)
+        return {"v": rest} | {kind: rung.start(params[kind]) for kind in kinds}
+
+    def step(params, state, current):
+        v = state["v"]
+        release = jax.nn.sigmoid((v - fixed["half_mv"]) / fixed["slope_mv"])
+        total, pull = fixed["leak_ns"], fixed["leak_ns"] * fixed["leak_mv"] + current
+        after = {}
+        for kind in kinds:
+            heard = release.at[sources[kind]].get(mode="promise_in_bounds")
+            arrived = {"g": state[kind]["g"] + (heard * params[kind]["by"]).sum(1)}
+            after[kind], g = rung.step(params[kind], arrived, None, v)
+            total, pull = total + g, pull + g * fixed[f"{kind}_mv"]
+        goal = pull / total
+        after["v"] = goal + (v - goal) * jnp.exp(total * (-dt_s / fixed["c_nf"]))
+        return after, after["v"]
+
+    stage = recurrent(step, start=start, init=init, about=("network", cells))
+    return stage, jnp.asarray(drawn["drive"])

@@ -1,0 +1,231 @@
+"""Parameter recovery: which numbers of a model its own spikes bring back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from retina.errors import BadSetting
+from retina.fitting.fit import fit as refit
+from retina.fitting.loss import validator
+from retina.fitting.plateau import GAIN
+from retina.fitting.recipe import checked_recipe
+from retina.fitting.simulate import simulate
+from retina.fitting.start import mean_counts
+from retina.metrics.medians import middle
+from retina.stage import Recipe, Tree
+from retina.types import Clip, Fit, Split
+
+NEAR = 0.1  # of a parameter's size: nearer than this it has come back; chosen
+SCATTER = 1.0  # of the starts, unless told: about a factor of e each way; chosen
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One leaf of the parameters.
+
+    Errors are relative to its r.m.s. true value: of a number near 0 they are large.
+
+    numbers:     how many it has.
+    error:       r.m.s. difference of the best start from the truth.
+    spread:      r.m.s. s.d. over the starts that fit equally well; nan with one alone.
+    correlation: over its numbers, between the best start and the truth; nan for fewer
+                 than three, or equal ones.
+    verdict:     "comes back"; "undetermined": starts that fit equally well disagree;
+                 "off": they agree, but not with the truth; "not tried": one start
+                 alone fits as well as the best and is off, which says neither.
+    """
+
+    parameter: str
+    unit: str
+    numbers: int
+    error: float
+    spread: float
+    correlation: float
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recovery:
+    """What became of a model's parameters.
+
+    rows:   one per trained leaf.
+    starts: per start {"start", "validation_bits", "training_bits", "equal" (as good on
+            validation as the best, within GAIN), "errors": {parameter: error}}.
+    truth_bits: what the true parameters reach on the same validation counts.
+    reached: whether the best start fits the training counts as well as the truth does,
+            within GAIN. It may bend to them as the truth cannot: if it does not, the
+            search has failed, and the rows speak of that.
+    params: of each start, in order; truth: the parameters that spoke.
+    """
+
+    rows: tuple[Row, ...]
+    starts: tuple[Mapping[str, Any], ...]
+    truth_bits: float
+    reached: bool
+    params: tuple[Tree, ...]
+    truth: Tree
+
+
+def recovery(
+    fit: Fit, split: Split, *, key: jax.Array, seeds: int = 4, **recipe: Any
+) -> Recovery:
+    """Simulate spikes from known parameters, fit them from other starts, compare.
+
+    fit:     its parameters are the truth; its recipe is followed unless told.
+    split:   whose stimuli are shown, with as many trials.
+    seeds:   starts; each begins at random about the model's own start (`scatter` of
+             Recipe, SCATTER unless told), not about the truth.
+    recipe:  fields of Recipe to change.
+    returns: Recovery. A leaf whose sets of values fit equally well is reported with all
+             of them: none is the answer.
+    raises:  BadSetting for fewer than two starts; what `retina.fit` raises.
+
+    Two filters that change places are told apart as two sets, which they are.
+
+    >>> # recovery(fit, split, key=jax.random.key(0), seeds=8).rows
+    """
+    if seeds < 2:
+        raise BadSetting(f"seeds {seeds}: 2 or more, as starts are compared")
+    spoken, fitted = jax.random.split(key)
+    simulated = _simulated(fit, split, spoken)
+    kept = {"scatter": SCATTER} | _own_recipe(fit)
+    made = refit(
+        fit.model,
+        simulated,
+        key=fitted,
+        seeds=seeds,
+        **(kept | recipe),
+    )
+    null_rate = mean_counts(simulated.train)
+
+    def bits(clips: tuple[Clip, ...]) -> np.ndarray:
+        """Median over cells: of each start, and last of the truth."""
+        of = validator(fit.model, clips, null_rate)
+        return middle(np.stack([of(params) for params in (*made.seeds, fit.params)]))
+
+    return compared(
+        fit.model.stage.parameters,
+        fit.params,
+        made.seeds,
+        bits(simulated.validation),
+        bits(simulated.train),
+    )
+
+
+def compared(
+    parameters: Tree,
+    truth: Tree,
+    found: tuple[Tree, ...],
+    validation_bits: np.ndarray,
+    training_bits: np.ndarray,
+) -> Recovery:
+    """The table, from parameters alone.
+
+    parameters: tree of Parameter, parallel to truth and to each of found.
+    validation_bits, training_bits: (start + 1,) of each of found, last of the truth.
+    """
+    bits, trained = validation_bits[:-1], training_bits[:-1]
+    best = int(np.argmax(bits))
+    equal = bits > bits[best] - GAIN
+    rows, errors = [], [{} for _ in found]
+    described = jax.tree_util.tree_leaves_with_path(parameters)
+    true = jax.tree.leaves(truth)
+    each = zip(*(jax.tree.leaves(one) for one in found), strict=True)
+    for (path, parameter), wanted, values in zip(described, true, each, strict=True):
+        if not parameter.trainable:
+            continue
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        wanted = np.ravel(np.asarray(wanted, np.float64))
+        drawn = np.stack([np.ravel(np.asarray(v, np.float64)) for v in values])
+        size = max(_rms(wanted), 1e-12)
+        off = [_rms(one - wanted) / size for one in drawn]
+        for told, error in zip(errors, off, strict=True):
+            told[name] = error
+        spread = np.nan
+        if equal.sum() > 1:
+            spread = _rms(drawn[equal].std(axis=0, ddof=1)) / size
+        rows.append(
+            Row(
+                name,
+                parameter.unit,
+                len(wanted),
+                off[best],
+                float(spread),
+                _correlation(drawn[best], wanted),
+                _verdict(off[best], float(spread)),
+            )
+        )
+    starts = [
+        {
+            "start": n,
+            "validation_bits": float(b),
+            "training_bits": float(t),
+            "equal": bool(e),
+            "errors": told,
+        }
+        for n, (b, t, e, told) in enumerate(
+            zip(bits, trained, equal, errors, strict=True)
+        )
+    ]
+    return Recovery(
+        rows=tuple(rows),
+        starts=tuple(starts),
+        truth_bits=float(validation_bits[-1]),
+        reached=bool(trained.max() > training_bits[-1] - GAIN),
+        params=tuple(found),
+        truth=truth,
+    )
+
+
+def _simulated(fit: Fit, split: Split, key: jax.Array) -> Split:
+    """The split with counts that the model spoke in place of those recorded."""
+
+    def spoken(clip: Clip, key: jax.Array) -> Clip:
+        trials = len(clip.response)
+        counts = simulate(fit.model, fit.params, clip.stimulus, key=key, trials=trials)
+        return dataclasses.replace(clip, response=counts)
+
+    keys = iter(jax.random.split(key, len(split.train) + len(split.validation)))
+    return dataclasses.replace(
+        split,
+        train=tuple(spoken(clip, next(keys)) for clip in split.train),
+        validation=tuple(spoken(clip, next(keys)) for clip in split.validation),
+    )
+
+
+def _own_recipe(fit: Fit) -> dict[str, Any]:
+    """What of the recipe that a fit followed is not its model's own."""
+    asked: dict[str, Any] = {}
+    for field in dataclasses.fields(Recipe):
+        value = fit.training.get(field.name)
+        if value is None or value == getattr(fit.model.recipe, field.name):
+            continue
+        try:
+            checked_recipe(fit.model, asked | {field.name: value})
+        except BadSetting:
+            continue  # beside the others it does nothing
+        asked[field.name] = value
+    return asked
+
+
+def _verdict(error: float, spread: float) -> str:
+    if error <= NEAR and not spread > NEAR:
+        return "comes back"
+    if spread > NEAR:
+        return "undetermined"
+    return "off" if np.isfinite(spread) else "not tried"
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    if len(one) < 3 or not one.std() or not other.std():
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])
