@@ -165,3 +165,36 @@ def test_the_linear_filter_is_the_published_formula():
     expected = 0.31 * rise / (1 + rise) * np.exp(-t / 0.0236)
     expected[95:] = 0  # beyond eight decay constants
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", cascade.KINDS)
+def test_a_start_in_the_light_is_where_the_cascade_would_have_come(kind: str):
+    """The root against what five to fifty seconds of that light lead to."""
+    light = 50.0 if kind == "primate_rod" else 1e4
+    adapted = phototransduction(1, 0.05, kind=kind, adapted=light)
+    params = adapted.init(jax.random.key(0))
+    begun = adapted.start(params)
+    seconds = 50 if kind in cascade.SLOW else 5
+    dark = phototransduction(1, 0.05, kind=kind)
+    waited, _ = _apply(dark, np.full((20 * seconds, 1), light))
+    assert set(begun) == set(waited)
+    for name, value in waited.items():
+        np.testing.assert_allclose(begun[name], value, rtol=1e-3, err_msg=name)
+
+
+def test_the_start_in_the_light_has_the_slope_of_the_steady_state():
+    """By central differences in float64, relative to the parameter."""
+    with jax.enable_x64(True):
+        params = {n: jnp.float64(v) for n, v in _values("primate_cone").items()}
+
+        def calcium(params):
+            return cascade.steady(params, 1e4)["C"]
+
+        slope = jax.grad(calcium)(params)
+        for name in ("eta", "gamma", "sigma", "phi"):
+            ends = [
+                calcium(params | {name: params[name] * (1 + sign * 1e-5)})
+                for sign in (1, -1)
+            ]
+            wanted = float(ends[0] - ends[1]) / 2e-5
+            assert float(slope[name] * params[name]) == pytest.approx(wanted, rel=1e-5)
