@@ -4,10 +4,10 @@
     A_a = sigmoid(2 (E_a - theta_a)),   E_a = K_a * sum_i W_ia release_i, a bin later
     K(t) = e^(-t/tau_d) - e^(-t (1/tau_d + 1/tau_r)), of unit norm
 
-The kernel is two leaky integrators per amacrine cell, exact at any length. The ribbon is
-the rung `ribbon_quanta` in the mean: two pools, of this network's size and pace. Source:
-Schroeder, Klindt, Strauss, Franke, Euler & Bethge 2020, NeurIPS 33 (code bc_network
-e663d3b), in steps of 1/64 s.
+The kernel is two leaky integrators per amacrine cell, exact at any length. The ribbon
+is the rung `ribbon_quanta` in the mean: two pools, of this network's size and pace.
+Source: Schroeder, Klindt, Strauss, Franke, Euler & Bethge 2020, NeurIPS 33 (code
+bc_network e663d3b), in steps of 1/64 s.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     (1, 4)
     """
     at_least_one(places=places, types=types, amacrine=amacrine)
-    ribbon = terminal(
-        (places, types), bin_s, "ribbon_quanta", axis="kind", bias=-1.0
-    )
+    ribbon = terminal((places, types), bin_s, "ribbon_quanta", axis="kind", bias=-1.0)
     ribbons = {n: _of_this_network(n, one) for n, one in ribbon.parameters.items()}
     described = {
         "slope": Parameter(2.5, "1", 0.0, 50.0, source="chosen", axes=("kind",)),

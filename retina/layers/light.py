@@ -30,9 +30,9 @@ def light(spec: Spec, mean_rstar_per_s: float) -> Stage:
     contrast = mean == 0 and sd == 1
     if not contrast and mean < FAINT * sd:
         raise BadSetting(
-            f"{spec.dataset or 'the recording'}: a training stimulus of mean {mean:.3g} "
-            f"and s.d. {sd:.3g} is no light that counts from darkness at 0: store it "
-            "as such, or scaled to unit contrast with coding = \"contrast\""
+            f"{spec.dataset or 'the recording'}: a training stimulus of mean {mean:.3g}"
+            f" and s.d. {sd:.3g} is no light that counts from darkness at 0: store it "
+            'as such, or scaled to unit contrast with coding = "contrast"'
         )
 
     def isomerised(params, x: jax.Array) -> jax.Array:
@@ -63,9 +63,7 @@ def mean_light(spec: Spec, asked: float | None) -> float:
             "a value with mean_rstar_per_s=1000"
         )
     if not 0 < mean < float("inf"):
-        raise BadSetting(
-            f"mean_rstar_per_s {mean:g}: above 0, in R*/photoreceptor/s"
-        )
+        raise BadSetting(f"mean_rstar_per_s {mean:g}: above 0, in R*/photoreceptor/s")
     return float(mean)
 
 

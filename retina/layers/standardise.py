@@ -51,7 +51,9 @@ def standardise(
     )
 
 
-def measured(stages: list[Stage], params: Params, clips: tuple[Clip, ...]) -> np.ndarray:
+def measured(
+    stages: list[Stage], params: Params, clips: tuple[Clip, ...]
+) -> np.ndarray:
     """What some stages at the head of a model's chain give on training data.
 
     stages:  the first of the chain, in its order.

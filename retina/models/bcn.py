@@ -1,4 +1,4 @@
-"""Bipolar cell network: types of bipolar cell with ribbons, amacrine feedback, a sum."""
+"""Bipolar cell network: types of bipolar cell, ribbons, amacrine feedback, a sum."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.circuit.biphasic import biphasic, kernels, speeds
+from retina.circuit.biphasic import SPEED, biphasic, kernels, speeds
 from retina.circuit.bipolar_network import bipolar_network
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts, spike_triggered_average
@@ -20,7 +20,8 @@ from retina.parameter import Parameter
 from retina.stage import Model, Recipe, Stage, chain, memoryless
 from retina.types import Spec
 
-PACES = np.geomspace(0.2, 3.0, 25)  # of all types, tried at the start
+PACES = np.geomspace(0.2, 3.0, 25).astype(np.float32)  # of all types, at the start
+WITHIN = 1.01 * SPEED.low, 0.99 * SPEED.high
 
 
 def bcn(
@@ -78,7 +79,10 @@ def bcn(
             space, course = separate(seen, 1, lags)
             # Their signs are free together: light that excites in space is positive.
             sign = np.where(space.sum((1, 2, 3)) < 0, -1, 1).astype(np.float32)
-            space, course = space * sign[:, None, None, None], course * sign[None, :, None]
+            space, course = (
+                space * sign[:, None, None, None],
+                course * sign[None, :, None],
+            )
             started["views"] = looking(corner, space)
         course = course[..., 0].astype(np.float64)
         course /= np.maximum(np.linalg.norm(course, axis=0), 1e-12)
@@ -86,7 +90,7 @@ def bcn(
         tried = [_kernels(pace * spread, signs, lags, spec.bin_s) for pace in PACES]
         held = [np.abs(one.T @ course).max(0).sum() for one in tried]
         best = int(np.argmax(held))
-        drawn = params["biphasic"]["speed"] * np.float32(PACES[best])
+        drawn = jnp.clip(params["biphasic"]["speed"] * PACES[best], *WITHIN)
         started["biphasic"] = {"speed": drawn}
         params = params | started
         released = measured(front, params, clips)

@@ -72,9 +72,7 @@ def test_feedback_lowers_release_and_only_after_a_bin():
     strong = params | {"back": 200 * params["back"], "theta": 0 * params["theta"] + 0.1}
     weak = strong | {"back": 0 * params["back"]}
     x = _drive(60) + 1
-    with_, without = (
-        stage.apply(p, stage.start(p), x)[1] for p in (strong, weak)
-    )
+    with_, without = (stage.apply(p, stage.start(p), x)[1] for p in (strong, weak))
     assert float(with_[1:].sum()) < 0.9 * float(without[1:].sum())
     quiet = strong | {"theta": 0 * params["theta"] + 50}
     first = [stage.step(p, stage.start(p), x[0])[1] for p in (quiet, weak)]

@@ -75,7 +75,7 @@ def _run(stage, params, x):
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_kinds_have_numbers_and_places_have_states(rung: str):
-    """The same drive at two places is the same release, and not that of another kind."""
+    """One drive at two places is one release; that of another kind is another."""
     stage = terminal((2, 3), 0.02, rung, axis="subunit")
     params = stage.init(jax.random.key(0))
     assert {v.shape for v in params.values()} == {(3,)}

@@ -2,7 +2,7 @@
 
     dD/dt = (1 - D) / tau - k u D,   release u D
 
-D is the filled part of the pool; u, at least 0, is what release would be with all of it.
+D is the filled part of the pool; u, at least 0, is the release of a full pool.
 The step is implicit (backward Euler), D' = (D + dt/tau) / (1 + dt/tau + dt k u): stable
 at any step, D never leaves [0, 1], and what is released and refilled in a step is
 exactly what the pool loses and gains. It is the mean of the depressing synapse of
