@@ -44,12 +44,12 @@ KINDS = {
 }
 SLOW = {"isetbio_peripheral": 0.4, "isetbio_foveal": 0.4}  # beta_slow, 1/s
 TRAINED = ("sigma", "phi", "eta", "beta", "gamma")  # as by Idrees et al.
-# Frozen coefficients are stable at any step; these keep the error of every state below
-# 7 % of its standard deviation under full-contrast flicker (tests/circuit): of rods
-# at 20 R*/s, of mouse and foveal cones up to 1e4, of the others up to 1e5. Brighter:
-# 10 % for rods at 200, 11 % for mouse and 13 % for foveal cones at 1e5.
-SAFE_S = {"primate_rod": 0.008}
-SAFE_CONE_S = 0.002
+# Exponential steps with the coefficients of the step's middle: of second order, and P, G
+# and C stay positive at any step. These keep the error of every state below 6 % of its
+# standard deviation under full-contrast flicker and steps of light (tests/circuit): of
+# cones up to 1e5 R*/s (3 % up to 1e4, no steps), of rods up to 200 (1 %).
+SAFE_S = {"primate_rod": 0.016}
+SAFE_CONE_S = 0.008
 
 
 def phototransduction(
@@ -64,7 +64,7 @@ def phototransduction(
 
     kind:    primate_cone, primate_rod, mouse_cone, chen_cone, isetbio_peripheral or
              isetbio_foveal.
-    dt_s:    the sub-step; 2 ms for cones, 8 ms for rods at most.
+    dt_s:    the sub-step; 8 ms for cones, 16 ms for rods at most.
     adapted: the light, R*/receptor/s, that a cold start has long been in; 0: darkness.
     returns: the current is negative in the dark and rises towards 0 with light. Light
              is held within a bin; below 0 it counts as darkness.

@@ -115,8 +115,8 @@ def test_the_response_to_a_light_does_not_depend_on_the_bin():
 
 
 def test_too_long_a_step_is_refused_with_the_longest_safe_one():
-    with pytest.raises(BadSetting, match="dt_s 0.004 s is not safe; give 0.002 s or"):
-        phototransduction(1, 0.01, dt_s=0.004)
+    with pytest.raises(BadSetting, match="dt_s 0.02 s is not safe; give 0.008 s or"):
+        phototransduction(1, 0.04, dt_s=0.02)
     with pytest.raises(BadSetting, match="did you mean 'primate_rod'"):
         phototransduction(1, 0.01, kind="primate_rodd")
     with pytest.raises(BadSetting, match="0.0001 s or less"):
