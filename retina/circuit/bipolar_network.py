@@ -49,7 +49,7 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     (1, 4)
     """
     at_least_one(places=places, types=types, amacrine=amacrine)
-    ribbon = terminal((places, types), bin_s, "ribbon_quanta", axis="kind", bias=-1.0)
+    ribbon = terminal((places, types), bin_s, "ribbon_quanta", axis="kind")
     ribbons = {n: _of_this_network(n, one) for n, one in ribbon.parameters.items()}
     described = {
         "slope": Parameter(2.5, "1", 0.0, 50.0, source="chosen", axes=("kind",)),

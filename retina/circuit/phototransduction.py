@@ -44,7 +44,7 @@ KINDS = {
 }
 SLOW = {"isetbio_peripheral": 0.4, "isetbio_foveal": 0.4}  # beta_slow, 1/s
 TRAINED = ("sigma", "phi", "eta", "beta", "gamma")  # as by Idrees et al.
-# Exponential steps with the coefficients of the step's middle: of second order, and P, G
+# Exponential steps with the coefficients of the step's middle: of second order. P, G
 # and C stay positive at any step. These keep the error of every state below 6 % of its
 # standard deviation under full-contrast flicker and steps of light (tests/circuit): of
 # cones up to 1e5 R*/s (3 % up to 1e4, no steps), of rods up to 200 (1 %).

@@ -107,7 +107,11 @@ def photoreceptors(
         return state, current.reshape(-1, *image)
 
     cascade = each._replace(
-        step=step, apply=apply, about=("photoreceptors", image, *each.about)
+        step=step,
+        apply=apply,
+        # Begun in the mean light it has less to forget than from darkness.
+        burn_in_s=each.burn_in_s / 2,
+        about=("photoreceptors", image, *each.about),
     )
     one = phototransduction(1, bin_s, kind=kind, dt_s=dt_s, adapted=mean)
     params = one.init(jax.random.key(0))

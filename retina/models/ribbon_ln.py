@@ -21,7 +21,7 @@ def ribbon_ln(
     rank: int = 2,
     basis: int | None = None,
     window: int = 13,
-    rung: str = "ribbon_quanta",
+    rung: str = "depletion",
     output_kind: str = "softplus",
     smooth: float = 1e-4,
 ) -> Model:
@@ -34,7 +34,7 @@ def ribbon_ln(
     source: Schroeder, James, Lagnado & Berens 2019, NeurIPS 32 (LN
             and ribbon); `retina.circuit.synapses` for each rung's own.
 
-    >>> ribbon_ln(Spec((), 2, 1 / 30), rung="depletion").stage.burn_in_s
+    >>> ribbon_ln(Spec((), 2, 1 / 30)).stage.burn_in_s
     6.0
     """
     at_least_zero(smooth=smooth)
@@ -63,5 +63,5 @@ def ribbon_ln(
         stage,
         warm_start=warm_start,
         penalty=lambda params: smooth * roughness(params),
-        recipe=Recipe("adam", learning_rate=1e-2, clip_bins=512, batch=16),
+        recipe=Recipe("adam", learning_rate=3e-2, clip_bins=512, batch=16),
     )

@@ -12,23 +12,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from retina.circuit.synapses import ribbon_cycle, ribbon_quanta
 from retina.circuit.synapses.depletion import depletion, refill_and_keep
 from retina.circuit.synapses.kinetic import kinetic
+from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
+from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
 from retina.circuit.synapses.synapse import Synapse
 from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
 from retina.stage import Stage, recurrent
 
-RUNGS = ("depletion", "kinetic", "ribbon_cycle", "ribbon_quanta")
-BIAS = Parameter(0.0)
+# Where the gate stands at a drive of 0: low enough that pools hold out.
+BIAS = {"depletion": 0.0, "kinetic": -1.0, "ribbon_cycle": -2.0, "ribbon_quanta": -3.0}
+RUNGS = tuple(BIAS)
+# As published the pools of a cycle settle within a bin and leave nothing to learn.
+SLOWER = {"e_max": 10, "d_max": 10, "i_max": 50, "r_max": 50}
 GATES = ("slope", "half", "half_mv")
 
 
@@ -38,7 +41,7 @@ def terminal(
     rung: str,
     *,
     axis: str = "cell",
-    bias: float = 0.0,
+    bias: float | None = None,
 ) -> Stage:
     """Stage (*shape) -> (*shape): drives to releases, each from a state of its own.
 
@@ -46,7 +49,7 @@ def terminal(
             others: a kind of terminal that stands at many places.
     rung:   depletion, kinetic, ribbon_cycle or ribbon_quanta (its mean).
     axis:   what the last axis is, for `Parameter.axes`.
-    bias:   at the start.
+    bias:   at the start; None: as chosen for the rung.
     raises: BadSetting for another rung.
 
     >>> stage = terminal((3, 2), 0.01, "depletion")
@@ -57,20 +60,16 @@ def terminal(
     if rung not in RUNGS:
         raise BadSetting(f"rung {rung!r}: {nearest(rung, RUNGS)}")
     kinds, count = shape[-1], math.prod(shape)
-    synapse, times = _synapse(rung, count, bin_s)
+    synapse = _synapse(rung, count, bin_s)
+    bias = BIAS[rung] if bias is None else bias
     described = _described(synapse.parameters, rung, axis) | {
-        "bias": dataclasses.replace(BIAS, value=bias, axes=(axis,))
+        "bias": Parameter(bias, axes=(axis,))
     }
 
     def init(key: jax.Array):
-        # As many as there are kinds: some rungs draw theirs.
-        drawn = _synapse(rung, kinds, bin_s)[0].init(key)
-        params = {}
-        for n, one in described.items():
-            known = jnp.float32(one.value)
-            per_kind = n in drawn and jnp.ndim(drawn[n]) > 0
-            params[n] = drawn[n] if per_kind else jnp.full(kinds, known)
-        return params
+        params = {n: jnp.full(kinds, p.value, "f4") for n, p in described.items()}
+        # Only these differ a little from one to the next.
+        return params | (kinetic(kinds, bin_s).init(key) if rung == "kinetic" else {})
 
     def spread(params):
         """Every number at every place: (count,)."""
@@ -79,18 +78,10 @@ def terminal(
     def start(params, key=None):
         return _rest(rung, synapse, spread(params))
 
-    def release(each, state, pre):
-        def once(state):
-            return synapse.step(each, state, pre, None)
-
-        if times == 1:
-            return once(state)
-        state, released = lax.scan(lambda s, _: once(s), state, None, length=times)
-        return state, released.sum(0)
-
     def step(params, state, drive):
         each = spread(params)
-        state, out = release(each, state, _pre(rung, each, drive.reshape(-1)))
+        pre = _pre(rung, each, drive.reshape(-1))
+        state, out = synapse.step(each, state, pre, None)
         return state, out.reshape(shape)
 
     def apply(params, state, drive):
@@ -101,7 +92,7 @@ def terminal(
             state, out = _deplete(along, state, pre, bin_s)
         else:
             # Sub-steps are done again in the backward pass, not kept.
-            once = jax.checkpoint(lambda s, u: release(each, s, u))
+            once = jax.checkpoint(lambda s, u: synapse.step(each, s, u, None))
             state, out = lax.scan(once, state, pre)
         return state, out.reshape(-1, *shape)
 
@@ -111,21 +102,18 @@ def terminal(
         init=init,
         parameters=described,
         burn_in_s=min(synapse.burn_in_s, 10.0),
-        about=("terminal", shape, bin_s, rung, times, bias),
+        about=("terminal", shape, synapse.about, bin_s, bias),
     )._replace(apply=apply)
 
 
-def _synapse(rung: str, count: int, bin_s: float) -> tuple[Synapse, int]:
-    """The rung, and how many of its steps make a bin."""
-    if rung == "ribbon_quanta":
-        times = max(1, math.ceil(bin_s / ribbon_quanta.STEP_S - 1e-9))
-        return ribbon_quanta.ribbon_quanta(count, bin_s / times, mean=True), times
-    makers: dict[str, Callable[[int, float], Synapse]] = {
-        "depletion": depletion,
-        "kinetic": kinetic,
-        "ribbon_cycle": ribbon_cycle.ribbon_cycle,
-    }
-    return makers[rung](count, bin_s), 1
+def _synapse(rung: str, count: int, bin_s: float) -> Synapse:
+    if rung == "depletion":
+        return depletion(count, bin_s)
+    if rung == "kinetic":
+        return kinetic(count, bin_s)
+    if rung == "ribbon_cycle":
+        return ribbon_cycle(count, bin_s)
+    return ribbon_quanta(count, bin_s, mean=True)
 
 
 def _described(parameters: Any, rung: str, axis: str) -> dict[str, Parameter]:
@@ -135,10 +123,12 @@ def _described(parameters: Any, rung: str, axis: str) -> dict[str, Parameter]:
         if n in GATES:
             one = dataclasses.replace(one, trainable=False)
         elif rung == "ribbon_cycle":
-            # As published the pools settle within a bin, and nothing is left to learn.
-            slow = (one.value or 0.0) / 10
-            source = f"chosen: a tenth of {one.source}"
-            one = dataclasses.replace(one, value=slow, source=source)
+            part = SLOWER[n]
+            value, source = (
+                (one.value or 0.0) / part,
+                f"chosen: 1/{part} of {one.source}",
+            )
+            one = dataclasses.replace(one, value=value, source=source)
         described[n] = one
     return described
 
