@@ -133,6 +133,9 @@ class Recording:
     frame_s: nominal seconds per frame.
     coding:  "contrast" where the stimulus already has mean 0 and unit scale by its
              design (a +-1 checkerboard); "light" where it is to be standardised.
+    mean_rstar_per_s: mean light in R*/photoreceptor/s, None where it is not known.
+             Contrast c then is the light mean (1 + c); light x, counted from darkness
+             at 0, is mean x / (its training mean).
     event:   what one count is: "spike" or "quantum" (a released vesicle).
     truth:   for simulations, {block name: {"hazard": ..., "expected": ...}}.
     publish: False where the licence forbids to publish results.
@@ -149,6 +152,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     truth: Mapping[str, Mapping[str, np.ndarray]] | None = None
     publish: bool = True
+    mean_rstar_per_s: float | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.blocks), ShapeMismatch, f"{self.name}: no blocks")
@@ -201,6 +205,7 @@ class Spec:
     bin_s:         the model's clock, seconds per bin.
     stimulus_mean, stimulus_sd: of the training stimulus; the model's door subtracts and
                    divides. 0 and 1 where the stimulus is contrast by design.
+    mean_rstar_per_s: see `Recording`; models with a photoreceptor need it.
     """
 
     frame: tuple[int, ...]
@@ -210,6 +215,7 @@ class Spec:
     stimulus_sd: float = 1.0
     dataset: str = ""
     event: str = "spike"
+    mean_rstar_per_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Mechanistic parts, one file each: equation, citation, parameters with bounds.
 
 Photoreceptors: `phototransduction`, `dynamical_adaptation`, `van_hateren`,
-`linear_photoreceptor`. Outer retina: `horizontal`, `bipolar`. Inner retina: `amacrine`,
-`gap_junction`, `contrast_gain`, `slow_gain`, `kinetics`. Between them: `synapses`.
-Each cuts its bin into sub-steps short enough for its equation (`substeps`).
+`linear_photoreceptor`. Outer retina: `horizontal`, `bipolar`, `biphasic`. Inner retina:
+`amacrine`, `bipolar_network`, `gap_junction`, `contrast_gain`, `slow_gain`, `kinetics`.
+Between them: `synapses`. Each cuts its bin into sub-steps short enough for its equation
+(`substeps`).
 """

@@ -19,8 +19,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from retina.circuit.root import rising_root
 from retina.circuit.substeps import repeat, substeps
 from retina.parameter import Parameter
 from retina.stage import Stage, recurrent
@@ -154,7 +154,7 @@ def steady(params, light, *, loop: bool = True) -> dict[str, Any]:
     r = jnp.full_like(params["c_beta"], light)
     beta = params["c_beta"] + params["k_beta"] * r
     # X beta (1 + (a_C X)^4) = 1000 rises with X, and X is at most 1000 / beta.
-    x = _root(
+    x = rising_root(
         lambda x: x * beta * (1 + (params["a_c"] * x) ** 4) - 1e3,
         jnp.zeros_like(r),
         1e3 / beta,
@@ -169,24 +169,9 @@ def steady(params, light, *, loop: bool = True) -> dict[str, Any]:
         drive = (v_is - v_h - params["v_k"]) / params["v_n"]
         return v_h - top * jax.nn.sigmoid(drive)
 
-    v_h = _root(excess, jnp.zeros_like(r), top)
+    v_h = rising_root(excess, jnp.zeros_like(r), top)
     inner = {"V_is": v_is, "g": x / v_is, "V_a": v_is}
     return outer | inner | {n: v_h for n in ("V_1", "V_b", "V_h")}
-
-
-def _root(rising, low, high):
-    def halve(_, ends):
-        low, high = ends
-        middle = (low + high) / 2
-        below = rising(middle) < 0
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = lax.stop_gradient((low, high))
-    low, high = lax.fori_loop(0, 60, halve, (low, high))
-    # One Newton step: halving has no derivative, this has that of the root.
-    root = lax.stop_gradient((low + high) / 2)
-    value, slope = jax.jvp(rising, (root,), (jnp.ones_like(root),))
-    return root - value / lax.stop_gradient(slope)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

@@ -137,7 +137,9 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
         from retina import build
         from retina.types import Spec
 
-        model = build.model(name, Spec(frame=(16, 16), cells=1, bin_s=1 / 30))
+        # Bright enough for cones: what a model with a photoreceptor needs to know.
+        spec = Spec((16, 16), 1, 1 / 30, mean_rstar_per_s=1e4)
+        model = build.model(name, spec)
         about["parameters"] = _parameters(model)
         about["fit"] = _fit_settings(model)
     return about

@@ -157,6 +157,9 @@ def _card(
         "lead": min(clip.skip for _, clip in _clips(split)),
         "cell_count": split.spec.cells,
     }
+    if known.mean_rstar_per_s is not None:
+        fields["mean_rstar_per_s"] = known.mean_rstar_per_s
+        fields["mean_rstar_source"] = known.mean_rstar_source
     lines = [f"{name} = {json.dumps(value)}" for name, value in fields.items()]
     lines += ["", "[options]", f"file = {json.dumps(out.name)}"]
     for role, clip in _clips(split):

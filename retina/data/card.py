@@ -110,7 +110,7 @@ class Variant(_Strict):
 # What a card says of a recording without changing any of its numbers.
 _WORDS = (
     *("title", "species", "citation", "licence", "source", "doi", "publish"),
-    *("verified", "stimulus_unit", "notes", "cell_types"),
+    *("verified", "stimulus_unit", "mean_rstar_source", "notes", "cell_types"),
 )
 
 
@@ -122,6 +122,8 @@ class Card(_Strict):
     verified:      True once every number below was checked on the real bytes.
     source:        the page of the files, at a fixed commit.
     coding:        "contrast" or "light", see `retina.types.Recording`.
+    mean_rstar_per_s, mean_rstar_source: the mean light, where a public source of this
+                   recording states it, and which; see `retina.types.Recording`.
     event:         "spike" or "quantum".
     lead:          frames of history before each split's first scored frame.
     cell_count:    cells in the files.
@@ -145,6 +147,8 @@ class Card(_Strict):
     publish: bool = True
     verified: bool = False
     coding: Literal["contrast", "light"] = "light"
+    mean_rstar_per_s: float | None = Field(default=None, gt=0)
+    mean_rstar_source: str = ""
     event: Literal["spike", "quantum"] = "spike"
     native_bin_s: float | None = Field(default=None, gt=0)
     stimulus_unit: str = ""
@@ -171,6 +175,11 @@ class Card(_Strict):
             raise ValueError(
                 f"default_variant {self.default_variant!r} is no variant: "
                 + nearest(self.default_variant, self.variants)
+            )
+        if (self.mean_rstar_per_s is None) != (not self.mean_rstar_source.strip()):
+            raise ValueError(
+                "mean_rstar_per_s and mean_rstar_source go together: give both, or "
+                "neither where no public source states how bright it was"
             )
         both = set(self.variants) & {"all", *self.subsets}
         if both:
@@ -274,7 +283,9 @@ def digest(card: Card) -> str:
     >>> len(digest(read("simulated")))
     16
     """
-    decides = card.model_dump_json(exclude=set(_WORDS))
+    # A card that does not say how bright it was keeps the digest from before the key.
+    silent = {"mean_rstar_per_s"} if card.mean_rstar_per_s is None else set()
+    decides = card.model_dump_json(exclude={*_WORDS, *silent})
     if card.reader == "simulated":
         from retina.data.simulate import VERSION
 

@@ -11,7 +11,7 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card, SplitRule
-from retina.data.coding import odd_coding
+from retina.data.coding import below_darkness, odd_coding
 from retina.data.leak import leak, memory, shared, too_short, twice
 from retina.data.load import held, keep, select, stored
 from retina.data.split import split
@@ -65,6 +65,12 @@ def _words(card: Card) -> Iterator[Finding]:
         yield Finding("ok", "units", f"stimulus: {card.stimulus_unit}; times: seconds")
     else:
         yield Finding("wrong", "units", "the card lacks stimulus_unit")
+    if card.mean_rstar_per_s is None:
+        text = "mean_rstar_per_s is not given: models with a photoreceptor ask for it"
+        yield Finding("note", "light", text)
+    else:
+        mean = f"mean {card.mean_rstar_per_s:g} R*/photoreceptor/s"
+        yield Finding("ok", "light", f"{mean} ({card.mean_rstar_source})")
     if not card.verified:
         yield Finding("note", "verified", "no one has read the real bytes yet")
     for note in card.notes:
@@ -129,6 +135,9 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
     yield from _leaks(made, where)
     for text in odd_coding(recording.coding, made.train):
         yield Finding("note", f"coding{where}", text)
+    if recording.mean_rstar_per_s is not None:
+        for text in below_darkness(recording.coding, made.train):
+            yield Finding("note", f"light{where}", text)
     few = select(card, names, [])
     yield from _alignment(split(keep(recording, few)), where)
 

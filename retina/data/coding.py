@@ -81,3 +81,28 @@ def odd_coding(coding: str, train: Sequence[Clip]) -> tuple[str, ...]:
         f'in training they are {mean:.3g} and {sd:.3g}: write coding = "light" on '
         "the card, and it is standardised",
     )
+
+
+def below_darkness(coding: str, train: Sequence[Clip]) -> tuple[str, ...]:
+    """What to say of a stimulus that would be light below none; see `Recording`.
+
+    >>> response = np.zeros((1, 4, 1), np.float32)
+    >>> dim = Clip("a", np.array([-1.5, 0, 0, 1.5], np.float32), response)
+    >>> below_darkness("contrast", [dim])[0][:41]
+    '25 % of the training stimulus lies below '
+    >>> below_darkness("light", [Clip("a", dim.stimulus + 1.5, response)])
+    ()
+    """
+    dark = -1.0 if coding == "contrast" else 0.0
+    below = size = 0
+    for clip in train:
+        shown = clip.stimulus[clip.skip :]
+        below += int(np.count_nonzero(shown < dark - 1e-4))
+        size += shown.size
+    if not below:
+        return ()
+    return (
+        f"{100 * below / size:.2g} % of the training stimulus lies below {dark:g}, "
+        f'which is darkness where coding = "{coding}" and mean_rstar_per_s is given: '
+        "a photoreceptor takes it for darkness",
+    )

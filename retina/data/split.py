@@ -67,6 +67,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         stimulus_sd=sd,
         dataset=recording.name,
         event=recording.event,
+        mean_rstar_per_s=recording.mean_rstar_per_s,
     )
     return Split(
         spec,

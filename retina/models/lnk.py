@@ -93,7 +93,7 @@ def activation(cells: int) -> Stage:
     )
 
 
-def affine(cells: int) -> Stage:
+def affine(cells: int, scale: float = 20.0) -> Stage:
     """scale x active fraction; the offset is the output's bias."""
 
     def scaled(params, x: jax.Array) -> jax.Array:
@@ -102,7 +102,7 @@ def affine(cells: int) -> Stage:
     return memoryless(
         scaled,
         batch=scaled,
-        init=lambda key: {"scale": jnp.full(cells, 20.0, jnp.float32)},
-        parameters={"scale": Parameter(20.0, axes=("cell",))},
+        init=lambda key: {"scale": jnp.full(cells, scale, jnp.float32)},
+        parameters={"scale": Parameter(scale, axes=("cell",))},
         about=("affine", cells),
     )

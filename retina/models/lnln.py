@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from retina.errors import at_least_one, at_least_zero
@@ -59,22 +60,10 @@ def lnln(
     ]
 
     def warm_start(params, clips):
+        params = params | look(spec, params, clips, lags, places)
         counts = mean_counts(clips)
-        params = params | {
-            "output": output_from_mean(output_kind, params["output"], counts)
-        }
-        if places[:2] == (1, 1):
-            return params
-        average = spike_triggered_average(clips, lags, spec)
-        centres = field_centres(average, image, places[:2])
-        noise = params["dense"]["weights"].T.reshape(spec.cells, *places)
-        bumps = [
-            look_at(centres, places[:2], noise[..., kind]) for kind in range(subunits)
-        ]
-        # Stored weights of order one at the bump: a first drive of order one.
-        weights = jnp.stack(bumps, axis=-1).reshape(spec.cells, -1).T
-        params["dense"] = {"weights": 0.3 * weights}
-        return params
+        start = output_from_mean(output_kind, params["output"], counts)
+        return params | {"output": start}
 
     def penalty(params):
         weights = params["dense"]["weights"]
@@ -92,6 +81,26 @@ def lnln(
         ),
         core=before(stage, "dense"),
     )
+
+
+def look(
+    spec: Spec, params, clips, lags: int, places: tuple[int, int, int]
+) -> dict[str, dict[str, jax.Array]]:
+    """Params of `dense` with which each cell pools the subunits about its own field.
+
+    places: (height', width', subunits) of the bank.
+    """
+    if places[:2] == (1, 1):
+        return {}
+    average = spike_triggered_average(clips, lags, spec)
+    centres = field_centres(average, image_shape(spec), places[:2])
+    noise = params["dense"]["weights"].T.reshape(spec.cells, *places)
+    bumps = [
+        look_at(centres, places[:2], noise[..., kind]) for kind in range(places[2])
+    ]
+    # Stored weights of order one at the bump: a first drive of order one.
+    weights = jnp.stack(bumps, axis=-1).reshape(spec.cells, -1).T
+    return {"dense": {"weights": 0.3 * weights}}
 
 
 def bias(shape: tuple[int, ...]) -> Stage:

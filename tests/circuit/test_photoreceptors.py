@@ -115,8 +115,8 @@ def test_the_response_to_a_light_does_not_depend_on_the_bin():
 
 
 def test_too_long_a_step_is_refused_with_the_longest_safe_one():
-    with pytest.raises(BadSetting, match="dt_s 0.004 s is not safe; give 0.002 s or"):
-        phototransduction(1, 0.01, dt_s=0.004)
+    with pytest.raises(BadSetting, match="dt_s 0.02 s is not safe; give 0.008 s or"):
+        phototransduction(1, 0.04, dt_s=0.02)
     with pytest.raises(BadSetting, match="did you mean 'primate_rod'"):
         phototransduction(1, 0.01, kind="primate_rodd")
     with pytest.raises(BadSetting, match="0.0001 s or less"):
@@ -137,15 +137,22 @@ def test_the_fast_form_of_dynamical_adaptation_costs_28_flops():
 
 
 def test_a_sub_step_of_the_cascade():
-    """27 FLOPs as published are explicit Euler's; ours are 25 and one exponential.
+    """27 FLOPs as published are explicit Euler's; ours are 28 and one exponential.
 
     Exponential steps fold dt and the rates of R, P and C into constants, which saves
-    the multiplies by dt, and pay one exp, for G alone.
+    the multiplies by dt, and pay one exp, for G alone. C moves in two halves, with the
+    current before and after: 4 multiplies and an add. A bin adds its light (1 multiply)
+    and its current (3).
     """
-    stage = phototransduction(1, 0.002)
-    _, step = count_step(stage, stage.init(jax.random.key(0)), jnp.zeros(1))
-    kinds = (step.multiplies, step.adds, step.divides, step.transcendentals)
-    assert kinds == (17, 7, 1, 1)
+
+    def kinds(bin_s: float) -> np.ndarray:
+        stage = phototransduction(1, bin_s)
+        _, step = count_step(stage, stage.init(jax.random.key(0)), jnp.zeros(1))
+        flops = (step.multiplies, step.adds, step.divides, step.transcendentals)
+        return np.array(flops)
+
+    assert kinds(0.008).tolist() == [17 + 4, 10, 1, 1]
+    assert (kinds(0.024) - kinds(0.016)).tolist() == [17, 10, 1, 1]
 
 
 def test_dynamical_adaptation_at_a_steady_light():
@@ -165,3 +172,36 @@ def test_the_linear_filter_is_the_published_formula():
     expected = 0.31 * rise / (1 + rise) * np.exp(-t / 0.0236)
     expected[95:] = 0  # beyond eight decay constants
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", cascade.KINDS)
+def test_a_start_in_the_light_is_where_the_cascade_would_have_come(kind: str):
+    """The root against what five to fifty seconds of that light lead to."""
+    light = 50.0 if kind == "primate_rod" else 1e4
+    adapted = phototransduction(1, 0.05, kind=kind, adapted=light)
+    params = adapted.init(jax.random.key(0))
+    begun = adapted.start(params)
+    seconds = 50 if kind in cascade.SLOW else 5
+    dark = phototransduction(1, 0.05, kind=kind)
+    waited, _ = _apply(dark, np.full((20 * seconds, 1), light))
+    assert set(begun) == set(waited)
+    for name, value in waited.items():
+        np.testing.assert_allclose(begun[name], value, rtol=1e-3, err_msg=name)
+
+
+def test_the_start_in_the_light_has_the_slope_of_the_steady_state():
+    """By central differences in float64, relative to the parameter."""
+    with jax.enable_x64(True):
+        params = {n: jnp.float64(v) for n, v in _values("primate_cone").items()}
+
+        def calcium(params):
+            return cascade.steady(params, 1e4)["C"]
+
+        slope = jax.grad(calcium)(params)
+        for name in ("eta", "gamma", "sigma", "k_gc"):
+            ends = [
+                calcium(params | {name: params[name] * (1 + sign * 1e-5)})
+                for sign in (1, -1)
+            ]
+            wanted = float(ends[0] - ends[1]) / 2e-5
+            assert float(slope[name] * params[name]) == pytest.approx(wanted, rel=1e-5)

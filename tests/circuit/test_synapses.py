@@ -227,8 +227,22 @@ def test_drawn_vesicles_are_whole_and_have_the_mean():
     # More variable than a binomial: vesicles of a ribbon share their luck.
     # Independent ones, docked by a Poisson stream, would vary by their mean at most.
     assert np.mean(drawn[-5:].var(1)) > np.mean(drawn[-5:].mean(1))
-    with pytest.raises(BadSetting, match="give 0.01 s or less"):
-        ribbon_quanta(1, 0.02)
+
+
+def test_a_long_step_of_quanta_is_the_sum_of_short_ones():
+    """30 ms at one calcium: three steps of 10 ms, in the mean."""
+    long, short = (ribbon_quanta(2, dt, mean=True) for dt in (0.03, 0.01))
+    params = short.init(jax.random.key(0))
+    state = {"docked": jnp.array([7.0, 2.0]), "ribbon": jnp.array([50.0, 9.0])}
+    calcium = jnp.array([1.0, 1.03])
+    once, released = long.step(params, state, calcium, None)
+    total = jnp.zeros(2)
+    for _ in range(3):
+        state, one = short.step(params, state, calcium, None)
+        total = total + one
+    np.testing.assert_allclose(released, total, rtol=1e-6)
+    for name in state:
+        np.testing.assert_allclose(once[name], state[name], rtol=1e-6)
 
 
 def test_a_chain_is_a_matrix():

@@ -38,6 +38,7 @@ class Case:
     cells:   ten minutes are shared out over so many cells side by side.
     states:  those compared; all by default.
     again:   the equations of another case with other numbers: compared alone.
+    order:   of the method: the error falls with this power of the sub-step.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     cells: int = 1
     states: tuple[str, ...] = ()
     again: bool = False
+    order: int = 1
 
 
 def flicker(

@@ -71,6 +71,25 @@ def test_what_decides_the_numbers_is_in_the_digest(tmp_path):
     assert cards.digest(read(tmp_path, GOOD + moved)) != first
 
 
+LIT = 'mean_rstar_per_s = 3000\nmean_rstar_source = "Somebody (2020), p. 3"\n'
+
+
+def test_how_bright_it_was_comes_with_a_source_or_not_at_all(tmp_path):
+    for line in LIT.splitlines():
+        with pytest.raises(BadCard, match="go together: give both, or neither"):
+            read(tmp_path, GOOD + line + SPLITS)
+    with pytest.raises(BadCard, match="mean_rstar_per_s: .* greater than 0"):
+        read(tmp_path, GOOD + LIT.replace("3000", "0") + SPLITS)
+    assert read(tmp_path, GOOD + LIT + SPLITS).mean_rstar_per_s == 3000
+
+
+def test_how_bright_it_was_is_part_of_what_a_fit_saw(tmp_path):
+    """Its source is not."""
+    plain, lit = read(tmp_path, GOOD + SPLITS), read(tmp_path, GOOD + LIT + SPLITS)
+    other = read(tmp_path, GOOD + LIT.replace("Somebody", "Another") + SPLITS)
+    assert cards.digest(plain) != cards.digest(lit) == cards.digest(other)
+
+
 def test_an_unknown_name_gives_the_nearest():
     with pytest.raises(UnknownName, match="shayp_salamander_fullfield"):
         cards.read("shayp_salamander_fulfield")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from retina.data.check import check
+from retina.data.load import load
+from retina.data.split import split
 from retina.data.sta import peaks, sta
 from retina.types import Clip
 
@@ -155,3 +157,17 @@ def test_the_average_finds_a_filter(lag):
     np.testing.assert_allclose(average, wanted, atol=5 * error)
     at, signs = peaks(average, lags)
     assert (at.tolist(), signs.tolist()) == ([lag], [1])
+
+
+LIT = 'mean_rstar_per_s = 3000.0\nmean_rstar_source = "Somebody (2020), p. 3"'
+
+
+def test_how_bright_it_was_is_told_and_reaches_the_model(npz_card):
+    (asked,) = [f for f in check(npz_card(long(), splits=LONG)) if f.about == "light"]
+    assert asked.level == "note" and "mean_rstar_per_s" in asked.text
+    card = npz_card(long(), splits=LONG, extra=LIT)
+    told = [f.text for f in check(card) if f.about == "light"]
+    assert "mean 3000 R*/photoreceptor/s (Somebody (2020), p. 3)" in told
+    # White noise about 0 is no light from 0 up.
+    assert any("below 0, which is darkness" in text for text in told)
+    assert split(load(card)).spec.mean_rstar_per_s == 3000

@@ -125,7 +125,8 @@ def test_one_pixel_alone_is_local_and_two_apart_are_not():
 @pytest.mark.parametrize("frame", [(16, 16), ()])
 @pytest.mark.parametrize("name", registry.names("models"))
 def test_every_axis_that_is_named_is_there(name, frame):
-    model = build.model(name, Spec(frame, 2, 0.03))
+    # Light for the models that begin with photoreceptors.
+    model = build.model(name, Spec(frame, 2, 0.03, mean_rstar_per_s=1e4))
     shapes = jax.eval_shape(model.stage.init, KEY)
     parameters, structure = jax.tree.flatten_with_path(model.stage.parameters)
     for (path, one), shape in zip(

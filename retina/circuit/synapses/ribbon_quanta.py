@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from retina.circuit.substeps import substeps
 from retina.circuit.synapses.synapse import Synapse
-from retina.errors import BadSetting
 from retina.parameter import Parameter
 
 SOURCE = "Schroeder et al. 2019 (abc-ribbon), binary noise"
 STEP_S = 0.01
 LEAST = 0.001  # p_0
+CERTAIN = 1e-6  # what is left of doubt
 PARAMETERS = {
     "slope": Parameter(40.9, "1", 1.0, 100.0, source=SOURCE),
     "half": Parameter(1.033, "1", 0.0, 2.0, source=SOURCE),
@@ -35,20 +36,16 @@ PARAMETERS = {
 def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
     """Rung S8, graded. Pre: calcium, rescaled to [0, 1]; out: vesicles released.
 
-    count, dt_s: see `Synapse`; the step is 10 ms at most, where the numbers hold as
-                 published; in shorter ones every probability is that of its share.
+    count, dt_s: see `Synapse`; a step of more than 10 ms, at which the numbers hold as
+                 published, is cut into sub-steps and their releases are added; in
+                 shorter ones every probability is that of its share.
     mean:        True: expected vesicles, for fitting. False: drawn, for simulation.
-    raises:      BadSetting for a longer step: two releases would count as one.
 
     >>> ribbon_quanta(2, 0.01, mean=True).start({"dock": jnp.float32(0.1)})["docked"]
     Array([0., 0.], dtype=float32)
     """
-    substeps("ribbon_quanta", dt_s, STEP_S)
-    share = dt_s / STEP_S
-    if share > 1 + 1e-9:
-        raise BadSetting(
-            f"ribbon_quanta: dt_s {dt_s:g} s is not safe; give {STEP_S} s or less"
-        )
+    number, dt = substeps("ribbon_quanta", dt_s, STEP_S)
+    share = dt / STEP_S
 
     def init(key):
         return {n: jnp.float32(p.value) for n, p in PARAMETERS.items()}
@@ -61,34 +58,44 @@ def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
         return state
 
     def in_step(probability):
-        return probability if share == 1 else 1 - (1 - probability) ** share
+        if share == 1:
+            return probability
+        # The power's slope at certainty is infinite.
+        return 1 - jnp.maximum(1 - probability, CERTAIN) ** share
 
     def step(params, state, pre, post_mv):
         opened = jax.nn.sigmoid(params["slope"] * (pre - params["half"]))
         p = in_step(LEAST + (1 - LEAST) * opened)
         dock, refill = in_step(params["dock"]), params["refill"] * share
-        docked, ribbon = state["docked"], state["ribbon"]
-        after = {}
-        if mean:
-            released, moved, added = p * docked, dock * ribbon, refill
-        else:
-            after["key"], *keys = jax.random.split(state["key"], 4)
-            # Beta-binomial: vesicles of one ribbon share their luck.
-            spread = 1 / params["correlation"] - 1
-            luck = jax.random.beta(keys[0], p * spread, (1 - p) * spread)
-            released, moved = jax.random.binomial(
-                keys[1],
-                jnp.stack([docked, ribbon]),
-                jnp.stack([luck, jnp.broadcast_to(dock, luck.shape)]),
-            )
-            added = jax.random.poisson(keys[2], refill, ribbon.shape)
-            added = added.astype(ribbon.dtype)
-        left = docked - released
-        moved = jnp.minimum(moved, params["docked_max"] - left)
-        waiting = ribbon - moved
-        after["docked"] = left + moved
-        after["ribbon"] = jnp.minimum(waiting + added, params["ribbon_max"])
-        return after, released
+        spread = 1 / params["correlation"] - 1
+
+        def once(state, _=None):
+            docked, ribbon = state["docked"], state["ribbon"]
+            after = {}
+            if mean:
+                released, moved, added = p * docked, dock * ribbon, refill
+            else:
+                after["key"], *keys = jax.random.split(state["key"], 4)
+                # Beta-binomial: vesicles of one ribbon share their luck.
+                luck = jax.random.beta(keys[0], p * spread, (1 - p) * spread)
+                released, moved = jax.random.binomial(
+                    keys[1],
+                    jnp.stack([docked, ribbon]),
+                    jnp.stack([luck, jnp.broadcast_to(dock, luck.shape)]),
+                )
+                added = jax.random.poisson(keys[2], refill, ribbon.shape)
+                added = added.astype(ribbon.dtype)
+            left = docked - released
+            moved = jnp.minimum(moved, params["docked_max"] - left)
+            waiting = ribbon - moved
+            after["docked"] = left + moved
+            after["ribbon"] = jnp.minimum(waiting + added, params["ribbon_max"])
+            return after, released
+
+        if number == 1:
+            return once(state)
+        state, released = lax.scan(once, state, None, length=number)
+        return state, released.sum(0)
 
     return Synapse(
         count,
@@ -98,6 +105,6 @@ def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
         step=step,
         on_event=None,
         parameters=PARAMETERS,
-        about=("ribbon_quanta", mean),
+        about=("ribbon_quanta", mean, number),
         burn_in_s=20.0,
     )

@@ -61,6 +61,7 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
         blocks=tuple(blocks),
         frame_s=card.frame_s,
         coding=card.coding,
+        mean_rstar_per_s=card.mean_rstar_per_s,
         event=card.event,
         native_bin_s=card.native_bin_s,
         notes=card.notes,
