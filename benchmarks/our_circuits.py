@@ -88,9 +88,12 @@ def lnk_gradient(settings: dict[str, Any]) -> Work:
         jax.ShapeDtypeStruct((long,), jnp.float32),
         jax.ShapeDtypeStruct((long, settings["cells"]), jnp.float32),
     )
-    planned = slope.lower(*shapes).compile().memory_analysis()
+    now, planned = (
+        compiled.memory_analysis() for compiled in (run, slope.lower(*shapes).compile())
+    )
+    assert now is not None and planned is not None
     about = {
-        "temporary_bytes": run.memory_analysis().temp_size_in_bytes,
+        "temporary_bytes": now.temp_size_in_bytes,
         "long_temporary_bytes": planned.temp_size_in_bytes,
     }
 

@@ -71,8 +71,12 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
             "slope": jnp.full(types, described["slope"].value, jnp.float32),
             "to": to,
             "back": back,
-            **{n: jnp.full(amacrine, p.value, "f4") for n, p in AMACRINE.items()},
-            "ribbon": {n: jnp.full(types, p.value, "f4") for n, p in ribbons.items()},
+            **{
+                n: jnp.full(amacrine, p.value or 0.0, "f4") for n, p in AMACRINE.items()
+            },
+            "ribbon": {
+                n: jnp.full(types, p.value or 0.0, "f4") for n, p in ribbons.items()
+            },
         }
 
     def start(params, key=None):

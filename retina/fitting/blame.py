@@ -218,7 +218,7 @@ def _last(slope: Any) -> int | None:
     if slope.dtype == jax.dtypes.float0:
         return None
     lost = ~np.isfinite(np.asarray(slope)).reshape(len(slope), -1).all(axis=1)
-    return int(lost.nonzero()[0][-1]) if lost.any() else None
+    return int(np.flatnonzero(lost)[-1]) if np.any(lost) else None
 
 
 def _value(slope: Any, bin: int) -> float:

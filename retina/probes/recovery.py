@@ -93,7 +93,7 @@ def recovery(
         raise BadSetting(f"seeds {seeds}: 2 or more, as starts are compared")
     spoken, fitted = jax.random.split(key)
     simulated = _simulated(fit, split, spoken)
-    kept = {"scatter": SCATTER} | _own_recipe(fit)
+    kept: dict[str, Any] = {"scatter": SCATTER, **_own_recipe(fit)}
     made = refit(
         fit.model,
         simulated,
