@@ -217,12 +217,12 @@ WITH_A_CORE = (
     "bn_cnn cnn cnn_history conv_gru core_readout lnln photoreceptor_cnn recursive_cnn "
     "subunit_ribbon"
 ).split()
-LIT = {"mean_rstar_per_s": 1e4}  # for photoreceptors
+LIGHT = 1e4  # R*/photoreceptor/s, for photoreceptors
 
 
 def test_which_models_have_a_core():
     names = registry.names("models")
-    spec = Spec((20, 20), 2, 0.01, **LIT)
+    spec = Spec((20, 20), 2, 0.01, mean_rstar_per_s=LIGHT)
     assert [n for n in names if build.model(n, spec).core] == WITH_A_CORE
 
 
@@ -230,7 +230,10 @@ def test_which_models_have_a_core():
 @pytest.mark.parametrize("frame", [(), (20, 20)])
 def test_a_core_has_nothing_to_do_with_the_cells(name: str, frame):
     """Its shapes are the same for other cells; those of what follows it are not."""
-    models = [build.model(name, Spec(frame, cells, 0.01, **LIT)) for cells in (2, 5)]
+    models = [
+        build.model(name, Spec(frame, cells, 0.01, mean_rstar_per_s=LIGHT))
+        for cells in (2, 5)
+    ]
     shapes = [jax.eval_shape(m.stage.init, KEY) for m in models]
     core = models[0].core
     assert core == tuple(models[0].stage.parameters)[: len(core)] == models[1].core

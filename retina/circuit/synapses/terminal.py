@@ -67,7 +67,9 @@ def terminal(
     }
 
     def init(key: jax.Array):
-        params = {n: jnp.full(kinds, p.value, "f4") for n, p in described.items()}
+        params = {
+            n: jnp.full(kinds, p.value or 0.0, "f4") for n, p in described.items()
+        }
         # Only these differ a little from one to the next.
         return params | (kinetic(kinds, bin_s).init(key) if rung == "kinetic" else {})
 
