@@ -33,6 +33,7 @@ AMACRINE = {
     "tau_r_s": Parameter(0.1, "s", 0.01, 1.0, source=SOURCE, axes=("amacrine",)),
 }
 BACK = 0.01  # an amacrine cell's weight on a bipolar type at the start
+SLOPE = 2.5  # per s.d. of a drive: 15 per range, as there, of a range of six
 
 
 def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Stage:
@@ -52,7 +53,7 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     ribbon = terminal((places, types), bin_s, "ribbon_quanta", axis="kind")
     ribbons = {n: _of_this_network(n, one) for n, one in ribbon.parameters.items()}
     described = {
-        "slope": Parameter(2.5, "1", 0.0, 50.0, source="chosen", axes=("kind",)),
+        "slope": Parameter(SLOPE, "1", 0.0, 50.0, source="chosen", axes=("kind",)),
         "to": Parameter(1 / types, "1", 0.0, source=SOURCE, axes=("input", "amacrine")),
         "back": Parameter(BACK, "1", 0.0, source=SOURCE, axes=("amacrine", "input")),
         **AMACRINE,
@@ -60,23 +61,17 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     }
 
     def init(key: jax.Array):
-        keys = jax.random.split(key)
-        shapes = ((types, amacrine), (amacrine, types))
+        def full(size: int, rows):
+            return {n: jnp.full(size, p.value or 0.0, "f4") for n, p in rows.items()}
+
+        to, back = jax.random.split(key)
         # Amacrine cells start apart, or they would stay alike in a fit.
-        to, back = (
-            jax.random.uniform(k, shape, jnp.float32, 0.0, 2.0) * described[n].value
-            for n, k, shape in zip(("to", "back"), keys, shapes, strict=True)
-        )
         return {
-            "slope": jnp.full(types, described["slope"].value, jnp.float32),
-            "to": to,
-            "back": back,
-            **{
-                n: jnp.full(amacrine, p.value or 0.0, "f4") for n, p in AMACRINE.items()
-            },
-            "ribbon": {
-                n: jnp.full(types, p.value or 0.0, "f4") for n, p in ribbons.items()
-            },
+            "slope": jnp.full(types, SLOPE, jnp.float32),
+            "to": jax.random.uniform(to, (types, amacrine), "f4", 0.0, 2 / types),
+            "back": jax.random.uniform(back, (amacrine, types), "f4", 0.0, 2 * BACK),
+            **full(amacrine, AMACRINE),
+            "ribbon": full(types, ribbons),
         }
 
     def start(params, key=None):

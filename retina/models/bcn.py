@@ -33,7 +33,7 @@ def bcn(
     lags: int = 30,
     window: int = 13,
     output_kind: str = "softplus",
-    sparse: float = 1e-4,
+    sparse: float = 0.1,
 ) -> Model:
     """Bipolar types of one kernel and many speeds, inhibited where they release.
 

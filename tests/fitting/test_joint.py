@@ -230,8 +230,10 @@ def test_which_models_have_a_core():
 @pytest.mark.parametrize("frame", [(), (20, 20)])
 def test_a_core_has_nothing_to_do_with_the_cells(name: str, frame):
     """Its shapes are the same for other cells; those of what follows it are not."""
-    specs = [Spec(frame, cells, 0.01, mean_rstar_per_s=LIGHT) for cells in (2, 5)]
-    models = [build.model(name, spec) for spec in specs]
+    models = [
+        build.model(name, Spec(frame, cells, 0.01, mean_rstar_per_s=LIGHT))
+        for cells in (2, 5)
+    ]
     shapes = [jax.eval_shape(m.stage.init, KEY) for m in models]
     core = models[0].core
     assert core == tuple(models[0].stage.parameters)[: len(core)] == models[1].core
