@@ -1,6 +1,6 @@
 """A step of 1 ms of 500 cells with exponential synapses, beside Brian2.
 
-    python -m benchmarks.circuit --peers PATH/bin/python
+    python -m benchmarks.circuit --peers BRIAN/bin/python
 
     r = 1 / (1 + exp(-(V - V_half) / k))           release, graded: no spike, no chaos
     g_e += sum of w r over 20 exciting sources,  g_i over 10 inhibiting ones
@@ -13,7 +13,8 @@ cell is kept at every step. What must agree is its s.d. over time, mean over cel
 Brian2 is compiled: cython, and C++ standalone in float64 (its default) and float32. Its
 clock starts when the network does: for standalone that is its own report of the run,
 without the start of the process and the results' way to disk; for cython a run of no
-steps is taken off. Ours is the whole call.
+steps is taken off. Ours is the whole call. Brian2 2.9 cannot be imported beside the
+numpy of the other peers and has an environment of its own: see README.md.
 """
 
 from __future__ import annotations

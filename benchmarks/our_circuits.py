@@ -88,13 +88,12 @@ def lnk_gradient(settings: dict[str, Any]) -> Work:
         jax.ShapeDtypeStruct((long,), jnp.float32),
         jax.ShapeDtypeStruct((long, settings["cells"]), jnp.float32),
     )
-    now, planned = (
-        compiled.memory_analysis() for compiled in (run, slope.lower(*shapes).compile())
-    )
-    assert now is not None and planned is not None
+    planned = slope.lower(*shapes).compile().memory_analysis()
+    parts = dict(model.stage.parts)
     about = {
-        "temporary_bytes": now.temp_size_in_bytes,
+        "temporary_bytes": run.memory_analysis().temp_size_in_bytes,
         "long_temporary_bytes": planned.temp_size_in_bytes,
+        "kinetics_bytes": planned_for(parts["kinetics"], long, settings["cells"]),
     }
 
     def step() -> dict[str, Any]:
@@ -103,6 +102,18 @@ def lnk_gradient(settings: dict[str, Any]) -> Work:
         return {"loss": float(value), "peak_bytes": peak_bytes()}
 
     return Work(step, our_versions(), about=about)
+
+
+def planned_for(stage: Stage, bins: int, cells: int) -> int:
+    """Bytes that the compiler sets aside for the gradient of one stage of a clip."""
+
+    def loss(params, x):
+        return jnp.sum(jnp.square(stage.apply(params, stage.start(params), x)[1]))
+
+    params = stage.init(jax.random.key(0))
+    x = jax.ShapeDtypeStruct((bins, cells), jnp.float32)
+    lowered = jax.jit(jax.value_and_grad(loss)).lower(params, x)
+    return lowered.compile().memory_analysis().temp_size_in_bytes
 
 
 def peak_bytes() -> int:

@@ -124,8 +124,12 @@ def space_time(image: tuple[int, int], cells: int, taps: int, window: int) -> St
     def batch(params, x: jax.Array) -> jax.Array:
         time = x.shape[0] - taps + 1
         laid = _spread(params["filters"], params["corner"], image)
-        laid = laid.reshape(cells * taps, -1)
-        y = (x.reshape(x.shape[0], -1) @ laid.T).reshape(-1, cells, taps)
+        flat = x.reshape(x.shape[0], -1)
+        if flat.shape[1] < cells:
+            # Few pixels: the frames of all lags side by side, and one product.
+            seen = [flat[taps - 1 - lag :][:time] for lag in range(taps)]
+            return jnp.concatenate(seen, axis=1) @ laid.reshape(cells, -1).T
+        y = (flat @ laid.reshape(cells * taps, -1).T).reshape(-1, cells, taps)
         shifted = [y[taps - 1 - lag :, :, lag][:time] for lag in range(taps)]
         return sum(shifted[1:], shifted[0])
 
