@@ -78,3 +78,7 @@ def test_the_price_of_the_photoreceptors_is_that_of_a_pixel_times_pixels():
     one = phototransduction(1, spec.bin_s, adapted=MEAN)
     _, each = count_step(one, one.init(jax.random.key(0)), jnp.zeros(1))
     assert step.by_part["photoreceptors"].flops == 30 * each.flops
+    # What the model's docstring says, at 30 Hz.
+    video = phototransduction(1, 1 / 30, adapted=MEAN)
+    _, each = count_step(video, video.init(jax.random.key(0)), jnp.zeros(1))
+    assert each.flops == 194
