@@ -48,6 +48,8 @@ SMALL: dict[str, Any] = {
     "patch": 2,
     "hidden_channels": (3, 2),
     "temporal_sizes": (4, 3),
+    "types": 2,
+    "amacrines": 1,
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
