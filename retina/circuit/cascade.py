@@ -8,7 +8,6 @@ before as it is at the step's end. Two products and two sums each, at any step s
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from retina.errors import BadSetting, at_least_one
@@ -33,6 +32,7 @@ def cascade(
     source: of tau_s.
     raises: BadSetting.
 
+    >>> import jax
     >>> stage = cascade(1, 0.01, stages=2)
     >>> params = stage.init(jax.random.key(0))
     >>> y = stage.apply(params, stage.start(params), jnp.ones((100, 1)))[1][:, 0]

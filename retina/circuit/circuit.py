@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import jax
-
 from retina.circuit.declaration import Circuit, Projection
 from retina.circuit.kernels import dense
 from retina.circuit.network import Link, Node, Section, network
@@ -20,7 +18,7 @@ DIVIDES = "~divides"  # at the end of the name of a compartment that does
 
 
 def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> Stage:
-    """Stage: a bin's stimulus (input cells,) to the output's mean over the bin (cells,).
+    """Stage: a bin's stimulus (input cells,) to the output's mean over the bin.
 
     declared: populations and projections.
     bin_s:    the bin; the stimulus is held within it.
@@ -33,6 +31,7 @@ def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> St
     Within a step, populations are run in the order in which they hear each other
     without delay; all others are heard as they were `delay` steps before.
 
+    >>> import jax
     >>> from retina.circuit.cascade import cascade
     >>> def leaky(cells, dt_s): return cascade(cells, dt_s, stages=1)
     >>> a, b = (Population(name, (2,), leaky, safe_s=0.005) for name in "ab")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -24,14 +23,13 @@ LEAK_NS = 1.0
 TAU = Parameter(0.02, "s", 0.002, 0.2, source="chosen: as van Hateren 2005")
 
 
-def coupled(
-    height: int, width: int, dt_s: float, *, coupling_ns: float = 1.0
-) -> Stage:
+def coupled(height: int, width: int, dt_s: float, *, coupling_ns: float = 1.0) -> Stage:
     """Stage (cells,) -> (cells,): current over the leak to potential above rest, rows.
 
     coupling_ns: between neighbours, to begin with; the leak of a cell is 1 nS.
     raises:      BadSetting.
 
+    >>> import jax
     >>> sheet = coupled(1, 3, 0.001, coupling_ns=1e4)
     >>> params = sheet.init(jax.random.key(0))
     >>> x = jnp.tile(jnp.array([3.0, 0.0, 0.0]), (200, 1))

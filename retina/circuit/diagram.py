@@ -142,7 +142,7 @@ def _projection(
         )
     return (
         f'<g class="projection"><title>{escape(edge.name)}</title><path d="M{x0:.1f},'
-        f"{y0:.1f} C{x1:.1f},{y1:.1f} {x2:.1f},{y2:.1f} {x3:.1f},{y3:.1f}\" "
+        f'{y0:.1f} C{x1:.1f},{y1:.1f} {x2:.1f},{y2:.1f} {x3:.1f},{y3:.1f}" '
         f'fill="none" stroke="{colour}" stroke-width="1.8"{dash} '
         f'marker-end="url(#{head})"/>{label}</g>'
     )

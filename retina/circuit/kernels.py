@@ -106,11 +106,11 @@ def gaussian(sigma_um: float, *, gain: float = 1.0, trained: bool = True) -> Ker
     trained:  False holds the width.
 
     Over the source's places the Gaussian adds up to 1, so a cell at the edge is not
-    quieter for it. Where there is but one place on either side, no width is a parameter.
+    quieter for it. Where the source has but one, no width is a parameter.
 
     >>> cones = Population("cone", (5, 5), spacing_um=10.0)
     >>> round(gaussian(5.0).join(cones, cones).fan_in, 2)
-    6.76
+    5.31
     """
     if not sigma_um > 0:
         raise BadSetting(f"gaussian: sigma_um {sigma_um:g}; give a length above 0")

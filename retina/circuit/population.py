@@ -1,4 +1,4 @@
-"""Populations: cells of one type, where they stand, and what they do with their drive."""
+"""Populations: cells of one type, where they stand, what they do with their drive."""
 
 from __future__ import annotations
 

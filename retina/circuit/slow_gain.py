@@ -43,9 +43,7 @@ def slow_gain(cells: int, bin_s: float, *, slowest_s: float = 120.0) -> Stage:
         raise BadSetting(f"slow_gain: slowest_s {slowest_s:g} s; give 0.5 s or more")
     start_s = min(PARAMETERS["tau_s"].value or 0.0, slowest_s / 2)
     described = PARAMETERS | {
-        "tau_s": dataclasses.replace(
-            PARAMETERS["tau_s"], value=start_s, high=slowest_s
-        )
+        "tau_s": dataclasses.replace(PARAMETERS["tau_s"], value=start_s, high=slowest_s)
     }
 
     def init(key: jax.Array):

@@ -12,13 +12,12 @@ import functools
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from retina.circuit.adapting_membrane import adapting_membrane
-from retina.circuit.cascade import cascade
 from retina.circuit import contrast_gain as gain_control
 from retina.circuit import slow_gain as neuromodulation
+from retina.circuit.adapting_membrane import adapting_membrane
+from retina.circuit.cascade import cascade
 from retina.circuit.coupled import coupled
 from retina.circuit.declaration import Circuit, Projection, Rung
 from retina.circuit.dynamical_adaptation import dynamical_adaptation
@@ -199,6 +198,7 @@ def adapting_cone(cells: int, bin_s: float) -> Stage:
     Light is 1 + contrast x of the mean, not below 0; the cell has long been at the
     mean, and its response there is taken off.
 
+    >>> import jax
     >>> cone = adapting_cone(1, 0.01)
     >>> params = cone.init(jax.random.key(0))
     >>> abs(float(cone.step(params, cone.start(params), jnp.zeros(1))[1][0])) < 1e-6
@@ -241,9 +241,7 @@ def _gains(contrast: bool, slow: bool) -> Dynamics | None:
             )
             stages += [gain_control.contrast_gain(cells, bin_s), per_bin]
         if slow:
-            stages.append(
-                neuromodulation.slow_gain(cells, bin_s, slowest_s=SLOWEST_S)
-            )
+            stages.append(neuromodulation.slow_gain(cells, bin_s, slowest_s=SLOWEST_S))
         return chain(*stages, about=("gains",))
 
     return made

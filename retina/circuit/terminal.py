@@ -64,7 +64,9 @@ def terminal(synapse: Synapse) -> Stage:
     )
 
 
-def shared(make: Callable[[int, float], Any], types: int) -> Callable[[int, float], Any]:
+def shared(
+    make: Callable[[int, float], Any], types: int
+) -> Callable[[int, float], Any]:
     """A rung, or dynamics, whose cells of one type have their parameters in common.
 
     make:    (cells, dt_s) -> Synapse or Stage with parameters of one value a cell.

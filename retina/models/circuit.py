@@ -12,7 +12,7 @@ from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output
 from retina.models.circuit_start import start_from
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.stage import Model, Recipe, chain
 from retina.types import Spec
 
 # Presets set keywords and nothing else; what is given beside them stays as given.
@@ -73,7 +73,8 @@ def circuit(
     pooling:       of bipolar cells by ganglion cells: gaussian or free.
     stride:        pixels between neighbouring bipolar cells.
     pixel_um:      of a pixel on the retina, which no recording here states.
-    centre_um, surround_um: s.d. of what bipolar and horizontal cells pool, at the start.
+    centre_um, surround_um: s.d. of what bipolar and horizontal cells pool, to begin
+                   with.
     dt_s:          step of the circuit; None: the longest that is safe, 7 ms.
     shrink:        weight of the mean square of the synapses onto ganglion cells.
     source:        Real et al. 2017, doi 10.1016/j.cub.2016.11.040 (circuits in stages);

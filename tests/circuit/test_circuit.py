@@ -207,12 +207,16 @@ def test_bins_come_first_and_last():
             steps.append(v)
         expected.append(np.mean(steps, 0))
     np.testing.assert_allclose(_run(stage, x), expected, rtol=1e-5)
-    between = Circuit((cell, head, tail), (Projection("cell", "head"),) + edges[1:] + (
-        Projection("head", "tail"),))
+    between = Circuit(
+        (cell, head, tail),
+        (Projection("cell", "head"),) + edges[1:] + (Projection("head", "tail"),),
+    )
     assert circuit(between, BIN_S).about[0] == "circuit"  # head comes after: allowed
     again = Population("again", (2,), LEAKY, safe_s=0.005)
     held = (cell, head, again, tail)
-    edges = tuple(Projection(a.name, b.name) for a, b in zip(held, held[1:], strict=False))
+    edges = tuple(
+        Projection(a.name, b.name) for a, b in zip(held, held[1:], strict=False)
+    )
     with pytest.raises(BadSetting, match="'head' is stepped once per bin but both"):
         circuit(Circuit(held, edges), BIN_S)
 
@@ -249,7 +253,7 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
         ),
         (
             UnknownName,
-            "projection cone->ganglio: no population 'ganglio': did you mean 'ganglion'",
+            "cone->ganglio: no population 'ganglio': did you mean 'ganglion'",
             lambda: _declared(Projection("cone", "ganglio")),
         ),
         (
@@ -264,8 +268,10 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
         ),
         (
             ShapeMismatch,
-            r"cone -> wide: one_to_one cannot join \(2,\) to \(3,\); give both the same",
-            lambda: Circuit((A, Population("wide", (3,))), (Projection("cone", "wide"),)),
+            r"wide: one_to_one cannot join \(2,\) to \(3,\); give both the same",
+            lambda: Circuit(
+                (A, Population("wide", (3,))), (Projection("cone", "wide"),)
+            ),
         ),
         (
             ShapeMismatch,
@@ -283,9 +289,7 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
         (
             BadSetting,
             "it divides, which has no sign; give sign=1",
-            lambda: _declared(
-                Projection("cone", "ganglion", effect="divide", sign=-1)
-            ),
+            lambda: _declared(Projection("cone", "ganglion", effect="divide", sign=-1)),
         ),
         (
             UnknownName,

@@ -50,7 +50,7 @@ def test_all_of_it_is_on_the_paper_and_no_boxes_meet():
     for i, (x, y, w, h) in enumerate(rects):
         assert left <= x and x + w <= left + width
         assert top <= y and y + h <= top + height
-        for x2, y2, w2, h2 in rects[:i]:
+        for x2, y2, *_ in rects[:i]:
             assert abs(x - x2) >= w or abs(y - y2) >= h, "two boxes overlap"
     for path in root.iter(f"{SVG}path"):
         if path.get("marker-end"):
