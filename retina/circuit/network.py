@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from retina.circuit.hoist import hoist
 from retina.circuit.kernels import Join
 from retina.parameter import Parameter
 from retina.stage import Stage
@@ -100,9 +101,10 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
             drive = outside[node.name]
             for link in node.links:
                 if inside[link.name]:
-                    given = heard.get(link.source)
                     if link.delay:
                         given = _delayed(state[link.name], link.delay)
+                    else:
+                        given = heard[link.source]
                     drive = _joined(drive, link, ready, given[None], 0)
             x = _combined(drive, (node.cells,))
             with jax.named_scope(node.name):
@@ -116,16 +118,24 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
                     after[link.name] = _pushed(line, link.delay, heard[link.source])
         return after, {n: heard[n] for n in heard if n in kept}
 
-    def one_bin(section: Section, params, ready, state, outside):
+    def one_bin(section: Section, once, state, outside):
         if section.ticks == 1:
-            return tick(section, params, ready, state, outside)
+            return once(state, outside)
 
         def again(state, _):
-            return tick(section, params, ready, state, outside)
+            return once(state, outside)
 
         state, heard = lax.scan(again, state, None, length=section.ticks)
         per = 1 / section.ticks
         return state, jax.tree.map(lambda y: y.sum(0) * per, heard)
+
+    def ticking(section: Section, params, ready, state, outside):
+        """`tick` of these params, what hangs on them alone done once."""
+
+        def whole(fixed, state, outside):
+            return tick(section, *fixed, state, outside)
+
+        return hoist(whole, (params, ready), state, outside)
 
     def clip(section: Section, params, ready, state, outside, bins: int):
         """All bins of a clip; outside has a leading time axis."""
@@ -133,8 +143,10 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
             link.delay and inside[link.name] for n in section.nodes for link in n.links
         )
         if section.ticks > 1 or turns:
+            first = jax.tree.map(lambda a: a[0], outside)
+            once = ticking(section, params, ready, state, first)
             return lax.scan(
-                lambda s, x: one_bin(section, params, ready, s, x),
+                lambda s, x: one_bin(section, once, s, x),
                 state,
                 outside,
                 length=bins,
@@ -180,7 +192,8 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
                 mine, out = clip(section, params, ready, mine, outside, len(x))
             else:
                 here = jax.tree.map(lambda a: a[0], outside)
-                mine, out = one_bin(section, params, ready, mine, here)
+                once = ticking(section, params, ready, mine, here)
+                mine, out = one_bin(section, once, mine, here)
                 out = jax.tree.map(lambda a: a[None], out)
             after |= mine
             heard |= out

@@ -139,7 +139,7 @@ def circuit(
         ),
         penalty=penalty,
         recipe=Recipe(
-            learning_rate=1e-2,
+            learning_rate=3e-2,
             clip_bins=128,
             batch=16 if image == (1, 1) else 2,
             in_turn=image != (1, 1),
