@@ -196,6 +196,13 @@ def _along(
         and not p.delay
         and depth[p.target] > depth[p.source]
     ]
-    lines.sort(key=lambda p: (at[getattr(p, other)][0], p.name))
+    outer = (at[getattr(edge, end)][0] > 0) - (at[getattr(edge, end)][0] < 0)
+
+    def across(p: Projection) -> tuple[float, str]:
+        # Of two from one column the longer curves further out.
+        span = depth[p.target] - depth[p.source]
+        return at[getattr(p, other)][0] + 0.1 * outer * span, p.name
+
+    lines.sort(key=across)
     place = [p.name for p in lines].index(edge.name) - (len(lines) - 1) / 2
     return place * min(26.0, 0.8 * WIDE / max(len(lines), 1))

@@ -133,7 +133,8 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
         """`tick` of these params, what hangs on them alone done once."""
 
         def whole(fixed, state, outside):
-            return tick(section, *fixed, state, outside)
+            params, ready = fixed
+            return tick(section, params, ready, state, outside)
 
         return hoist(whole, (params, ready), state, outside)
 

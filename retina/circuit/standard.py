@@ -98,7 +98,7 @@ def standard(
         )
     if not 0 <= gap_junction_ns < math.inf:
         raise BadSetting(f"gap_junction_ns {gap_junction_ns:g}: 0 or more")
-    places = tuple(-(-side // stride) for side in image)
+    places = (-(-image[0] // stride), -(-image[1] // stride))
     grid = functools.partial(Population, spacing_um=None if flat else pixel_um * stride)
 
     def on_grid(number: int) -> tuple[int, ...]:
@@ -109,7 +109,7 @@ def standard(
     bipolar = shared(functools.partial(adapting_membrane, release=given), types)
     # Without state at the terminals and without feedback there is nothing to sub-step.
     once = amacrine is None and rung is None
-    each = {"clock": "bin"} if once else {"safe_s": STEP_S}
+    each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}
     cone = _cone(photoreceptor, cone_tau_s)
     populations = [
         Population(

@@ -60,7 +60,7 @@ def circuit(
     cone_tau_s:    of each of three integrators, to begin with.
     horizontal:    whether there are horizontal cells.
     gap_junction_ns: between neighbouring horizontal cells, whose leak is 1 nS.
-    types:         of ON and of OFF bipolar cells; None: 2 on an image, 8 where the
+    types:         of ON and of OFF bipolar cells; None: 2 on an image, 16 where the
                    frame is one pixel and types have no places to be repeated at.
     release:       of bipolar cells: static, depletion (three states), kinetic (four) or
                    ribbon (a cycle of four pools).
@@ -95,7 +95,7 @@ def circuit(
             f"contrast: give {' or '.join(PHOTORECEPTORS)}"
         )
     image = image_shape(spec)
-    types = types or (8 if image == (1, 1) else 2)
+    types = types or (16 if image == (1, 1) else 2)
     said = PRESETS[preset]
     declared = standard(
         image,

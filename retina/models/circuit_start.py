@@ -116,10 +116,10 @@ def _wired(found, heard, counts, clips, spec: Spec, declared: Circuit):
         drives[name] = y = y - y.mean(0)
         together = np.einsum("tkn,tn->kn", y, counts) / len(y)
         weights[name] = np.maximum(together / np.maximum(y.std(0), 1e-9), 0)
-    most = np.maximum(sum(w.max(0) for w in weights.values()), 1e-9)
+    most = np.maximum(np.sum([w.max(0) for w in weights.values()], axis=0), 1e-9)
     weights = {name: LEAST + w / most for name, w in weights.items()}
-    total = sum(np.einsum("tkn,kn->tn", drives[n], weights[n]) for n in BIPOLAR)
-    per_sd = 1 / np.maximum(total.std(0), 1e-9)
+    each = [np.einsum("tkn,kn->tn", drives[n], weights[n]) for n in BIPOLAR]
+    per_sd = 1 / np.maximum(np.sum(each, axis=0).std(0), 1e-9)
     changed = {}
     for name in BIPOLAR:
         edge = f"{name}->ganglion"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,13 +36,15 @@ def test_the_price_of_each_mechanism():
     ladder = [_flops(_model(release=r)) for r in ("depletion", "kinetic", "ribbon")]
     assert ladder == sorted(set(ladder))
     whole = _flops(_model())
-    for off in ({"horizontal": False}, {"amacrine": None}):
+    without: tuple[dict[str, Any], ...] = ({"horizontal": False}, {"amacrine": None})
+    for off in without:
         assert _flops(_model(**off)) < whole
-    for on in (
+    gains: tuple[dict[str, Any], ...] = (
         {"contrast_gain": True},
         {"slow_gain": True},
         {"photoreceptor": "dynamical_adaptation"},
-    ):
+    )
+    for on in gains:
         assert _flops(_model(**on)) > whole
     # Nothing with a state in the terminals, no feedback: nothing is sub-stepped.
     static = _model(release="static", amacrine=None)
