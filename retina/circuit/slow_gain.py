@@ -8,6 +8,8 @@ cells in light; one state a patch. Source: chosen (the form, and all values).
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
@@ -22,11 +24,12 @@ PARAMETERS = {
 }
 
 
-def slow_gain(cells: int, bin_s: float) -> Stage:
+def slow_gain(cells: int, bin_s: float, *, slowest_s: float = 120.0) -> Stage:
     """Stage (cells,) -> (cells,): any signal, scaled by the gain of its patch.
 
-    cells:  of one patch; the gain follows their mean. Exact for any bin.
-    raises: BadSetting for a bin that is no time.
+    cells:     of one patch; the gain follows their mean. Exact for any bin.
+    slowest_s: the longest time constant a fit may come to; history reaches 5 of it.
+    raises:    BadSetting for a bin that is no time.
 
     >>> stage = slow_gain(2, 0.01)
     >>> params = stage.init(jax.random.key(0))
@@ -36,9 +39,15 @@ def slow_gain(cells: int, bin_s: float) -> Stage:
     at_least_one(cells=cells)
     if not bin_s > 0:
         raise BadSetting(f"slow_gain: bin_s {bin_s:g} s; give a time above 0")
+    if not slowest_s > PARAMETERS["tau_s"].low:
+        raise BadSetting(f"slow_gain: slowest_s {slowest_s:g} s; give 0.5 s or more")
+    start_s = min(PARAMETERS["tau_s"].value or 0.0, slowest_s / 2)
+    described = PARAMETERS | {
+        "tau_s": dataclasses.replace(PARAMETERS["tau_s"], value=start_s, high=slowest_s)
+    }
 
     def init(key: jax.Array):
-        return {n: jnp.float32(p.value) for n, p in PARAMETERS.items()}
+        return {n: jnp.float32(p.value) for n, p in described.items()}
 
     def start(params, key=None):
         return {"G": params["base"]}
@@ -54,9 +63,9 @@ def slow_gain(cells: int, bin_s: float) -> Stage:
         step,
         start=start,
         init=init,
-        parameters=PARAMETERS,
-        burn_in_s=600.0,
-        about=("slow_gain", cells, bin_s),
+        parameters=described,
+        burn_in_s=5 * slowest_s,
+        about=("slow_gain", cells, bin_s, slowest_s),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from retina import build, resources
+from retina.circuit.declaration import fan_in
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
@@ -101,6 +102,7 @@ def cost(
             *_runs_note(runs, work.step.flops),
             _weights_note(every.flops_with, work.setup.flops),
             sharing,
+            *_declared_note(model),
             *_synapse_notes(worth, spec.frame),
         ),
     )
@@ -243,6 +245,27 @@ def _species(dataset: str) -> str | None:
     except UnknownName:
         return None
     return tomllib.loads(card.read_text(encoding="utf-8")).get("species")
+
+
+def _declared_note(model: Model) -> tuple[str, ...]:
+    """Synapses that a circuit declares; they stand for many more of a retina."""
+    if model.circuit is None:
+        return ()
+    each = fan_in(model.circuit)
+    total = sum(
+        each[p.name] * model.circuit[p.target].cells for p in model.circuit.projections
+    )
+    onto = sum(
+        each[p.name]
+        for p in model.circuit.projections
+        if p.target == model.circuit.output
+    )
+    return (
+        f"the circuit declares {onto:,.0f} synapses onto one {model.circuit.output} "
+        f"cell and {total:,.0f} in all: "
+        + ", ".join(f"{name} {number:,.0f}" for name, number in each.items())
+        + "; the per-synapse figures divide by the recording's, as of every model",
+    )
 
 
 def _synapse_notes(worth: Denominator, frame: tuple[int, ...]) -> tuple[str, ...]:

@@ -28,8 +28,8 @@ def bcn(
     spec: Spec,
     /,
     *,
-    bipolar: int = 14,
-    amacrine: int = 45,
+    types: int = 14,
+    amacrines: int = 45,
     lags: int = 30,
     window: int = 13,
     output_kind: str = "softplus",
@@ -37,8 +37,8 @@ def bcn(
 ) -> Model:
     """Bipolar types of one kernel and many speeds, inhibited where they release.
 
-    bipolar:     types; 5 of 14 are OFF, the others ON.
-    amacrine:    amacrine cells, each joined to all types.
+    types:       of bipolar cells; 5 of 14 are OFF, the others ON.
+    amacrines:   amacrine cells, each joined to all types.
     lags:        bins of stimulus that the kernels see.
     window:      as in `ln`. A full field is heard by one network; on an image a copy
                  with the same numbers stands in each cell's window, behind a spatial
@@ -50,22 +50,22 @@ def bcn(
     >>> bcn(Spec((), 2, 1 / 30)).stage.lags
     29
     """
-    at_least_one(bipolar=bipolar, amacrine=amacrine, lags=lags, window=window)
+    at_least_one(types=types, amacrines=amacrines, lags=lags, window=window)
     at_least_zero(sparse=sparse)
     image = image_shape(spec)
     places = views_size(image, spec.cells, 1)
-    off = round(bipolar * 5 / 14)
-    signs = np.where(np.arange(bipolar) < off, -1, 1).astype(np.float32)
+    off = round(types * 5 / 14)
+    signs = np.where(np.arange(types) < off, -1, 1).astype(np.float32)
     front = [
         door(spec),
         views(image, spec.cells, 1, window),
-        biphasic(places, bipolar, lags, spec.bin_s, off=off),
-        bipolar_network(places, bipolar, amacrine, spec.bin_s),
+        biphasic(places, types, lags, spec.bin_s, off=off),
+        bipolar_network(places, types, amacrines, spec.bin_s),
     ]
     stage = chain(
         *front,
-        standardise((places, bipolar)),
-        positive_sum(places, bipolar, spec.cells),
+        standardise((places, types)),
+        positive_sum(places, types, spec.cells),
         output(output_kind, spec.cells),
     )
 
@@ -86,7 +86,7 @@ def bcn(
             started["views"] = looking(corner, space)
         course = course[..., 0].astype(np.float64)
         course /= np.maximum(np.linalg.norm(course, axis=0), 1e-12)
-        spread = speeds(off, bipolar - off)
+        spread = speeds(off, types - off)
         tried = [_kernels(pace * spread, signs, lags, spec.bin_s) for pace in PACES]
         held = [np.abs(one.T @ course).max(0).sum() for one in tried]
         best = int(np.argmax(held))

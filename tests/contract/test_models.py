@@ -48,9 +48,11 @@ SMALL: dict[str, Any] = {
     "patch": 2,
     "hidden_channels": (3, 2),
     "temporal_sizes": (4, 3),
-    "bipolar": 4,
-    "amacrine": 3,
     "mean_rstar_per_s": 1e4,
+    "types": 2,
+    "amacrines": 1,
+    "release": "static",  # with its feedback and pools it is a variant below
+    "amacrine": None,
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
@@ -75,6 +77,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("tcn", FIELD, {"dilation": 1, "output_kind": "exp"}),
     ("core_readout", IMAGE, {"readout": "point"}),
     ("core_readout", IMAGE, {"readout": "factorised"}),
+    ("circuit", FIELD, {"release": "depletion", "amacrine": "wide"}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),

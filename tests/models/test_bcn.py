@@ -11,7 +11,7 @@ from retina.fitting.loss import rates_of
 from retina.types import Spec
 from tests.fitting import synthetic
 
-SIZES = {"bipolar": 5, "amacrine": 4, "lags": 6}
+SIZES = {"types": 5, "amacrines": 4, "lags": 6}
 
 
 def test_the_start_tells_on_from_off_and_finds_the_pace():

@@ -6,16 +6,17 @@ from retina.circuit.kinetics import kinetics
 from retina.circuit.synapses.synapse import Synapse
 
 
-def kinetic(count: int, dt_s: float) -> Synapse:
+def kinetic(count: int, dt_s: float, *, reserve: bool = True) -> Synapse:
     """Rung S6, graded. Pre: activation in [0, 1]; out: the active fraction.
 
     count, dt_s: see `Synapse`. Equations and source: `retina.circuit.kinetics`.
+    reserve:     False: the fast pool alone, three states.
 
     >>> from retina.circuit.synapses.price import price
     >>> price(kinetic(1, 0.001)).step.flops
     19
     """
-    stage = kinetics(count, dt_s)
+    stage = kinetics(count, dt_s, reserve=reserve)
     return Synapse(
         count,
         dt_s,
@@ -24,6 +25,6 @@ def kinetic(count: int, dt_s: float) -> Synapse:
         step=lambda params, state, pre, post_mv: stage.step(params, state, pre),
         on_event=None,
         parameters=stage.parameters,
-        about=("kinetic",),
+        about=("kinetic", *(() if reserve else ("fast",))),
         burn_in_s=stage.burn_in_s,
     )

@@ -1,0 +1,88 @@
+"""A bipolar cell's potential and release: a membrane, less a share of its slow average.
+
+    tau db/dt = u - b,   tau_slow dm/dt = b - m,   v = gain (b - share m) + bias
+
+Sustained for a share of 0, transient for 1. Release is a function of v: "rate"
+softplus(v), "fraction" sigmoid(v) of sites, "mv" V_half + 5 v for a ribbon that is half
+open at -35 mV. Source: chosen (form and values); a share and a time constant for each
+type stand for what tells types apart by their kinetics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from retina.errors import BadSetting, nearest
+from retina.parameter import Parameter
+from retina.stage import Stage, recurrent
+
+RELEASE: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "rate": jax.nn.softplus,
+    "fraction": jax.nn.sigmoid,
+    "mv": lambda v: 5 * v - 35,
+    "potential": lambda v: v,
+}
+CELL = ("out",)
+PARAMETERS = {
+    "tau_s": Parameter(0.03, "s", 0.004, 0.15, axes=CELL),
+    "tau_slow_s": Parameter(0.1, "s", 0.02, 0.3, axes=CELL),
+    "share": Parameter(0.8, "1", 0.0, 1.5, axes=CELL),
+    "gain": Parameter(3.0, "1", 0.05, 200.0, axes=CELL),
+    "bias": Parameter(-1.0, "1", axes=CELL),
+}
+SPREAD = {"tau_s": 2.0, "tau_slow_s": 2.0, "share": 1.4, "gain": 1.1}
+
+
+def adapting_membrane(cells: int, dt_s: float, *, release: str = "rate") -> Stage:
+    """Stage (cells,) -> (cells,): what arrives to what is released.
+
+    release: "rate", "fraction" or "mv", as a rung of the ladder wants it; "potential"
+             for v itself.
+    raises:  BadSetting.
+
+    Cells begin with time constants drawn around the values, as types have theirs.
+
+    >>> stage = adapting_membrane(1, 0.01)
+    >>> params = stage.init(jax.random.key(0))
+    >>> y = stage.apply(params, stage.start(params), jnp.ones((100, 1)))[1][:, 0]
+    >>> bool(y.max() > 1.2 * y[-1])
+    True
+    """
+    if release not in RELEASE:
+        raise BadSetting(f"release {release!r}: {nearest(release, RELEASE)}")
+    released = RELEASE[release]
+
+    def init(key: jax.Array):
+        params = {}
+        for n, k in zip(PARAMETERS, jax.random.split(key, 5), strict=True):
+            most = jnp.log(jnp.float32(SPREAD.get(n, 1.0)))
+            drawn = jax.random.uniform(k, (cells,), jnp.float32, -1.0, 1.0)
+            params[n] = jnp.float32(PARAMETERS[n].value) * jnp.exp(most * drawn)
+        return params
+
+    def start(params, key=None):
+        still = jnp.zeros(cells, params["tau_s"].dtype)
+        return {"b": still, "m": still}
+
+    def step(params, state, x):
+        keep, slow = (jnp.exp(-dt_s / params[n]) for n in ("tau_s", "tau_slow_s"))
+        b = x + keep * (state["b"] - x)
+        m = b + slow * (state["m"] - b)
+        v = params["gain"] * (b - params["share"] * m) + params["bias"]
+        return {"b": b, "m": m}, released(v)
+
+    return recurrent(
+        step,
+        start=start,
+        init=init,
+        parameters=PARAMETERS,
+        burn_in_s=1.5,
+        about=("adapting_membrane", cells, dt_s, release),
+    )
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    return [(adapting_membrane(3, 0.02, release=r), (3,)) for r in ("rate", "mv")]

@@ -1,0 +1,280 @@
+"""Nodes that hear each other, as one Stage: cells, terminals and compartments alike.
+
+Nodes stand in sections, one after the other: what is stepped once per bin before the
+rest, what is stepped many times, what hears the mean over the bin after it. Between
+sections signals cross once per bin; within the middle one feedback closes over delays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from retina.circuit.hoist import hoist
+from retina.circuit.kernels import Join
+from retina.parameter import Parameter
+from retina.stage import Stage
+
+Tree = Any
+LOOP_S = 1.0  # to forget its start, of a loop of parts that have no memory themselves
+
+
+class Link(NamedTuple):
+    """What a node hears of another.
+
+    name:    of the delay line; of the params, where `join` has some.
+    source:  a node.
+    join:    None where cell hears cell as it is.
+    divides: the sum is divided by 1 + this.
+    """
+
+    name: str
+    source: str
+    join: Join | None = None
+    sign: int = 1
+    delay: int = 0
+    divides: bool = False
+
+
+class Node(NamedTuple):
+    """A stage (cells,) -> (cells,) and all that drives it."""
+
+    name: str
+    cells: int
+    stage: Stage
+    links: tuple[Link, ...] = ()
+    stimulus: bool = False
+
+
+class Section(NamedTuple):
+    """Nodes, each after those that it hears without delay; steps in a bin."""
+
+    nodes: tuple[Node, ...]
+    ticks: int
+
+
+def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
+    """Stage: stimulus, of any shape, to the output node's cells, its mean over the bin.
+
+    Params and state are dicts keyed by node and link.
+    """
+    sections = tuple(section for section in sections if section.nodes)
+    nodes = {node.name: node for section in sections for node in section.nodes}
+    links = [link for node in nodes.values() for link in node.links]
+    joins = {link.name: link.join for link in links if link.join is not None}
+    home = {n.name: i for i, section in enumerate(sections) for n in section.nodes}
+    inside = {
+        link.name: home[link.source] == home[node.name]
+        for node in nodes.values()
+        for link in node.links
+    }
+    kept = {link.source for link in links if not inside[link.name]} | {output}
+    loops = any(link.delay for link in links if inside[link.name])
+
+    def init(key: jax.Array):
+        parts: dict[str, Any] = {n: node.stage for n, node in nodes.items()} | joins
+        keys = jax.random.split(key, len(parts))
+        return {n: p.init(k) for (n, p), k in zip(parts.items(), keys, strict=True)}
+
+    def start(params, key: jax.Array | None = None):
+        keys = [None] * len(nodes) if key is None else jax.random.split(key, len(nodes))
+        state = {
+            n: node.stage.start(params[n], k)
+            for (n, node), k in zip(nodes.items(), keys, strict=True)
+        }
+        leaves = [a.dtype for a in jax.tree.leaves(params)]
+        kind = jnp.result_type(*leaves) if leaves else jnp.float32
+        return state | {
+            link.name: _silence(link.delay, nodes[link.source].cells, kind)
+            for link in links
+            if link.delay
+        }
+
+    def tick(section: Section, params, ready, state, outside):
+        """One step of a section; outside: node -> (added, divided by) or Nones."""
+        after, heard = dict(state), {}
+        for node in section.nodes:
+            drive = outside[node.name]
+            for link in node.links:
+                if inside[link.name]:
+                    if link.delay:
+                        given = _delayed(state[link.name], link.delay)
+                    else:
+                        given = heard[link.source]
+                    drive = _joined(drive, link, ready, given[None], 0)
+            x = _combined(drive, (node.cells,))
+            with jax.named_scope(node.name):
+                after[node.name], heard[node.name] = node.stage.step(
+                    params[node.name], state[node.name], x
+                )
+        for node in section.nodes:
+            for link in node.links:
+                if link.delay and inside[link.name]:
+                    line = state[link.name]
+                    after[link.name] = _pushed(line, link.delay, heard[link.source])
+        return after, {n: heard[n] for n in heard if n in kept}
+
+    def one_bin(section: Section, once, state, outside):
+        if section.ticks == 1:
+            return once(state, outside)
+
+        def again(state, _):
+            return once(state, outside)
+
+        state, heard = lax.scan(again, state, None, length=section.ticks)
+        per = 1 / section.ticks
+        return state, jax.tree.map(lambda y: y.sum(0) * per, heard)
+
+    def ticking(section: Section, params, ready, state, outside):
+        """`tick` of these params, what hangs on them alone done once."""
+
+        def whole(fixed, state, outside):
+            params, ready = fixed
+            return tick(section, params, ready, state, outside)
+
+        return hoist(whole, (params, ready), state, outside)
+
+    def clip(section: Section, params, ready, state, outside, bins: int):
+        """All bins of a clip; outside has a leading time axis."""
+        turns = any(
+            link.delay and inside[link.name] for n in section.nodes for link in n.links
+        )
+        if section.ticks > 1 or turns:
+            first = jax.tree.map(lambda a: a[0], outside)
+            once = ticking(section, params, ready, state, first)
+            return lax.scan(
+                lambda s, x: one_bin(section, once, s, x),
+                state,
+                outside,
+                length=bins,
+            )
+        after, heard = {}, {}
+        for node in section.nodes:
+            drive = outside[node.name]
+            for link in node.links:
+                if inside[link.name]:
+                    drive = _joined(drive, link, ready, heard[link.source])
+            x = _combined(drive, (bins, node.cells))
+            after[node.name], heard[node.name] = node.stage.apply(
+                params[node.name], state[node.name], x
+            )
+        return after, {n: heard[n] for n in heard if n in kept}
+
+    def through(params, state, x: jax.Array, whole: bool):
+        """x: (time, cells); one bin where not `whole`."""
+        ready = {n: join.prepare(params[n]) for n, join in joins.items()}
+        heard, after = {}, {}
+        for section in sections:
+            outside = {}
+            for node in section.nodes:
+                drive = (x if node.stimulus else None, None)
+                for link in node.links:
+                    if inside[link.name]:
+                        continue
+                    given = heard[link.source]
+                    if link.delay:
+                        line = state[link.name]
+                        after[link.name], given = _late(line, link.delay, given)
+                    drive = _joined(drive, link, ready, given)
+                outside[node.name] = drive
+            own = {n.name for n in section.nodes}
+            own |= {
+                k.name
+                for n in section.nodes
+                for k in n.links
+                if k.delay and inside[k.name]
+            }
+            mine = {n: state[n] for n in own}
+            if whole:
+                mine, out = clip(section, params, ready, mine, outside, len(x))
+            else:
+                here = jax.tree.map(lambda a: a[0], outside)
+                once = ticking(section, params, ready, mine, here)
+                mine, out = one_bin(section, once, mine, here)
+                out = jax.tree.map(lambda a: a[None], out)
+            after |= mine
+            heard |= out
+        return after, heard[output]
+
+    def step(params, state, x: jax.Array):
+        state, y = through(params, state, x.reshape(1, -1), whole=False)
+        return state, y[0]
+
+    def apply(params, state, x: jax.Array):
+        return through(params, state, x.reshape(x.shape[0], -1), whole=True)
+
+    described: dict[str, dict[str, Parameter]] = {
+        n: node.stage.parameters for n, node in nodes.items()
+    }
+    ticks = {n.name: section.ticks for section in sections for n in section.nodes}
+    lags = sum(math.ceil(n.stage.lags / ticks[n.name]) for n in nodes.values())
+    burn_in_s = max(node.stage.burn_in_s for node in nodes.values())
+    return Stage(
+        init=init,
+        start=start,
+        step=step,
+        apply=apply,
+        lags=lags + sum(link.delay for link in links),
+        burn_in_s=max(burn_in_s, LOOP_S) if loops else burn_in_s,
+        parameters=described | {n: join.parameters for n, join in joins.items()},
+        about=about,
+    )
+
+
+def _joined(drive, link: Link, ready, given, axis: int | None = None):
+    """The drive with what one link adds to it; given: (time, source cells).
+
+    axis: 0 takes the only bin out again.
+    """
+    y = given if link.join is None else link.join.weigh(ready[link.name], given)
+    y = y if axis is None else y[0]
+    added, divided = drive
+    if link.divides:
+        return added, y if divided is None else divided + y
+    if added is None:
+        return y if link.sign > 0 else -y, divided
+    return added + y if link.sign > 0 else added - y, divided
+
+
+def _combined(drive, shape: tuple[int, ...]):
+    added, divided = drive
+    if added is None:
+        return jnp.zeros(shape, jnp.float32)
+    return added if divided is None else added / (1 + divided)
+
+
+def _silence(delay: int, cells: int, kind):
+    if delay == 1:
+        return jnp.zeros(cells, kind)
+    return {"past": jnp.zeros((delay, cells), kind), "at": jnp.int32(0)}
+
+
+def _delayed(line, delay: int) -> jax.Array:
+    """What was pushed `delay` steps ago: nothing is moved for it."""
+    if delay == 1:
+        return line
+    return lax.dynamic_index_in_dim(line["past"], line["at"], 0, False)
+
+
+def _pushed(line, delay: int, x: jax.Array):
+    if delay == 1:
+        return x
+    past = lax.dynamic_update_index_in_dim(line["past"], x, line["at"], 0)
+    at = line["at"] + 1
+    return {"past": past, "at": jnp.where(at == delay, 0, at)}
+
+
+def _late(line, delay: int, x: jax.Array):
+    """A whole clip through a delay line: the line after it, and (time, cells)."""
+
+    def one(line, x_t):
+        return _pushed(line, delay, x_t), _delayed(line, delay)
+
+    if x.shape[0] == 1:
+        line, y = one(line, x[0])
+        return line, y[None]
+    return lax.scan(one, line, x)

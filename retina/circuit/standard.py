@@ -1,0 +1,251 @@
+"""The vertebrate retina declared: cone, horizontal, bipolar, amacrine, ganglion cells.
+
+Cones and horizontal cells are linear and stepped once per bin, exactly; bipolar and
+amacrine cells, which hear each other, in steps short enough for their release; ganglion
+cells hear the mean over the bin. Horizontal cells take from the bipolar cells' drive
+what they would take from the cones': for a linear loop the two are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from retina.circuit import contrast_gain as gain_control
+from retina.circuit import slow_gain as neuromodulation
+from retina.circuit.adapting_membrane import adapting_membrane
+from retina.circuit.cascade import cascade
+from retina.circuit.coupled import coupled
+from retina.circuit.declaration import Circuit, Projection, Rung
+from retina.circuit.dynamical_adaptation import dynamical_adaptation
+from retina.circuit.kernels import dense, gaussian, in_place, pooled, uniform
+from retina.circuit.leaky_rectifier import leaky_rectifier
+from retina.circuit.population import Dynamics, Population
+from retina.circuit.synapses.kinetic import kinetic
+from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
+from retina.circuit.terminal import shared
+from retina.errors import BadSetting, nearest
+from retina.parameter import Parameter
+from retina.stage import Stage, chain, memoryless, recurrent
+
+# A rung of the ladder by the name of what it adds, with what the cell gives it and the
+# size of what comes out.
+RELEASE: dict[str, tuple[str, Rung | None, float]] = {
+    "static": ("rate", None, 1.0),
+    "depletion": ("fraction", functools.partial(kinetic, reserve=False), 5.0),
+    "kinetic": ("fraction", kinetic, 5.0),
+    "ribbon": ("mv", ribbon_cycle, 0.5),
+}
+PHOTORECEPTORS = ("linear", "dynamical_adaptation")
+AMACRINE = ("wide", "narrow")
+INHIBITION = ("subtract", "divide")
+POOLING = ("gaussian", "free")
+# The kinetics' own bound on a sub-step; feedback hears itself so much later.
+STEP_S = 1 / 140
+HORIZONTAL_S = 0.02  # van Hateren 2005, tau_h
+SLOWEST_S = 2.0
+BIPOLAR = ("on", "off")
+
+
+def standard(
+    image: tuple[int, int],
+    cells: int,
+    bin_s: float,
+    *,
+    photoreceptor: str = "linear",
+    cone_tau_s: float = 0.03,
+    horizontal: bool = True,
+    gap_junction_ns: float = 0.0,
+    types: int = 8,
+    release: str = "depletion",
+    amacrine: str | None = "wide",
+    amacrines: int = 8,
+    inhibition: str = "subtract",
+    contrast_gain: bool = False,
+    slow_gain: bool = False,
+    pooling: str = "gaussian",
+    stride: int = 2,
+    pixel_um: float = 50.0,
+    centre_um: float = 50.0,
+    surround_um: float = 200.0,
+) -> Circuit:
+    """The declaration behind the model `circuit`, whose keywords these are.
+
+    image:   (height, width) of a frame; (1, 1) for a full field.
+    cells:   ganglion cells.
+    raises:  BadSetting, UnknownName.
+
+    >>> [p.name for p in standard((1, 1), 3, 0.01).populations]
+    ['cone', 'horizontal', 'on', 'off', 'amacrine', 'ganglion']
+    """
+    for name, value, known in (
+        ("photoreceptor", photoreceptor, PHOTORECEPTORS),
+        ("release", release, RELEASE),
+        ("amacrine", amacrine, (*AMACRINE, None)),
+        ("inhibition", inhibition, INHIBITION),
+        ("pooling", pooling, POOLING),
+    ):
+        if value not in known:
+            words = [word for word in known if word is not None]
+            raise BadSetting(f"{name} {value!r}: {nearest(str(value), words)}")
+    flat = image == (1, 1)
+    if flat and gap_junction_ns:
+        raise BadSetting(
+            f"gap_junction_ns {gap_junction_ns:g}: one pixel has no neighbours; give 0"
+        )
+    if not 0 <= gap_junction_ns < math.inf:
+        raise BadSetting(f"gap_junction_ns {gap_junction_ns:g}: 0 or more")
+    places = (-(-image[0] // stride), -(-image[1] // stride))
+    grid = functools.partial(Population, spacing_um=None if flat else pixel_um * stride)
+
+    def on_grid(number: int) -> tuple[int, ...]:
+        return (number,) if flat else (number, *places)
+
+    given, rung, loud = RELEASE[release]
+    rung = None if rung is None else shared(rung, types)
+    bipolar = shared(functools.partial(adapting_membrane, release=given), types)
+    # Without state at the terminals and without feedback there is nothing to sub-step.
+    once = amacrine is None and rung is None
+    each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}
+    cone = _cone(photoreceptor, cone_tau_s)
+    populations = [
+        Population(
+            "cone",
+            (1,) if flat else image,
+            cone,
+            clock="bin",
+            spacing_um=None if flat else pixel_um,
+        )
+    ]
+    centre = in_place() if flat else gaussian(centre_um)
+    projections = [
+        Projection("cone", "on", centre),
+        Projection("cone", "off", centre, sign=-1),
+    ]
+    if horizontal:
+        sheet = functools.partial(cascade, stages=1, tau_s=HORIZONTAL_S)
+        if gap_junction_ns:
+            sheet = functools.partial(_sheet, places, gap_junction_ns)
+        populations.append(
+            grid("horizontal", (1,) if flat else places, sheet, clock="bin")
+        )
+        around = in_place() if flat else gaussian(surround_um)
+        projections += [
+            Projection("cone", "horizontal", around),
+            Projection("horizontal", "on", in_place(0.5), sign=-1),
+            Projection("horizontal", "off", in_place(0.5)),
+        ]
+    populations += [grid(name, on_grid(types), bipolar, **each) for name in BIPOLAR]
+    reach = dense if flat or pooling == "free" else _window(centre_um * 2)
+    projections += [
+        Projection(name, "ganglion", reach(loud), rung=rung) for name in BIPOLAR
+    ]
+    if amacrine is not None:
+        wide = flat or amacrine == "wide"
+        local = uniform if wide else functools.partial(_gaussian, centre_um * 2)
+        populations.append(
+            grid(
+                "amacrine",
+                (amacrines,) if wide else on_grid(amacrines),
+                shared(leaky_rectifier, amacrines),
+                safe_s=STEP_S,
+            )
+        )
+        effect = "add" if inhibition == "subtract" else "divide"
+        back: dict[str, Any] = {"delay": 1, "effect": effect}
+        back["sign"] = -1 if effect == "add" else 1
+        for name in BIPOLAR:
+            projections += [
+                Projection(name, "amacrine", local(loud), rung=rung),
+                Projection("amacrine", name, local(0.3), **back),
+            ]
+        to_ganglion = dense if wide else reach
+        projections.append(
+            Projection("amacrine", "ganglion", to_ganglion(0.3), sign=-1)
+        )
+    gains = _gains(contrast_gain, slow_gain)
+    populations.append(Population("ganglion", (cells,), gains, clock="bin"))
+    return Circuit(tuple(populations), tuple(projections))
+
+
+def _gaussian(sigma_um: float, gain: float):
+    return gaussian(sigma_um, gain=gain)
+
+
+def _window(sigma_um: float):
+    return functools.partial(pooled, sigma_um)
+
+
+def _sheet(places: tuple[int, int], coupling_ns: float, cells: int, dt_s: float):
+    return coupled(*places, dt_s, coupling_ns=coupling_ns)
+
+
+def _cone(photoreceptor: str, tau_s: float) -> Dynamics:
+    if photoreceptor == "linear":
+        return functools.partial(cascade, tau_s=tau_s)
+    return adapting_cone
+
+
+CONTRAST = Parameter(0.3, "1", 0.02, 1.0, source="chosen")
+
+
+def adapting_cone(cells: int, bin_s: float) -> Stage:
+    """Stage (cells,) -> (cells,): contrast to what an adapting cone makes of it.
+
+    Light is 1 + contrast x of the mean, not below 0; the cell has long been at the
+    mean, and its response there is taken off.
+
+    >>> import jax
+    >>> cone = adapting_cone(1, 0.01)
+    >>> params = cone.init(jax.random.key(0))
+    >>> abs(float(cone.step(params, cone.start(params), jnp.zeros(1))[1][0])) < 1e-6
+    True
+    """
+    inner = dynamical_adaptation(cells, bin_s)
+
+    def resting(params):
+        return params["alpha"] / (1 + params["beta"])
+
+    def start(params, key=None):
+        lit = {n: jnp.ones_like(v) for n, v in inner.start(params).items()}
+        return lit | {"r": lit["r"] * resting(params)}
+
+    def step(params, state, x):
+        state, r = inner.step(params, state, 1 + params["contrast"] * x)
+        return state, (r - resting(params)) / params["contrast"]
+
+    return inner._replace(
+        init=lambda key: inner.init(key) | {"contrast": jnp.float32(CONTRAST.value)},
+        start=start,
+        step=step,
+        apply=recurrent(step, start=start, about=()).apply,
+        parameters={**inner.parameters, "contrast": CONTRAST},
+        about=("adapting_cone", inner.about),
+    )
+
+
+def _gains(contrast: bool, slow: bool) -> Dynamics | None:
+    if not (contrast or slow):
+        return None
+
+    def made(cells: int, bin_s: float) -> Stage:
+        stages = []
+        if contrast:
+            per_bin = memoryless(
+                lambda params, x: x * bin_s,
+                batch=lambda params, x: x * bin_s,
+                about=("per_bin",),
+            )
+            stages += [gain_control.contrast_gain(cells, bin_s), per_bin]
+        if slow:
+            stages.append(neuromodulation.slow_gain(cells, bin_s, slowest_s=SLOWEST_S))
+        return chain(*stages, about=("gains",))
+
+    return made
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    return [(adapting_cone(2, 0.02), (2,))]

@@ -1,0 +1,120 @@
+"""Rungs of the synapse ladder as nodes of a circuit: terminals and compartments.
+
+A population's output is graded. A rung that is driven by events hears x dt events in a
+step where the output is x per second; a graded rung hears the output itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from retina.circuit.synapses.driven import CLAMP
+from retina.circuit.synapses.synapse import Event, Synapse
+from retina.stage import Stage, recurrent
+
+
+def terminal(synapse: Synapse) -> Stage:
+    """Stage (count,) -> (count,): a source's output, at least 0, to what a rung gives.
+
+    The target is clamped at -60 mV: outputs of populations have no common unit, so a
+    conductance cannot follow them. An event of a rung whose events do not add up moves
+    its own state once, as a volley: see `driven`.
+
+    >>> from retina.circuit.synapses.exponential import exponential
+    >>> stage = terminal(exponential(1, 0.001))
+    >>> params = stage.init(jax.random.key(0))
+    >>> y = stage.apply(params, stage.start(params), jnp.full((50, 1), 1000.0))[1]
+    >>> round(float(y[-1, 0]), 2)  # 1000 events/s, each of 1, lasting 3 ms
+    3.53
+    """
+    held = float(CLAMP.value or 0.0)
+
+    def hear(params, state, x):
+        assert synapse.on_event is not None
+        events = x * synapse.dt_s
+        event = Event(events * synapse.scale(params), jnp.float32(0))
+        after = synapse.on_event(params, state, event)
+        if synapse.linear:
+            return after
+
+        def where_one(new, old):
+            # What is not one value a synapse, a random key, moves on regardless.
+            return jnp.where(x > 0, new, old) if jnp.shape(new) == x.shape else new
+
+        return jax.tree.map(where_one, after, state)
+
+    def step(params, state, x):
+        if synapse.on_event is None:
+            return synapse.step(params, state, x, held)
+        state = hear(params, state, x)
+        state, out = synapse.step(params, state, x, held)
+        return synapse.older(state, synapse.dt_s), out
+
+    return recurrent(
+        step,
+        start=synapse.start,
+        init=synapse.init,
+        parameters=dict(synapse.parameters),
+        burn_in_s=synapse.burn_in_s,
+        about=("terminal", synapse.about, synapse.count, synapse.dt_s),
+    )
+
+
+def shared(
+    make: Callable[[int, float], Any], types: int
+) -> Callable[[int, float], Any]:
+    """A rung, or dynamics, whose cells of one type have their parameters in common.
+
+    make:    (cells, dt_s) -> Synapse or Stage with parameters of one value a cell.
+    types:   the cells are so many types, each of equally many places.
+    returns: the same with parameters of one value a type.
+
+    >>> from retina.circuit.synapses.kinetic import kinetic
+    >>> synapse = shared(kinetic, 2)(6, 0.005)
+    >>> synapse.init(jax.random.key(0))["k_a"].shape, synapse.count
+    ((2,), 6)
+    """
+
+    def made(cells: int, dt_s: float) -> Any:
+        few, whole = make(types, dt_s), make(cells, dt_s)
+        places = cells // types
+
+        def wide(params):
+            return jax.tree.map(
+                lambda v: jnp.repeat(v, places) if jnp.shape(v) == (types,) else v,
+                params,
+            )
+
+        views = {
+            name: (lambda params, *rest, view=view: view(wide(params), *rest))
+            for name, view in (
+                (name, getattr(whole, name, None))
+                for name in ("start", "step", "apply", "on_event", "scale")
+            )
+            if view is not None
+        }
+        return whole._replace(
+            init=few.init,
+            parameters=few.parameters,
+            about=("shared", types, whole.about),
+            **views,
+        )
+
+    return made
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    from retina.circuit.synapses.alpha import alpha
+    from retina.circuit.synapses.kinetic import kinetic
+    from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
+
+    rungs = (
+        tsodyks_markram(alpha(2, 0.01)),
+        alpha(2, 0.01),
+        shared(kinetic, 2)(4, 0.005),
+    )
+    return [(terminal(rung), (rung.count,)) for rung in rungs]

@@ -1,0 +1,316 @@
+"""A declared circuit does what its equations say, step by step, and no more."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina.circuit.cascade import cascade
+from retina.circuit.circuit import circuit
+from retina.circuit.declaration import (
+    Circuit,
+    Projection,
+    events_per_s,
+    fan_in,
+    without,
+)
+from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, uniform
+from retina.circuit.population import Population
+from retina.circuit.synapses.exponential import exponential
+from retina.circuit.synapses.kinetic import kinetic
+from retina.costs.flops import count_step
+from retina.errors import BadSetting, ShapeMismatch, UnknownName
+
+LEAKY = functools.partial(cascade, stages=1, tau_s=0.03)
+BIN_S = 0.02
+
+
+def _loop(effect: str = "add", delay: int = 2, safe_s: float = 0.005) -> Circuit:
+    a = Population("a", (3,), LEAKY, safe_s=safe_s)
+    b = Population("b", (2,), LEAKY, safe_s=safe_s)
+    sign = -1 if effect == "add" else 1
+    back = Projection("b", "a", dense(), sign=sign, delay=delay, effect=effect)
+    return Circuit((a, b), (Projection("a", "b", dense()), back))
+
+
+def _run(stage, x, params=None):
+    params = stage.init(jax.random.key(0)) if params is None else params
+    x = jnp.asarray(x, jnp.float32)
+    return np.asarray(jax.jit(stage.apply)(params, stage.start(params), x)[1])
+
+
+def _input(bins: int, cells: int) -> np.ndarray:
+    return np.abs(np.random.default_rng(0).standard_normal((bins, cells)))
+
+
+@pytest.mark.parametrize("effect", ["add", "divide"])
+@pytest.mark.parametrize("delay", [1, 3])
+def test_a_loop_is_its_equations_written_out(effect: str, delay: int):
+    """Float32 against float64 over 100 steps: rounding, 1e-5 of values near 1."""
+    stage = circuit(_loop(effect, delay), BIN_S)
+    params = stage.init(jax.random.key(0))
+    x = _input(25, 3)
+    forth = np.asarray(params["a->b"]["weight"], np.float64) / 3
+    back = np.asarray(params["b->a"]["weight"], np.float64) / 2
+    keep = np.exp(-0.005 / 0.03)
+    a, b, heard = np.zeros(3), np.zeros(2), [np.zeros(2)] * delay
+    expected = []
+    for x_t in x:
+        total = 0.0
+        for _ in range(4):
+            inhibition = heard[-delay] @ back
+            drive = x_t - inhibition if effect == "add" else x_t / (1 + inhibition)
+            a = drive + keep * (a - drive)
+            drive = a @ forth
+            b = drive + keep * (b - drive)
+            heard.append(b)
+            total = total + b
+        expected.append(total / 4)
+    np.testing.assert_allclose(_run(stage, x, params), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_delay_is_so_many_steps():
+    """Without memory of their own, cells pass on what was there three steps before."""
+    a, b = Population("a", (2,), safe_s=BIN_S), Population("b", (2,), safe_s=BIN_S)
+    back = Projection("a", "b", one_to_one(), delay=3)
+    x = _input(12, 2)
+    out = _run(circuit(Circuit((a, b), (back,)), BIN_S), x)
+    np.testing.assert_allclose(out[3:], x[:-3], rtol=1e-6)
+    assert not out[:3].any()
+
+
+def test_halving_the_step_halves_the_error():
+    """The loop hears itself a step late, and that is all that is wrong: first order."""
+    x = _input(40, 3)
+    outs = []
+    for parts in (4, 8, 64):
+        declared = _loop("add", delay=1)
+        outs.append(_run(circuit(declared, BIN_S, dt_s=BIN_S / parts), x)[-1])
+    first, second = (np.abs(out - outs[-1]).max() for out in outs[:2])
+    # From the finest, which is itself 1/64 off: (1/4 - 1/64) / (1/8 - 1/64) = 2.14.
+    assert 1.9 < first / second < 2.4
+    assert first < 0.05 * np.abs(outs[-1]).max()
+
+
+def test_an_ablation_is_the_circuit_declared_without():
+    a, b = (Population(n, (2,), LEAKY, safe_s=0.005) for n in "ab")
+    out = Population("out", (2,), clock="bin")
+    forth, read = Projection("a", "b"), Projection("a", "out")
+    also, back = Projection("b", "out"), Projection("b", "a", sign=-1, delay=1)
+    whole = Circuit((a, b, out), (forth, read, also, back))
+    assert without(whole, "b") == Circuit((a, out), (read,))
+    assert without(whole, "b->a") == Circuit((a, b, out), (forth, read, also))
+
+    def flops(declared: Circuit) -> int:
+        stage = circuit(declared, BIN_S)
+        params = stage.init(jax.random.key(0))
+        return count_step(stage, params, jnp.zeros(2))[1].flops
+
+    assert flops(without(whole, "b")) < flops(without(whole, "b->a")) < flops(whole)
+
+
+def test_a_rung_may_be_changed_and_is_the_ladders_own():
+    """Kinetics sit at the terminal, once for both targets; a decay at the target."""
+    a = Population("a", (2,), safe_s=0.005)
+    b, c = Population("b", (2,), safe_s=0.005), Population("c", (2,), clock="bin")
+
+    def made(rung):
+        edges = (
+            Projection("a", "b", one_to_one(), rung),
+            Projection("a", "c", one_to_one(), rung),
+            Projection("b", "c", one_to_one(0.0, trained=False)),
+        )
+        return circuit(Circuit((a, b, c), edges), BIN_S)
+
+    x = np.clip(_input(20, 2), 0, 1)
+    stage = made(kinetic)
+    params = stage.init(jax.random.key(0))
+    assert [n for n in params if "~" in n] == ["a~kinetic"]
+    synapse = kinetic(2, 0.005)
+    state, expected = synapse.start(params["a~kinetic"]), []
+    for x_t in jnp.asarray(x, jnp.float32):
+        outs = []
+        for _ in range(4):
+            state, y = synapse.step(params["a~kinetic"], state, x_t, 0.0)
+            outs.append(y)
+        expected.append(sum(outs) / 4)
+    np.testing.assert_allclose(_run(stage, x, params), expected, rtol=1e-5)
+    stage = made(exponential)
+    params = stage.init(jax.random.key(0))
+    assert [n for n in params if "~" in n] == ["b~exponential", "c~exponential"]
+    # Into c once per bin: x dt events of weight 1 a bin, each left at e^(-dt/tau).
+    keep, g, expected = np.exp(-BIN_S / params["c~exponential"]["tau_s"]), 0.0, []
+    for x_t in x:
+        g = g + x_t * BIN_S
+        expected.append(g)
+        g = keep * g
+    np.testing.assert_allclose(_run(stage, x, params), expected, rtol=1e-5)
+
+
+def test_a_gaussian_is_its_matrix_and_no_matrix_is_made():
+    cones = Population("cone", (6, 5), spacing_um=10.0)
+    cells = Population("on", (2, 3, 3), spacing_um=20.0)
+    join = gaussian(12.0).join(cones, cells)
+    params = join.init(jax.random.key(0))
+    x = np.random.default_rng(0).standard_normal((4, 30)).astype("f4")
+    from_, to = cones.positions_um, cells.positions_um[:9]
+    far = np.square(to[:, None] - from_[None]).sum(-1)
+    matrix = np.exp(-far / (2 * 12.0**2))
+    matrix /= matrix.sum(1, keepdims=True)
+    weight = np.asarray(params["weight"])[0]
+    expected = np.concatenate([(x @ matrix.T) * w for w in weight], 1)
+    found = join.weigh(join.prepare(params), jnp.asarray(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    largest = max(
+        getattr(v.aval, "size", 0)
+        for eqn in jax.make_jaxpr(lambda p: join.prepare(p))(params).eqns
+        for v in eqn.outvars
+    )
+    assert largest <= 6 * 3  # rows by rows
+
+
+def test_synapses_and_events_are_counted_from_the_declaration():
+    """A cell hears 4 of a 2 x 2 grid times 2 types; 100 events/s each, 3 targets."""
+    grid = Population("on", (2, 2, 2), spacing_um=10.0)
+    wide, out = Population("wide", (3,)), Population("out", (3,))
+    declared = Circuit(
+        (grid, wide, out),
+        (Projection("on", "wide", uniform()), Projection("wide", "out", in_place())),
+    )
+    assert fan_in(declared) == {"on->wide": 8.0, "wide->out": 3.0}
+    assert events_per_s(declared, {"on": 100.0}) == {"on->wide": 8 * 3 * 100.0}
+    # A Gaussian of 3 places' reach, 5 x 5 in the open and a disc of it.
+    plane = Population("a", (101, 101), spacing_um=1.0)
+    wide_fan = gaussian(10.0).join(plane, plane).fan_in
+    assert 0.5 * np.pi * 30**2 < wide_fan < np.pi * 30.4**2
+    with pytest.raises(UnknownName, match="rates_hz: no population 'no': did|known"):
+        events_per_s(declared, {"no": 1.0})
+
+
+def test_bins_come_first_and_last():
+    """Exact parts once per bin; ganglion cells hear the mean over the steps."""
+    head = Population("head", (2,), LEAKY, clock="bin")
+    cell = Population("cell", (2,), LEAKY, safe_s=0.005)
+    tail = Population("tail", (2,), clock="bin")
+    edges = (Projection("head", "cell"), Projection("cell", "tail"))
+    stage = circuit(Circuit((head, cell, tail), edges), BIN_S)
+    x, u, v, expected = _input(10, 2), 0.0, 0.0, []
+    for x_t in x:
+        u = x_t + np.exp(-BIN_S / 0.03) * (u - x_t)
+        steps = []
+        for _ in range(4):
+            v = u + np.exp(-0.005 / 0.03) * (v - u)
+            steps.append(v)
+        expected.append(np.mean(steps, 0))
+    np.testing.assert_allclose(_run(stage, x), expected, rtol=1e-5)
+    between = Circuit(
+        (cell, head, tail),
+        (Projection("cell", "head"),) + edges[1:] + (Projection("head", "tail"),),
+    )
+    assert circuit(between, BIN_S).about[0] == "circuit"  # head comes after: allowed
+    again = Population("again", (2,), LEAKY, safe_s=0.005)
+    held = (cell, head, again, tail)
+    edges = tuple(
+        Projection(a.name, b.name) for a, b in zip(held, held[1:], strict=False)
+    )
+    with pytest.raises(BadSetting, match="'head' is stepped once per bin but both"):
+        circuit(Circuit(held, edges), BIN_S)
+
+
+A, B, C = (Population(n, (2,)) for n in ("cone", "bipolar", "ganglion"))
+FORTH = (Projection("cone", "bipolar"), Projection("bipolar", "ganglion"))
+
+
+def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
+    return Circuit(populations, FORTH + more)
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "make"),
+    [
+        (
+            BadSetting,
+            "circuit: dt_s 0.01 s is not safe; give 0.005 s or less",
+            lambda: circuit(_loop(), BIN_S, dt_s=0.01),
+        ),
+        (
+            BadSetting,
+            r"a loop without delay: bipolar -> ganglion -> bipolar; give one of its "
+            "projections delay=1 or more",
+            lambda: _declared(Projection("ganglion", "bipolar")),
+        ),
+        (
+            BadSetting,
+            "'amacrine' cannot reach the output 'ganglion': leave out, or add",
+            lambda: Circuit(
+                (A, B, Population("amacrine", (2,)), C),
+                FORTH + (Projection("bipolar", "amacrine"),),
+            ),
+        ),
+        (
+            UnknownName,
+            "cone->ganglio: no population 'ganglio': did you mean 'ganglion'",
+            lambda: _declared(Projection("cone", "ganglio")),
+        ),
+        (
+            BadSetting,
+            "two populations are named 'cone'",
+            lambda: _declared(populations=(A, A, B, C)),
+        ),
+        (
+            BadSetting,
+            "two projections cone->bipolar: make one of them",
+            lambda: _declared(Projection("cone", "bipolar")),
+        ),
+        (
+            ShapeMismatch,
+            r"wide: one_to_one cannot join \(2,\) to \(3,\); give both the same",
+            lambda: Circuit(
+                (A, Population("wide", (3,))), (Projection("cone", "wide"),)
+            ),
+        ),
+        (
+            ShapeMismatch,
+            "population 'cone': its 2 x 2 grid has no positions; give it spacing_um",
+            lambda: Circuit(
+                (Population("cone", (2, 2)), C),
+                (Projection("cone", "ganglion", gaussian(1.0)),),
+            ),
+        ),
+        (
+            BadSetting,
+            "effect 'ad': did you mean 'add'",
+            lambda: _declared(Projection("cone", "ganglion", effect="ad")),
+        ),
+        (
+            BadSetting,
+            "it divides, which has no sign; give sign=1",
+            lambda: _declared(Projection("cone", "ganglion", effect="divide", sign=-1)),
+        ),
+        (
+            UnknownName,
+            "without: no population 'bipola': did you mean 'bipolar'",
+            lambda: without(_declared(), "bipola"),
+        ),
+        (
+            BadSetting,
+            "population 'cone': clock 'bins': did you mean 'bin'",
+            lambda: Population("cone", (2,), clock="bins"),
+        ),
+        (
+            BadSetting,
+            "'cone' is stepped once per bin of 0.02 s; give bins of 0.005 s or less",
+            lambda: circuit(
+                Circuit((Population("cone", (2,), None, 0.005, "bin"),), ()), BIN_S
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(error, match: str, make):
+    with pytest.raises(error, match=match) as told:
+        make()
+    assert "\n" not in str(told.value)

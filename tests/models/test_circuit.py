@@ -1,0 +1,140 @@
+"""The circuit model: every mechanism is a keyword, and changes what it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from retina import build
+from retina.circuit.coupled import LEAK_NS, coupled
+from retina.costs.cost import cost
+from retina.costs.flops import count_step
+from retina.errors import BadSetting
+from retina.models.circuit import PRESETS
+from retina.types import Spec
+
+FIELD, IMAGE = Spec((), 3, 1 / 30), Spec((6, 5), 2, 1 / 30)
+SMALL = {"types": 2, "amacrines": 1}
+
+
+def _model(spec: Spec = FIELD, **settings):
+    return build.model("circuit", spec, **(SMALL | settings))
+
+
+def _flops(model) -> int:
+    shapes = jax.eval_shape(model.stage.init, jax.random.key(0))
+    return count_step(model, shapes)[1].flops
+
+
+def test_the_price_of_each_mechanism():
+    """Each pool of vesicles costs more than none; what is left out, less."""
+    ladder = [_flops(_model(release=r)) for r in ("depletion", "kinetic", "ribbon")]
+    assert ladder == sorted(set(ladder))
+    whole = _flops(_model())
+    without: tuple[dict[str, Any], ...] = ({"horizontal": False}, {"amacrine": None})
+    for off in without:
+        assert _flops(_model(**off)) < whole
+    gains: tuple[dict[str, Any], ...] = (
+        {"contrast_gain": True},
+        {"slow_gain": True},
+        {"photoreceptor": "dynamical_adaptation"},
+    )
+    for on in gains:
+        assert _flops(_model(**on)) > whole
+    # Nothing with a state in the terminals, no feedback: nothing is sub-stepped.
+    static = _model(release="static", amacrine=None)
+    assert {p.clock for p in static.circuit.populations} == {"bin"}
+    image = _flops(_model(IMAGE))
+    assert _flops(_model(IMAGE, gap_junction_ns=1.0)) > image
+    assert _flops(_model(IMAGE, amacrine="narrow")) > image
+
+
+def test_on_and_off_cells_hear_light_with_opposite_signs():
+    model = _model(release="static", amacrine=None, horizontal=False)
+    params = model.stage.init(jax.random.key(0))
+    inner = params["circuit"]
+    bright = jnp.where(jnp.arange(40) < 20, 0.0, 1.0).astype(jnp.float32)
+    for name, other in (("on", "off"), ("off", "on")):
+        silent = inner[f"{other}->ganglion"]["weight"] * 0
+        one = inner | {f"{other}->ganglion": {"weight": silent}}
+        rate = model.stage.apply(
+            params | {"circuit": one}, model.stage.start(params), bright
+        )[1]
+        before, after = rate[15], rate[22]
+        assert np.all(after > before if name == "on" else after < before)
+
+
+def test_a_state_is_forgotten_within_the_declared_time():
+    """Two histories of 4 s, then the same: within 2 % of the response after 1.5 s."""
+    model = _model()
+    params = model.stage.init(jax.random.key(0))
+    draw = np.random.default_rng(0).standard_normal
+    lead = int(np.ceil(model.stage.burn_in_s * 30))
+    same = 0.3 * draw(lead + 60)
+    apply = jax.jit(model.stage.apply)
+    rates = []
+    for history in (2 + draw(120), -2 + draw(120)):
+        x = jnp.asarray(np.concatenate([history, same]), jnp.float32)
+        rates.append(np.asarray(apply(params, model.stage.start(params), x)[1]))
+    apart = np.abs(rates[0] - rates[1])
+    assert apart[115:125].max() > 20 * apart[120 + lead :].max()
+    assert apart[120 + lead :].max() < 0.02 * np.ptp(rates[0])
+
+
+def test_a_sheet_of_coupled_cells_follows_its_matrix():
+    """exp of the whole 6 x 6 matrix, float64: to float32 rounding."""
+    sheet = coupled(2, 3, 0.01, coupling_ns=0.7)
+    params = sheet.init(jax.random.key(0))
+    laplace = np.zeros((6, 6))
+    for i, j in [(0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (1, 4), (2, 5)]:
+        laplace[[i, j], [i, j]] += 1
+        laplace[[i, j], [j, i]] -= 1
+    matrix = (np.eye(6) + 0.7 / LEAK_NS * laplace) / 0.02
+    x = np.random.default_rng(0).standard_normal(6)
+    goal = np.linalg.solve(matrix, x / 0.02)
+    expected = [goal - expm(-matrix * 0.01 * t) @ goal for t in (1, 2, 3)]
+    held = jnp.asarray(np.tile(x, (3, 1)), jnp.float32)
+    found = sheet.apply(params, sheet.start(params), held)[1]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_presets_set_keywords_and_nothing_else():
+    for name, values in PRESETS.items():
+        one = _model(preset=name)
+        two = _model(**values)
+        assert one.stage.about == two.stage.about
+    assert _model(preset="mouse", cone_tau_s=0.05).stage.about != _model().stage.about
+
+
+def test_its_cost_names_the_synapses_it_declares():
+    model = _model(IMAGE)
+    notes = cost(model, model.stage.init(jax.random.key(0))).notes
+    (note,) = (note for note in notes if note.startswith("the circuit declares"))
+    assert "on->ganglion" in note and "amacrine->off" in note
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"release": "depleton"}, "release 'depleton': did you mean 'depletion'"),
+        ({"amacrine": "wid"}, "amacrine 'wid': did you mean 'wide'"),
+        ({"preset": "mose"}, "preset 'mose': did you mean 'mouse'"),
+        ({"ganglion": "softplu"}, "ganglion 'softplu': did you mean 'softplus'"),
+        (
+            {"photoreceptor": "phototransduction"},
+            "needs light in R*".replace("*", r"\*"),
+        ),
+        ({"photoreceptor": "linea"}, "photoreceptor 'linea': did you mean 'linear'"),
+        ({"gap_junction_ns": 1.0}, "one pixel has no neighbours; give 0"),
+        ({"dt_s": 0.02}, "dt_s 0.02 s is not safe; give 0.00714 s or less"),
+        ({"pooling": "fre"}, "pooling 'fre': did you mean 'free'"),
+    ],
+)
+def test_what_it_cannot_take(settings, match):
+    with pytest.raises(BadSetting, match=match):
+        _model(**settings)
