@@ -12,15 +12,13 @@ import functools
 import math
 from typing import Any
 
-import jax.numpy as jnp
-
 from retina.circuit import contrast_gain as gain_control
 from retina.circuit import slow_gain as neuromodulation
 from retina.circuit.adapting_membrane import adapting_membrane
 from retina.circuit.cascade import cascade
+from retina.circuit.cones import CASCADE, PHOTORECEPTORS, cone
 from retina.circuit.coupled import coupled
 from retina.circuit.declaration import Circuit, Projection, Rung
-from retina.circuit.dynamical_adaptation import dynamical_adaptation
 from retina.circuit.kernels import dense, gaussian, in_place, pooled, uniform
 from retina.circuit.leaky_rectifier import leaky_rectifier
 from retina.circuit.population import Dynamics, Population
@@ -28,8 +26,7 @@ from retina.circuit.synapses.kinetic import kinetic
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
 from retina.circuit.terminal import shared
 from retina.errors import BadSetting, nearest
-from retina.parameter import Parameter
-from retina.stage import Stage, chain, memoryless, recurrent
+from retina.stage import Stage, chain, memoryless
 
 # A rung of the ladder by the name of what it adds, with what the cell gives it and the
 # size of what comes out.
@@ -39,7 +36,6 @@ RELEASE: dict[str, tuple[str, Rung | None, float]] = {
     "kinetic": ("fraction", kinetic, 5.0),
     "ribbon": ("mv", ribbon_cycle, 0.5),
 }
-PHOTORECEPTORS = ("linear", "dynamical_adaptation")
 AMACRINE = ("wide", "narrow")
 INHIBITION = ("subtract", "divide")
 POOLING = ("gaussian", "free")
@@ -57,6 +53,7 @@ def standard(
     *,
     photoreceptor: str = "linear",
     cone_tau_s: float = 0.03,
+    mean_rstar_per_s: float | None = None,
     horizontal: bool = True,
     gap_junction_ns: float = 0.0,
     types: int = 8,
@@ -110,12 +107,14 @@ def standard(
     # Without state at the terminals and without feedback there is nothing to sub-step.
     once = amacrine is None and rung is None
     each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}
-    cone = _cone(photoreceptor, cone_tau_s)
+    if photoreceptor == CASCADE and mean_rstar_per_s is None:
+        raise BadSetting(f"photoreceptor {CASCADE!r}: give mean_rstar_per_s")
+    photoreceptors = cone(photoreceptor, cone_tau_s, mean_rstar_per_s)
     populations = [
         Population(
             "cone",
             (1,) if flat else image,
-            cone,
+            photoreceptors,
             clock="bin",
             spacing_um=None if flat else pixel_um,
         )
@@ -183,50 +182,6 @@ def _sheet(places: tuple[int, int], coupling_ns: float, cells: int, dt_s: float)
     return coupled(*places, dt_s, coupling_ns=coupling_ns)
 
 
-def _cone(photoreceptor: str, tau_s: float) -> Dynamics:
-    if photoreceptor == "linear":
-        return functools.partial(cascade, tau_s=tau_s)
-    return adapting_cone
-
-
-CONTRAST = Parameter(0.3, "1", 0.02, 1.0, source="chosen")
-
-
-def adapting_cone(cells: int, bin_s: float) -> Stage:
-    """Stage (cells,) -> (cells,): contrast to what an adapting cone makes of it.
-
-    Light is 1 + contrast x of the mean, not below 0; the cell has long been at the
-    mean, and its response there is taken off.
-
-    >>> import jax
-    >>> cone = adapting_cone(1, 0.01)
-    >>> params = cone.init(jax.random.key(0))
-    >>> abs(float(cone.step(params, cone.start(params), jnp.zeros(1))[1][0])) < 1e-6
-    True
-    """
-    inner = dynamical_adaptation(cells, bin_s)
-
-    def resting(params):
-        return params["alpha"] / (1 + params["beta"])
-
-    def start(params, key=None):
-        lit = {n: jnp.ones_like(v) for n, v in inner.start(params).items()}
-        return lit | {"r": lit["r"] * resting(params)}
-
-    def step(params, state, x):
-        state, r = inner.step(params, state, 1 + params["contrast"] * x)
-        return state, (r - resting(params)) / params["contrast"]
-
-    return inner._replace(
-        init=lambda key: inner.init(key) | {"contrast": jnp.float32(CONTRAST.value)},
-        start=start,
-        step=step,
-        apply=recurrent(step, start=start, about=()).apply,
-        parameters={**inner.parameters, "contrast": CONTRAST},
-        about=("adapting_cone", inner.about),
-    )
-
-
 def _gains(contrast: bool, slow: bool) -> Dynamics | None:
     if not (contrast or slow):
         return None
@@ -245,7 +200,3 @@ def _gains(contrast: bool, slow: bool) -> Dynamics | None:
         return chain(*stages, about=("gains",))
 
     return made
-
-
-def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(adapting_cone(2, 0.02), (2,))]

@@ -7,9 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from retina.circuit.circuit import circuit as stage_of
-from retina.circuit.standard import PHOTORECEPTORS, standard
+from retina.circuit.cones import CASCADE
+from retina.circuit.standard import standard
 from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.layers.door import door, image_shape
+from retina.layers.light import light, mean_light
 from retina.layers.nonlinearity import output
 from retina.models.circuit_start import start_from
 from retina.stage import Model, Recipe, chain
@@ -24,7 +26,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "macaque": {"cone_tau_s": 0.01, "surround_um": 150.0},
 }
 OUTPUTS = {"softplus": "softplus", "escape": "exp"}
-CASCADE = "phototransduction"
 
 
 def circuit(
@@ -34,6 +35,7 @@ def circuit(
     preset: str = "salamander",
     photoreceptor: str = "linear",
     cone_tau_s: float | None = None,
+    mean_rstar_per_s: float | None = None,
     horizontal: bool = True,
     gap_junction_ns: float = 0.0,
     types: int | None = None,
@@ -57,7 +59,9 @@ def circuit(
     preset:        salamander, mouse or macaque: values of keywords left out.
     photoreceptor: linear or dynamical_adaptation, of contrast; phototransduction, of
                    light in R*/s.
-    cone_tau_s:    of each of three integrators, to begin with.
+    cone_tau_s:    of each of three integrators of a linear one, to begin with.
+    mean_rstar_per_s: for phototransduction, in place of what the recording's card says
+                   of its mean light.
     horizontal:    whether there are horizontal cells.
     gap_junction_ns: between neighbouring horizontal cells, whose leak is 1 nS.
     types:         of ON and of OFF bipolar cells; None: 2 on an image, 16 where the
@@ -89,11 +93,8 @@ def circuit(
         raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, OUTPUTS)}")
     at_least_one(types=types, amacrines=amacrines, stride=stride)
     at_least_zero(shrink=shrink)
-    if photoreceptor == CASCADE and not in_photons(spec):
-        raise BadSetting(
-            f"photoreceptor {CASCADE!r} needs light in R*/receptor/s; this stimulus is "
-            f"contrast: give {' or '.join(PHOTORECEPTORS)}"
-        )
+    lit = photoreceptor == CASCADE
+    mean = mean_light(spec, mean_rstar_per_s) if lit else None
     image = image_shape(spec)
     types = types or (16 if image == (1, 1) else 2)
     said = PRESETS[preset]
@@ -103,6 +104,7 @@ def circuit(
         spec.bin_s,
         photoreceptor=photoreceptor,
         cone_tau_s=said["cone_tau_s"] if cone_tau_s is None else cone_tau_s,
+        mean_rstar_per_s=mean,
         horizontal=horizontal,
         gap_junction_ns=gap_junction_ns,
         types=types,
@@ -120,7 +122,7 @@ def circuit(
     )
     kind = OUTPUTS[ganglion]
     stage = chain(
-        door(spec),
+        door(spec) if mean is None else light(spec, mean),
         stage_of(declared, spec.bin_s, dt_s=dt_s),
         output(kind, spec.cells),
     )
@@ -146,11 +148,3 @@ def circuit(
         ),
         circuit=declared,
     )
-
-
-def in_photons(spec: Spec) -> bool:
-    """Whether the stimulus is light in R*/receptor/s rather than contrast.
-
-    No recording says so yet: what a card tells of its light belongs here.
-    """
-    return False

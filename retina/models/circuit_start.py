@@ -22,7 +22,7 @@ from retina.circuit.population import Population
 from retina.circuit.standard import BIPOLAR
 from retina.circuit.terminal import shared
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
-from retina.layers.door import door, image_shape
+from retina.layers.door import image_shape
 from retina.layers.gaussian_readout import place_at
 from retina.layers.nonlinearity import output_from_mean
 from retina.stage import Stage
@@ -42,7 +42,8 @@ def start_from(
     stage: the model's chain of door, circuit and output of this kind.
     """
     clip = max(clips, key=lambda clip: len(clip.stimulus))
-    seen = door(spec).apply({}, (), jnp.asarray(clip.stimulus[:STRETCH]))[1]
+    _, entrance = stage.parts[0]
+    seen = entrance.apply({}, (), jnp.asarray(clip.stimulus[:STRETCH]))[1]
     counts = clip.response[:, :STRETCH].mean(0, dtype=np.float64)
     found = dict(params["circuit"])
     heard = {}

@@ -78,6 +78,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("core_readout", IMAGE, {"readout": "point"}),
     ("core_readout", IMAGE, {"readout": "factorised"}),
     ("circuit", FIELD, {"release": "depletion", "amacrine": "wide"}),
+    ("circuit", FIELD, {"photoreceptor": "phototransduction"}),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),

@@ -127,7 +127,7 @@ def test_its_cost_names_the_synapses_it_declares():
         ({"ganglion": "softplu"}, "ganglion 'softplu': did you mean 'softplus'"),
         (
             {"photoreceptor": "phototransduction"},
-            "needs light in R*".replace("*", r"\*"),
+            "does not say how bright it was",
         ),
         ({"photoreceptor": "linea"}, "photoreceptor 'linea': did you mean 'linear'"),
         ({"gap_junction_ns": 1.0}, "one pixel has no neighbours; give 0"),
@@ -138,3 +138,25 @@ def test_its_cost_names_the_synapses_it_declares():
 def test_what_it_cannot_take(settings, match):
     with pytest.raises(BadSetting, match=match):
         _model(**settings)
+
+
+def test_cones_in_their_light_give_the_circuit_contrasts():
+    """The cascade's response to faint contrasts: none at the mean, up with light."""
+    spec = Spec((), 2, 1 / 30, mean_rstar_per_s=1e3)
+    model = build.model("circuit", spec, photoreceptor="phototransduction", types=2)
+    cone = retina_cone(model)
+    params = cone.init(jax.random.key(0))
+    mean = jnp.full((60, 1), 1e3, jnp.float32)
+    flash = mean.at[20:].multiply(1.2)
+    still, lit = (
+        cone.apply(params, cone.start(params), x)[1][:, 0] for x in (mean, flash)
+    )
+    assert np.abs(still).max() < 1e-3
+    assert 0.05 < lit[20:].max() < 2
+    # Adaptation: the response to a step that stays falls back.
+    assert lit[-1] < 0.9 * lit[20:].max()
+
+
+def retina_cone(model):
+    population = model.circuit["cone"]
+    return population.dynamics(population.cells, model.spec.bin_s)
