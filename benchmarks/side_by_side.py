@@ -195,7 +195,9 @@ def row(
     }
     told["met"] = None
     if who.reach is not None and told["ratio"] is not None:
-        told["met"] = told["ratio"] >= who.reach
+        enough = told["ratio"] >= who.reach
+        # One that was stopped on the way may need any more time.
+        told["met"] = enough if enough or told["arrived"] else None
     loss, our_loss = (one.answers[0].get("loss") for one in (worker, ours))
     if worker is not ours and loss is not None and our_loss is not None:
         told["loss_off"] = abs(loss - our_loss) / abs(our_loss)

@@ -45,7 +45,7 @@ def target(who: dict[str, Any]) -> str:
     if who["reach"] is None:
         return ""
     bound = f"< {who['reach']:g} s" if who.get("absolute") else f">= {who['reach']:g}"
-    return bound + {None: "", True: ": met", False: ": missed"}[who["met"]]
+    return bound + {None: ": not settled", True: ": met", False: ": missed"}[who["met"]]
 
 
 def figures(seconds: float) -> str:

@@ -32,6 +32,13 @@ CONTENDERS = [
     Contender(OURS, "benchmarks.our_fits:whole"),
     Contender("torch CNN, Adam at 5e-4", TORCH, True, {**FAMILY, "rate": 5e-4}, 8.0),
     Contender("torch CNN, Adam at 2e-3", TORCH, True, {**FAMILY, "rate": 2e-3}, 8.0),
+    Contender(
+        "torch CNN, AdamW at 2e-3, falling over 5 epochs",
+        TORCH,
+        True,
+        {**FAMILY, "rate": 2e-3, "decay": 0.1, "epochs": 5},
+        8.0,
+    ),
     Contender("open-retina core and readout", OPEN_RETINA, True, reach=8.0),
 ]
 
