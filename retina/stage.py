@@ -296,11 +296,11 @@ class Recipe:
                    Without such cores (on a CPU) it only rounds, and is slower.
     in_turn:       the clips of a batch one after the other. For models whose one clip
                    keeps a CPU busy; on an accelerator they always run side by side.
-    warm_up_s:     seconds of history shown to a model before each clip's loss begins;
-                   None: until its slowest state has forgotten its start. Less is a cold
-                   start that values and gradients feel; record and score say so.
-    scatter:       how far apart seeds start: s.d. of the logarithm of a random factor
-                   on each parameter, as `retina.fitting.scatter` says.
+    warm_up_s:     seconds of history before a clip's loss at most. None: until the
+                   slowest state has forgotten its start. Less is a cold start that
+                   values and gradients feel; record and score say so.
+    scatter:       how far apart seeds start. The s.d. of the logarithm of a random
+                   factor on each parameter: see `retina.fitting.scatter`.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
                    what `retina.fitting.penalties` says; the model's own penalty stays.
     """
