@@ -88,11 +88,10 @@ def lnk_gradient(settings: dict[str, Any]) -> Work:
         jax.ShapeDtypeStruct((long,), jnp.float32),
         jax.ShapeDtypeStruct((long, settings["cells"]), jnp.float32),
     )
-    planned = slope.lower(*shapes).compile().memory_analysis()
     parts = dict(model.stage.parts)
     about = {
-        "temporary_bytes": run.memory_analysis().temp_size_in_bytes,
-        "long_temporary_bytes": planned.temp_size_in_bytes,
+        "temporary_bytes": temporary_bytes(run),
+        "long_temporary_bytes": temporary_bytes(slope.lower(*shapes).compile()),
         "kinetics_bytes": planned_for(parts["kinetics"], long, settings["cells"]),
     }
 
@@ -113,7 +112,11 @@ def planned_for(stage: Stage, bins: int, cells: int) -> int:
     params = stage.init(jax.random.key(0))
     x = jax.ShapeDtypeStruct((bins, cells), jnp.float32)
     lowered = jax.jit(jax.value_and_grad(loss)).lower(params, x)
-    return lowered.compile().memory_analysis().temp_size_in_bytes
+    return temporary_bytes(lowered.compile())
+
+
+def temporary_bytes(compiled: Any) -> int:
+    return compiled.memory_analysis().temp_size_in_bytes
 
 
 def peak_bytes() -> int:

@@ -76,7 +76,9 @@ def test_the_gradient_needs_a_third_of_the_memory_at_most():
 
     def temporary(view) -> int:
         lowered = _slopes(view, stage, params, x).lower(params, x)
-        return lowered.compile().memory_analysis().temp_size_in_bytes
+        planned = lowered.compile().memory_analysis()
+        assert planned is not None
+        return planned.temp_size_in_bytes
 
     # Four states and what their steps multiply, 4096 times, against 64 + 64 times.
     assert temporary(_cut) < temporary(_plain) / 3
