@@ -296,11 +296,11 @@ class Recipe:
                    Without such cores (on a CPU) it only rounds, and is slower.
     in_turn:       the clips of a batch one after the other. For models whose one clip
                    keeps a CPU busy; on an accelerator they always run side by side.
-    warm_up_s:     seconds of history before each clip's loss; None: the model's burn-in.
-                   That is until its slowest state has forgotten its start. Less is a
-                   cold start that values and gradients feel; record and score say so.
-    scatter:       standard deviation, between seeds, of the logarithm of each start.
-                   The rest is said by `retina.fitting.scatter`.
+    warm_up_s:     seconds of history before a clip's loss at most. None: until the
+                   slowest state has forgotten its start. Less is a cold start that
+                   values and gradients feel; record and score say so.
+    scatter:       how far apart seeds start. The s.d. of the logarithm of a random
+                   factor on each parameter: see `retina.fitting.scatter`.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
                    what `retina.fitting.penalties` says; the model's own penalty stays.
     """
@@ -356,7 +356,6 @@ class Model(NamedTuple):
                 their counts it may). L-BFGS then solves for each cell on its own. Each
                 trained leaf has an axis "cell", and the penalty is the mean over cells
                 of what it says of one cell's parameters.
-    circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
     """
 
     name: str
@@ -369,4 +368,3 @@ class Model(NamedTuple):
     training: Callable[[Tree, Signal, jax.Array], tuple[jax.Array, Tree]] | None = None
     core: tuple[str, ...] = ()
     independent: bool = False
-    circuit: Any = None

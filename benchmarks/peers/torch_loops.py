@@ -36,8 +36,8 @@ def run(
     recover = k_sr * dt * u + k_sr0 * dt
     fi, fr, si = k_fi * dt, k_fr * dt, k_si * dt
     active: list[Tensor] = []
-    for t in range(u.shape[0]):
-        into, back = activate[t], recover[t]
+    # Unbound: the gradient of an index would write a whole clip of zeros for each bin.
+    for into, back in zip(activate.unbind(0), recover.unbind(0)):  # noqa: B905
         for _ in range(number):
             activated, inactivated = into * r, fi * a
             returned, stored, refilled = fr * i1, si * i1, back * i2

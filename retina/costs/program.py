@@ -165,8 +165,10 @@ def _scope(part: str, stack: str) -> str:
 def _call(eqn: Any, arguments: list[Value]) -> tuple[Any, list[Value]] | None:
     """The body that a call runs once, with its arguments; None for anything else."""
     name, params = eqn.primitive.name, eqn.params
-    if name in _CALLS and _CALLS[name] in params:
-        return params[_CALLS[name]], arguments
+    # eval_jaxpr has its body under either name.
+    for held in (_CALLS.get(name), "call_jaxpr") if name in _CALLS else ():
+        if held in params:
+            return params[held], arguments
     if name == "custom_linear_solve":
         lengths, bodies = params["const_lengths"], params["jaxprs"]
         first = lengths.matvec + lengths.vecmat

@@ -217,8 +217,9 @@ def _first(x: jax.Array) -> tuple[int, float] | None:
 def _last(slope: Any) -> int | None:
     if slope.dtype == jax.dtypes.float0:
         return None
-    lost = ~np.isfinite(np.asarray(slope)).reshape(len(slope), -1).all(axis=1)
-    return int(np.flatnonzero(lost)[-1]) if np.any(lost) else None
+    sound = np.isfinite(np.asarray(slope)).reshape(len(slope), -1).all(axis=1)
+    lost = np.flatnonzero(~sound)
+    return int(lost[-1]) if lost.size else None
 
 
 def _value(slope: Any, bin: int) -> float:

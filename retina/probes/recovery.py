@@ -93,13 +93,13 @@ def recovery(
         raise BadSetting(f"seeds {seeds}: 2 or more, as starts are compared")
     spoken, fitted = jax.random.split(key)
     simulated = _simulated(fit, split, spoken)
-    kept: dict[str, Any] = {"scatter": SCATTER, **_own_recipe(fit)}
+    asked: dict[str, Any] = {"scatter": SCATTER} | _own_recipe(fit) | recipe
     made = refit(
         fit.model,
         simulated,
         key=fitted,
         seeds=seeds,
-        **(kept | recipe),
+        **asked,
     )
     null_rate = mean_counts(simulated.train)
 
