@@ -356,6 +356,7 @@ class Model(NamedTuple):
                 their counts it may). L-BFGS then solves for each cell on its own. Each
                 trained leaf has an axis "cell", and the penalty is the mean over cells
                 of what it says of one cell's parameters.
+    circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
     """
 
     name: str
@@ -368,3 +369,4 @@ class Model(NamedTuple):
     training: Callable[[Tree, Signal, jax.Array], tuple[jax.Array, Tree]] | None = None
     core: tuple[str, ...] = ()
     independent: bool = False
+    circuit: Any = None
