@@ -278,3 +278,22 @@ def _late(line, delay: int, x: jax.Array):
         line, y = one(line, x[0])
         return line, y[None]
     return lax.scan(one, line, x)
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    """Two populations that hear each other, the second two steps late."""
+    from retina.circuit.cascade import cascade
+    from retina.circuit.circuit import circuit
+    from retina.circuit.declaration import Circuit, Projection
+    from retina.circuit.kernels import dense
+    from retina.circuit.population import Population
+
+    def leaky(cells: int, dt_s: float) -> Stage:
+        return cascade(cells, dt_s, stages=1)
+
+    one, other = (Population(n, (2,), leaky, safe_s=0.02) for n in ("one", "other"))
+    loop = (
+        Projection("one", "other", dense()),
+        Projection("other", "one", dense(), sign=-1, delay=2),
+    )
+    return [(circuit(Circuit((one, other), loop), 0.05), (2,))]

@@ -208,7 +208,9 @@ def _wait(condition, process: subprocess.Popen, seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     # Programs of its own: what the killed leave half-written is no other test's.
     cache = {"JAX_COMPILATION_CACHE_DIR": str(desk.folder / "xla")}

@@ -138,6 +138,7 @@ EACH = [
 
 
 @pytest.mark.parametrize(("name", "settings"), EACH, ids=lambda value: str(value))
+@pytest.mark.slow
 def test_cell_by_cell_ends_where_all_at_once_ends(name, settings):
     split = _split()
     model = build.model(name, split.spec, lags=4, **settings)

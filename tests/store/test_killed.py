@@ -122,6 +122,7 @@ def run(how, folder, swaps) -> list:
 
 
 @pytest.mark.parametrize("swaps", [True, False])
+@pytest.mark.slow
 def test_killed_at_each_call_to_the_system(tmp_path, swaps):
     found = run("events", tmp_path / "run", swaps)
     # Both outcomes are seen, the old run before the new one, and never anything else.
