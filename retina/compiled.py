@@ -48,9 +48,10 @@ def drop_damaged(warning: str) -> bool:
     found = re.match(_DAMAGED, warning)
     if found is None:
         return False
-    folder = Path(os.environ.get(_FOLDER, ""))
-    for kept in folder.glob(f"{glob.escape(found[1])}-*-cache"):
-        kept.unlink(missing_ok=True)
+    folder = os.environ.get(_FOLDER)
+    if folder:
+        for kept in Path(folder).glob(f"{glob.escape(found[1])}-*-cache"):
+            kept.unlink(missing_ok=True)
     return True
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import jax
+import jax.numpy as jnp
+
 from retina.circuit.declaration import Circuit, Projection
 from retina.circuit.kernels import dense
 from retina.circuit.network import Link, Node, Section, network
@@ -42,6 +45,7 @@ def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> St
     (2,)
     """
     head, tail = _per_bin(declared)
+    _told_apart(declared)
     for population in declared.populations:
         if population.clock == "bin" and bin_s > population.safe_s * (1 + 1e-9):
             raise BadSetting(
@@ -60,6 +64,29 @@ def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> St
     about = ("circuit", *_about(declared), bin_s, number)
     about = (*about, tuple(node.stage.about for node in nodes))
     return network(sections, declared.output, about)
+
+
+def _told_apart(declared: Circuit) -> None:
+    """Rungs that say the same of themselves share a state: they must be the same."""
+    known: dict[tuple, tuple[Projection, Synapse]] = {}
+    for edge in declared.projections:
+        if edge.rung is None:
+            continue
+        synapse = edge.rung(declared[edge.source].cells, 1e-3)
+        first, other = known.setdefault((synapse.about, synapse.count), (edge, synapse))
+        if edge.rung is first.rung:
+            continue
+        mine, theirs = (s.init(jax.random.key(0)) for s in (synapse, other))
+        same = jax.tree.structure(mine) == jax.tree.structure(theirs) and all(
+            bool(jnp.array_equal(a, b))
+            for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True)
+        )
+        if not same or dict(synapse.parameters) != dict(other.parameters):
+            raise BadSetting(
+                f"{first.name} and {edge.name}: two rungs are both "
+                f"{_word(synapse.about)} but of other values; give one an `about` of "
+                "its own"
+            )
 
 
 def _per_bin(declared: Circuit) -> tuple[set[str], set[str]]:

@@ -156,6 +156,12 @@ class Circuit:
                 f"{', '.join(map(repr, lost))} cannot reach the output "
                 f"{self.output!r}: leave out, or add a projection"
             )
+        deaf = [n for n in self.order if n not in self.after([self.input])]
+        if deaf:
+            raise BadSetting(
+                f"{', '.join(map(repr, deaf))} cannot hear the input {self.input!r}: "
+                "leave out, or add a projection"
+            )
 
 
 def without(circuit: Circuit, *names: str) -> Circuit:
@@ -238,7 +244,11 @@ def _check(projection: Projection) -> None:
         raise BadSetting(f"{name}sign {projection.sign}; give 1 or -1")
     if projection.effect == "divide" and projection.sign != 1:
         raise BadSetting(f"{name}it divides, which has no sign; give sign=1")
-    if projection.delay < 0:
+    if not isinstance(projection.kernel, Kernel):
+        raise BadSetting(
+            f"{name}kernel {projection.kernel!r}; call one of retina.circuit.kernels"
+        )
+    if not isinstance(projection.delay, int) or projection.delay < 0:
         raise BadSetting(f"{name}delay {projection.delay}; give 0 steps or more")
 
 

@@ -212,7 +212,7 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
     }
     ticks = {n.name: section.ticks for section in sections for n in section.nodes}
     lags = sum(math.ceil(n.stage.lags / ticks[n.name]) for n in nodes.values())
-    burn_in_s = max(node.stage.burn_in_s for node in nodes.values())
+    burn_in_s = _burn_in_s(nodes)
     return Stage(
         init=init,
         start=start,
@@ -223,6 +223,15 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
         parameters=described | {n: join.parameters for n, join in joins.items()},
         about=about,
     )
+
+
+def _burn_in_s(nodes: dict[str, Node]) -> float:
+    """Of the longest path: who hears another forgets only after that one has."""
+    until: dict[str, float] = {}
+    for name, node in nodes.items():
+        earlier = [until[k.source] for k in node.links if k.source in until]
+        until[name] = max(earlier, default=0.0) + node.stage.burn_in_s
+    return max(until.values())
 
 
 def _joined(drive, link: Link, ready, given, axis: int | None = None):

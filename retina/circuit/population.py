@@ -43,7 +43,15 @@ class Population:
     spacing_um: float | None = None
 
     def __post_init__(self) -> None:
-        if not (1 <= len(self.shape) <= 3 and all(side >= 1 for side in self.shape)):
+        if not self.name.isidentifier():
+            raise BadSetting(
+                f"population {self.name!r}: give a word of letters, digits and _"
+            )
+        if not (
+            isinstance(self.shape, tuple)
+            and 1 <= len(self.shape) <= 3
+            and all(isinstance(side, int) and side >= 1 for side in self.shape)
+        ):
             raise ShapeMismatch(
                 f"population {self.name!r}: shape {self.shape}; give (cells,), "
                 "(height, width) or (types, height, width)"

@@ -32,9 +32,9 @@ from retina.stage import Stage, chain, memoryless
 # size of what comes out.
 RELEASE: dict[str, tuple[str, Rung | None, float]] = {
     "static": ("rate", None, 1.0),
-    "depletion": ("fraction", functools.partial(kinetic, reserve=False), 5.0),
+    "fast_kinetic": ("fraction", functools.partial(kinetic, reserve=False), 5.0),
     "kinetic": ("fraction", kinetic, 5.0),
-    "ribbon": ("mv", ribbon_cycle, 0.5),
+    "ribbon_cycle": ("mv", ribbon_cycle, 0.5),
 }
 AMACRINE = ("wide", "narrow")
 INHIBITION = ("subtract", "divide")
@@ -57,7 +57,7 @@ def standard(
     horizontal: bool = True,
     gap_junction_ns: float = 0.0,
     types: int = 8,
-    release: str = "depletion",
+    release: str = "fast_kinetic",
     amacrine: str | None = "wide",
     amacrines: int = 8,
     inhibition: str = "subtract",

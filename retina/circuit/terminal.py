@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from retina.circuit.synapses.driven import CLAMP
 from retina.circuit.synapses.synapse import Event, Synapse
+from retina.errors import BadSetting
 from retina.stage import Stage, recurrent
 
 
@@ -21,8 +22,10 @@ def terminal(synapse: Synapse) -> Stage:
     """Stage (count,) -> (count,): a source's output, at least 0, to what a rung gives.
 
     The target is clamped at -60 mV: outputs of populations have no common unit, so a
-    conductance cannot follow them. An event of a rung whose events do not add up moves
-    its own state once, as a volley: see `driven`.
+    conductance cannot follow them. Events are heard at the start of a step: one that is
+    short beside the rung's time constant is right.
+
+    raises: BadSetting for a rung that is driven by events which do not add up.
 
     >>> from retina.circuit.synapses.exponential import exponential
     >>> stage = terminal(exponential(1, 0.001))
@@ -31,26 +34,19 @@ def terminal(synapse: Synapse) -> Stage:
     >>> round(float(y[-1, 0]), 2)  # 1000 events/s, each of 1, lasting 3 ms
     3.53
     """
+    if synapse.on_event is not None and not synapse.linear:
+        raise BadSetting(
+            f"{synapse.about[0]}: its state moves with each spike, and a population "
+            "gives a rate; take a graded rung (kinetic, ribbon_cycle) in its place"
+        )
     held = float(CLAMP.value or 0.0)
-
-    def hear(params, state, x):
-        assert synapse.on_event is not None
-        events = x * synapse.dt_s
-        event = Event(events * synapse.scale(params), jnp.float32(0))
-        after = synapse.on_event(params, state, event)
-        if synapse.linear:
-            return after
-
-        def where_one(new, old):
-            # What is not one value a synapse, a random key, moves on regardless.
-            return jnp.where(x > 0, new, old) if jnp.shape(new) == x.shape else new
-
-        return jax.tree.map(where_one, after, state)
 
     def step(params, state, x):
         if synapse.on_event is None:
             return synapse.step(params, state, x, held)
-        state = hear(params, state, x)
+        events = jnp.maximum(x, 0) * synapse.dt_s
+        event = Event(events * synapse.scale(params), jnp.float32(0))
+        state = synapse.on_event(params, state, event)
         state, out = synapse.step(params, state, x, held)
         return synapse.older(state, synapse.dt_s), out
 
@@ -80,6 +76,8 @@ def shared(
     """
 
     def made(cells: int, dt_s: float) -> Any:
+        if cells % types:
+            raise BadSetting(f"shared: {cells} cells cannot be {types} like types")
         few, whole = make(types, dt_s), make(cells, dt_s)
         places = cells // types
 
@@ -110,10 +108,8 @@ def shared(
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     from retina.circuit.synapses.alpha import alpha
     from retina.circuit.synapses.kinetic import kinetic
-    from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 
     rungs = (
-        tsodyks_markram(alpha(2, 0.01)),
         alpha(2, 0.01),
         shared(kinetic, 2)(4, 0.005),
     )

@@ -192,6 +192,8 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
             found.part,
         )
     leaves = jax.tree_util.tree_leaves_with_path(found.slopes)
+    if not leaves:
+        return "", 0.0, ""
     rows = zip(leaves, jax.tree.leaves(described), jax.tree.leaves(values), strict=True)
     for (path, slope), parameter, value in rows:
         if not parameter.trainable or slope.dtype == jax.dtypes.float0:

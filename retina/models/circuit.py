@@ -39,7 +39,7 @@ def circuit(
     horizontal: bool = True,
     gap_junction_ns: float = 0.0,
     types: int | None = None,
-    release: str = "depletion",
+    release: str = "fast_kinetic",
     amacrine: str | None = "wide",
     amacrines: int | None = None,
     inhibition: str = "subtract",
@@ -66,8 +66,8 @@ def circuit(
     gap_junction_ns: between neighbouring horizontal cells, whose leak is 1 nS.
     types:         of ON and of OFF bipolar cells; None: 2 on an image, 16 where the
                    frame is one pixel and types have no places to be repeated at.
-    release:       of bipolar cells: static, depletion (three states), kinetic (four) or
-                   ribbon (a cycle of four pools).
+    release:       of bipolar cells: static, fast_kinetic (three states), kinetic (with
+                   their slow reserve, a fourth) or ribbon_cycle (four pools).
     amacrine:      wide (the mean over the frame), narrow (a window) or None.
     amacrines:     types of amacrine cells; None: as many as `types`.
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.
@@ -85,12 +85,17 @@ def circuit(
                    Schroeder et al. 2020, NeurIPS (release and amacrine feedback).
 
     >>> circuit(Spec((), 2, 1 / 30), types=2).stage.burn_in_s
-    1.5
+    5.74
     """
     if preset not in PRESETS:
         raise BadSetting(f"preset {preset!r}: {nearest(preset, PRESETS)}")
     if ganglion not in OUTPUTS:
         raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, OUTPUTS)}")
+    if gap_junction_ns and not horizontal:
+        raise BadSetting(
+            f"gap_junction_ns {gap_junction_ns:g} joins horizontal cells: give 0, or "
+            "horizontal=true"
+        )
     at_least_one(types=types, amacrines=amacrines, stride=stride)
     at_least_zero(shrink=shrink)
     lit = photoreceptor == CASCADE

@@ -45,30 +45,30 @@ def start_from(
     _, entrance = stage.parts[0]
     seen = entrance.apply({}, (), jnp.asarray(clip.stimulus[:STRETCH]))[1]
     counts = clip.response[:, :STRETCH].mean(0, dtype=np.float64)
+    # Neither where the circuit still settles, nor bins that are never fitted.
+    first = max(len(seen) // 5, min(clip.skip, len(seen) - 1))
     found = dict(params["circuit"])
     heard = {}
     for name in BIPOLAR:
-        found[name] = found[name] | {"gain": _gain(declared, name, spec, found, seen)}
-        heard[name] = _run(_glutamate(declared, name), spec, found, seen)
-    found |= _wired(found, heard, counts, clips, spec, declared)
+        found[name] = found[name] | {
+            "gain": _gain(declared, name, spec, found, seen, first)
+        }
+        heard[name] = _run(_glutamate(declared, name), spec, found, seen, first)
+    found |= _wired(found, heard, counts[first:], clips, spec, declared)
     whole = dict(stage.parts)["circuit"]
     _, drive = jax.jit(whole.apply)(found, whole.start(found), seen)
-    middle = np.asarray(_settled(drive), np.float64).mean(0)
+    middle = np.asarray(drive[first:], np.float64).mean(0)
     last = output_from_mean(kind, params["output"], mean_counts(clips))
     last["bias"] = last["bias"] - jnp.asarray(middle, jnp.float32)
     return params | {"circuit": found, "output": last}
 
 
-def _settled(y):
-    return y[len(y) // 5 :]
-
-
-def _run(part: Circuit, spec: Spec, params, seen) -> np.ndarray:
-    """(bins, types, places) output of a part of the circuit, its start left out."""
+def _run(part: Circuit, spec: Spec, params, seen, first: int) -> np.ndarray:
+    """(bins, types, places) output of a part of the circuit from a bin on."""
     stage = circuit(part, spec.bin_s)
     own = {n: params.get(n, v) for n, v in stage.init(jax.random.key(0)).items()}
     _, y = jax.jit(stage.apply)(own, stage.start(own), seen)
-    y = np.asarray(_settled(y))
+    y = np.asarray(y[first:])
     return y.reshape(len(y), part[part.output].layout[0], -1)
 
 
@@ -82,7 +82,9 @@ def _front(declared: Circuit, name: str) -> Circuit:
     )
 
 
-def _gain(declared: Circuit, name: str, spec: Spec, params, seen) -> jax.Array:
+def _gain(
+    declared: Circuit, name: str, spec: Spec, params, seen, first: int
+) -> jax.Array:
     """(type,) gains that give each type's potential the spread."""
     front = _front(declared, name)
     types = declared[name].layout[0]
@@ -90,7 +92,7 @@ def _gain(declared: Circuit, name: str, spec: Spec, params, seen) -> jax.Array:
     *others, own = front.populations
     own = dataclasses.replace(own, dynamics=cell)
     front = dataclasses.replace(front, populations=(*others, own))
-    sd = _run(front, spec, params, seen).std((0, 2))
+    sd = _run(front, spec, params, seen, first).std((0, 2))
     gain = np.asarray(params[name]["gain"]) * SPREAD / np.maximum(sd, 1e-6)
     bounds = PARAMETERS["gain"]
     return jnp.asarray(np.clip(gain, 1.2 * bounds.low, bounds.high / 1.2), jnp.float32)
@@ -109,7 +111,6 @@ def _glutamate(declared: Circuit, name: str) -> Circuit:
 def _wired(found, heard, counts, clips, spec: Spec, declared: Circuit):
     """Synapses onto ganglion cells, by how release and spikes go together."""
     masks, place = _windows(found, clips, spec, declared)
-    counts = _settled(counts)
     counts = counts - counts.mean(0)
     drives, weights = {}, {}
     for name in BIPOLAR:

@@ -104,5 +104,5 @@ def affine(cells: int, scale: float = 20.0) -> Stage:
         batch=scaled,
         init=lambda key: {"scale": jnp.full(cells, scale, jnp.float32)},
         parameters={"scale": Parameter(scale, axes=("cell",))},
-        about=("affine", cells),
+        about=("affine", cells, scale),
     )

@@ -50,8 +50,7 @@ def photoreceptor_cnn(
     lags, basis, channels, sizes, stride, nonlinearity, readout_rank, output_kind,
     shrink, readout_shrink: as in `cnn`, of the photoreceptors' current.
 
-    The cascade costs a cone 194 FLOPs per frame of 1/30 s: 4 % of the model at 32 x 32
-    pixels and 16 cells.
+    The cascade costs a cone 194 FLOPs per frame of 1/30 s.
 
     source:     Idrees et al. 2024, Nat Commun 15. There each clip's current is
                 normalised along time; here by two numbers from training data, which

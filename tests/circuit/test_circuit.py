@@ -22,6 +22,7 @@ from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, unifor
 from retina.circuit.population import Population
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
+from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.costs.flops import count_step
 from retina.errors import BadSetting, ShapeMismatch, UnknownName
 
@@ -308,9 +309,68 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
                 Circuit((Population("cone", (2,), None, 0.005, "bin"),), ()), BIN_S
             ),
         ),
+        (
+            BadSetting,
+            "'horizontal' cannot hear the input 'cone'",
+            lambda: Circuit(
+                (A, Population("horizontal", (3,)), C),
+                (
+                    Projection("cone", "ganglion", dense()),
+                    Projection("horizontal", "ganglion", dense()),
+                ),
+            ),
+        ),
+        (
+            BadSetting,
+            "population 'a~b': give a word",
+            lambda: Population("a~b", (2,)),
+        ),
+        (ShapeMismatch, "shape 4; give", lambda: Population("a", 4)),  # type: ignore
+        (
+            BadSetting,
+            "call one of retina.circuit.kernels",
+            lambda: _declared(Projection("cone", "ganglion", gaussian)),  # type: ignore
+        ),
+        (
+            BadSetting,
+            "delay 1.5; give 0 steps or more",
+            lambda: _declared(Projection("cone", "ganglion", delay=1.5)),  # type: ignore
+        ),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(error, match: str, make):
     with pytest.raises(error, match=match) as told:
         make()
     assert "\n" not in str(told.value)
+
+
+def test_memory_adds_up_along_a_path():
+    """Six leaky populations in a row forget six times as late as one."""
+    slow = functools.partial(cascade, stages=1, tau_s=0.5)
+    row = [Population(name, (1,), slow, clock="bin") for name in "abcdef"]
+    edges = [Projection(a, b) for a, b in zip("abcde", "bcdef", strict=True)]
+    stage = circuit(Circuit(tuple(row), tuple(edges)), 0.05)
+    one = circuit(Circuit((row[0],), ()), 0.05)
+    assert stage.burn_in_s == pytest.approx(6 * one.burn_in_s)
+
+
+def test_a_rung_of_single_spikes_is_refused():
+    plastic = lambda count, dt_s: tsodyks_markram(exponential(count, dt_s))  # noqa: E731
+    a, b = Population("a", (1,)), Population("b", (1,))
+    with pytest.raises(BadSetting, match="state moves with each spike"):
+        circuit(Circuit((a, b), (Projection("a", "b", rung=plastic),)), 0.01)
+
+
+def test_two_rungs_that_only_differ_in_value_are_told():
+    def slow(count, dt_s):
+        made = exponential(count, dt_s)
+        return made._replace(init=lambda key: {"tau_s": jnp.float32(0.1)})
+
+    cells = tuple(Population(name, (1,)) for name in "abc")
+    edges = (
+        Projection("a", "b"),
+        Projection("a", "c", rung=exponential),
+        Projection("b", "c", rung=slow),
+    )
+    with pytest.raises(BadSetting, match="both exponential but of other values"):
+        circuit(Circuit(cells, edges), 0.01)

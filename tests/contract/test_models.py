@@ -77,7 +77,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("tcn", FIELD, {"dilation": 1, "output_kind": "exp"}),
     ("core_readout", IMAGE, {"readout": "point"}),
     ("core_readout", IMAGE, {"readout": "factorised"}),
-    ("circuit", FIELD, {"release": "depletion", "amacrine": "wide"}),
+    ("circuit", FIELD, {"release": "fast_kinetic", "amacrine": "wide"}),
     ("circuit", FIELD, {"photoreceptor": "phototransduction"}),
 ]
 CASES = [

@@ -33,7 +33,9 @@ def _flops(model) -> int:
 
 def test_the_price_of_each_mechanism():
     """Each pool of vesicles costs more than none; what is left out, less."""
-    ladder = [_flops(_model(release=r)) for r in ("depletion", "kinetic", "ribbon")]
+    ladder = [
+        _flops(_model(release=r)) for r in ("fast_kinetic", "kinetic", "ribbon_cycle")
+    ]
     assert ladder == sorted(set(ladder))
     whole = _flops(_model())
     without: tuple[dict[str, Any], ...] = ({"horizontal": False}, {"amacrine": None})
@@ -121,7 +123,7 @@ def test_its_cost_names_the_synapses_it_declares():
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"release": "depleton"}, "release 'depleton': did you mean 'depletion'"),
+        ({"release": "kinetc"}, "release 'kinetc': did you mean 'kinetic'"),
         ({"amacrine": "wid"}, "amacrine 'wid': did you mean 'wide'"),
         ({"preset": "mose"}, "preset 'mose': did you mean 'mouse'"),
         ({"ganglion": "softplu"}, "ganglion 'softplu': did you mean 'softplus'"),
