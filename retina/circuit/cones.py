@@ -8,14 +8,13 @@ import jax.numpy as jnp
 
 from retina.circuit.cascade import cascade
 from retina.circuit.dynamical_adaptation import dynamical_adaptation
-from retina.circuit.phototransduction import phototransduction
+from retina.circuit.phototransduction import DEPTH, phototransduction, standing
 from retina.circuit.population import Dynamics
 from retina.parameter import Parameter
 from retina.stage import Stage, recurrent
 
 CASCADE = "phototransduction"
 PHOTORECEPTORS = ("linear", "dynamical_adaptation", CASCADE)
-DEPTH = 0.2  # of the standing current: about the s.d. that unit contrast gives
 CONTRAST = Parameter(0.3, "1", 0.02, 1.0, source="chosen")
 
 
@@ -82,13 +81,11 @@ def lit_cone(cells: int, bin_s: float, *, mean_rstar_per_s: float) -> Stage:
     True
     """
     inner = phototransduction(cells, bin_s, adapted=mean_rstar_per_s)
-    held = {n: jnp.float32(p.value) for n, p in inner.parameters.items()}
-    lit = jnp.full(cells, mean_rstar_per_s, jnp.float32)
-    standing = float(inner.step(held, inner.start(held), lit)[1][0])
-    scale = 1 / (DEPTH * abs(standing))
+    still = standing(bin_s, mean_rstar_per_s)
+    scale = 1 / (DEPTH * abs(still))
 
     def about(y):
-        return (y - standing) * scale
+        return (y - still) * scale
 
     def step(params, state, x):
         state, current = inner.step(params, state, x)
@@ -101,8 +98,6 @@ def lit_cone(cells: int, bin_s: float, *, mean_rstar_per_s: float) -> Stage:
     return inner._replace(
         step=step,
         apply=apply,
-        # Begun in the mean light it has less to forget than from darkness.
-        burn_in_s=inner.burn_in_s / 2,
         about=("lit_cone", inner.about),
     )
 

@@ -50,6 +50,7 @@ TRAINED = ("sigma", "phi", "eta", "beta", "gamma")  # as by Idrees et al.
 # cones up to 1e5 R*/s (3 % up to 1e4, no steps), of rods up to 200 (1 %).
 SAFE_S = {"primate_rod": 0.016}
 SAFE_CONE_S = 0.008
+DEPTH = 0.2  # of a standing current: about the s.d. that unit contrast gives
 
 
 def phototransduction(
@@ -81,6 +82,7 @@ def phototransduction(
     number, dt = substeps(kind, bin_s, safe_s, dt_s)
     described, slow = parameters(kind), kind in SLOW
     lit = (adapted,) if adapted else ()
+    forgets = 25.0 if slow else 10.0 if kind == "primate_rod" else 4.0
 
     def init(key: jax.Array):
         return {n: jnp.float32(p.value) for n, p in described.items()}
@@ -131,7 +133,8 @@ def phototransduction(
         start=start,
         init=init,
         parameters=described,
-        burn_in_s=25.0 if slow else 10.0 if kind == "primate_rod" else 4.0,
+        # Begun in its light it has less to forget than from darkness.
+        burn_in_s=forgets / 2 if adapted else forgets,
         substeps=number,
         about=("phototransduction", cells, bin_s, kind, number, *lit),
     )
@@ -196,6 +199,20 @@ def steady(params: Mapping[str, Any], light: float) -> dict[str, Any]:
     # Light only lowers calcium, and less of it means more cGMP: excess rises.
     c = rising_root(excess, jnp.zeros_like(p), jnp.ones_like(p) * params["c_dark"])
     return {"R": r, "P": p, "G": guanylate(c), "C": c, "D": c}
+
+
+def standing(bin_s: float, light: float, **settings: Any) -> float:
+    """The current in pA of a receptor that has long been in one light.
+
+    light:    R*/receptor/s; settings: keywords of `phototransduction`.
+
+    >>> round(standing(0.01, 0.0), 1)
+    -214.4
+    """
+    one = phototransduction(1, bin_s, adapted=light, **settings)
+    params = one.init(jax.random.key(0))
+    lit = jnp.full(1, light, jnp.float32)
+    return float(one.step(params, one.start(params), lit)[1][0])
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

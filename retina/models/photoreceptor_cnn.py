@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.circuit.phototransduction import phototransduction
+from retina.circuit.phototransduction import DEPTH, phototransduction, standing
 from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.door import image_shape
@@ -19,7 +19,6 @@ from retina.models.cnn import clipwise, core, weight_squares
 from retina.stage import Model, Stage, before, chain
 from retina.types import Clip, Spec
 
-DEPTH = 0.2  # of the standing current: the s.d. before any was measured
 ENOUGH = 20_000  # bins, to find receptive fields and time courses
 
 
@@ -110,16 +109,11 @@ def photoreceptors(
     cascade = each._replace(
         step=step,
         apply=apply,
-        # Begun in the mean light it has less to forget than from darkness.
-        burn_in_s=each.burn_in_s / 2,
         about=("photoreceptors", image, *each.about),
     )
-    one = phototransduction(1, bin_s, kind=kind, dt_s=dt_s, adapted=mean)
-    params = one.init(jax.random.key(0))
-    lit = jnp.full(1, mean, jnp.float32)
-    standing = float(one.step(params, one.start(params), lit)[1][0])
-    spread = DEPTH * abs(standing)
-    return [cascade, standardise(image, mean=standing, sd=spread, each=False)]
+    still = standing(bin_s, mean, kind=kind, dt_s=dt_s)
+    spread = DEPTH * abs(still)
+    return [cascade, standardise(image, mean=still, sd=spread, each=False)]
 
 
 def _behind(front: list[Stage], params, clips: tuple[Clip, ...]) -> tuple[Clip, ...]:
