@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,18 @@ def write(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) ->
             kind, {"CreationDate": None}
         )
         canvas.figure.savefig(data, format=kind, metadata=nothing)
-    atomic.write_file(path.absolute(), data.getvalue())
+    drawn = data.getvalue()
+    atomic.write_file(path.absolute(), _rounded(drawn) if kind == "svg" else drawn)
     return path
+
+
+def _rounded(svg: bytes) -> bytes:
+    """Outlines to a hundredth of a point: half of the file is digits beyond that."""
+
+    def outline(found: re.Match[bytes]) -> bytes:
+        return re.sub(rb"(\.\d\d)\d+", rb"\1", found[0])
+
+    return re.sub(rb' d="[^"]*"', outline, svg)
 
 
 def _draw(page: Any, front: Frontier) -> None:
