@@ -15,8 +15,11 @@ def fetch(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Copy the files from this folder instead."),
+        typer.Option("--from", help="Copy the files from this folder or zip file."),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only look whether all is there.")
+    ] = False,
 ) -> None:
     """Download a recording; its licence is shown first."""
     from retina.data import fetch as fetching
@@ -25,6 +28,7 @@ def fetch(
         fetching.fetch(
             dataset,
             source=source,
+            offline=offline,
             say=print,
             progress=lambda file, done, size: tell(
                 done / max(size, 1), f"{file} {done / 1e6:.1f} of {size / 1e6:.1f} MB"

@@ -35,6 +35,7 @@ class File(_Strict):
     bytes:    0 where it is not known; without a sha256 the size is all that is checked.
     sha256:   may stay empty until the card is verified; `retina check` prints it.
     url:      "" for a file that is not downloaded: the person's own, or a derived one.
+    mirrors:  other addresses of the same bytes, tried in turn.
     optional: made from other files or from a seed; used where it is present.
     """
 
@@ -42,6 +43,7 @@ class File(_Strict):
     bytes: int = Field(default=0, ge=0)
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     url: str = ""
+    mirrors: tuple[str, ...] = ()
     optional: bool = False
 
     @model_validator(mode="after")
@@ -285,7 +287,9 @@ def digest(card: Card) -> str:
     """
     # A card that does not say how bright it was keeps the digest from before the key.
     silent = {"mean_rstar_per_s"} if card.mean_rstar_per_s is None else set()
-    decides = card.model_dump_json(exclude={*_WORDS, *silent})
+    left_out: dict[str, Any] = dict.fromkeys({*_WORDS, *silent}, True)
+    left_out["files"] = {"__all__": {"mirrors"}}
+    decides = card.model_dump_json(exclude=left_out)
     if card.reader == "simulated":
         from retina.data.simulate import VERSION
 

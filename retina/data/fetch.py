@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from retina import atomic, resources
 from retina.data import card as cards
 from retina.data.card import Card, File
 from retina.data.verify import check_file, is_good, wrong
-from retina.errors import ChecksumMismatch, MissingData
+from retina.errors import BadSetting, ChecksumMismatch, MissingData
 
 Progress = Callable[[str, int, int], None]
+Filler = Callable[[Path, Callable[[int], None]], None]
 _CHUNK = 1 << 16
 
 
@@ -23,23 +26,32 @@ def fetch(
     name: str | Path,
     *,
     source: str | Path | None = None,
+    offline: bool = False,
+    patience_s: float = 30.0,
     say: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
     """Puts the files of a data set into the cache; what is there already stays.
 
-    name:     a data set, or the path of a card.
-    source:   a folder that holds the files, in place of the network.
-    say:      is given each line of text; the licence and the size come first.
-    progress: called with (file, bytes so far, bytes in all).
-    returns:  the folder of the files.
-    raises:   ChecksumMismatch, MissingData where a file cannot be had,
-              UnwritableFolder. A download that breaks off is resumed by the next call.
+    name:       a data set, or the path of a card.
+    source:     a folder or a zip file that holds the files, in place of the network.
+    offline:    only look whether they are all there.
+    patience_s: how long a server may be silent before the next address is tried.
+    say:        is given each line of text; the licence and the size come first.
+    progress:   called with (file, bytes so far, bytes in all).
+    returns:    the folder of the files.
+    raises:     ChecksumMismatch, MissingData where a file cannot be had, BadSetting,
+                UnwritableFolder. A download that breaks off is resumed by the next
+                call.
 
     >>> fetch("simulated", say=lambda line: None).name
     'simulated'
     """
     card = cards.read(name)
+    if not 0 < patience_s < math.inf:
+        raise BadSetting(f"patience_s {patience_s:g}: above 0")
+    if offline and source is not None:
+        raise BadSetting("offline looks into the cache alone: leave `--from` out")
     if not card.files:
         say(f"{card.name} has no files to fetch: it is made at its first use")
         return resources.derived() / card.name
@@ -50,12 +62,24 @@ def fetch(
         say("its terms forbid to publish results")
     say(f"size: {card.bytes / 1e6:.1f} MB from {source or card.source}")
     report = progress or (lambda file, done, size: None)
-    if any(not is_good(folder / file.path, file) for file in card.files):
+    lacking = [file for file in card.files if not is_good(folder / file.path, file)]
+    if offline:
+        names = [file.path for file in lacking if not file.optional]
+        if names:
+            raise MissingData(
+                f"{card.name}: {', '.join(names)} not whole in {folder}: type `retina "
+                f"fetch {card.typed}` without --offline, or with --from FOLDER"
+            )
+    elif lacking:
         with atomic.explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(folder):
-                for file in card.files:
-                    _get(card, file, folder / file.path, source, say, report)
+            with _alone(folder), contextlib.ExitStack() as held:
+                fillers = _fillers(card, source, patience_s, held)
+                for file in lacking:
+                    offered = fillers(file)
+                    if not offered and not file.optional:
+                        raise MissingData(_nowhere(card, file, source))
+                    _get(card, file, folder / file.path, offered, say, report)
     say(f"{card.name} is complete in {folder}")
     return folder
 
@@ -64,25 +88,52 @@ def _get(
     card: Card,
     file: File,
     path: Path,
-    source: str | Path | None,
+    offered: list[Filler],
     say: Callable[[str], None],
     report: Progress,
 ) -> None:
-    if is_good(path, file):
-        return
+    if not offered or is_good(path, file):
+        return  # where it is good now, another process has brought it
+    for turn, fill in enumerate(offered, start=1):
+        try:
+            _place(card, file, path, fill, report)
+            break
+        except (MissingData, ChecksumMismatch) as error:
+            if turn == len(offered):
+                raise
+            say(f"{error}; trying the next address")
+    known = "sha256 verified" if file.sha256 else "no sha256 in the card"
+    say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
+
+
+def _nowhere(card: Card, file: File, source: str | Path | None) -> str:
+    typed = f"`retina fetch {card.typed} --from FOLDER`"
     if source is not None:
-        found = _in_folder(Path(source).expanduser(), card, file)
-        hint = f"{source} holds no {file.path}: give the folder that does"
-        fill = found and _copy(found)
-    else:
-        hint = f"{card.name}: {file.path} has no address to download it from: type"
-        fill = _download(card, file) if file.url else None
-    if fill:
-        _place(card, file, path, fill, report)
-        known = "sha256 verified" if file.sha256 else "no sha256 in the card"
-        say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
-    elif not file.optional:
-        raise MissingData(f"{hint} `retina fetch {card.typed} --from FOLDER`")
+        return (
+            f"{source} holds no {file.path}: give the folder or zip file that does: "
+            f"type {typed}"
+        )
+    return f"{card.name}: {file.path} has no address to download it from: type {typed}"
+
+
+def _fillers(
+    card: Card,
+    source: str | Path | None,
+    patience_s: float,
+    held: contextlib.ExitStack,
+) -> Callable[[File], list[Filler]]:
+    """file -> the ways to have it, in the order that they are tried."""
+    if source is None:
+        return lambda file: [
+            _download(card, file, url, patience_s)
+            for url in (file.url, *file.mirrors)
+            if url
+        ]
+    given = Path(source).expanduser()
+    if zipfile.is_zipfile(given):
+        archive = held.enter_context(zipfile.ZipFile(given))
+        return lambda file: _in_zip(archive, card, file)
+    return lambda file: _in_folder(given, card, file)
 
 
 def local(card: Card, name: str | Path = "") -> Path:
@@ -116,16 +167,24 @@ def local(card: Card, name: str | Path = "") -> Path:
     return folder
 
 
-def _in_folder(source: Path, card: Card, file: File) -> Path | None:
+def _in_folder(source: Path, card: Card, file: File) -> list[Filler]:
     tries = (
         source / file.path,
         source / card.name / file.path,
         source / Path(file.path).name,
     )
-    return next((path for path in tries if path.is_file()), None)
+    found = [path for path in tries if path.is_file()]
+    return [_copy(lambda: open(found[0], "rb"))] if found else []
 
 
-Filler = Callable[[Path, Callable[[int], None]], None]
+def _in_zip(archive: zipfile.ZipFile, card: Card, file: File) -> list[Filler]:
+    """Only the member of a file's own name is read; where it goes the card says."""
+    names = archive.namelist()
+    tries = (file.path, f"{card.name}/{file.path}")
+    found = [name for name in tries if name in names]
+    # An archive often has one folder around it all.
+    found += [name for name in names if name.endswith(f"/{file.path}")]
+    return [_copy(lambda: archive.open(found[0]))] if found else []
 
 
 def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -> None:
@@ -163,9 +222,9 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _copy(found: Path) -> Filler:
+def _copy(opened: Callable[[], IO[bytes]]) -> Filler:
     def fill(aside: Path, report: Callable[[int], None]) -> None:
-        with open(found, "rb") as source, open(aside, "wb") as sink:
+        with opened() as source, open(aside, "wb") as sink:
             shutil.copyfileobj(source, sink, _CHUNK)
             report(sink.tell())
 
@@ -190,7 +249,7 @@ class _Counter:
         pass
 
 
-def _download(card: Card, file: File) -> Filler:
+def _download(card: Card, file: File, url: str, patience_s: float) -> Filler:
     import pooch
     import requests
 
@@ -201,16 +260,18 @@ def _download(card: Card, file: File) -> Filler:
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-        load = pooch.HTTPDownloader(chunk_size=_CHUNK, headers=headers)
+        load = pooch.HTTPDownloader(
+            chunk_size=_CHUNK, headers=headers, timeout=patience_s
+        )
         load.progressbar = _Counter(report, have)  # type: ignore[assignment]
         try:
             with open(aside, "ab") as sink:
                 # Only pooch's own file caches need the Pooch that it wants here.
                 nothing: Any = None
-                load(file.url, sink, nothing)
+                load(url, sink, nothing)
         except requests.exceptions.RequestException as error:
             raise MissingData(
-                f"{file.url} cannot be downloaded ({error}): type `retina fetch "
+                f"{url} cannot be downloaded ({error}): type `retina fetch "
                 f"{card.typed}` again to go on from here, or add --from FOLDER"
             ) from None
 
