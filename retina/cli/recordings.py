@@ -39,13 +39,32 @@ def fetch(
 def check(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
     json: Json = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Also write a page, with a portrait of each cell."),
+    ] = None,
 ) -> int:
-    """Hold a data set's card against its files."""
+    """Hold a data set's card against its files, and look for what is odd in them."""
     from retina.data import check as checking
 
-    findings = [finding._asdict() for finding in checking.check(dataset)]
+    found = checking.check(dataset)
+    if html is not None:
+        from retina.reports.check_page import check_page
+
+        with output.meter(f"draw {Path(dataset).stem}") as tell:
+            check_page(
+                dataset,
+                found,
+                html,
+                progress=lambda done, cells: tell(
+                    done / cells, f"cell {done} of {cells}"
+                ),
+            )
+    findings = [finding._asdict() for finding in found]
     if json:
         output.print_json(findings)
     else:
         print(output.columns([tuple(row.values()) for row in findings]))
+    if html is not None:
+        output.say(f"written: {html}")
     return 1 if any(row["level"] == "wrong" for row in findings) else 0
