@@ -99,13 +99,9 @@ def npz_missing(card, monkeypatch, tmp_path):
     text = text.replace('reader = "simulated"', 'reader = "npz"')
     kept = [line for line in text.splitlines() if "options =" not in line]
     kept = [line for line in kept if not line.startswith("frozen_s")]
-    lines = [
-        *kept,
-        'options = { file = "lost.npz" }',
-        'files = [{ path = "lost.npz" }]',
-    ]
+    kept += ['options = { file = "lost.npz" }', 'files = [{ path = "lost.npz" }]']
     path = tmp_path / "lost.toml"
-    path.write_text("\n".join([*kept, *lost]), encoding="utf-8")
+    path.write_text("\n".join(kept), encoding="utf-8")
     return path
 
 
