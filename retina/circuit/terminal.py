@@ -50,14 +50,19 @@ def terminal(synapse: Synapse) -> Stage:
         state, out = synapse.step(params, state, x, held)
         return synapse.older(state, synapse.dt_s), out
 
-    return recurrent(
+    stage = recurrent(
         step,
         start=synapse.start,
         init=synapse.init,
         parameters=dict(synapse.parameters),
         burn_in_s=synapse.burn_in_s,
+        substeps=synapse.substeps,
         about=("terminal", synapse.about, synapse.count, synapse.dt_s),
     )
+    whole = synapse.clip
+    if whole is None:
+        return stage
+    return stage._replace(apply=lambda params, s, x: whole(params, s, x, held))
 
 
 def shared(
@@ -91,7 +96,7 @@ def shared(
             name: (lambda params, *rest, view=view: view(wide(params), *rest))
             for name, view in (
                 (name, getattr(whole, name, None))
-                for name in ("start", "step", "apply", "on_event", "scale")
+                for name in ("start", "step", "apply", "clip", "on_event", "scale")
             )
             if view is not None
         }

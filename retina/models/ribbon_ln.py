@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retina.circuit.synapses.terminal import terminal
+from retina.circuit.synapses.gated import gated
 from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.nonlinearity import output, output_from_mean
@@ -40,7 +40,7 @@ def ribbon_ln(
     at_least_zero(smooth=smooth)
     cells = (spec.cells,)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
-    front = [*stages, terminal(cells, spec.bin_s, rung)]
+    front = [*stages, gated(cells, spec.bin_s, rung)]
     stage = chain(
         *front,
         standardise(cells),

@@ -10,8 +10,8 @@ from scipy.integrate import solve_ivp
 
 from retina.circuit.kinetics import kinetics
 from retina.circuit.synapses.depletion import depletion
+from retina.circuit.synapses.gated import RUNGS, gated
 from retina.circuit.synapses.price import price
-from retina.circuit.synapses.terminal import RUNGS, terminal
 from retina.errors import BadSetting
 
 PARAMS = {"use": jnp.float32(6.0), "tau_s": jnp.float32(0.3)}
@@ -76,7 +76,7 @@ def _run(stage, params, x):
 @pytest.mark.parametrize("rung", RUNGS)
 def test_kinds_have_numbers_and_places_have_states(rung: str):
     """One drive at two places is one release; that of another kind is another."""
-    stage = terminal((2, 3), 0.02, rung, axis="subunit")
+    stage = gated((2, 3), 0.02, rung, axis="subunit")
     params = stage.init(jax.random.key(0))
     assert {v.shape for v in params.values()} == {(3,)}
     moved = params | {"bias": jnp.array([-1.0, 0.0, 1.0])}
@@ -93,21 +93,21 @@ def test_kinds_have_numbers_and_places_have_states(rung: str):
 @pytest.mark.parametrize("rung", RUNGS)
 def test_release_adapts_to_a_standing_drive(rung: str):
     """A step of drive releases more at once than later: 10 % at the least."""
-    stage = terminal((1,), 0.01, rung)
+    stage = gated((1,), 0.01, rung)
     params = stage.init(jax.random.key(0))
     y = _run(stage, params, np.repeat([0.0, 2.0], 300)[:, None])[:, 0]
     assert y[300:340].max() > 1.1 * y[340:].min()
 
 
 def test_without_use_depletion_passes_its_gate():
-    stage = terminal((2,), 0.02, "depletion")
+    stage = gated((2,), 0.02, "depletion")
     params = stage.init(jax.random.key(0)) | {"use": jnp.zeros(2)}
     x = np.random.default_rng(0).standard_normal((20, 2))
     np.testing.assert_allclose(_run(stage, params, x), np.logaddexp(0, x), rtol=1e-5)
 
 
 def test_the_kinetic_terminal_is_the_kinetics_of_lnk():
-    stage, alone = terminal((3,), 0.02, "kinetic"), kinetics(3, 0.02)
+    stage, alone = gated((3,), 0.02, "kinetic"), kinetics(3, 0.02)
     params = stage.init(jax.random.key(0))
     rates = {n: v for n, v in params.items() if n != "bias"}
     x = np.random.default_rng(0).standard_normal((20, 3))
@@ -117,4 +117,4 @@ def test_the_kinetic_terminal_is_the_kinetics_of_lnk():
 
 def test_a_rung_that_does_not_exist_is_one_line():
     with pytest.raises(BadSetting, match="did you mean 'ribbon_quanta'"):
-        terminal((1,), 0.01, "ribon_quanta")
+        gated((1,), 0.01, "ribon_quanta")

@@ -90,4 +90,5 @@ def ribbon_cycle(count: int, dt_s: float, substep_s: float | None = None) -> Syn
         parameters=PARAMETERS,
         about=("ribbon_cycle", number),
         burn_in_s=10.0,
+        substeps=number,
     )

@@ -107,4 +107,5 @@ def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
         parameters=PARAMETERS,
         about=("ribbon_quanta", mean, number),
         burn_in_s=20.0,
+        substeps=number,
     )

@@ -52,6 +52,9 @@ class Synapse(NamedTuple):
     scale:      params -> amount whose response peaks at 1.
     older:      (state, dt_s) -> state with the times of past events moved back, so that
                 the present is always 0: for time steps without end.
+    substeps:   turns of a loop inside `step`.
+    clip:       `step` over a whole clip, pre and out (time, count), where that has a
+                faster form.
     """
 
     count: int
@@ -66,6 +69,8 @@ class Synapse(NamedTuple):
     linear: bool = False
     scale: Callable[[Params], Any] = _one
     older: Callable[[State, float], State] = _same
+    substeps: int = 1
+    clip: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
 
 
 def at_dt(name: str, dt_s: float) -> None:

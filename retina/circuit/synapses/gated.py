@@ -1,4 +1,4 @@
-"""Terminals: a drive of any sign gates release at a synapse of one rung of the ladder.
+"""Gated terminals: a drive of any sign gates release at a rung of the ladder.
 
     opened = gate(drive + bias),   release = rung(opened)
 
@@ -16,16 +16,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from retina.circuit.synapses.depletion import depletion, refill_and_keep
+from retina.circuit.synapses.depletion import depletion
 from retina.circuit.synapses.kinetic import kinetic
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
 from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
 from retina.circuit.synapses.synapse import Synapse
+from retina.circuit.terminal import terminal
 from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
-from retina.stage import Stage, recurrent
+from retina.stage import Stage
 
 # Where the gate stands at a drive of 0: low enough that pools hold out.
 BIAS = {"depletion": 0.0, "kinetic": -1.0, "ribbon_cycle": -2.0, "ribbon_quanta": -3.0}
@@ -35,7 +35,7 @@ SLOWER = {"e_max": 10, "d_max": 10, "i_max": 50, "r_max": 50}
 GATES = ("slope", "half", "half_mv")
 
 
-def terminal(
+def gated(
     shape: tuple[int, ...],
     bin_s: float,
     rung: str,
@@ -52,7 +52,7 @@ def terminal(
     bias:   at the start; None: as chosen for the rung.
     raises: BadSetting for another rung.
 
-    >>> stage = terminal((3, 2), 0.01, "depletion")
+    >>> stage = gated((3, 2), 0.01, "depletion")
     >>> params = stage.init(jax.random.key(0))
     >>> stage.step(params, stage.start(params), jnp.ones((3, 2)))[1].shape
     (3, 2)
@@ -61,6 +61,7 @@ def terminal(
         raise BadSetting(f"rung {rung!r}: {nearest(rung, RUNGS)}")
     kinds, count = shape[-1], math.prod(shape)
     synapse = _synapse(rung, count, bin_s)
+    release = terminal(synapse)
     bias = BIAS[rung] if bias is None else bias
     described = _described(synapse.parameters, rung, axis) | {
         "bias": Parameter(bias, axes=(axis,))
@@ -83,29 +84,25 @@ def terminal(
     def step(params, state, drive):
         each = spread(params)
         pre = _pre(rung, each, drive.reshape(-1))
-        state, out = synapse.step(each, state, pre, None)
+        state, out = release.step(each, state, pre)
         return state, out.reshape(shape)
 
     def apply(params, state, drive):
         each = spread(params)
         along = {n: v[None] for n, v in each.items()}
         pre = _pre(rung, along, drive.reshape(drive.shape[0], -1))
-        if rung == "depletion":
-            state, out = _deplete(along, state, pre, bin_s)
-        else:
-            # Sub-steps are done again in the backward pass, not kept.
-            once = jax.checkpoint(lambda s, u: synapse.step(each, s, u, None))
-            state, out = lax.scan(once, state, pre)
+        state, out = release.apply(each, state, pre)
         return state, out.reshape(-1, *shape)
 
-    return recurrent(
-        step,
-        start=start,
+    return release._replace(
         init=init,
+        start=start,
+        step=step,
+        apply=apply,
         parameters=described,
         burn_in_s=min(synapse.burn_in_s, 10.0),
         about=("terminal", shape, synapse.about, bin_s, bias),
-    )._replace(apply=apply)
+    )
 
 
 def _synapse(rung: str, count: int, bin_s: float) -> Synapse:
@@ -155,18 +152,5 @@ def _rest(rung: str, synapse: Synapse, params: Any) -> Any:
     return synapse.start(params)
 
 
-def _deplete(params: Any, state: Any, pre: jax.Array, bin_s: float):
-    """The `depletion` of a clip: all that is not recursion is done at once."""
-    refill, keep = refill_and_keep(params, pre, bin_s)
-    refill = refill[0]
-
-    def once(filled, keep):
-        filled = (filled + refill) * keep
-        return filled, filled
-
-    last, filled = lax.scan(once, state["filled"], keep)
-    return {"filled": last}, pre * filled
-
-
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(terminal((2, 3), 0.02, rung), (2, 3)) for rung in RUNGS]
+    return [(gated((2, 3), 0.02, rung), (2, 3)) for rung in RUNGS]
