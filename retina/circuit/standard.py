@@ -18,24 +18,15 @@ from retina.circuit.adapting_membrane import adapting_membrane
 from retina.circuit.cascade import cascade
 from retina.circuit.cones import CASCADE, PHOTORECEPTORS, cone
 from retina.circuit.coupled import coupled
-from retina.circuit.declaration import Circuit, Projection, Rung
+from retina.circuit.declaration import Circuit, Projection
 from retina.circuit.kernels import dense, gaussian, in_place, pooled, uniform
 from retina.circuit.leaky_rectifier import leaky_rectifier
 from retina.circuit.population import Dynamics, Population
-from retina.circuit.synapses.kinetic import kinetic
-from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
+from retina.circuit.synapses.rungs import RUNGS
 from retina.circuit.terminal import shared
 from retina.errors import BadSetting, nearest
 from retina.stage import Stage, chain, memoryless
 
-# A rung of the ladder by the name of what it adds, with what the cell gives it and the
-# size of what comes out.
-RELEASE: dict[str, tuple[str, Rung | None, float]] = {
-    "static": ("rate", None, 1.0),
-    "fast_kinetic": ("fraction", functools.partial(kinetic, reserve=False), 5.0),
-    "kinetic": ("fraction", kinetic, 5.0),
-    "ribbon_cycle": ("mv", ribbon_cycle, 0.5),
-}
 AMACRINE = ("wide", "narrow")
 INHIBITION = ("subtract", "divide")
 POOLING = ("gaussian", "free")
@@ -80,7 +71,7 @@ def standard(
     """
     for name, value, known in (
         ("photoreceptor", photoreceptor, PHOTORECEPTORS),
-        ("release", release, RELEASE),
+        ("release", release, RUNGS),
         ("amacrine", amacrine, (*AMACRINE, None)),
         ("inhibition", inhibition, INHIBITION),
         ("pooling", pooling, POOLING),
@@ -101,9 +92,10 @@ def standard(
     def on_grid(number: int) -> tuple[int, ...]:
         return (number,) if flat else (number, *places)
 
-    given, rung, loud = RELEASE[release]
-    rung = None if rung is None else shared(rung, types)
-    bipolar = shared(functools.partial(adapting_membrane, release=given), types)
+    released = RUNGS[release]
+    loud = released.loud
+    rung = None if released.make is None else shared(released.make, types)
+    bipolar = shared(functools.partial(adapting_membrane, release=released.gate), types)
     # Without state at the terminals and without feedback there is nothing to sub-step.
     once = amacrine is None and rung is None
     each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}

@@ -66,8 +66,10 @@ def circuit(
     gap_junction_ns: between neighbouring horizontal cells, whose leak is 1 nS.
     types:         of ON and of OFF bipolar cells; None: 2 on an image, 16 where the
                    frame is one pixel and types have no places to be repeated at.
-    release:       of bipolar cells: static, fast_kinetic (three states), kinetic (with
-                   their slow reserve, a fourth) or ribbon_cycle (four pools).
+    release:       of bipolar cells: static (no state), depletion (one pool),
+                   fast_kinetic (three states), kinetic (with their slow reserve, a
+                   fourth), ribbon_quanta (docked and waiting vesicles) or ribbon_cycle
+                   (four pools).
     amacrine:      wide (the mean over the frame), narrow (a window) or None.
     amacrines:     types of amacrine cells; None: as many as `types`.
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.

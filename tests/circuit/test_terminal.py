@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from retina.circuit.kinetics import kinetics
 from retina.circuit.synapses.depletion import depletion
-from retina.circuit.synapses.gated import RUNGS, gated
+from retina.circuit.synapses.gated import STATED, gated
 from retina.circuit.synapses.price import price
 from retina.errors import BadSetting
 
@@ -73,7 +73,7 @@ def _run(stage, params, x):
     return stage.apply(params, stage.start(params), jnp.asarray(x, jnp.float32))[1]
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", STATED)
 def test_kinds_have_numbers_and_places_have_states(rung: str):
     """One drive at two places is one release; that of another kind is another."""
     stage = gated((2, 3), 0.02, rung, axis="subunit")
@@ -90,7 +90,7 @@ def test_kinds_have_numbers_and_places_have_states(rung: str):
     assert np.all(np.abs(changed - y)[16:, 1].max(0) > 1e-5), "nothing is remembered"
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", STATED)
 def test_release_adapts_to_a_standing_drive(rung: str):
     """A step of drive releases more at once than later: 10 % at the least."""
     stage = gated((1,), 0.01, rung)

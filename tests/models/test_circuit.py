@@ -12,6 +12,7 @@ from scipy.linalg import expm
 
 from retina import build
 from retina.circuit.coupled import LEAK_NS, coupled
+from retina.circuit.synapses.rungs import RUNGS
 from retina.costs.cost import cost
 from retina.costs.flops import count_step
 from retina.errors import BadSetting
@@ -54,6 +55,22 @@ def test_the_price_of_each_mechanism():
     image = _flops(_model(IMAGE))
     assert _flops(_model(IMAGE, gap_junction_ns=1.0)) > image
     assert _flops(_model(IMAGE, amacrine="narrow")) > image
+
+
+def test_rung_and_release_are_one_set_of_names():
+    """And each of them releases: more in light by an ON cell, at a steady pace."""
+    for name, rung in RUNGS.items():
+        model = _model(release=name, amacrine=None, horizontal=False, amacrines=None)
+        if rung.make is not None:
+            assert build.model("ribbon_ln", FIELD, rung=name).stage.burn_in_s > 0
+        params = model.stage.init(jax.random.key(0))
+        inner = params["circuit"]
+        inner["off->ganglion"] = {"weight": 0 * inner["off->ganglion"]["weight"]}
+        x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
+        rate = model.stage.apply(params, model.stage.start(params), x)[1]
+        assert np.all(rate[40:50].max(0) > 1.02 * rate[39]), name
+    with pytest.raises(BadSetting, match="rung 'static'"):
+        build.model("ribbon_ln", FIELD, rung="static")
 
 
 def test_on_and_off_cells_hear_light_with_opposite_signs():
