@@ -13,7 +13,9 @@ from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.layers.door import door, image_shape
 from retina.layers.light import light, mean_light
 from retina.layers.nonlinearity import output
+from retina.models.circuit_idle import refuse_idle
 from retina.models.circuit_start import start_from
+from retina.settings import keywords
 from retina.stage import Model, Recipe, chain
 from retina.types import Spec
 
@@ -89,20 +91,18 @@ def circuit(
     >>> circuit(Spec((), 2, 1 / 30), types=2).stage.burn_in_s
     5.74
     """
+    asked = {name: value for name, value in locals().items() if name != "spec"}
+    image = image_shape(spec)
     if preset not in PRESETS:
         raise BadSetting(f"preset {preset!r}: {nearest(preset, PRESETS)}")
     if ganglion not in OUTPUTS:
         raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, OUTPUTS)}")
-    if gap_junction_ns and not horizontal:
-        raise BadSetting(
-            f"gap_junction_ns {gap_junction_ns:g} joins horizontal cells: give 0, or "
-            "horizontal=true"
-        )
+    usual = {name: one.default for name, one in keywords(circuit).items()}
+    refuse_idle(asked, usual, flat=image == (1, 1))
     at_least_one(types=types, amacrines=amacrines, stride=stride)
     at_least_zero(shrink=shrink)
     lit = photoreceptor == CASCADE
     mean = mean_light(spec, mean_rstar_per_s) if lit else None
-    image = image_shape(spec)
     types = types or (16 if image == (1, 1) else 2)
     said = PRESETS[preset]
     declared = standard(

@@ -20,7 +20,7 @@ from retina.models.circuit import PRESETS
 from retina.types import Spec
 
 FIELD, IMAGE = Spec((), 3, 1 / 30), Spec((6, 5), 2, 1 / 30)
-SMALL = {"types": 2, "amacrines": 1}
+SMALL = {"types": 2}
 
 
 def _model(spec: Spec = FIELD, **settings):
@@ -60,7 +60,7 @@ def test_the_price_of_each_mechanism():
 def test_rung_and_release_are_one_set_of_names():
     """And each of them releases: more in light by an ON cell, at a steady pace."""
     for name, rung in RUNGS.items():
-        model = _model(release=name, amacrine=None, horizontal=False, amacrines=None)
+        model = _model(release=name, amacrine=None, horizontal=False)
         if rung.make is not None:
             assert build.model("ribbon_ln", FIELD, rung=name).stage.burn_in_s > 0
         params = model.stage.init(jax.random.key(0))
@@ -124,8 +124,8 @@ def test_a_sheet_of_coupled_cells_follows_its_matrix():
 
 def test_presets_set_keywords_and_nothing_else():
     for name, values in PRESETS.items():
-        one = _model(preset=name)
-        two = _model(**values)
+        one = _model(IMAGE, preset=name)
+        two = _model(IMAGE, **values)
         assert one.stage.about == two.stage.about
     assert _model(preset="mouse", cone_tau_s=0.05).stage.about != _model().stage.about
 
@@ -149,14 +149,60 @@ def test_its_cost_names_the_synapses_it_declares():
             "does not say how bright it was",
         ),
         ({"photoreceptor": "linea"}, "photoreceptor 'linea': did you mean 'linear'"),
-        ({"gap_junction_ns": 1.0}, "one pixel has no neighbours; give 0"),
+        (
+            {"gap_junction_ns": 1.0},
+            "gap_junction_ns 1.0 would do nothing: one pixel has no neighbours; leave "
+            "it out, or give a stimulus of images",
+        ),
         ({"dt_s": 0.02}, "dt_s 0.02 s is not safe; give 0.00714 s or less"),
-        ({"pooling": "fre"}, "pooling 'fre': did you mean 'free'"),
     ],
 )
 def test_what_it_cannot_take(settings, match):
     with pytest.raises(BadSetting, match=match):
         _model(**settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "beside", "why"),
+    [
+        ("cone_tau_s", 0.02, {"photoreceptor": "dynamical_adaptation"}, "cones are"),
+        ("mean_rstar_per_s", 1e4, {}, "linear cones hear contrast"),
+        ("amacrines", 3, {"amacrine": None}, "there are no amacrine cells"),
+        ("inhibition", "divide", {"amacrine": None}, "there are no amacrine cells"),
+        ("surround_um", 99.0, {"horizontal": False}, "there are no horizontal cells"),
+        ("dt_s", 1e-3, {"release": "static", "amacrine": None}, "once per bin"),
+        (
+            "preset",
+            "mouse",
+            {"horizontal": False, "photoreceptor": "dynamical_adaptation"},
+            "what it sets",
+        ),
+    ],
+)
+def test_a_keyword_that_would_do_nothing_is_refused(name, value, beside, why):
+    with pytest.raises(BadSetting, match=f"^{name} {value} would do nothing: .*{why}"):
+        _model(IMAGE, **{name: value}, **beside)
+    alone = {"photoreceptor": "phototransduction"} if "rstar" in name else {}
+    _model(IMAGE, **{name: value}, **alone)  # and where it does something, taken
+
+
+def test_on_a_full_field_what_is_of_places_is_refused():
+    of_places: dict[str, Any] = {
+        "pooling": "free",
+        "stride": 1,
+        "pixel_um": 20.0,
+        "centre_um": 20.0,
+        "surround_um": 99.0,
+    }
+    for name, value in of_places.items():
+        with pytest.raises(BadSetting, match=f"^{name} .*: a full field has no places"):
+            _model(**{name: value})
+        _model(IMAGE, **{name: value})
+    with pytest.raises(BadSetting, match="pooling 'fre': did you mean 'free'"):
+        _model(IMAGE, pooling="fre")
+    # A default that is written out, as in the record of a run, stays silent.
+    model = _model(amacrine=None)
+    assert build.model("circuit", FIELD, **dict(model.settings)).stage.about
 
 
 def test_cones_in_their_light_give_the_circuit_contrasts():
