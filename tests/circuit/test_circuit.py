@@ -143,12 +143,12 @@ def test_a_rung_may_be_changed_and_is_the_ladders_own():
     stage = made(exponential)
     params = stage.init(jax.random.key(0))
     assert [n for n in params if "~" in n] == ["b~exponential", "c~exponential"]
-    # Into c once per bin: x dt events of weight 1 a bin, each left at e^(-dt/tau).
-    keep, g, expected = np.exp(-BIN_S / params["c~exponential"]["tau_s"]), 0.0, []
+    # Into c once per bin: g goes from g_0 to x tau; its mean over the bin.
+    tau, g, expected = float(params["c~exponential"]["tau_s"]), 0.0, []
+    keep = np.exp(-BIN_S / tau)
     for x_t in x:
-        g = g + x_t * BIN_S
-        expected.append(g)
-        g = keep * g
+        expected.append(x_t * tau + (g - x_t * tau) * (1 - keep) * tau / BIN_S)
+        g = x_t * tau + (g - x_t * tau) * keep
     np.testing.assert_allclose(_run(stage, x, params), expected, rtol=1e-5)
 
 

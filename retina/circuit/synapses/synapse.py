@@ -49,6 +49,10 @@ class Synapse(NamedTuple):
     burn_in_s:  time for the slowest state to forget its start.
     linear:     events add up, so that all synapses onto one compartment may share one
                 state: events of all of them are added to it.
+    on_rate:    (params, state, rate, post_mv) -> (state, out), of a linear rung one
+                time step in which events come at a rate, weight x events per second;
+                exact at any step, out the mean over it. In place of `on_event` and
+                `step`: a state is moved by events or by rates, never by both.
     scale:      params -> amount whose response peaks at 1.
     older:      (state, dt_s) -> state with the times of past events moved back, so that
                 the present is always 0: for time steps without end.
@@ -67,6 +71,7 @@ class Synapse(NamedTuple):
     about: tuple
     burn_in_s: float
     linear: bool = False
+    on_rate: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
     scale: Callable[[Params], Any] = _one
     older: Callable[[State, float], State] = _same
     substeps: int = 1
