@@ -12,6 +12,7 @@ from retina.circuit.kinetics import kinetics
 from retina.circuit.synapses.depletion import depletion
 from retina.circuit.synapses.gated import STATED, gated
 from retina.circuit.synapses.price import price
+from retina.circuit.synapses.synapse import POOLS_S
 from retina.errors import BadSetting
 
 PARAMS = {"use": jnp.float32(6.0), "tau_s": jnp.float32(0.3)}
@@ -97,6 +98,28 @@ def test_release_adapts_to_a_standing_drive(rung: str):
     params = stage.init(jax.random.key(0))
     y = _run(stage, params, np.repeat([0.0, 2.0], 300)[:, None])[:, 0]
     assert y[300:340].max() > 1.1 * y[340:].min()
+
+
+@pytest.mark.parametrize("rung", ["ribbon_quanta", "ribbon_cycle"])
+def test_pools_forget_their_start_ten_times_sooner_than_declared(rung: str):
+    """Few vesicles ready, or all of them: of that 5 % is left after a tenth of it."""
+    stage = gated((1,), 0.01, rung)
+    params = stage.init(jax.random.key(0))
+    filled = {
+        "ribbon_quanta": ({}, {"docked": 7.0, "ribbon": 50.0}),
+        "ribbon_cycle": ({"RP": 19.75}, {"RRP": 3.0, "IP": 10.0, "exo": 6.75}),
+    }
+    empty = dict.fromkeys(stage.start(params), 0.0)
+    states = [
+        {n: jnp.full(1, v) for n, v in (empty | pools).items()}
+        for pools in filled[rung]
+    ]
+    bins = round(POOLS_S / 10 / 0.01)
+    x = jnp.zeros((bins, 1))
+    one, two = (stage.apply(params, state, x)[1][:, 0] for state in states)
+    apart = np.abs(one - two)
+    assert apart[-1] < 0.05 * apart.max()
+    assert stage.burn_in_s == POOLS_S
 
 
 def test_without_use_depletion_passes_its_gate():

@@ -76,6 +76,7 @@ def depletion(count: int, dt_s: float) -> Synapse:
         on_event=None,
         parameters=PARAMETERS,
         about=("depletion",),
-        burn_in_s=6.0,
+        # Release empties the pool as well, so that it forgets sooner than by refill.
+        burn_in_s=3 * PARAMETERS["tau_s"].high,
         clip=clip,
     )

@@ -97,7 +97,6 @@ def gated(
         step=step,
         apply=apply,
         parameters=described,
-        burn_in_s=min(synapse.burn_in_s, 10.0),
         about=("terminal", shape, synapse.about, bin_s, bias),
     )
 
