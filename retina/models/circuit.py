@@ -8,15 +8,17 @@ import jax.numpy as jnp
 
 from retina.circuit.circuit import circuit as stage_of
 from retina.circuit.cones import CASCADE
+from retina.circuit.integrate_and_fire import integrate_and_fire
 from retina.circuit.standard import standard
 from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.layers.door import door, image_shape
+from retina.layers.history import history_output
 from retina.layers.light import light, mean_light
 from retina.layers.nonlinearity import output
 from retina.models.circuit_idle import refuse_idle
 from retina.models.circuit_start import start_from
 from retina.settings import keywords
-from retina.stage import Model, Recipe, chain
+from retina.stage import Model, Recipe, Stage, chain
 from retina.types import Spec
 
 # Presets set keywords and nothing else; what is given beside them stays as given.
@@ -27,7 +29,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mouse": {"cone_tau_s": 0.02, "surround_um": 150.0},
     "macaque": {"cone_tau_s": 0.01, "surround_um": 150.0},
 }
-OUTPUTS = {"softplus": "softplus", "escape": "exp"}
+# What a ganglion cell makes of its drive: the kind of output behind each word.
+GANGLION = {
+    "softplus": "softplus",
+    "escape": "exp",
+    "escape_history": "exp",
+    "lif": "softplus",
+    "adaptive_lif": "softplus",
+}
+HISTORY_S, COSINES = 0.3, 8  # of a history filter: its reach, and at most so many
 
 
 def circuit(
@@ -77,7 +87,9 @@ def circuit(
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.
     contrast_gain: of ganglion cells, as Berry et al. 1999.
     slow_gain:     of all ganglion cells together, by their mean activity.
-    ganglion:      softplus, or escape: an exponential hazard.
+    ganglion:      softplus; escape, an exponential hazard; escape_history, the same
+                   with a filter of the cell's own past counts; lif, a leaky integrator
+                   that its own spikes reset; adaptive_lif, with a current they add to.
     pooling:       of bipolar cells by ganglion cells: gaussian or free.
     stride:        pixels between neighbouring bipolar cells.
     pixel_um:      of a pixel on the retina, which no recording here states.
@@ -95,8 +107,8 @@ def circuit(
     image = image_shape(spec)
     if preset not in PRESETS:
         raise BadSetting(f"preset {preset!r}: {nearest(preset, PRESETS)}")
-    if ganglion not in OUTPUTS:
-        raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, OUTPUTS)}")
+    if ganglion not in GANGLION:
+        raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, GANGLION)}")
     usual = {name: one.default for name, one in keywords(circuit).items()}
     refuse_idle(asked, usual, flat=image == (1, 1))
     at_least_one(types=types, amacrines=amacrines, stride=stride)
@@ -127,11 +139,11 @@ def circuit(
         centre_um=centre_um,
         surround_um=said["surround_um"] if surround_um is None else surround_um,
     )
-    kind = OUTPUTS[ganglion]
+    kind = GANGLION[ganglion]
     stage = chain(
         door(spec) if mean is None else light(spec, mean),
         stage_of(declared, spec.bin_s, dt_s=dt_s),
-        output(kind, spec.cells),
+        _spiking(ganglion, spec),
     )
     onto = [p.name for p in declared.projections if p.target == "ganglion"]
 
@@ -155,3 +167,17 @@ def circuit(
         ),
         circuit=declared,
     )
+
+
+def _spiking(ganglion: str, spec: Spec) -> Stage:
+    """The last stage, from drive to expected counts."""
+    kind, cells = GANGLION[ganglion], spec.cells
+    if ganglion == "escape_history":
+        taps = max(1, round(HISTORY_S / spec.bin_s))
+        return history_output(
+            kind, cells, taps=taps, basis=min(COSINES, taps), coupling=False
+        )
+    if ganglion in ("lif", "adaptive_lif"):
+        adaptive = ganglion == "adaptive_lif"
+        return integrate_and_fire(cells, spec.bin_s, adaptive=adaptive, hazard=kind)
+    return output(kind, cells)

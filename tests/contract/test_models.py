@@ -81,6 +81,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("core_readout", IMAGE, {"readout": "point"}),
     ("core_readout", IMAGE, {"readout": "factorised"}),
     ("circuit", FIELD, {"release": "fast_kinetic", "amacrine": "wide"}),
+    ("circuit", FIELD, {"ganglion": "adaptive_lif"}),
+    ("circuit", FIELD, {"ganglion": "escape_history"}),
     (
         "circuit",
         FIELD,

@@ -16,8 +16,9 @@ from retina.circuit.synapses.rungs import RUNGS
 from retina.costs.cost import cost
 from retina.costs.flops import count_step
 from retina.errors import BadSetting
+from retina.fitting.loss import rates_of
 from retina.models.circuit import PRESETS
-from retina.types import Spec
+from retina.types import Clip, Spec
 
 FIELD, IMAGE = Spec((), 3, 1 / 30), Spec((6, 5), 2, 1 / 30)
 SMALL = {"types": 2}
@@ -86,6 +87,29 @@ def test_on_and_off_cells_hear_light_with_opposite_signs():
         )[1]
         before, after = rate[15], rate[22]
         assert np.all(after > before if name == "on" else after < before)
+
+
+@pytest.mark.parametrize("ganglion", ["lif", "adaptive_lif", "escape_history"])
+def test_a_cell_that_hears_its_own_spikes(ganglion: str):
+    """A start from data: the geometric mean of its rate is near the data's 0.3 while it
+    hears no spikes, and a reset takes from the next bin's."""
+    spec = Spec((), 3, 1 / 60)
+    model = _model(spec, ganglion=ganglion, release="static", amacrine=None)
+    assert model.stage.uses_response and model.warm_start is not None
+    generator = np.random.default_rng(0)
+    stimulus = generator.standard_normal(600).astype("f4")
+    counts = generator.poisson(0.3, (1, 600, 3)).astype("f4")
+    params = model.stage.init(jax.random.key(0))
+    params = model.warm_start(params, (Clip("train", stimulus, counts),))
+    assert jax.tree.structure(params) == jax.tree.structure(model.stage.parameters)
+    x, silent = jnp.asarray(stimulus), jnp.zeros((600, 3))
+    rate = rates_of(model, params, x, silent)[60:]
+    assert 0.2 < np.exp(np.log(rate).mean()) < 0.45
+    one = silent.at[300].set(1)
+    ratio = (
+        rates_of(model, params, x, one)[301] / rates_of(model, params, x, silent)[301]
+    )
+    assert np.all(ratio < 0.8) == (ganglion != "escape_history")
 
 
 def test_a_state_is_forgotten_within_the_declared_time():
