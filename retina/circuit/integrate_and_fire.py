@@ -84,12 +84,12 @@ def integrate_and_fire(
 
     def fading(params, after_s):
         """What is left after so long of V's start, and of w in w and in V."""
-        kept = jnp.exp(-after_s / params["tau_s"])
-        if not adaptive:
-            return (kept,)
-        w = jnp.exp(-after_s / params["tau_w_s"])
-        in_v = params["tau_w_s"] / (params["tau_w_s"] - params["tau_s"]) * (w - kept)
-        return kept, in_v, w
+        left = {"V": jnp.exp(-after_s / params["tau_s"])}
+        if adaptive:
+            slow, fast = params["tau_w_s"], params["tau_s"]
+            left["w"] = jnp.exp(-after_s / slow)
+            left["w_in_V"] = slow / (slow - fast) * (left["w"] - left["V"])
+        return left
 
     def begun(params, state, counts):
         """The state when a bin begins that was told of the counts before it."""
@@ -98,21 +98,20 @@ def integrate_and_fire(
             after["w"] = state["w"] + params["jump"] * counts
         return after
 
-    def at(state, goal, fading):
-        kept, *rest = fading
-        v = goal + (state["V"] - goal) * kept
-        return v - state["w"] * rest[0] if adaptive else v
+    def at(state, goal, left):
+        v = goal + (state["V"] - goal) * left["V"]
+        return v - state["w"] * left["w_in_V"] if adaptive else v
 
     def ended(params, state, goal):
         left = fading(params, bin_s)
         after = {"V": at(state, goal, left)}
-        return after | ({"w": state["w"] * left[2]} if adaptive else {})
+        return after | ({"w": state["w"] * left["w"]} if adaptive else {})
 
     def expected(params, begins, goals):
         """(time, cell) from the states that bins begin with."""
         rows = {n: v[None] for n, v in params.items()}
         after_s = jnp.asarray(middles_s, params["tau_s"].dtype)
-        whole = [a[None] for a in fading(rows, after_s)]
+        whole = {n: a[None] for n, a in fading(rows, after_s).items()}
         begins = {n: a[:, None] for n, a in begins.items()}
         v = at(begins, goals[:, None], whole)
         each = jnp.exp(v) if hazard == "exp" else jax.nn.softplus(v)

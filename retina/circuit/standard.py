@@ -3,11 +3,13 @@
 Cones and horizontal cells are linear and stepped once per bin, exactly; bipolar and
 amacrine cells, which hear each other, in steps short enough for their release; ganglion
 cells hear the mean over the bin. Horizontal cells take from the bipolar cells' drive
-what they would take from the cones': for a linear loop the two are the same.
+what they would take from the cones': for a linear loop the two are the same. The loop
+that is not linear, on the calcium of cones, is `pedicle`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -19,8 +21,16 @@ from retina.circuit.cascade import cascade
 from retina.circuit.cones import CASCADE, PHOTORECEPTORS, cone
 from retina.circuit.coupled import coupled
 from retina.circuit.declaration import Circuit, Projection
-from retina.circuit.kernels import dense, gaussian, in_place, pooled, uniform
+from retina.circuit.kernels import (
+    dense,
+    gaussian,
+    in_place,
+    one_to_one,
+    pooled,
+    uniform,
+)
 from retina.circuit.leaky_rectifier import leaky_rectifier
+from retina.circuit.pedicle import pedicle
 from retina.circuit.population import Dynamics, Population
 from retina.circuit.synapses.rungs import RUNGS
 from retina.circuit.terminal import shared
@@ -35,6 +45,7 @@ STEP_S = 1 / 140
 HORIZONTAL_S = 0.02  # van Hateren 2005, tau_h
 SLOWEST_S = 2.0
 BIPOLAR = ("on", "off")
+FEEDBACK = "feedback"
 
 
 def standard(
@@ -45,7 +56,10 @@ def standard(
     photoreceptor: str = "linear",
     cone_tau_s: float = 0.03,
     mean_rstar_per_s: float | None = None,
-    horizontal: bool = True,
+    horizontal: bool | str = True,
+    ephaptic: bool = True,
+    ph: bool = True,
+    gaba: bool = False,
     gap_junction_ns: float = 0.0,
     types: int = 8,
     release: str = "fast_kinetic",
@@ -75,9 +89,10 @@ def standard(
         ("amacrine", amacrine, (*AMACRINE, None)),
         ("inhibition", inhibition, INHIBITION),
         ("pooling", pooling, POOLING),
+        ("horizontal", horizontal, (True, False, FEEDBACK)),
     ):
         if value not in known:
-            words = [word for word in known if word is not None]
+            words = [str(word) for word in known if word is not None]
             raise BadSetting(f"{name} {value!r}: {nearest(str(value), words)}")
     flat = image == (1, 1)
     if flat and gap_junction_ns:
@@ -102,21 +117,28 @@ def standard(
     if photoreceptor == CASCADE and mean_rstar_per_s is None:
         raise BadSetting(f"photoreceptor {CASCADE!r}: give mean_rstar_per_s")
     photoreceptors = cone(photoreceptor, cone_tau_s, mean_rstar_per_s)
-    populations = [
-        Population(
-            "cone",
-            (1,) if flat else image,
-            photoreceptors,
-            clock="bin",
-            spacing_um=None if flat else pixel_um,
+    cones = Population(
+        "cone",
+        (1,) if flat else image,
+        photoreceptors,
+        clock="bin",
+        spacing_um=None if flat else pixel_um,
+    )
+    populations, projections = [cones], []
+    if horizontal == FEEDBACK:
+        sheet = grid("horizontal", (1,) if flat else places)
+        looped = functools.partial(
+            _pedicle, cones, sheet, surround_um, (ephaptic, ph, gaba)
         )
-    ]
+        populations.append(dataclasses.replace(cones, name="pedicle", dynamics=looped))
+        projections.append(Projection("cone", "pedicle", one_to_one(trained=False)))
+    heard = populations[-1].name
     centre = in_place() if flat else gaussian(centre_um)
-    projections = [
-        Projection("cone", "on", centre),
-        Projection("cone", "off", centre, sign=-1),
+    projections += [
+        Projection(heard, "on", centre),
+        Projection(heard, "off", centre, sign=-1),
     ]
-    if horizontal:
+    if horizontal is True:
         sheet = functools.partial(cascade, stages=1, tau_s=HORIZONTAL_S)
         if gap_junction_ns:
             sheet = functools.partial(_sheet, places, gap_junction_ns)
@@ -172,6 +194,26 @@ def _window(sigma_um: float):
 
 def _sheet(places: tuple[int, int], coupling_ns: float, cells: int, dt_s: float):
     return coupled(*places, dt_s, coupling_ns=coupling_ns)
+
+
+def _pedicle(
+    cones: Population,
+    sheet: Population,
+    surround_um: float,
+    pathways: tuple[bool, bool, bool],
+    cells: int,
+    bin_s: float,
+):
+    ephaptic, ph, gaba = pathways
+    return pedicle(
+        cones,
+        sheet,
+        bin_s,
+        surround_um=surround_um,
+        ephaptic=ephaptic,
+        ph=ph,
+        gaba=gaba,
+    )
 
 
 def _gains(contrast: bool, slow: bool) -> Dynamics | None:

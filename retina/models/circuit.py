@@ -48,7 +48,10 @@ def circuit(
     photoreceptor: str = "linear",
     cone_tau_s: float | None = None,
     mean_rstar_per_s: float | None = None,
-    horizontal: bool = True,
+    horizontal: bool | str = True,
+    ephaptic: bool = True,
+    ph: bool = True,
+    gaba: bool = False,
     gap_junction_ns: float = 0.0,
     types: int | None = None,
     release: str = "fast_kinetic",
@@ -74,7 +77,10 @@ def circuit(
     cone_tau_s:    of each of three integrators of a linear one, to begin with.
     mean_rstar_per_s: for phototransduction, in place of what the recording's card says
                    of its mean light.
-    horizontal:    whether there are horizontal cells.
+    horizontal:    whether there are horizontal cells; true: feed-forward and linear;
+                   feedback: they act back on the calcium of cones.
+    ephaptic, ph, gaba: pathways of that feedback. GABA remembers 20 s and more, and
+                   asks a minute of history of each clip: see `warm_up_s`.
     gap_junction_ns: between neighbouring horizontal cells, whose leak is 1 nS.
     types:         of ON and of OFF bipolar cells; None: 2 on an image, 16 where the
                    frame is one pixel and types have no places to be repeated at.
@@ -125,6 +131,9 @@ def circuit(
         cone_tau_s=said["cone_tau_s"] if cone_tau_s is None else cone_tau_s,
         mean_rstar_per_s=mean,
         horizontal=horizontal,
+        ephaptic=ephaptic,
+        ph=ph,
+        gaba=gaba,
         gap_junction_ns=gap_junction_ns,
         types=types,
         release=release,

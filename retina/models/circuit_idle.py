@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from retina.circuit.standard import FEEDBACK
 from retina.errors import BadSetting
 
 IMAGES = "a stimulus of images"
@@ -40,6 +41,18 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
             "gap_junction_ns surround_um",
             "there are no horizontal cells",
             "horizontal=true",
+        ),
+        (
+            asked["horizontal"] == FEEDBACK,
+            "gap_junction_ns",
+            "horizontal cells that feed back are not coupled",
+            "horizontal=true",
+        ),
+        (
+            asked["horizontal"] != FEEDBACK,
+            "ephaptic ph gaba",
+            "no horizontal cell feeds back",
+            f"horizontal={FEEDBACK}",
         ),
         (
             flat,

@@ -78,7 +78,7 @@ def _run(part: Circuit, spec: Spec, params, seen, first: int) -> np.ndarray:
 
 def _front(declared: Circuit, name: str) -> Circuit:
     """The circuit up to one bipolar population, without amacrine cells."""
-    kept = {"cone", "horizontal", name}
+    kept = {"cone", "pedicle", "horizontal", name}
     return Circuit(
         tuple(p for p in declared.populations if p.name in kept),
         tuple(p for p in declared.projections if {p.source, p.target} <= kept),

@@ -370,7 +370,9 @@ def test_the_gradient_keeps_few_of_the_sub_steps(monkeypatch):
             return jnp.sum(stage.apply(params, stage.start(params), x)[1])
 
         made = jax.jit(jax.grad(total)).lower(params).compile()
-        return made.memory_analysis().temp_size_in_bytes, made(params)
+        needed = made.memory_analysis()
+        assert needed is not None
+        return needed.temp_size_in_bytes, made(params)
 
     monkeypatch.setattr(recomputed, "SMALL", 0)
     short, _ = compiled(64)

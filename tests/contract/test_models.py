@@ -82,6 +82,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("core_readout", IMAGE, {"readout": "factorised"}),
     ("circuit", FIELD, {"release": "fast_kinetic", "amacrine": "wide"}),
     ("circuit", FIELD, {"ganglion": "adaptive_lif"}),
+    ("circuit", IMAGE, {"horizontal": "feedback"}),
     ("circuit", FIELD, {"ganglion": "escape_history"}),
     (
         "circuit",

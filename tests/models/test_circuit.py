@@ -112,6 +112,29 @@ def test_a_cell_that_hears_its_own_spikes(ganglion: str):
     assert np.all(ratio < 0.8) == (ganglion != "escape_history")
 
 
+@pytest.mark.parametrize(
+    ("spec", "pathway", "number"),
+    [(FIELD, "ephaptic", "cleft"), (IMAGE, "ph", "depth_ph")],
+)
+def test_horizontal_cells_that_feed_back(spec: Spec, pathway: str, number: str):
+    """A pathway on its own, on one cone too: it costs, and changes the response."""
+    quick = {"release": "static", "amacrine": None}
+    off = {"ephaptic": False, "ph": False, pathway: True}
+    model = _model(spec, **quick, horizontal="feedback", **off)
+    assert "horizontal" not in {p.name for p in model.circuit.populations}
+    assert _flops(model) > _flops(_model(spec, **quick, horizontal=False))
+    params = model.stage.init(jax.random.key(0))
+    pedicle = params["circuit"]["pedicle"]
+    deaf = params["circuit"] | {"pedicle": pedicle | {number: jnp.float32(0)}}
+    x = jax.random.normal(jax.random.key(1), (30, *spec.frame))
+    run = jax.jit(lambda p: model.stage.apply(p, model.stage.start(p), x)[1])
+    one, two = run(params), run(params | {"circuit": deaf})
+    assert np.all(np.isfinite(one)) and np.ptp(one) > 0.01
+    assert np.ptp(one - two) > 1e-3
+    # GABA's memory is declared.
+    assert _model(spec, horizontal="feedback", gaba=True).stage.burn_in_s > 60
+
+
 def test_a_state_is_forgotten_within_the_declared_time():
     """Two histories of 4 s, then the same: within 2 % of the response after 1.5 s."""
     model = _model()
@@ -172,6 +195,12 @@ def test_its_cost_names_the_synapses_it_declares():
             {"photoreceptor": "phototransduction"},
             "does not say how bright it was",
         ),
+        ({"horizontal": "feedbak"}, "horizontal 'feedbak': did you mean 'feedback'"),
+        ({"gaba": True}, "no horizontal cell feeds back; leave it out, or give hor"),
+        (
+            {"horizontal": "feedback", "ephaptic": False, "ph": False},
+            "feed nothing back: switch one on",
+        ),
         ({"photoreceptor": "linea"}, "photoreceptor 'linea': did you mean 'linear'"),
         (
             {"gap_junction_ns": 1.0},
@@ -194,6 +223,7 @@ def test_what_it_cannot_take(settings, match):
         ("amacrines", 3, {"amacrine": None}, "there are no amacrine cells"),
         ("inhibition", "divide", {"amacrine": None}, "there are no amacrine cells"),
         ("surround_um", 99.0, {"horizontal": False}, "there are no horizontal cells"),
+        ("gap_junction_ns", 1.0, {"horizontal": "feedback"}, "are not coupled"),
         ("dt_s", 1e-3, {"release": "static", "amacrine": None}, "once per bin"),
         (
             "preset",
