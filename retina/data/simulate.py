@@ -35,7 +35,7 @@ import numpy as np
 from retina import atomic
 from retina.data import simulated_circuit as circuit
 from retina.data import simulated_spikes as spiking
-from retina.data.simulated_stimulus import Levels, checked_levels, noise, stepped
+from retina.data.simulated_stimulus import Levels, checked_levels, drawn, noise, stepped
 from retina.errors import BadSetting, UnwritableFolder, nearest
 from retina.types import Block, Cell, Recording
 
@@ -50,7 +50,8 @@ LEAST = {"seed": 0, "block_s": 2.0, "frozen_s": 2.0, "level_s": 0.0}  # of other
 class Plan:
     """What is shown. Blocks are `block_s` long and never repeat; `frozen` does.
 
-    full_field: one value for the whole frame, in place of a checkerboard.
+    full_field: one value for the whole frame, drawn evenly between -1 and 1, in place
+                of a checkerboard.
     levels:     pairs of contrast and mean light (1 and 1: the plain noise), each held
                 for level_s seconds, in turn; () for none.
 
@@ -161,7 +162,7 @@ def _make(plan: Plan) -> dict[str, np.ndarray]:
     )
     for part, blocks, seconds, trials in shown:
         shape = (blocks, round(seconds / circuit.FRAME_S), *_frame(plan))
-        packed = pixels.integers(0, 256, size=-(-np.prod(shape) // 8), dtype=np.uint8)
+        packed = drawn(shape, pixels)
         stimulus = stepped(noise(packed, shape), plan.levels, plan.level_s)
         hazard = circuit.hazards(stimulus, wiring)
         counts, when = spiking.sample(hazard, trials, chance)
@@ -200,8 +201,8 @@ def _recording(
         ("frozen", [("frozen", "test", "frozen")]),
     ):
         shape = tuple(int(n) for n in arrays[f"{part}_shape"])
-        signs = noise(arrays[f"{part}_bits"], shape)
-        stimulus = stepped(signs, plan.levels, plan.level_s)
+        seen = noise(arrays[f"{part}_bits"], shape)
+        stimulus = stepped(seen, plan.levels, plan.level_s)
         counts = arrays[f"{part}_counts"]
         seconds = (arrays[f"{part}_steps"] + 0.5) * spiking.CLOCK_S
         trains = iter(np.split(seconds, np.cumsum(counts.ravel())[:-1]))

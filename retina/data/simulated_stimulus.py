@@ -1,9 +1,10 @@
-"""What the simulated retina is shown: binary noise, and steps of its contrast and light.
+"""What the simulated retina is shown: noise, and steps of its contrast and mean light.
 
 Stationary noise cannot ask what adaptation is for: it never changes. With levels, the
 screen holds one pair of contrast and mean light after the other, and the noise goes on:
 
-    light            L = m (1 + 0.9 c s)             s = +1 or -1, per pixel or for all
+    noise            s = +1 or -1 per pixel, or anything between for a full field
+    light            L = m (1 + 0.9 c s)
     stimulus         (L - 1) / 0.9                   so that L = 1 + 0.9 stimulus
 """
 
@@ -61,29 +62,44 @@ def checked_levels(levels: object, level_s: float) -> Levels:
     return tuple(made)
 
 
+def drawn(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Random bytes for `noise`: eight pixels of a checkerboard each, or one frame.
+
+    shape: (block, frame) of a full field, (block, frame, row, column) otherwise.
+    """
+    each = 1 if len(shape) == 2 else 8
+    return generator.integers(0, 256, size=-(-np.prod(shape) // each), dtype=np.uint8)
+
+
 def noise(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(block, frame[, row, column]) int8, +1 or -1, from their bits."""
+    """The noise that the bytes of `drawn` stand for.
+
+    returns: of that shape: int8, +1 or -1 per pixel; for a full field float32, one of
+             256 values from -1 to 1: of two, in steps, long stretches come again.
+    """
+    if len(shape) == 2:
+        return packed.reshape(shape) / np.float32(127.5) - np.float32(1)
     bits = np.unpackbits(packed, count=int(np.prod(shape))).reshape(shape)
     return 2 * bits.astype(np.int8) - 1
 
 
-def stepped(signs: np.ndarray, levels: Levels, level_s: float) -> np.ndarray:
+def stepped(shown: np.ndarray, levels: Levels, level_s: float) -> np.ndarray:
     """The noise on the levels, each held for level_s seconds, in turn.
 
-    signs:   (block, frame, ...) int8. The first block begins with the first level, the
-             next with the second, so that no level always stands at the same place.
-    returns: the same shape, float32; without levels `signs` as it is.
+    shown:   (block, frame, ...) from `noise`. The first block begins with the first
+             level, the next with the second: no level always stands at the same place.
+    returns: the same shape, float32; without levels `shown` as it is.
 
     >>> stepped(np.ones((2, 2), np.int8), ((1.0, 1.0), (0.5, 1.0)), 1 / 30).tolist()
     [[1.0, 0.5], [0.5, 1.0]]
     """
     if not levels:
-        return signs
-    blocks, frames = signs.shape[:2]
+        return shown
+    blocks, frames = shown.shape[:2]
     # A hair late, as 1/30 s is no binary fraction.
     turn = np.floor(np.arange(frames) * circuit.FRAME_S / level_s + 1e-6).astype(int)
     which = (turn + np.arange(blocks)[:, None]) % len(levels)
     contrast, light = np.array(levels, np.float32)[which].transpose(2, 0, 1)
-    spread = (blocks, frames) + (1,) * (signs.ndim - 2)
+    spread = (blocks, frames) + (1,) * (shown.ndim - 2)
     offset = (light - 1) / np.float32(circuit.PHOTORECEPTOR.contrast)
-    return offset.reshape(spread) + (light * contrast).reshape(spread) * signs
+    return offset.reshape(spread) + (light * contrast).reshape(spread) * shown
