@@ -43,6 +43,7 @@ def sweep(
     fronts, figures = _shown(swept, tables=not json)
     kept = _kept(swept)
     if not json:
+        _print_controls(swept)
         _print_effects(swept)
         print(f"all figures {kept}")
     if json:
@@ -76,6 +77,24 @@ def _kept(swept: Any) -> Path:
         controls=swept.controls,
         effects=as_rows(swept.effects),
     )
+
+
+def _print_controls(swept: Any) -> None:
+    """Scores on sampled spikes, apart from those on what was recorded."""
+    from retina.reports.numbers import interval, median
+    from retina.search import grid
+
+    if not swept.controls:
+        return
+    labels = {job.name: job.label for job in grid.jobs(swept.experiment)}
+    y = swept.experiment.y
+    rows = []
+    for point in swept.controls:
+        metric = point.score.metrics[y]
+        shown = f"{median(metric)} {interval(metric)}"
+        rows.append((labels[point.run], point.dataset, shown))
+    print("\nfitted to sampled spikes, and scored on them")
+    print(output.columns(rows, ("model", "data set", f"{y} median [95 %]")))
 
 
 def _print_effects(swept: Any) -> None:

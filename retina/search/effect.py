@@ -77,8 +77,8 @@ def effects(
         if not (done(pair.has) and done(pair.lacks)):
             continue
         whole = bool(pair.control) and all(map(done, pair.control))
-        control = _differences(*pair.control, of) if whole else {}
-        for group, one in _differences(pair.has, pair.lacks, of).items():
+        control = _differences(of, *pair.control) if whole else {}
+        for group, one in _differences(of, pair.has, pair.lacks).items():
             found.append(
                 Effect(pair.has.dataset, group, one, math.nan, control.get(group))
             )
@@ -104,7 +104,7 @@ def as_rows(found: Sequence[Effect]) -> list[dict[str, Any]]:
 
 
 def _differences(
-    has: Job, lacks: Job, of: Callable[[Job], tuple[Fit, Split]]
+    of: Callable[[Job], tuple[Fit, Split]], has: Job, lacks: Job
 ) -> dict[str, Difference]:
     """Group of test clips -> with minus without."""
     (without, split), (having, _) = of(lacks), of(has)

@@ -151,7 +151,9 @@ def test_levels_follow_each_other_and_begin_one_later_in_each_block(
 
 def test_a_full_field_drives_the_cells_of_a_type_alike(tmp_path):
     plan = SMALL | {"full_field": True, "levels": [[0.5, 1.0]], "level_s": 1.0}
-    hazard = simulated(plan, tmp_path).truth["frozen"]["hazard"].reshape(-1, 4, 3)
+    truth = simulated(plan, tmp_path).truth
+    assert truth is not None
+    hazard = truth["frozen"]["hazard"].reshape(-1, 4, 3)
     # Their weights add up to 1 in another order: float32 sums differ in the last bits.
     np.testing.assert_allclose(hazard, hazard[..., :1] + 0 * hazard, rtol=1e-3)
     assert hazard.std(0).min() > 0
