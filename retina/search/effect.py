@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from retina.errors import RetinaError
 from retina.metrics.compare import Difference, holm
-from retina.search.compare import compare
 from retina.search.grid import Pair
 from retina.search.job import Job
 from retina.types import Fit, Split
@@ -66,22 +66,29 @@ def effects(
     pairs: Sequence[Pair],
     done: Callable[[Job], bool],
     of: Callable[[Job], tuple[Fit, Split]],
+    refused: Callable[[Pair, RetinaError], None],
 ) -> tuple[Effect, ...]:
     """Every pair whose fits are there, by the paired bootstrap of bits per spike.
 
-    done: whether a job is finished.
-    of:   a job's fit, and what it was fitted to.
+    done:    whether a job is finished.
+    of:      a job's fit, and what it was fitted to.
+    refused: told of a pair that cannot be compared, and why; the others go on.
     """
     found = []
     for pair in pairs:
         if not (done(pair.has) and done(pair.lacks)):
             continue
         whole = bool(pair.control) and all(map(done, pair.control))
-        control = _differences(of, *pair.control) if whole else {}
-        for group, one in _differences(of, pair.has, pair.lacks).items():
-            found.append(
-                Effect(pair.has.dataset, group, one, math.nan, control.get(group))
-            )
+        try:
+            recorded = _differences(of, pair.has, pair.lacks)
+            control = _differences(of, *pair.control) if whole else {}
+        except RetinaError as error:
+            refused(pair, error)
+            continue
+        found += [
+            Effect(pair.has.dataset, group, one, math.nan, control.get(group))
+            for group, one in recorded.items()
+        ]
     return _corrected(found)
 
 
@@ -107,6 +114,8 @@ def _differences(
     of: Callable[[Job], tuple[Fit, Split]], has: Job, lacks: Job
 ) -> dict[str, Difference]:
     """Group of test clips -> with minus without."""
+    from retina.search.compare import compare
+
     (without, split), (having, _) = of(lacks), of(has)
     made = compare({lacks.label: without, has.label: having}, split, draws=DRAWS)
     return {one.group: one.difference for one in made}

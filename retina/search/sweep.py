@@ -37,7 +37,7 @@ CONTROLS = "controls"  # runs of sampled spikes, apart from those that are compa
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A job that could not be finished: its error in one line, and the whole of it."""
+    """A job that could not be finished or compared: its error in one line, and whole."""
 
     job: Job
     error: str
@@ -181,10 +181,16 @@ def sweep(
             error = "not tried, as the fit that its spikes come from failed"
             failures.append(Failure(job, error, ""))
             tell(job, "failed", error=error)
+
+    def refused(pair: grid.Pair, error: RetinaError) -> None:
+        words = f"not compared with {pair.lacks.label}: {_line(error)}"
+        failures.append(Failure(pair.has, words, traceback.format_exc()))
+
     measured = effect.effects(
         grid.pairs(experiment),
         lambda job: job.name in done,
         lambda job: (store.load(_place(job, folder)), splits.of(job)[0]),
+        refused,
     )
     ordered = [job for job in jobs if job.name in done]
     return Swept(

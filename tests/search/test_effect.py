@@ -16,6 +16,7 @@ from retina.search import experiment as experiments
 from retina.search import grid, records
 from retina.search.effect import Effect, as_rows
 from retina.search.sweep import sweep
+from tests.search.conftest import HEAD
 
 WEIGHT = 0.5
 ASKED = f"""
@@ -132,6 +133,16 @@ def test_spikes_of_a_fit_that_failed_are_not_waited_for(asked, tmp_path):
     assert [error[:9] for error in errors[1:]] == ["not tried", "not tried"]
 
 
+def test_runs_that_cannot_be_read_take_no_other_result_with_them(asked, tmp_path):
+    out, folder = tmp_path / "runs", asked(ASKED)
+    first = sweep(folder, out)
+    (out / first.points[1].run / "params.h5").write_bytes(b"damaged")
+    swept = sweep(folder, out)
+    assert swept.skipped == 4 and len(swept.points) == 2 and not swept.effects
+    (failure,) = swept.failures
+    assert failure.error.startswith("not compared with tiny weight=0.0: ")
+
+
 def test_a_dry_run_prices_the_controls_too(asked, tmp_path):
     estimates = sweep(asked(ASKED), tmp_path / "runs", dry_run=True).estimates
     assert [one.flops_per_bin for one in estimates] == [23] * 4
@@ -175,3 +186,56 @@ def test_what_cannot_be_meant_is_refused(asked, change, says):
     assert text != ASKED
     with pytest.raises(BadCard, match=says):
         grid.jobs(experiments.read(asked(text)))
+
+
+STEPS = """
+name = "steps"
+title = "The simulated retina in steps, three minutes of training"
+species = "simulated"
+citation = "none"
+licence = "Apache-2.0"
+source = "retina.data.simulate"
+reader = "simulated"
+coding = "contrast"
+frame_s = 0.03333333333333333
+cell_count = 12
+lead = 30
+
+[options]
+full_field = true
+levels = [[0.7, 1.0], [0.35, 1.0], [0.5, 1.2], [0.5, 0.8]]
+level_s = 4.0
+train_blocks = 3
+validation_blocks = 1
+running_blocks = 1
+frozen_s = 33.0
+"""
+REAL = """
+[[families]]
+model = "circuit"
+set = { types = 2, amacrine = "None" }
+fit = { warm_up_s = 1.5, max_steps = 400 }
+[[families]]
+model = "circuit"
+set = { types = 2, amacrine = "None", release = "static" }
+fit = { warm_up_s = 1.5, max_steps = 400 }
+against = "circuit types=2 amacrine=none"
+mechanism = "removed"
+control = true
+"""
+
+
+@pytest.mark.slow
+def test_depletion_is_found_where_it_is_and_in_its_control(
+    asked, tmp_path, monkeypatch
+):
+    """The vesicles of the simulated retina do run down, and its contrast steps."""
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "steps.toml").write_text(STEPS)
+    folder = asked(REAL, HEAD.replace('"small"', '"steps"'))
+    monkeypatch.setenv("RETINA_PATH", str(tmp_path))
+    swept = sweep(folder, tmp_path / "runs")
+    assert swept.status == 0
+    frozen = next(one for one in swept.effects if one.group == "frozen")
+    assert frozen.verdict == "buys", as_rows([frozen])
+    assert frozen.control is not None and frozen.control.ci95[0] > 0
