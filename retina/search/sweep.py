@@ -37,7 +37,7 @@ CONTROLS = "controls"  # runs of sampled spikes, apart from those that are compa
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A job that could not be finished or compared: its error in one line, and whole."""
+    """A job that could not be finished or compared: its error in a line, and whole."""
 
     job: Job
     error: str
