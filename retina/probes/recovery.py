@@ -101,19 +101,31 @@ def recovery(
         seeds=seeds,
         **asked,
     )
-    null_rate = mean_counts(simulated.train)
+    return against_truth(made, fit.params, simulated)
+
+
+def against_truth(made: Fit, truth: Tree, spoken: Split) -> Recovery:
+    """The starts of a fit beside the parameters that spoke.
+
+    made:    fitted to the sampled counts, of two seeds or more.
+    spoken:  the split that holds those counts.
+    raises:  BadSetting for one seed alone.
+    """
+    if len(made.seeds) < 2:
+        raise BadSetting("one start alone compares with nothing: fit two seeds or more")
+    null_rate = mean_counts(spoken.train)
 
     def bits(clips: tuple[Clip, ...]) -> np.ndarray:
         """Median over cells: of each start, and last of the truth."""
-        of = validator(fit.model, clips, null_rate)
-        return middle(np.stack([of(params) for params in (*made.seeds, fit.params)]))
+        of = validator(made.model, clips, null_rate)
+        return middle(np.stack([of(params) for params in (*made.seeds, truth)]))
 
     return compared(
-        fit.model.stage.parameters,
-        fit.params,
+        made.model.stage.parameters,
+        truth,
         made.seeds,
-        bits(simulated.validation),
-        bits(simulated.train),
+        bits(spoken.validation),
+        bits(spoken.train),
     )
 
 

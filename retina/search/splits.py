@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from retina import store
 from retina.data import card as cards
+from retina.search import records
 from retina.search.job import Job
-from retina.types import Split
+from retina.types import Fit, Split
 
 SAMPLED = 0x5A3  # folded into a job's key for the spikes sampled from its fit; chosen
 
@@ -40,16 +42,30 @@ class Splits:
             return self._split, recording
         heard = (key, job.spikes_of, job.key)
         if self._sampled is None or heard != self._heard:
-            self._sampled = _sampled(self._split, self._folder / job.spikes_of, job.key)
+            spoke = store.load(self._folder / job.spikes_of)
+            self._sampled = _sampled(spoke, self._split, job.key)
             self._heard = heard
         return self._sampled, recording
 
 
-def _sampled(recorded: Split, run: Path, number: int) -> Split:
+def heard(run: str | Path) -> tuple[Fit, Split]:
+    """The fit that spoke to a run of sampled spikes, and what it said.
+
+    run:    in the folder `controls` of a sweep, the other beside that folder.
+    raises: BrokenRun where that one is gone, or its card has changed.
+    """
+    record = store.read(run)
+    spoke = Path(run).absolute().parent.parent / record["spikes_of"]
+    recorded = records.split_of(store.read(spoke))
+    number = json.loads(record["job"])["key"]
+    fit = store.load(spoke)
+    return fit, _sampled(fit, recorded, number)
+
+
+def _sampled(spoke: Fit, recorded: Split, number: int) -> Split:
     import jax
 
     from retina.fitting.simulate import simulated_split
 
-    fit = store.load(run)
     key = jax.random.fold_in(jax.random.key(number), SAMPLED)
-    return simulated_split(fit.model, fit.params, recorded, key=key)
+    return simulated_split(spoke.model, spoke.params, recorded, key=key)
