@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ from jax import lax
 from jax.scipy.special import ndtri
 
 from retina.stage import Model, Tree
+from retina.types import Clip, Split
 
 LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
 # Expected counts per bin: a runaway of a history filter stops here, and counts of a
@@ -35,6 +39,34 @@ def simulate(
     (3, 5, 2)
     """
     return np.asarray(sampled(model, params, jnp.asarray(stimulus), key, trials)[0])
+
+
+def simulated_split(
+    model: Model, params: Tree, split: Split, *, key: jax.Array
+) -> Split:
+    """A split with sampled counts in the place of those recorded, clip by clip.
+
+    split:   whose stimuli are shown, with as many trials; of the model's frame and
+             cells.
+    key:     jax.random.key; clip n, in the order train, validation, test, is that of
+             `simulate` with `jax.random.fold_in(key, n)`.
+    returns: Split.
+    """
+    # Clips of one shape are compiled once.
+    run = jax.jit(lambda p, x, k, n: sampled(model, p, x, k, n)[0], static_argnums=3)
+    number = itertools.count()
+
+    def spoken(clip: Clip) -> Clip:
+        own = jax.random.fold_in(key, next(number))
+        counts = run(params, jnp.asarray(clip.stimulus), own, len(clip.response))
+        return dataclasses.replace(clip, response=np.asarray(counts))
+
+    return dataclasses.replace(
+        split,
+        train=tuple(map(spoken, split.train)),
+        validation=tuple(map(spoken, split.validation)),
+        test=tuple(map(spoken, split.test)),
+    )
 
 
 def free_running(
