@@ -17,6 +17,10 @@ def fetch(
         Path | None,
         typer.Option("--from", help="Copy the files from this folder instead."),
     ] = None,
+    variant: Annotated[
+        str,
+        typer.Option(help="Whose files, where variants have their own; or all."),
+    ] = "",
 ) -> None:
     """Download a recording; its licence is shown first."""
     from retina.data import fetch as fetching
@@ -25,6 +29,7 @@ def fetch(
         fetching.fetch(
             dataset,
             source=source,
+            variant=variant,
             say=print,
             progress=lambda file, done, size: tell(
                 done / max(size, 1), f"{file} {done / 1e6:.1f} of {size / 1e6:.1f} MB"

@@ -11,9 +11,12 @@ from typing import Any
 
 from retina import atomic, resources
 from retina.data import card as cards
-from retina.data.card import Card, File
+from retina.data.below import below
+from retina.data.card import Card
+from retina.data.rules import File
+from retina.data.unzip import member
 from retina.data.verify import check_file, is_good, wrong
-from retina.errors import ChecksumMismatch, MissingData
+from retina.errors import BadSetting, ChecksumMismatch, MissingData, nearest
 
 Progress = Callable[[str, int, int], None]
 _CHUNK = 1 << 16
@@ -23,6 +26,7 @@ def fetch(
     name: str | Path,
     *,
     source: str | Path | None = None,
+    variant: str = "",
     say: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
@@ -30,89 +34,124 @@ def fetch(
 
     name:     a data set, or the path of a card.
     source:   a folder that holds the files, in place of the network.
+    variant:  whose files to fetch, where variants have files of their own; "" for the
+              card's default, "all" for every one.
     say:      is given each line of text; the licence and the size come first.
     progress: called with (file, bytes so far, bytes in all).
     returns:  the folder of the files.
-    raises:   ChecksumMismatch, MissingData where a file cannot be had,
-              UnwritableFolder. A download that breaks off is resumed by the next call.
+    raises:   ChecksumMismatch, MissingData where a file cannot be had, BadSetting for
+              an unknown variant, UnreadableFile for a broken zip, UnwritableFolder.
+              A download that breaks off is resumed by the next call.
 
     >>> fetch("simulated", say=lambda line: None).name
     'simulated'
     """
-    card = cards.read(name)
-    if not card.files:
+    chosen = _chosen(cards.read(name), variant)
+    card = chosen[0]
+    files = tuple(dict.fromkeys(file for one in chosen for file in one.files))
+    if not files:
         say(f"{card.name} has no files to fetch: it is made at its first use")
         return resources.derived() / card.name
+    card = card.model_copy(update={"files": files})
     folder = resources.cache() / card.name
     say(f"{card.title} ({card.name})")
     say(f"licence: {card.licence}")
     if not card.publish:
         say("its terms forbid to publish results")
-    say(f"size: {card.bytes / 1e6:.1f} MB from {source or card.source}")
+    size = f"{card.bytes / 1e6:.1f} MB" if card.bytes else "not known"
+    say(f"size: {size} from {source or card.source}")
     report = progress or (lambda file, done, size: None)
-    if any(not is_good(folder / file.path, file) for file in card.files):
+    members = [file for file in files if file.path not in card.archives]
+    places = {file: below(folder, file.path, pickled=True) for file in members}
+    if any(not is_good(place, file) for file, place in places.items()):
         with atomic.explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(folder):
-                for file in card.files:
-                    _get(card, file, folder / file.path, source, say, report)
+                for file in members:
+                    _get(card, file, folder, source, say, report)
     say(f"{card.name} is complete in {folder}")
     return folder
+
+
+def _chosen(card: Card, variant: str) -> list[Card]:
+    """The card, or each of its variants that is asked for."""
+    if variant in ("", "all"):
+        names = list(card.variants) if variant else [card.default_variant]
+        return [card.variant(name) for name in names or [""]]
+    if variant not in card.variants:
+        raise BadSetting(
+            f"{card.name} has no variant {variant!r}: "
+            + nearest(variant, ("all", *card.variants))
+        )
+    return [card.variant(variant)]
 
 
 def _get(
     card: Card,
     file: File,
-    path: Path,
+    folder: Path,
     source: str | Path | None,
     say: Callable[[str], None],
     report: Progress,
 ) -> None:
+    path = below(folder, file.path, pickled=True)
     if is_good(path, file):
         return
+    fill: Filler | None = None
     if source is not None:
         found = _in_folder(Path(source).expanduser(), card, file)
         hint = f"{source} holds no {file.path}: give the folder that does"
-        fill = found and _copy(found)
+        fill = _copy(found) if found else None
     else:
         hint = f"{card.name}: {file.path} has no address to download it from: type"
         fill = _download(card, file) if file.url else None
+    if file.archive and not fill:
+        whole = next(one for one in card.files if one.path == file.archive)
+        _get(card, whole, folder, source, say, report)
+        fill = member(below(folder, whole.path, pickled=True), file.path)
     if fill:
         _place(card, file, path, fill, report)
         known = "sha256 verified" if file.sha256 else "no sha256 in the card"
         say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
     elif not file.optional:
-        raise MissingData(f"{hint} `retina fetch {card.typed} --from FOLDER`")
+        raise MissingData(f"{hint} `retina fetch {card.fetched} --from FOLDER`")
 
 
 def local(card: Card, name: str | Path = "") -> Path:
     """The folder that holds a card's files, each of them verified.
 
+    card:   of one variant, where the variants have files of their own.
     name:   what the card was found by; the files may lie beside a card given by path.
-    raises: MissingData that says what to type; ChecksumMismatch.
+    raises: MissingData that says what to type; ChecksumMismatch; BadCard for a link
+            that leads out of the folder.
     """
     if not card.files:
         return resources.derived() / card.name
     places = [resources.cache() / card.name, resources.derived() / card.name]
     if str(name).endswith(".toml"):
         places.append(Path(name).expanduser().absolute().parent)
-    needed = [file for file in card.files if not file.optional]
+    files = [file for file in card.files if file.path not in card.archives]
+    needed = [file for file in files if not file.optional]
     lacking = {
         place: [file.path for file in needed if not (place / file.path).is_file()]
         for place in places
     }
     folder = min(places, key=lambda place: len(lacking[place]))
     if lacking[folder]:
-        offered = all(file.url for file in needed if file.path in lacking[folder])
-        source = "" if offered else " --from FOLDER"
+        missing = [file for file in needed if file.path in lacking[folder]]
+        if all(file.url or file.archive for file in missing):
+            source, size = "", f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
+        else:
+            source, size = " --from FOLDER", ""
         raise MissingData(
             f"{card.name}: {', '.join(lacking[folder])} not in {folder}: type "
-            f"`retina fetch {card.typed}{source}` ({card.bytes / 1e6:.0f} MB), or set "
-            f"RETINA_CACHE to the folder that holds {card.name}/"
+            f"`retina fetch {card.fetched}{source}`{size}, or set RETINA_CACHE to the "
+            f"folder that holds {card.name}/"
         )
-    for file in card.files:
-        if (folder / file.path).is_file():
-            check_file(folder / file.path, file, card.typed)
+    for file in files:
+        path = below(folder, file.path, pickled=True)
+        if path.is_file():
+            check_file(path, file, card.fetched)
     return folder
 
 
@@ -147,7 +186,7 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
         os.unlink(aside)
         raise ChecksumMismatch(
             f"{file.path} ({found}): nothing was replaced. Type `retina fetch "
-            f"{card.typed}` again, or `--from FOLDER` with the files of {card.source}"
+            f"{card.fetched}` again, or `--from FOLDER` with the files of {card.source}"
         )
     os.replace(aside, path)
 
@@ -211,7 +250,7 @@ def _download(card: Card, file: File) -> Filler:
         except requests.exceptions.RequestException as error:
             raise MissingData(
                 f"{file.url} cannot be downloaded ({error}): type `retina fetch "
-                f"{card.typed}` again to go on from here, or add --from FOLDER"
+                f"{card.fetched}` again to go on from here, or add --from FOLDER"
             ) from None
 
     return fill
