@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import math
 import pickle
-import pickletools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,20 +69,42 @@ def convert(source: str | Path, out: str | Path, *, trust: bool = False) -> list
 
 def called(path: Path) -> list[str]:
     """The names that a pickle would look up if it were opened; nothing is run."""
-    names: dict[str, None] = {}
-    recent: list[str] = []
+    reader: _Listing | None = None
     try:
-        for operation, argument, _ in pickletools.genops(path.read_bytes()):
-            if isinstance(argument, str):
-                recent.append(argument)
-            if operation.name in ("GLOBAL", "INST"):
-                names[str(argument).replace(" ", ".")] = None
-            elif operation.name == "STACK_GLOBAL":
-                names[".".join(recent[-2:])] = None
-    except Exception as error:  # as many kinds as there are broken files
-        said = " ".join(str(error).split())[:200]
-        raise UnreadableFile(f"{path} is not a readable pickle ({said})") from None
-    return list(names)
+        with open(path, "rb") as file:
+            reader = _Listing(file, encoding="latin1")
+            reader.load()
+    except Exception as error:  # unpickling raises whatever kind it likes
+        if reader is None or not reader.names:
+            said = " ".join(str(error).split())[:200]
+            raise UnreadableFile(f"{path} is not a readable pickle ({said})") from None
+    return list(reader.names)
+
+
+class _Nothing:
+    """Stands for all that a pickle names, and does nothing."""
+
+    def __init__(self, *ignored: Any, **also: Any) -> None:
+        pass
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    __call__ = __setstate__ = __setitem__ = append = extend = add = __init__
+
+
+class _Listing(pickle.Unpickler):
+    def __init__(self, file: Any, **settings: Any) -> None:
+        super().__init__(file, **settings)
+        self.names: dict[str, None] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.names[f"{module}.{name}"] = None
+        return _Nothing
+
+    def persistent_load(self, pid: Any) -> Any:
+        self.names["something outside of the file"] = None
+        return _Nothing()
 
 
 class _Dtype:

@@ -15,7 +15,7 @@ from retina.data.extras import needed
 from retina.data.hdf5 import contained, opened
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
-from retina.data.trains import cells_of, check_seconds
+from retina.data.trains import cells_of
 from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Recording
 
@@ -124,7 +124,6 @@ def _part(
         onsets = start + np.arange(len(shown)) / rate
     edges = check_onsets(onsets, len(shown), card)
     if not table["repeats"]:
-        check_seconds((tuple(times),), edges[0], edges[-1], card.name)
         return Part(shown, edges, (tuple(times),))
     edges = edges - edges[0]
     trials = tuple(
