@@ -132,7 +132,7 @@ class Card(Strict):
     @property
     def unread(self) -> bool:
         """A public data set whose files nobody has held against its card yet."""
-        return not self.verified and any(file.url for file in self.files)
+        return not self.verified and self.source.startswith("https://")
 
     def needs(self, *options: str, **others: Any) -> dict[str, Any]:
         """The options, which must be these and no others.

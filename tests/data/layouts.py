@@ -270,7 +270,8 @@ def traces(samples: int) -> np.ndarray:
 EULER = Layout(
     "euler_hdf5",
     natural,
-    f'stimulus = "movie.npz"\nresponses = "responses.h5"\nfield = "session_2_ventral2"\n'
+    'stimulus = "movie.npz"\nresponses = "responses.h5"\n'
+    'field = "session_2_ventral2"\n'
     f"clip = {CLIP}\ntested = {TESTED}",
     SPLITS.format(train="movie", test="test"),
     extra='event = "graded"',
@@ -393,7 +394,7 @@ HDF5 = Layout(
 
 
 def own_matlab(folder: Path) -> list[str]:
-    """MATLAB counts from 1, keeps numbers as doubles, and has no rows, only matrices."""
+    """MATLAB counts from 1, in doubles, and has no rows, only matrices."""
     time, cell, trial = times(spikes(TEST, 4, 6))
     scipy.io.savemat(
         folder / "own.mat",
@@ -419,7 +420,11 @@ MATLAB5 = Layout(
 )
 
 LABELS = ["a1", "b7", "10"]
-BESIDE = 'stimulus = ["movie.npy"]\nstimulus_axes = "y, x, frame"\ncells = ["a1", "b7", "10"]'
+BESIDE = """
+stimulus = ["movie.npy"]
+stimulus_axes = "y, x, frame"
+cells = ["a1", "b7", "10"]
+"""
 
 
 def own_csv(folder: Path) -> list[str]:
