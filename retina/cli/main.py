@@ -42,6 +42,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "fetch": recordings.fetch,
     "check": recordings.check,
     "convert": converting.convert,
+    "export": recordings.export,
     "new": new.new,
     "fit": fitting.fit,
     "score": fitting.score,

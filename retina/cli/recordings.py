@@ -50,3 +50,27 @@ def check(
     else:
         print(output.columns([tuple(row.values()) for row in findings]))
     return 1 if any(row["level"] == "wrong" for row in findings) else 0
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
+    hdf5: Annotated[
+        Path | None, typer.Option("--hdf5", help="Our own layout, all as it is.")
+    ] = None,
+    nwb: Annotated[
+        Path | None, typer.Option("--nwb", help="Neurodata Without Borders.")
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="Names, a subset or a variant; as for fit.")
+    ] = None,
+) -> None:
+    """Write a recording as one file, and the card that loads it again."""
+    from retina.data import export as exporting
+
+    given = [(kind, path) for kind, path in (("hdf5", hdf5), ("nwb", nwb)) if path]
+    if not given:
+        raise typer.BadParameter("say what to write: --hdf5 FILE or --nwb FILE")
+    for layout, path in given:
+        file, card = exporting.export(dataset, path, layout, cells=cells)
+        print(f"wrote {file} and {card}")
+        print(f"next: retina check {card}")

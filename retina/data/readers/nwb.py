@@ -19,7 +19,7 @@ from retina.data.trains import cells_of
 from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Recording
 
-KEYS = {"stimulus": "", "stimulus_axes": "", "repeats": ""}
+KEYS = {"stimulus": "", "stimulus_axes": "", "repeats": "", "counts": ""}
 
 
 def nwb(folder: Path, card: Card) -> Recording:
@@ -31,8 +31,10 @@ def nwb(folder: Path, card: Card) -> Recording:
             ImageSeries among the file's stimuli or acquisitions, with its frames inside
             the file; ``stimulus_axes``, the order of its axes ("frame, y, x");
             ``repeats``, the name of a table of intervals at whose every start_time the
-            stimulus was shown anew ("": once, at its own timestamps). ``names``: the
-            column of the units table that names the cells ("id").
+            stimulus was shown anew ("": once, at its own timestamps); ``counts``, where
+            spike times are not known, a TimeSeries (bin, cell, trial) of the processing
+            module "retina". ``names``: the column of the units table, or of that
+            module's table "cells", that names the cells ("id").
     returns: the parts of the table, on the file's clock; repeats on one of their own.
     raises:  MissingExtra without pynwb (extra ``nwb``); UnreadableFile, also for links
              out of the file; ShapeMismatch; BadResponse; BadCard.
@@ -53,10 +55,14 @@ def nwb(folder: Path, card: Card) -> Recording:
             warnings.simplefilter("ignore")  # its own, of older versions of the format
             with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
                 held = io.read()
-                names, times = _units(held, path, options["names"])
+                given = {n: _checked(card, n, table) for n, table in tables.items()}
+                counted = any(table["counts"] for table in given.values())
+                names, times = (_cells if counted else _units)(
+                    held, path, options["names"]
+                )
                 parts = {
-                    name: _part(held, path, card, _checked(card, name, table), times)
-                    for name, table in tables.items()
+                    name: _part(held, path, card, table, times)
+                    for name, table in given.items()
                 }
     except RetinaError:
         raise
@@ -122,13 +128,21 @@ def _part(
         if not rate > 0:
             raise UnreadableFile(f"{path}: {name!r} has neither timestamps nor a rate")
         onsets = start + np.arange(len(shown)) / rate
+    if table["repeats"]:
+        starts, ends = _intervals(held, path, table["repeats"])
+        # The end of a showing is that of its last frame, where it says so.
+        last = ends[0] - starts[0] + onsets[0]
+        if onsets[-1] < last < onsets[-1] + 2 * card.frame_s:
+            onsets = np.append(onsets, last)
     edges = check_onsets(onsets, len(shown), card)
+    if table["counts"]:
+        counts, count_s = _counts(held, path, table["counts"])
+        return Part(shown, edges - edges[0], counts=counts, count_s=count_s)
     if not table["repeats"]:
         return Part(shown, edges, (tuple(times),))
     edges = edges - edges[0]
     trials = tuple(
-        tuple(_from(train, start, edges[-1]) for train in times)
-        for start in _starts(held, path, table["repeats"])
+        tuple(_from(train, start, edges[-1]) for train in times) for start in starts
     )
     return Part(shown, edges, trials)
 
@@ -138,7 +152,8 @@ def _from(train: np.ndarray, start_s: float, lasts_s: float) -> np.ndarray:
     return train[low:high] - start_s
 
 
-def _starts(held: Any, path: Path, name: str) -> list[float]:
+def _intervals(held: Any, path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends of a table; ends are nan where it has none."""
     tables = {**held.intervals}
     if held.trials is not None:
         tables["trials"] = held.trials
@@ -149,4 +164,38 @@ def _starts(held: Any, path: Path, name: str) -> list[float]:
     starts = np.asarray(tables[name]["start_time"][:], np.float64)
     if not len(starts) or not np.isfinite(starts).all():
         raise ShapeMismatch(f"{path}: intervals {name!r} hold no start_time")
-    return starts.tolist()
+    ends = np.asarray(tables[name]["stop_time"][:], np.float64)
+    return starts, ends if len(ends) == len(starts) else np.full(len(starts), np.nan)
+
+
+def _cells(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarray]]:
+    """Names from the module's table; there are no spike times."""
+    found = _module(held, path)["cells"]
+    if column not in found.colnames:
+        known = nearest(column, found.colnames)
+        raise UnreadableFile(f"{path}: cells have no column {column!r}: {known}")
+    return [str(one) for one in found[column][:]], []
+
+
+def _counts(held: Any, path: Path, name: str) -> tuple[np.ndarray, float]:
+    """(trial, bin, cell) and seconds per bin."""
+    places = _module(held, path).data_interfaces
+    if name not in places:
+        raise UnreadableFile(f"{path} has no counts {name!r}: {nearest(name, places)}")
+    series = places[name]
+    data = np.asarray(series.data[()] if hasattr(series.data, "shape") else series.data)
+    if data.ndim != 3 or not float(series.rate or 0) > 0:
+        raise ShapeMismatch(
+            f"{path}: counts {name!r} have shape {data.shape} and rate {series.rate}: "
+            "wanted (bin, cell, trial), and a rate"
+        )
+    return data.transpose(2, 0, 1), 1.0 / float(series.rate)
+
+
+def _module(held: Any, path: Path) -> Any:
+    if "retina" not in held.processing:
+        known = (
+            nearest("retina", held.processing) if held.processing else "there is none"
+        )
+        raise UnreadableFile(f"{path} has no processing module 'retina': {known}")
+    return held.processing["retina"]
