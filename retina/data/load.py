@@ -9,18 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from retina import registry
+from retina.arrays import shape
 from retina.data import card as cards
 from retina.data import fetch
 from retina.data.card import Card
 from retina.data.leak import shared
-from retina.errors import (
-    BadCard,
-    BadSetting,
-    Leak,
-    ShapeMismatch,
-    UnreadableFile,
-    nearest,
-)
+from retina.errors import BadCard, BadSetting, Leak, ShapeMismatch, nearest
 from retina.types import Block, Recording
 
 
@@ -66,10 +60,26 @@ def stored(
         )
     card = whole.variant(*chosen)
     words = [word for word in words if word not in chosen]
-    recording = registry.find("readers", card.reader)(fetch.local(whole, name), card)
-    check_expected(recording, card)
+    recording = registry.find("readers", card.reader)(fetch.local(card, name), card)
+    if card.unread:
+        recording = dataclasses.replace(
+            recording, notes=(*recording.notes, *_caveat(recording, card))
+        )
+    else:
+        check_expected(recording, card)
     names = [cell.name for cell in recording.cells]
     return keep(recording, select(card, names, words))
+
+
+def _caveat(recording: Recording, card: Card) -> tuple[str, ...]:
+    """What to say of a recording that is read for the first time."""
+    differs = "; ".join(differences(recording, card))
+    return (
+        f"{card.name} is not verified: its card was written from the published layout, "
+        "not from these files. "
+        + (f"They differ: {differs}. " if differs else "")
+        + f"Look at `retina check {card.typed}` before you believe a figure",
+    )
 
 
 def _words(cells: str | Sequence[str | int] | None) -> list[str]:
@@ -165,16 +175,13 @@ def _events(block: Block) -> int:
     )
 
 
-def check_expected(recording: Recording, card: Card) -> None:
-    """Compares cells, blocks, trials, frames and events with the card's numbers.
-
-    raises: UnreadableFile or ShapeMismatch that says what differs.
-    """
-    if len(recording.cells) != card.cell_count:
-        raise ShapeMismatch(
-            f"{card.name}: the files hold {len(recording.cells)} cells, the card says "
-            f"{card.cell_count}: correct the card, or fetch the files again"
-        )
+def differences(recording: Recording, card: Card) -> list[str]:
+    """What of cells, frame shape, blocks, trials, frames, events the card has wrong."""
+    found: list[str] = []
+    if card.cell_count and len(recording.cells) != card.cell_count:
+        found.append(f"{len(recording.cells)} cells (card: {card.cell_count})")
+    if card.frame and recording.frame != card.frame:
+        found.append(f"frames of {shape(recording.frame)} (card: {shape(card.frame)})")
     for rule in card.splits:
         if rule.expect is None:
             continue
@@ -183,14 +190,20 @@ def check_expected(recording: Recording, card: Card) -> None:
             for block in recording.blocks
             if (block.role, block.group) == (rule.role, rule.group)
         ]
-        found, wanted = held(blocks), rule.expect.model_dump(exclude_none=True)
-        wrong = [
-            f"{found[key]} {key} (card: {wanted[key]})"
+        there, wanted = held(blocks), rule.expect.model_dump(exclude_none=True)
+        found += [
+            f"{rule.group or rule.role}: {there[key]} {key} (card: {wanted[key]})"
             for key in wanted
-            if found[key] != wanted[key]
+            if there[key] != wanted[key]
         ]
-        if wrong:
-            raise UnreadableFile(
-                f"{card.name}, {rule.group or rule.role}: the files hold "
-                f"{', '.join(wrong)}: correct the card, or fetch the files again"
-            )
+    return found
+
+
+def check_expected(recording: Recording, card: Card) -> None:
+    """raises: ShapeMismatch that says all that is not as the card says."""
+    found = differences(recording, card)
+    if found:
+        raise ShapeMismatch(
+            f"{card.name}, the files hold {', '.join(found)}: correct the card, or "
+            "fetch the files again"
+        )

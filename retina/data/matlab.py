@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retina.data.below import below
 from retina.errors import UnreadableFile, nearest
 
 
@@ -17,7 +18,7 @@ def variable(folder: Path, file: str, name: str) -> np.ndarray:
     """
     import scipy.io
 
-    path = folder / file
+    path = below(folder, file)
     try:
         # Reading one variable alone stays blind to damage further on; the checksum
         # has seen the whole file.

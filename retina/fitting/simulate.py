@@ -11,8 +11,9 @@ import numpy as np
 from jax import lax
 from jax.scipy.special import ndtri
 
+from retina.errors import BadSetting
 from retina.stage import Model, Tree
-from retina.types import Clip, Split
+from retina.types import GRADED, Clip, Split
 
 LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
 # Expected counts per bin: a runaway of a history filter stops here, and counts of a
@@ -29,6 +30,7 @@ def simulate(
     key:      jax.random.key.
     trials:   independent repeats, from the same cold start.
     returns:  (trial, time, cell) float32, counts per bin.
+    raises:   BadSetting for a model of graded responses: there are no counts to draw.
 
     >>> import jax
     >>> from retina.build import model
@@ -38,6 +40,7 @@ def simulate(
     >>> simulate(mean, params, np.zeros(5), key=jax.random.key(1), trials=3).shape
     (3, 5, 2)
     """
+    check_counts(model)
     return np.asarray(sampled(model, params, jnp.asarray(stimulus), key, trials)[0])
 
 
@@ -69,6 +72,16 @@ def simulated_split(
     )
 
 
+def check_counts(model: Model) -> None:
+    """raises: BadSetting for a model of graded responses."""
+    if model.spec.event == GRADED:
+        raise BadSetting(
+            f"{model.spec.dataset or 'the recording'} has graded responses: nothing is "
+            f"known of how they scatter, so none can be drawn from {model.name!r}. Use "
+            "its rate"
+        )
+
+
 def free_running(
     model: Model, params: Tree, stimuli: np.ndarray, *, key: jax.Array, runs: int
 ) -> np.ndarray:
@@ -76,7 +89,9 @@ def free_running(
 
     stimuli: (clip, time, *frame), clips of one shape.
     returns: (clip, time, cell) float64; its price is `runs` times that of one run.
+    raises:  BadSetting for a model of graded responses.
     """
+    check_counts(model)
     run = jax.jit(lambda p, x, k: sampled(model, p, x, k, runs)[1])
     keys = jax.random.split(key, len(stimuli))
     return np.stack(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retina.data.below import below
 from retina.data.card import Card
 from retina.data.parts import Part, as_stimulus, recording
 from retina.errors import BadResponse, ShapeMismatch, UnreadableFile, nearest
@@ -34,7 +35,7 @@ def npz(folder: Path, card: Card) -> Recording:
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where most spikes come after the last frame.
     """
-    path = folder / card.needs("file")["file"]
+    path = below(folder, card.needs("file")["file"])
     try:
         with np.load(path, allow_pickle=False) as store:
             arrays = {key: store[key] for key in store.files}
