@@ -43,12 +43,13 @@ class Card(Strict):
     cell_count:    cells in the files; 0 where it is not known.
     cell_types:    cell name -> type, where known.
     subsets:       name -> cell names; `default_cells` is one of them or "all".
+    prepare:       steps before models see it, in order: see `retina.data.preparation`.
     variants:      name -> Variant; `default_variant` is one of them.
     stimulus_unit: what one number of the stimulus means.
     notes:         every trap, in words.
     """
 
-    younger: ClassVar[tuple[str, ...]] = ("frame",)
+    younger: ClassVar[tuple[str, ...]] = ("frame", "prepare")
 
     name: str = Field(pattern=f"^{NAME}$")
     title: str
@@ -78,6 +79,7 @@ class Card(Strict):
     subsets: dict[str, tuple[str, ...]] = {}
     default_cells: str = "all"
     options: dict[str, Any] = {}
+    prepare: tuple[dict[str, Any], ...] = ()
     splits: tuple[SplitRule, ...] = ()
     variants: dict[str, Variant] = {}
     default_variant: str = ""

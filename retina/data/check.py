@@ -10,10 +10,12 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card
+from retina.data.cells import keep, select
 from retina.data.coding import below_darkness, odd_coding
 from retina.data.finding import Finding, some
 from retina.data.leak import leak, shared, too_short, twice
-from retina.data.load import differences, held, keep, select, stored
+from retina.data.load import differences, held, stored
+from retina.data.preparation.prepare import prepare
 from retina.data.quality.ceiling import ceiling
 from retina.data.quality.clock import clock
 from retina.data.quality.drift import drift
@@ -138,7 +140,9 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
     if recording.mean_rstar_per_s is not None:
         for text in below_darkness(recording.coding, made.train):
             yield Finding("note", f"light{where}", text)
-    some_cells = split(keep(recording, select(card, names, [])))
+    chosen = keep(recording, select(card, names, []))
+    yield from _prepared(card, chosen, where)
+    some_cells = split(chosen)
     found = averages(some_cells)
     for looked in (
         clock(recording),
@@ -152,6 +156,17 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
     ):
         for finding in looked:
             yield finding._replace(about=finding.about + where)
+
+
+def _prepared(card: Card, chosen: Recording, where: str) -> Iterator[Finding]:
+    """What the card's steps do with its default cells."""
+    try:
+        made = prepare(chosen, card.prepare)
+    except RetinaError as error:
+        yield Finding("wrong", f"prepare{where}", str(error))
+        return
+    for note in made.notes[len(chosen.notes) :]:
+        yield Finding("ok", f"prepare{where}", note.removeprefix("prepared: "))
 
 
 def _spans(recording: Recording, where: str) -> Iterator[Finding]:

@@ -13,8 +13,10 @@ from retina.arrays import shape
 from retina.data import card as cards
 from retina.data import fetch
 from retina.data.card import Card
+from retina.data.cells import keep, select
 from retina.data.leak import shared
-from retina.errors import BadCard, BadSetting, Leak, ShapeMismatch, nearest
+from retina.data.preparation.prepare import prepare
+from retina.errors import BadSetting, Leak, ShapeMismatch
 from retina.types import Block, Recording
 
 
@@ -35,8 +37,8 @@ def load(
     >>> len(load("simulated").cells)
     12
     """
-    recording = stored(name, cells)
     whole = cards.read(name)
+    recording = prepare(stored(name, cells), whole.prepare)
     chosen = [word for word in _words(cells) if word in whole.variants]
     for text in shared(whole.variant(*chosen).splits):
         raise Leak(
@@ -49,7 +51,7 @@ def load(
 def stored(
     name: str | Path, cells: str | Sequence[str | int] | None = None
 ) -> Recording:
-    """A recording as `load` gives it, whether or not its splits share frames."""
+    """A recording as its files hold it: not prepared, its splits not looked at."""
     whole = cards.read(name)
     words = _words(cells)
     chosen = [word for word in words if word in whole.variants]
@@ -88,69 +90,6 @@ def _words(cells: str | Sequence[str | int] | None) -> list[str]:
     if isinstance(cells, str):
         cells = cells.split(",")
     return [str(word).strip() for word in cells if str(word).strip()]
-
-
-def select(card: Card, names: list[str], words: list[str]) -> list[int]:
-    """Indices of the cells that the words name, in the order of the words.
-
-    names: of the recording's cells.
-    words: cell names, subset names, "all", or "-name"; [] for the card's default.
-    """
-    known = {name: i for i, name in enumerate(names)}
-    sets = {"all": names} | {key: list(value) for key, value in card.subsets.items()}
-    for key, subset in card.subsets.items():
-        for name in subset:
-            if name not in known:
-                raise BadCard(
-                    f"{card.name}: subset {key!r} names cell {name!r}: "
-                    + nearest(name, known)
-                )
-    wanted: list[str] = []
-    drop: set[str] = set()
-    for word in words:
-        if word in sets:
-            wanted += sets[word]
-        elif word in known:
-            wanted.append(word)
-        elif word.startswith("-") and word[1:] in known:
-            drop.add(word[1:])
-        else:
-            raise BadSetting(
-                f"{card.name} has no cell or subset {word!r}: "
-                + nearest(word, (*known, *sets, *card.variants))
-            )
-    if not wanted:
-        wanted = sets[card.default_cells]
-    kept = [name for name in dict.fromkeys(wanted) if name not in drop]
-    if not kept:
-        raise BadSetting(f"cells={','.join(words)!r} leaves no cell of {card.name}")
-    return [known[name] for name in kept]
-
-
-def keep(recording: Recording, chosen: list[int]) -> Recording:
-    """The recording with the cells of those indices, in that order."""
-    if chosen == list(range(len(recording.cells))):
-        return recording
-    truth = recording.truth
-    if truth is not None:
-        truth = {
-            block: {key: value[..., chosen] for key, value in arrays.items()}
-            for block, arrays in truth.items()
-        }
-    return dataclasses.replace(
-        recording,
-        cells=tuple(recording.cells[i] for i in chosen),
-        blocks=tuple(_keep_block(block, chosen) for block in recording.blocks),
-        truth=truth,
-    )
-
-
-def _keep_block(block: Block, chosen: list[int]) -> Block:
-    if block.counts is not None:
-        return dataclasses.replace(block, counts=block.counts[..., chosen])
-    assert block.spikes is not None
-    spikes = tuple(tuple(trial[i] for i in chosen) for trial in block.spikes)
-    return dataclasses.replace(block, spikes=spikes)
 
 
 def held(blocks: Sequence[Block]) -> dict[str, int]:
