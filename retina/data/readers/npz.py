@@ -8,6 +8,7 @@ import numpy as np
 
 from retina.data.below import below
 from retina.data.card import Card
+from retina.data.named import named
 from retina.data.parts import Part, as_stimulus, recording
 from retina.errors import (
     BadResponse,
@@ -37,10 +38,14 @@ def npz(folder: Path, card: Card) -> Recording:
             For several stretches each name is preceded by the stretch's and a dot, as
             in ``frozen.stimulus``; the card's splits name them as their ``part``.
             ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
+
+            Arrays of other names: a table ``parts`` says which is which, as for the
+            reader `hdf5`.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where most spikes come after the last frame.
     """
-    path = below(folder, card.needs("file")["file"])
+    options = card.needs("file", parts={})
+    path = below(folder, options["file"])
     try:
         with open(path, "rb") as file:  # numpy leaves a broken zip open
             with np.load(file, allow_pickle=False) as store:
@@ -50,6 +55,8 @@ def npz(folder: Path, card: Card) -> Recording:
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
         said = " ".join(str(error).split())[:200]
         raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
+    if options["parts"]:
+        return named(card, lambda name: _array(arrays, name, path), path.name)
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     parts = {
@@ -145,3 +152,10 @@ def _trains(
         tuple(np.sort(times[(trial == t) & (cell == c)]) for c in range(cells))
         for t in range(int(trial.max()) + 1 if len(trial) else 1)
     )
+
+
+def _array(arrays: dict[str, np.ndarray], name: object, path: Path) -> np.ndarray:
+    if name not in arrays:
+        known = nearest(str(name), arrays)
+        raise UnreadableFile(f"{path} has no array {name!r}: {known}")
+    return arrays[str(name)]
