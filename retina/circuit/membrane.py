@@ -16,12 +16,13 @@ import jax.numpy as jnp
 from retina.parameter import Parameter
 from retina.stage import Stage, recurrent
 
+LEAK_NS = 1.0
 PARAMETERS = {
-    "g_leak": Parameter(1.0, "nS", 0.1, 10.0, False, "chosen"),
+    "g_leak": Parameter(LEAK_NS, "nS", 0.1, 10.0, False, "chosen"),
     "e_leak_mv": Parameter(-60.0, "mV", -90.0, -30.0, False, "chosen"),
-    "c_nf": Parameter(0.01, "nF", 0.002, 0.1, False, "recalled: tau 10 ms"),
+    "c_nf": Parameter(0.01, "nF", 0.002, 0.1, source="recalled: tau 10 ms"),
     "threshold_mv": Parameter(
-        -50.0, "mV", -70.0, -10.0, source="chosen", axes=("out",)
+        -45.0, "mV", -70.0, -10.0, source="chosen", axes=("cell",)
     ),
     "softness_mv": Parameter(2.0, "mV", 0.1, 20.0, source="chosen"),
 }
@@ -52,17 +53,22 @@ def membrane(cells: int, dt_s: float) -> Stage:
         keep = jnp.exp(-dt_s * params["g_leak"] / params["c_nf"])
         goal = params["e_leak_mv"] + current * (1 / params["g_leak"])
         v = goal + (state["V"] - goal) * keep
-        above = (v - params["threshold_mv"]) * (1 / params["softness_mv"])
-        return {"V": v}, params["softness_mv"] * jax.nn.softplus(above)
+        return {"V": v}, released(params, v)
 
     return recurrent(
         step,
         start=start,
         init=init,
         parameters=PARAMETERS,
-        burn_in_s=10 * 0.01,
+        burn_in_s=10 * PARAMETERS["c_nf"].high / LEAK_NS,
         about=("membrane", cells, dt_s),
     )
+
+
+def released(params, v: jax.Array) -> jax.Array:
+    """The smoothly rectified potential above threshold, in mV."""
+    above = (v - params["threshold_mv"]) / params["softness_mv"]
+    return params["softness_mv"] * jax.nn.softplus(above)
 
 
 def potential(state) -> jax.Array:

@@ -13,6 +13,8 @@ Source: `horizontal`; the depth of 10 mV per unit contrast and the 8 pA are chos
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,7 +106,8 @@ def _over(cones: Population, horizontal: Population, surround_um: float) -> Pool
     widths = {n: p for n, p in there.parameters.items() if n != "weight"}
 
     def prepare(params: dict[str, jax.Array]):
-        own = {n: params[n] for n in widths} | {"weight": ONE}
+        own: dict[str, Any] = {n: params[n] for n in widths}
+        own["weight"] = ONE
         return there.prepare(own), back.prepare(own)
 
     return Pooling(

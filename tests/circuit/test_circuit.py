@@ -422,7 +422,7 @@ def test_a_conductance_follows_its_target():
             g, h, k, v, _ = y
             current = g * (0 - v) + k * (CHLORIDE_MV - v)
             dv = (-60 - v + current) / 0.01
-            out = 2 * np.logaddexp(0, (v + 50) / 2)
+            out = 2 * np.logaddexp(0, (v + 45) / 2)
             dh = level * peak * rate - h / tau
             return [level * rate - g / tau, dh, (h - k) / tau, dv, out]
 
