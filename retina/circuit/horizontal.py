@@ -153,6 +153,8 @@ def horizontal(
         p, ready = params, pooled.prepare(params)
         # 1 - e^(-dt/tau) itself: for GABA's 20 s, the rounding of e^(-dt/tau) shows.
         part = {n: -jnp.expm1(-dt / p[f"tau_{n}_s"]) for n in taus}
+        per_h = -dt / p["tau_h_s"]
+        rise = _rise(p) if cleft else 0.0
 
         def towards(old, goal, part):
             return old + (goal - old) * part
@@ -163,10 +165,10 @@ def horizontal(
             if ephaptic or cleft:
                 v_eff = v_eff + pooled.back(ready, _shift(p, v_h, dph))
             if cleft:
-                gain = pooled.back(ready, _gain(p, dph))
+                gain = pooled.back(ready, gain + rise * dph)
             total, pull = _pulls(p, pooled.gather(ready, s["Ca"]), a)
             # Exact for conductances held in a step.
-            passed = -jnp.expm1(total * (-dt / p["tau_h_s"]))
+            passed = -jnp.expm1(total * per_h)
             after = {
                 "Ca": towards(s["Ca"], _calcium(p, v_eff, gain), part["ca"]),
                 "V_h": towards(v_h, pull / total, passed),
@@ -202,8 +204,9 @@ def _shift(p, v_h, dph) -> Any:
     return _sum(ephaptic, alkaline)
 
 
-def _gain(p, dph):
-    return p["g_ca"] + p["g_ca"] * p["per_ph"] * dph
+def _rise(p):
+    """Of the calcium conductance per pH."""
+    return p["g_ca"] * p["per_ph"]
 
 
 def _calcium(p, v_eff, gain):
@@ -257,7 +260,7 @@ def steady(params, v_cone: float) -> dict[str, jax.Array]:
         dph, gain, v_eff = None, params["g_ca"], v_cone
         if "tau_ph_s" in params:
             dph = _alkaline(params, v_h, a)
-            gain = _gain(params, dph)
+            gain = gain + _rise(params) * dph
         if dph is not None or "cleft" in params:
             v_eff = v_eff + _shift(params, v_h, dph)
         calcium = _calcium(params, v_eff, gain)

@@ -13,8 +13,11 @@ Source: `horizontal`; the depth of 10 mV per unit contrast and the 8 pA are chos
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from retina.circuit.horizontal import Pooling, steady
 from retina.circuit.horizontal import horizontal as feedback
@@ -25,6 +28,7 @@ from retina.parameter import Parameter
 from retina.stage import Stage
 
 MEAN_MV, SIZE_PA = -40.0, 8.0
+ONE = np.ones((1, 1), np.float32)  # type of cone, and of horizontal cell
 DEPTH = Parameter(10.0, "mV", 1.0, 40.0)
 
 
@@ -98,11 +102,12 @@ def _over(cones: Population, horizontal: Population, surround_um: float) -> Pool
     """Cones of a Gaussian about each horizontal cell, there and back."""
     kernel = gaussian(surround_um)
     there, back = kernel.join(cones, horizontal), kernel.join(horizontal, cones)
-    # Its weight of types is 1: what it would say, the conductances say.
+    # No weight of types is fitted: what it would say, the conductances say.
     widths = {n: p for n, p in there.parameters.items() if n != "weight"}
 
     def prepare(params: dict[str, jax.Array]):
-        own = {n: params[n] for n in widths} | {"weight": jnp.ones((1, 1), "f4")}
+        own: dict[str, Any] = {n: params[n] for n in widths}
+        own["weight"] = ONE
         return there.prepare(own), back.prepare(own)
 
     return Pooling(

@@ -18,11 +18,11 @@ from retina.errors import BadSetting
 from retina.stage import Stage, recurrent
 
 
-def terminal(synapse: Synapse) -> Stage:
+def terminal(synapse: Synapse, *, clamped: bool = True) -> Stage:
     """Stage (count,) -> (count,): a source's output, at least 0, to what a rung gives.
 
-    The target is clamped at -60 mV: outputs of populations have no common unit, so a
-    conductance cannot follow them.
+    clamped: the target is held at -60 mV. False: what comes in is a pair, the source's
+             output and the target's potential in mV, which a conductance follows.
 
     raises: BadSetting for a rung that is driven by events which do not add up.
 
@@ -39,11 +39,13 @@ def terminal(synapse: Synapse) -> Stage:
             "gives a rate; take a graded rung (kinetic, ribbon_cycle) in its place"
         )
     held = float(CLAMP.value or 0.0)
+    followed = () if clamped else ("followed",)
 
     def step(params, state, x):
+        x, post_mv = (x, held) if clamped else x
         if synapse.on_rate is None:
-            return synapse.step(params, state, x, held)
-        return synapse.on_rate(params, state, jnp.maximum(x, 0), held)
+            return synapse.step(params, state, x, post_mv)
+        return synapse.on_rate(params, state, jnp.maximum(x, 0), post_mv)
 
     stage = recurrent(
         step,
@@ -52,10 +54,10 @@ def terminal(synapse: Synapse) -> Stage:
         parameters=dict(synapse.parameters),
         burn_in_s=synapse.burn_in_s,
         substeps=synapse.substeps,
-        about=("terminal", synapse.about, synapse.count, synapse.dt_s),
+        about=("terminal", synapse.about, synapse.count, synapse.dt_s, *followed),
     )
     whole = synapse.clip
-    if whole is None:
+    if whole is None or not clamped:
         return stage
     return stage._replace(apply=lambda params, s, x: whole(params, s, x, held))
 

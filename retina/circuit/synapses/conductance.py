@@ -36,5 +36,6 @@ def conductance(inner: Synapse, reversal_mv: float = GLUTAMATE_MV) -> Synapse:
         step=driving(inner.step),
         on_rate=driving(inner.on_rate),
         parameters={**inner.parameters, "reversal_mv": described},
+        hears_post=True,
         about=("conductance", reversal_mv, inner.about),
     )

@@ -46,5 +46,6 @@ def nmda(inner: Synapse) -> Synapse:
         step=gated(inner.step),
         on_rate=gated(inner.on_rate),
         parameters={**inner.parameters, **PARAMETERS},
+        hears_post=True,
         about=("nmda", inner.about),
     )

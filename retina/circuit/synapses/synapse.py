@@ -63,6 +63,7 @@ class Synapse(NamedTuple):
     scale:      params -> amount whose response peaks at 1.
     older:      (state, dt_s) -> state with the times of past events moved back, so that
                 the present is always 0: for time steps without end.
+    hears_post: whether out depends on post_mv.
     substeps:   turns of a loop inside `step`.
     clip:       `step` over a whole clip, pre and out (time, count), where that has a
                 faster form.
@@ -81,6 +82,7 @@ class Synapse(NamedTuple):
     on_rate: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
     scale: Callable[[Params], Any] = _one
     older: Callable[[State, float], State] = _same
+    hears_post: bool = False
     substeps: int = 1
     clip: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
 
