@@ -65,7 +65,7 @@ def fitting(model: Model, params: Tree, method: str) -> tuple[Model, Tree]:
     wanted = jax.eval_shape(model.stage.init, jax.random.key(0))
     if jax.tree.structure(wanted) == jax.tree.structure(params):
         pairs = zip(
-            jax.tree.leaves_with_path(wanted), jax.tree.leaves(params), strict=True
+            jax.tree_util.tree_leaves_with_path(wanted), jax.tree.leaves(params), strict=True
         )
         wrong = [
             jax.tree_util.keystr(path, simple=True, separator=".")
