@@ -7,7 +7,6 @@ rescaled by hand, so units of small weights and large inputs count for what they
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +15,21 @@ from jax import lax
 
 from retina.fitting.loss import poisson, rates_of
 from retina.parameter import INPUTS
-from retina.reduction.rebuilt import count_kept, fitting, keyword, rebuilt
+from retina.reduction.rebuilt import (
+    Path,
+    at,
+    count_kept,
+    fitting,
+    keyword,
+    parts,
+    put,
+    rebuilt,
+)
 from retina.stage import Model, Stage, Tree
 from retina.types import Fit, Split
 
 KEYWORDS = ("channels", "subunits", "hidden_channels", "width")
 ENOUGH = 2048  # bins that a unit's worth is measured on; source="chosen"
-Path = tuple[str, ...]
 
 
 def channels(
@@ -73,9 +80,9 @@ def find_layers(stage: Stage, params: Tree) -> list[Layer]:
     layers: list[Layer] = []
     made: Path = ()
     units, axes = 0, []
-    for path, described in _parts(stage):
+    for path, described in parts(stage):
         leaves = {
-            (*path, name): (one.axes, np.shape(_at(params, (*path, name))))
+            (*path, name): (one.axes, np.shape(at(params, (*path, name))))
             for name, one in described.items()
         }
         words = {word for named, _ in leaves.values() for word in named}
@@ -111,13 +118,13 @@ def silenced_losses(fit: Fit, split: Split, layers: list[Layer]) -> list[np.ndar
 
     def of(one: Layer) -> np.ndarray:
         path, axis = one.hears[0]
-        leaf = _at(fit.params, path)
+        leaf = at(fit.params, path)
         along = [1] * leaf.ndim
         along[axis] = leaf.shape[axis]
 
         def silenced(gates: jax.Array) -> jax.Array:
             every = jnp.tile(gates, leaf.shape[axis] // one.units)
-            return loss(_put(fit.params, path, leaf * every.reshape(along)))
+            return loss(put(fit.params, path, leaf * every.reshape(along)))
 
         gates = 1 - jnp.eye(one.units, dtype=jnp.float32)
         return np.asarray(jax.jit(lambda g: lax.map(silenced, g))(gates))
@@ -146,31 +153,10 @@ def training_loss(fit: Fit, split: Split):
 
 def _cut(params: Tree, one: Layer, kept: np.ndarray) -> Tree:
     for path, axis in (*one.axes, *one.hears):
-        leaf = _at(params, path)
+        leaf = at(params, path)
         places = leaf.shape[axis] // one.units
         index = np.arange(places)[:, None] * one.units + kept[None]
-        params = _put(params, path, jnp.take(leaf, index.reshape(-1), axis=axis))
+        params = put(params, path, jnp.take(leaf, index.reshape(-1), axis=axis))
     path, _ = one.hears[0]
     fewer = np.float32(np.sqrt(len(kept) / one.units))
-    return _put(params, path, _at(params, path) * fewer)
-
-
-def _parts(stage: Stage, path: Path = ()) -> list[tuple[Path, dict[str, Any]]]:
-    """Parts that hold leaves, those of a chain within a chain too, in order."""
-    if not stage.parts:
-        return [(path, stage.parameters)]
-    return [
-        found for name, part in stage.parts for found in _parts(part, (*path, name))
-    ]
-
-
-def _at(tree: Tree, path: Path) -> Any:
-    for name in path:
-        tree = tree[name]
-    return tree
-
-
-def _put(tree: Tree, path: Path, value: Any) -> Tree:
-    if not path:
-        return value
-    return {**tree, path[0]: _put(tree[path[0]], path[1:], value)}
+    return put(params, path, at(params, path) * fewer)

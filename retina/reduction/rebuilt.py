@@ -9,7 +9,9 @@ import numpy as np
 
 from retina import build
 from retina.errors import BadSetting, nearest
-from retina.stage import Model, Tree
+from retina.stage import Model, Stage, Tree
+
+Path = tuple[str, ...]  # of a part, or a leaf, among the parameters
 
 
 def rebuilt(model: Model, **changes: Any) -> Model:
@@ -65,7 +67,9 @@ def fitting(model: Model, params: Tree, method: str) -> tuple[Model, Tree]:
     wanted = jax.eval_shape(model.stage.init, jax.random.key(0))
     if jax.tree.structure(wanted) == jax.tree.structure(params):
         pairs = zip(
-            jax.tree_util.tree_leaves_with_path(wanted), jax.tree.leaves(params), strict=True
+            jax.tree_util.tree_leaves_with_path(wanted),
+            jax.tree.leaves(params),
+            strict=True,
         )
         wrong = [
             jax.tree_util.keystr(path, simple=True, separator=".")
@@ -79,3 +83,31 @@ def fitting(model: Model, params: Tree, method: str) -> tuple[Model, Tree]:
             f"{method} does not know how to cut {', '.join(wrong)} of {model.name}"
         )
     return model, params
+
+
+def parts(stage: Stage, path: Path = ()) -> list[tuple[Path, dict[str, Any]]]:
+    """Parts that hold parameters, those of a chain within a chain too, in order."""
+    if not stage.parts:
+        return [(path, stage.parameters)]
+    return [found for name, part in stage.parts for found in parts(part, (*path, name))]
+
+
+def at(tree: Tree, path: Path) -> Any:
+    """
+    >>> at({"conv2d": {"bias": 3}}, ("conv2d", "bias"))
+    3
+    """
+    for name in path:
+        tree = tree[name]
+    return tree
+
+
+def put(tree: Tree, path: Path, value: Any) -> Tree:
+    """The tree with another value there.
+
+    >>> put({"conv2d": {"bias": 3}}, ("conv2d", "bias"), 4)
+    {'conv2d': {'bias': 4}}
+    """
+    if not path:
+        return value
+    return {**tree, path[0]: put(tree[path[0]], path[1:], value)}

@@ -45,7 +45,7 @@ def reduce(
     fit:         of several seeds, the one that was best on validation is reduced.
     split:       the recording that it was fitted on; test clips are not looked at.
     key:         jax.random.key; all randomness follows from it.
-    refit_steps: at most, after each method, by the recipe that the fit was made with. The
+    refit_steps: at most, after each method, by the recipe of the fit. The
                  best on validation is kept, and the cut itself is in the running. 0: no
                  refit, such as quantisation after training.
     progress:    as of `retina.fit`, called during each refit.
@@ -123,7 +123,8 @@ def claims(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     for column in named:
         if column not in known:
             raise BadSetting(
-                f"reduction {name!r} says it lowers {column!r}: {nearest(column, known)}"
+                f"reduction {name!r} lowers no cost {column!r}: "
+                f"{nearest(column, known)}"
             )
     if not named:
         raise BadSetting(
@@ -170,7 +171,7 @@ def _reduced(
 
 
 def kept_recipe(parent: Fit, model: Model) -> dict[str, Any]:
-    """What a fit was asked to do otherwise than its model's recipe, where it applies."""
+    """What a fit was asked to do otherwise than its model's recipe, if it applies."""
     told, default = parent.training, parent.model.recipe
     changed = {
         name: told[name]
