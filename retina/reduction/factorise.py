@@ -169,7 +169,9 @@ def low_rank(
     """
     product = np.asarray(left, np.float64) @ np.asarray(right, np.float64)
     u, size, v = np.linalg.svd(product, full_matrices=False)
-    u, size, v = u[:, :rank], size[:rank], v[:rank]
+    more = max(rank - len(size), 0)  # asked for more than there is: nothing
+    u, v = np.pad(u, ((0, 0), (0, more))), np.pad(v, ((0, more), (0, 0)))
+    u, size, v = u[:, :rank], np.pad(size, (0, more))[:rank], v[:rank]
     if not balanced:
         return u, size[:, None] * v
     root = np.sqrt(np.maximum(size, 1e-12))

@@ -43,7 +43,8 @@ def poles(
     model = fit.model
     if model.name not in RECURSIVE:
         raise BadSetting(
-            f"poles: there is no recursive {model.name}, only of {' and '.join(RECURSIVE)}"
+            f"poles is for {' and '.join(RECURSIVE)}: there is no recursive "
+            f"{model.name}"
         )
     made = _ln if model.name == "ln" else _cnn
     small, params = made(model, fit.params, stages, rank)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from retina import build
-from retina.errors import BadSetting, nearest
+from retina.errors import BadSetting
 from retina.stage import Model, Stage, Tree
 
 Path = tuple[str, ...]  # of a part, or a leaf, among the parameters
@@ -34,8 +34,7 @@ def keyword(model: Model, names: tuple[str, ...], method: str) -> str:
         if name in settings:
             return name
     raise BadSetting(
-        f"{method} needs a model with {' or '.join(names)}; {model.name} has neither: "
-        f"{nearest(names[0], settings)}"
+        f"{method} is for models with {' or '.join(names)}, which {model.name} has not"
     )
 
 
@@ -65,19 +64,21 @@ def fitting(model: Model, params: Tree, method: str) -> tuple[Model, Tree]:
             its parts.
     """
     wanted = jax.eval_shape(model.stage.init, jax.random.key(0))
-    if jax.tree.structure(wanted) == jax.tree.structure(params):
-        pairs = zip(
-            jax.tree_util.tree_leaves_with_path(wanted),
-            jax.tree.leaves(params),
-            strict=True,
-        )
-        wrong = [
-            jax.tree_util.keystr(path, simple=True, separator=".")
-            for (path, leaf), cut in pairs
-            if leaf.shape != cut.shape or leaf.dtype != cut.dtype
-        ]
-    else:
-        wrong = sorted(set(wanted) ^ set(params)) or ["a part"]
+    there, here = (
+        {
+            jax.tree_util.keystr(path, simple=True, separator="."): leaf
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
+        for tree in (wanted, params)
+    )
+    wrong = [
+        name
+        for name in sorted({*there, *here})
+        if name not in there
+        or name not in here
+        or there[name].shape != here[name].shape
+        or there[name].dtype != here[name].dtype
+    ]
     if wrong:
         raise BadSetting(
             f"{method} does not know how to cut {', '.join(wrong)} of {model.name}"

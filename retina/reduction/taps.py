@@ -65,7 +65,7 @@ def taps(
 
 
 def _fewer(kernel: jax.Array, axis: int, before: int, lags: int) -> jax.Array:
-    """The first lags along an axis (..., lag), with its fan-in's scale: see `conv2d`."""
+    """The first lags along an axis (..., lag), at their fan-in's scale (`conv2d`)."""
     others = kernel.shape[axis] // before
     index = np.arange(others)[:, None] * before + np.arange(lags)[None]
     kept = jnp.take(kernel, index.reshape(-1), axis=axis)
