@@ -15,7 +15,7 @@ from jax import lax
 
 from retina.fitting.loss import poisson, rates_of
 from retina.parameter import INPUTS
-from retina.reduction.rebuilt import (
+from retina.reduction.cutting import (
     Path,
     at,
     count_kept,
@@ -54,7 +54,7 @@ def channels(
     params = fit.params
     for one, number, losses in zip(layers, numbers, worth, strict=True):
         kept = np.sort(np.argsort(-losses, kind="stable")[:number])
-        params = _cut(params, one, kept)
+        params = with_units(params, one, kept)
     value = tuple(numbers) if name == "hidden_channels" else min(numbers, default=1)
     return fitting(rebuilt(fit.model, **{name: value}), params, "channels")
 
@@ -151,7 +151,8 @@ def training_loss(fit: Fit, split: Split):
     return loss
 
 
-def _cut(params: Tree, one: Layer, kept: np.ndarray) -> Tree:
+def with_units(params: Tree, one: Layer, kept: np.ndarray) -> Tree:
+    """Parameters in which a layer has the units `kept` alone, at their new scale."""
     for path, axis in (*one.axes, *one.hears):
         leaf = at(params, path)
         places = leaf.shape[axis] // one.units

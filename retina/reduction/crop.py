@@ -10,7 +10,7 @@ from retina import build
 from retina.errors import BadSetting
 from retina.layers.door import image_shape
 from retina.layers.receptive_field import place, window_size
-from retina.reduction.rebuilt import fitting, rebuilt
+from retina.reduction.cutting import fitting, rebuilt
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from retina.errors import BadSetting, at_least_one
 from retina.models.ln import separate
-from retina.reduction.rebuilt import Path, at, fitting, parts, put, rebuilt
+from retina.reduction.cutting import Path, at, fitting, parts, put, rebuilt
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 

@@ -11,8 +11,8 @@ from retina.errors import BadSetting, at_least_one
 from retina.layers.basis import raised_cosines
 from retina.layers.recursive import best_tau, recursive_basis
 from retina.models.ln import separate
+from retina.reduction.cutting import fitting
 from retina.reduction.factorise import hearing, past_kernel, stored_kernel
-from retina.reduction.rebuilt import fitting
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from retina import build
 from retina.models.pruned import KEPT
-from retina.reduction.rebuilt import Path, at, count_kept, fitting, parts, put
+from retina.reduction.cutting import Path, at, count_kept, fitting, parts, put
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 

@@ -6,7 +6,7 @@ import jax
 
 from retina import build
 from retina.errors import BadSetting
-from retina.reduction.rebuilt import fitting
+from retina.reduction.cutting import fitting
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.layers.basis import raised_cosines
-from retina.reduction.rebuilt import (
+from retina.reduction.cutting import (
     at,
     count_kept,
     fitting,

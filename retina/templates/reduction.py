@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from retina.reduction.rebuilt import count_kept, fitting, keyword, rebuilt
+from retina.reduction.cutting import count_kept, fitting, keyword, rebuilt
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
