@@ -173,10 +173,12 @@ def _reduced(
 def kept_recipe(parent: Fit, model: Model) -> dict[str, Any]:
     """What a fit was asked to do otherwise than its model's recipe, if it applies."""
     told, default = parent.training, parent.model.recipe
+    # Not how long it was, nor how far from the parameters it has to start.
+    names = [n for n in keywords(Recipe) if n not in ("max_steps", "scatter")]
     changed = {
         name: told[name]
-        for name in keywords(Recipe)
-        if name in told and name != "max_steps" and told[name] != getattr(default, name)
+        for name in names
+        if name in told and told[name] != getattr(default, name)
     }
     settings = dataclasses.replace(model.recipe, **changed)
     return {n: v for n, v in changed.items() if not idle(n, settings, model)[0]}

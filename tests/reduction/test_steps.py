@@ -138,22 +138,16 @@ def test_settings_go_to_the_method_that_has_them():
 
 
 @pytest.mark.slow
-def test_on_the_simulated_retina_a_reduced_cnn_beats_one_as_small_from_scratch():
-    """What a reduction is for: it starts from a larger fit's parameters."""
+def test_half_of_a_cnn_keeps_most_of_what_it_knows():
+    """On the simulated retina, with a real fit."""
     split = retina.split(retina.load("simulated"))
-    settings = {"lags": 12, "sizes": (7, 3), "readout_rank": 2}
-    recipe = {"max_steps": 1200}
-    key = jax.random.key(0)
-    large = retina.fit(
-        retina.model("cnn", split.spec, channels=6, **settings),
-        split,
-        key=key,
-        **recipe,
+    model = retina.model(
+        "cnn", split.spec, lags=12, channels=6, sizes=(7, 3), readout_rank=2
     )
+    large = retina.fit(model, split, key=jax.random.key(0), max_steps=1200)
     half = reduce("channels", large, split, key=KEY, refit_steps=300)
     cost = [retina.cost(one.model, one.params, split) for one in (large, half)]
     assert cost[1].flops_per_bin < 0.5 * cost[0].flops_per_bin
-    # Half of the channels keep nearly all of what the model knows of the cells.
     assert half.validation["median"] > 0.85 * large.validation["median"]
     bits = half.training["lineage"][0]["validation"]
     assert bits["cut"] < bits["refitted"]
