@@ -427,8 +427,7 @@ class Cost:
     sparse_flops_per_bin: of a machine that skips products with a zero weight.
     bit_operations_per_bin: multiply-adds times the bits of both factors, 32 of each
               that is a float: of a machine with multipliers of every width.
-    Neither changes any other figure; None where the model was not fitted, or by an
-    older version.
+    Neither changes any other figure; None in a record of an older version.
     """
 
     model: str

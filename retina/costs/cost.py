@@ -117,11 +117,13 @@ def _other_machines(
     model: Model, params: Tree, stored: Any, step: Counts, runs: int
 ) -> dict[str, int]:
     """Figures of machines that are not one of dense float32 products."""
-    found = {"bit_operations_per_bin": DENSE * step.macs}
+    found = {
+        "sparse_flops_per_bin": step.flops,
+        "bit_operations_per_bin": DENSE * step.macs,
+    }
     leaves = jax.tree.leaves(params)
     if not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
-        skipped = 2 * zero_macs(model, params, stored)
-        found["sparse_flops_per_bin"] = step.flops - skipped
+        found["sparse_flops_per_bin"] -= 2 * zero_macs(model, params, stored)
     if model.columns is not None:
         found |= model.columns(params, stored)
     return {name: runs * figure for name, figure in found.items()}
