@@ -93,12 +93,11 @@ def _frame(model: Model, params: Tree, energy: float) -> tuple[Model, Tree]:
         "cropped", model.spec, of=model.name, settings=model.settings, box=box
     )
     wanted = jax.eval_shape(small.stage.init, jax.random.key(0))
-    cut: Tree = {"crop": {}}
-    for name, own in params.items():
-        cut[name] = {
-            leaf: _cropped(value, wanted[name][leaf].shape, grid, kept)
-            for leaf, value in own.items()
-        }
+    cut = jax.tree.map(
+        lambda value, new: _cropped(value, new.shape, grid, kept),
+        {"crop": {}} | params,
+        wanted,
+    )
     return small, cut
 
 
@@ -109,7 +108,7 @@ def _over_places(model: Model, params: Tree) -> np.ndarray:
         own = params["factorised"]
         mask = np.asarray(own["mask"], np.float64)
         return np.einsum("crhw,crf->chwf", mask, np.asarray(own["features"]))
-    if "dense" in params and "conv2d" in params:
+    if "dense" in params and any("conv" in name for name in params):
         weights = np.asarray(params["dense"]["weights"], np.float64)
         return np.moveaxis(weights.reshape(*about["dense"][1], -1), -1, 0)
     raise BadSetting(

@@ -39,6 +39,7 @@ PARENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "factorise": {"rank": 1},
+    "poles": {"stages": 3},  # as many as the cnn's time courses
     "crop": {"energy": 0.6},
     "distil": {"settings": {"lags": 3, "window": 3, "rank": 1}, "steps": 10},
 }
