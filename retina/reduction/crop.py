@@ -55,9 +55,8 @@ def _windows(
         cut = _windowed(filters, corner, rows, columns)
         if np.all(np.square(cut, dtype=np.float64).sum((1, 2, 3)) >= wanted):
             break
-    image = image_shape(model.spec)
     moved = np.asarray(own["corner"]) + corner
-    assert np.all(moved + [rows, columns] <= image)
+    # The filters of `views` are scaled by one over the root of their pixels.
     scaled = np.sqrt(rows * columns / np.prod(whole)) if part == "views" else 1.0
     new = {
         "filters": jnp.asarray(cut * np.float32(scaled)),
