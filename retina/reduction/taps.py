@@ -16,6 +16,7 @@ from retina.reduction.cutting import (
     put,
     rebuilt,
 )
+from retina.reduction.factorise import hearing, past_kernel, stored_kernel
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
@@ -37,7 +38,8 @@ def taps(
     lags = count_kept(keep, before, "lags")
     small = rebuilt(fit.model, lags=lags)
     shapes = jax.eval_shape(small.stage.init, jax.random.key(0))
-    params, every_lag = fit.params, False
+    params = fit.params
+    every_lag = False  # the kernel to come hears each lag by itself
     for path, described in parts(fit.model.stage):
         own = at(params, path)
         if "space_time" in path:  # (cell, lag, height, width)
@@ -55,6 +57,9 @@ def taps(
         elif path[-1:] == ("temporal_basis",):
             every_lag = not own
             own = {name: courses[:lags] for name, courses in own.items()}
+            if own and lags <= own["courses"].shape[1]:
+                # As many courses as lags are every lag: the kernel takes them in.
+                return fitting(small, _taken_in(fit.model, params, lags), "taps")
         elif every_lag and "kernel" in own:  # the first to hear every lag
             named = described["kernel"].axes
             axis = named.index("channel" if "channel" in named else "input")
@@ -62,6 +67,14 @@ def taps(
             every_lag = False
         params = put(params, path, own)
     return fitting(small, params, "taps")
+
+
+def _taken_in(model: Model, params: Tree, lags: int) -> Tree:
+    path, name = hearing(model, "taps")
+    kernel = at(params, (*path, "kernel"))
+    courses, mixed = past_kernel(params, kernel, name)
+    stored = stored_kernel(courses[:lags] @ mixed, kernel, len(mixed), name)
+    return put(params | {"temporal_basis": {}}, (*path, "kernel"), stored)
 
 
 def _fewer(kernel: jax.Array, axis: int, before: int, lags: int) -> jax.Array:

@@ -129,6 +129,15 @@ def test_lags_of_no_weight_go_and_nothing_changes(name, settings, path):
     _same(fit, found)
 
 
+def test_fewer_lags_than_time_courses_are_heard_one_by_one():
+    fit = drawn("cnn", SPLIT, **CNN | {"lags": 6})
+    courses = fit.params["temporal_basis"]["courses"].at[3:].set(0)
+    fit = _with(fit, ("temporal_basis", "courses"), courses)
+    model, params = taps(fit, SPLIT, KEY, keep=0.5)
+    assert params["temporal_basis"] == {}
+    _same(fit, (model, params))
+
+
 def test_lags_of_a_full_field_and_its_every_lag():
     split = recording(FIELD)
     fit = drawn("cnn", split, lags=6, channels=2)
