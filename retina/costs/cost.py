@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from retina import build, resources
 from retina.circuit.declaration import fan_in
@@ -121,12 +122,30 @@ def _other_machines(
         "sparse_flops_per_bin": step.flops,
         "bit_operations_per_bin": DENSE * step.macs,
     }
-    leaves = jax.tree.leaves(params)
-    if not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+    if _has_zeros(params) or (model.columns and _are_numbers(params)):
         found["sparse_flops_per_bin"] -= 2 * zero_macs(model, params, stored)
     if model.columns is not None:
         found |= model.columns(params, stored)
     return {name: runs * figure for name, figure in found.items()}
+
+
+def _are_numbers(params: Tree) -> bool:
+    return not any(
+        isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(params)
+    )
+
+
+def _has_zeros(params: Tree) -> bool:
+    """Whether an array of weights, or of what is kept of them, holds a zero.
+
+    A quick answer: without one, nothing has to be computed to see what is skipped.
+    """
+    return _are_numbers(params) and any(
+        leaf.ndim > 1
+        and (leaf.dtype == bool or jnp.issubdtype(leaf.dtype, jnp.floating))
+        and not bool(jnp.all(leaf))
+        for leaf in jax.tree.leaves(params)
+    )
 
 
 def runs_of(model: Model) -> int:

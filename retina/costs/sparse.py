@@ -7,7 +7,6 @@ stored but not where they are used (a filter put together from courses) save not
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,11 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.costs.contraction import touching
+from retina.costs.contraction import summed, touching
+from retina.costs.flops import trace_step
+from retina.costs.program import Op, Program, Value
 from retina.stage import Model, Tree
-
-_CALLS = ("jaxpr", "call_jaxpr")  # of operations that run their body once
-_LOOPS = ("scan", "while", "cond")
 
 
 def zero_macs(model: Model, params: Tree, stored: Any = None) -> int:
@@ -38,74 +36,45 @@ def zero_macs(model: Model, params: Tree, stored: Any = None) -> int:
     >>> zero_macs(ln, params | {"space_time": params["space_time"] | {"filters": kept}})
     6
     """
-    stage = model.stage
-    state = jax.eval_shape(lambda p: stage.start(p), params)
-    frame = jax.ShapeDtypeStruct(model.spec.frame, stored or jnp.float32)
-    heard = jax.ShapeDtypeStruct((model.spec.cells,), jnp.float32)
-    x = (frame, heard) if stage.uses_response else frame
-    closed = jax.make_jaxpr(stage.step)(params, state, x)
-    late = len(closed.jaxpr.invars) - len(jax.tree.leaves(params))
-    known = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)] + [None] * late
-    return _run(closed.jaxpr, closed.consts, known)[1]
+    step = trace_step(model, params, dtype=stored)
+    leaves = map(jnp.asarray, jax.tree.leaves(params))
+    return _skipped(step.program, dict(zip(step.params, leaves, strict=True)))
 
 
-def _run(
-    jaxpr: Any, consts: Sequence[Any], given: Sequence[Any]
-) -> tuple[list[Any], int]:
-    """Results as far as they are known, else None; and the products with a zero."""
-    values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    values.update(zip(jaxpr.invars, given, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if hasattr(atom, "val") else values.get(atom)
-
+def _skipped(program: Program, known: dict[Value, Any]) -> int:
+    """Products with a zero; `known` is extended by what can be computed."""
     zeros = 0
-    for eqn in jaxpr.eqns:
-        ins = [read(atom) for atom in eqn.invars]
-        name = eqn.primitive.name
-        body = next((eqn.params[c] for c in _CALLS if c in eqn.params), None)
-        if body is not None and name not in _LOOPS:
-            inner = getattr(body, "jaxpr", body)
-            outs, more = _run(inner, getattr(body, "consts", ()), ins)
-            zeros += more
-        elif all(one is not None for one in ins):
-            found = eqn.primitive.bind(*ins, **eqn.params)
-            outs = list(found) if eqn.primitive.multiple_results else [found]
-        elif name == "scan":
-            steady = eqn.params["num_consts"]
-            inside = ins[:steady] + [None] * (len(ins) - steady)
-            inner = getattr(body, "jaxpr", body)
-            once = _run(inner, getattr(body, "consts", ()), inside)[1]
-            zeros += eqn.params["length"] * once
-            outs = [None] * len(eqn.outvars)
-        else:
-            zeros += _zero_products(eqn, ins)
-            outs = [None] * len(eqn.outvars)
-        values.update(zip(eqn.outvars, outs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars], zeros
+    for op in program.ops:
+        ins = [known.get(v) if v.held is None else v.held for v in op.ins]
+        if op.run is not None and all(one is not None for one in ins):
+            known.update(zip(op.outs, op.run(*ins), strict=True))
+        elif op.name == "scan":
+            (body,) = op.bodies
+            steady = range(op.params["num_consts"])
+            inside = {body.inputs[n]: ins[n] for n in steady if ins[n] is not None}
+            zeros += op.params["length"] * _skipped(body, inside)
+        elif op.name == "dot_general":
+            zeros += _zero_products(op, ins)
+        elif op.name == "conv_general_dilated":
+            zeros += _zero_taps(op, ins)
+    return zeros
 
 
-def _zero_products(eqn: Any, ins: Sequence[Any]) -> int:
-    name, out = eqn.primitive.name, eqn.outvars[0].aval
-    if name == "dot_general":
-        weights = [one for one in ins if one is not None]
-        if len(weights) != 1:
-            return 0
-        (contracted, _), _ = eqn.params["dimension_numbers"]
-        left = eqn.invars[0].aval.shape
-        macs = math.prod(out.shape) * math.prod(left[axis] for axis in contracted)
-        size = max(weights[0].size, 1)  # each weight enters as often as any other
-        return macs // size * _zeros(weights[0])
-    if name == "conv_general_dilated" and ins[0] is None and ins[1] is not None:
-        return _zero_taps(eqn, np.asarray(ins[1]))
-    return 0
+def _zero_products(op: Op, ins: Sequence[Any]) -> int:
+    weights = [one for one in ins if one is not None]
+    if len(weights) != 1:
+        return 0
+    # Each weight enters as often as any other.
+    uses = op.outs[0].size * summed(op) // max(weights[0].size, 1)
+    return uses * int(np.sum(np.asarray(weights[0]) == 0))
 
 
-def _zero_taps(eqn: Any, kernel: np.ndarray) -> int:
+def _zero_taps(op: Op, ins: Sequence[Any]) -> int:
     """Products with a real sample, by tap: padding meets none, so taps differ."""
-    given = eqn.params
-    spec = given["dimension_numbers"]
-    x, out = eqn.invars[0].aval, eqn.outvars[0].aval
+    given, spec = op.params, op.params["dimension_numbers"]
+    if ins[0] is not None or ins[1] is None:
+        return 0
+    x, kernel, out = op.ins[0], np.asarray(ins[1]), op.outs[0]
     met = np.ones([1] * kernel.ndim, np.int64)
     for axis, stride in enumerate(given["window_strides"]):
         if given["lhs_dilation"][axis] != 1 or given["rhs_dilation"][axis] != 1:
@@ -129,7 +98,3 @@ def _zero_taps(eqn: Any, kernel: np.ndarray) -> int:
         met = met * np.asarray(each).reshape(shape)
     batch = out.shape[spec.out_spec[0]]
     return int(batch * ((kernel == 0) * met).sum())
-
-
-def _zeros(weights: Any) -> int:
-    return int(np.sum(np.asarray(weights) == 0))
