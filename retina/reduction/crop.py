@@ -49,15 +49,17 @@ def _windows(
     held = np.sum(np.square(filters, dtype=np.float64), axis=1)
     wanted = energy * held.sum((1, 2))
     whole = filters.shape[2:]
-    for window in range(1, max(whole) + 1):
-        corner = place(held[None] ** 0.5, window)
-        rows, columns = window_size(whole, window)
-        cut = _windowed(filters, corner, rows, columns)
-        if np.all(np.square(cut, dtype=np.float64).sum((1, 2, 3)) >= wanted):
+    window, corner, cut = max(whole), np.zeros((len(filters), 2), np.int32), filters
+    for smaller in range(1, window):
+        places = place(np.sqrt(held)[None], smaller)
+        seen = _windowed(filters, places, *window_size(whole, smaller))
+        if np.all(np.square(seen, dtype=np.float64).sum((1, 2, 3)) >= wanted):
+            window, corner, cut = smaller, places, seen
             break
     moved = np.asarray(own["corner"]) + corner
     # The filters of `views` are scaled by one over the root of their pixels.
-    scaled = np.sqrt(rows * columns / np.prod(whole)) if part == "views" else 1.0
+    fewer = np.sqrt(np.prod(cut.shape[2:]) / np.prod(whole))
+    scaled = fewer if part == "views" else 1.0
     new = {
         "filters": jnp.asarray(cut * np.float32(scaled)),
         "corner": jnp.asarray(moved, jnp.int32),
