@@ -14,6 +14,7 @@ from retina.cli import output
 from retina.cli import settings as words
 from retina.cli.fitting import Key, finished
 from retina.cli.names import Json
+from retina.errors import BrokenRun
 
 
 def reduce(
@@ -41,6 +42,11 @@ def reduce(
     settings = words.parse(set_ or ())
     functions = {name: registry.find("reductions", name) for name in method.split(",")}
     record = store.read(run)
+    if record.get("spikes_of"):
+        raise BrokenRun(
+            f"{run} was fitted to spikes sampled from {record['spikes_of']}, not to a "
+            "recording that the refit could take: reduce that run"
+        )
     asked = {
         "reduce": method,
         "source": [registry.source("reductions", name) for name in functions],
