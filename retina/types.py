@@ -16,7 +16,13 @@ from retina.arrays import check_counts, check_finite, plural, require, shape
 from retina.errors import BadResponse, BadStimulus, ShapeMismatch
 
 Tree = Any
+GRADED = "graded"
 ROLES = ("train", "validation", "test")
+
+
+def one_of(event: str) -> str:
+    """What a response is counted in, in a word: "spike", "quantum" or "unit"."""
+    return "unit" if event == GRADED else event
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +142,8 @@ class Recording:
     mean_rstar_per_s: mean light in R*/photoreceptor/s, None where it is not known.
              Contrast c then is the light mean (1 + c); light x, counted from darkness
              at 0, is mean x / (its training mean).
-    event:   what one count is: "spike" or "quantum" (a released vesicle).
+    event:   what one count is: "spike" or "quantum" (a released vesicle); "graded"
+             where nothing is counted: a response of 0 or more in units of its own.
     truth:   for simulations, {block name: {"hazard": ..., "expected": ...}}.
     publish: False where the licence forbids to publish results.
     """
@@ -305,7 +312,7 @@ class Split:
         return (
             f"Split({spec.dataset!r}: {plural(spec.cells, 'cell')}, bins of "
             f"{shape(spec.frame)} and {spec.bin_s:.4g} s, {', '.join(parts)}, "
-            f"{self.rate_hz:.3g} {spec.event}s/s per cell)"
+            f"{self.rate_hz:.3g} {one_of(spec.event)}s/s per cell)"
         )
 
     @property
@@ -345,7 +352,8 @@ class Fit:
         return (
             f"Fit({self.model.name} on {spec.dataset!r}: {plural(spec.cells, 'cell')}, "
             f"validation median {self.validation.get('median', float('nan')):.4f} "
-            f"bits/{spec.event}, {plural(self.training.get('steps', 0), 'step')}, "
+            f"bits/{one_of(spec.event)}, "
+            f"{plural(self.training.get('steps', 0), 'step')}, "
             f"{plural(len(self.seeds), 'seed')})"
         )
 

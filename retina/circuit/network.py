@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from retina import recomputed
 from retina.circuit.hoist import hoist
 from retina.circuit.kernels import Join
 from retina.parameter import Parameter
@@ -146,11 +147,11 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
         if section.ticks > 1 or turns:
             first = jax.tree.map(lambda a: a[0], outside)
             once = ticking(section, params, ready, state, first)
-            return lax.scan(
+            return recomputed.scan(
                 lambda s, x: one_bin(section, once, s, x),
                 state,
                 outside,
-                length=bins,
+                section.ticks,
             )
         after, heard = {}, {}
         for node in section.nodes:

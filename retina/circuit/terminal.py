@@ -1,7 +1,7 @@
 """Rungs of the synapse ladder as nodes of a circuit: terminals and compartments.
 
-A population's output is graded. A rung that is driven by events hears x dt events in a
-step where the output is x per second; a graded rung hears the output itself.
+A population's output is graded. A rung that is driven by events hears them come at this
+rate, exactly, however long the step; a graded rung hears the output itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from retina.circuit.synapses.driven import CLAMP
-from retina.circuit.synapses.synapse import Event, Synapse
+from retina.circuit.synapses.synapse import Synapse
 from retina.errors import BadSetting
 from retina.stage import Stage, recurrent
 
@@ -22,8 +22,7 @@ def terminal(synapse: Synapse) -> Stage:
     """Stage (count,) -> (count,): a source's output, at least 0, to what a rung gives.
 
     The target is clamped at -60 mV: outputs of populations have no common unit, so a
-    conductance cannot follow them. Events are heard at the start of a step: one that is
-    short beside the rung's time constant is right.
+    conductance cannot follow them.
 
     raises: BadSetting for a rung that is driven by events which do not add up.
 
@@ -32,9 +31,9 @@ def terminal(synapse: Synapse) -> Stage:
     >>> params = stage.init(jax.random.key(0))
     >>> y = stage.apply(params, stage.start(params), jnp.full((50, 1), 1000.0))[1]
     >>> round(float(y[-1, 0]), 2)  # 1000 events/s, each of 1, lasting 3 ms
-    3.53
+    3.0
     """
-    if synapse.on_event is not None and not synapse.linear:
+    if synapse.on_event is not None and synapse.on_rate is None:
         raise BadSetting(
             f"{synapse.about[0]}: its state moves with each spike, and a population "
             "gives a rate; take a graded rung (kinetic, ribbon_cycle) in its place"
@@ -42,22 +41,23 @@ def terminal(synapse: Synapse) -> Stage:
     held = float(CLAMP.value or 0.0)
 
     def step(params, state, x):
-        if synapse.on_event is None:
+        if synapse.on_rate is None:
             return synapse.step(params, state, x, held)
-        events = jnp.maximum(x, 0) * synapse.dt_s
-        event = Event(events * synapse.scale(params), jnp.float32(0))
-        state = synapse.on_event(params, state, event)
-        state, out = synapse.step(params, state, x, held)
-        return synapse.older(state, synapse.dt_s), out
+        return synapse.on_rate(params, state, jnp.maximum(x, 0), held)
 
-    return recurrent(
+    stage = recurrent(
         step,
         start=synapse.start,
         init=synapse.init,
         parameters=dict(synapse.parameters),
         burn_in_s=synapse.burn_in_s,
+        substeps=synapse.substeps,
         about=("terminal", synapse.about, synapse.count, synapse.dt_s),
     )
+    whole = synapse.clip
+    if whole is None:
+        return stage
+    return stage._replace(apply=lambda params, s, x: whole(params, s, x, held))
 
 
 def shared(
@@ -91,7 +91,15 @@ def shared(
             name: (lambda params, *rest, view=view: view(wide(params), *rest))
             for name, view in (
                 (name, getattr(whole, name, None))
-                for name in ("start", "step", "apply", "on_event", "scale")
+                for name in (
+                    "start",
+                    "step",
+                    "apply",
+                    "clip",
+                    "on_event",
+                    "on_rate",
+                    "scale",
+                )
             )
             if view is not None
         }

@@ -12,6 +12,7 @@ import typer
 
 from retina import compiled, failures
 from retina.cli import (
+    converting,
     costing,
     fitting,
     interrupt,
@@ -41,6 +42,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "show": names.show,
     "fetch": recordings.fetch,
     "check": recordings.check,
+    "convert": converting.convert,
+    "export": recordings.export,
     "new": new.new,
     "fit": fitting.fit,
     "score": fitting.score,

@@ -15,8 +15,15 @@ def fetch(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Copy the files from this folder instead."),
+        typer.Option("--from", help="Copy the files from this folder or zip file."),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only look whether all is there.")
+    ] = False,
+    variant: Annotated[
+        str,
+        typer.Option(help="Whose files, where variants have their own; or all."),
+    ] = "",
 ) -> None:
     """Download a recording; its licence is shown first."""
     from retina.data import fetch as fetching
@@ -25,6 +32,8 @@ def fetch(
         fetching.fetch(
             dataset,
             source=source,
+            offline=offline,
+            variant=variant,
             say=print,
             progress=lambda file, done, size: tell(
                 done / max(size, 1), f"{file} {done / 1e6:.1f} of {size / 1e6:.1f} MB"
@@ -35,13 +44,56 @@ def fetch(
 def check(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
     json: Json = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Also write a page, with a portrait of each cell."),
+    ] = None,
 ) -> int:
-    """Hold a data set's card against its files."""
+    """Hold a data set's card against its files, and look for what is odd in them."""
     from retina.data import check as checking
 
-    findings = [finding._asdict() for finding in checking.check(dataset)]
+    found = checking.check(dataset)
+    if html is not None:
+        from retina.reports.check_page import check_page
+
+        with output.meter(f"draw {Path(dataset).stem}") as tell:
+            check_page(
+                dataset,
+                found,
+                html,
+                progress=lambda done, cells: tell(
+                    done / cells, f"cell {done} of {cells}"
+                ),
+            )
+    findings = [finding._asdict() for finding in found]
     if json:
         output.print_json(findings)
     else:
         print(output.columns([tuple(row.values()) for row in findings]))
+    if html is not None:
+        output.say(f"written: {html}")
     return 1 if any(row["level"] == "wrong" for row in findings) else 0
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
+    hdf5: Annotated[
+        Path | None, typer.Option("--hdf5", help="Our own layout, all as it is.")
+    ] = None,
+    nwb: Annotated[
+        Path | None, typer.Option("--nwb", help="Neurodata Without Borders.")
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="Names, a subset or a variant; as for fit.")
+    ] = None,
+) -> None:
+    """Write a recording as one file, and the card that loads it again."""
+    from retina.data import export as exporting
+
+    given = [(kind, path) for kind, path in (("hdf5", hdf5), ("nwb", nwb)) if path]
+    if not given:
+        raise typer.BadParameter("say what to write: --hdf5 FILE or --nwb FILE")
+    for layout, path in given:
+        file, card = exporting.export(dataset, path, layout, cells=cells)
+        print(f"wrote {file} and {card}")
+        print(f"next: retina check {card}")

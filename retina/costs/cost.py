@@ -20,7 +20,7 @@ from retina.costs.memory import memory
 from retina.costs.sparse import zero_macs
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
 from retina.stage import Model
-from retina.types import Cost, Interval, Split
+from retina.types import GRADED, Cost, Interval, Split
 
 Tree = Any
 
@@ -78,7 +78,7 @@ def cost(
     flops_per_s = every.flops * per_second
     per_cell = flops_per_s / spec.cells
     alone, marginal, sharing = _shared(model, params, every.flops, stored, runs)
-    if spikes is None:
+    if spikes is None and spec.event != GRADED:
         spikes = None if split is None else recorded_rate(split)
     worth = _worth(spec.dataset, species, split, spec.event)
     return Cost(
@@ -265,7 +265,9 @@ def _worth(
             None,
             (
                 f"counts are of {event} events, not of a ganglion cell's spikes: the "
-                "synapses of a ganglion cell do not apply",
+                "synapses of a ganglion cell do not apply"
+                if event != GRADED
+                else "responses are graded: nothing can be said per spike or synapse",
             ),
         )
     if species is None and split is not None:
