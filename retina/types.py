@@ -432,6 +432,10 @@ class Cost:
     counts:   per clock: {"bin": Counts}; see `retina.costs.flops.Counts`.
     rates_hz: steps per second of each clock.
     Figures that need recorded spikes or a species are None where those are unknown.
+    sparse_flops_per_bin: of a machine that skips products with a zero weight.
+    bit_operations_per_bin: multiply-adds times the bits of both factors, 32 of each
+              that is a float: of a machine with multipliers of every width.
+    Neither changes any other figure; None in a record of an older version.
     """
 
     model: str
@@ -456,6 +460,8 @@ class Cost:
     rates_hz: Mapping[str, float]
     by_part: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
+    sparse_flops_per_bin: int | None = None
+    bit_operations_per_bin: int | None = None
 
     def __repr__(self) -> str:
         return (

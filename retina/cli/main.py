@@ -20,6 +20,7 @@ from retina.cli import (
     new,
     probing,
     recordings,
+    reducing,
     simulating,
     sweeping,
 )
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fitting.fit,
     "score": fitting.score,
     "cost": costing.cost,
+    "reduce": reducing.reduce,
     "simulate": simulating.simulate,
     "probe": probing.probe,
     "sweep": sweeping.sweep,

@@ -18,6 +18,7 @@ TEMPLATES = {
     "dataset": {"dataset.toml": ("datasets/{name}.toml", "{name}.toml")},
     "model": {"model.py": ("retina/models/{name}.py", "{name}.py")},
     "metric": {"metric.py": ("retina/metrics/{name}.py", "{name}.py")},
+    "reduction": {"reduction.py": ("retina/reduction/{name}.py", "{name}.py")},
     "experiment": {
         "experiment/experiment.toml": (
             "experiments/{name}/experiment.toml",
@@ -30,6 +31,7 @@ NEXT = {
     "dataset": "retina check {path}",
     "model": "retina fit simulated {path}",
     "metric": "retina score RUN --metrics {path}",
+    "reduction": "retina reduce {path} RUN",
     "experiment": "retina sweep {folder} --dry-run",
 }
 _WORD = "template"  # the name that every template bears

@@ -50,6 +50,8 @@ SMALL: dict[str, Any] = {
     "types": 2,
     "release": "static",  # with its feedback and pools it is a variant below
     "amacrine": None,
+    # Of the model that another one wraps.
+    "settings": (("lags", 5), ("rank", None), ("window", 4)),
 }
 # Of one model alone; others would refuse it, or mean another thing by it.
 OWN: dict[str, dict[str, Any]] = {
@@ -68,6 +70,8 @@ SLOW, FEW = ("bcn", "photoreceptor_cnn", "subunit_ribbon"), 1
 CLOSE = 2e-5
 
 NAMES = registry.names("models")
+# Other models' own parts, seen through something: tests/reduction holds them as well.
+WRAPS = ("cropped", "pruned", "quantised")
 VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("ln", IMAGE, {"rank": None}),
     ("ln", IMAGE, {"rank": 1, "output_kind": "exp"}),
@@ -105,7 +109,11 @@ def _label(case: tuple[str, Spec, dict[str, Any]]) -> str:
 
 # Each model once by default; on a full field and in its variants with the slow tests.
 PARAMS = [
-    pytest.param(n, id=_label(one), marks=() if n < len(NAMES) else pytest.mark.slow)
+    pytest.param(
+        n,
+        id=_label(one),
+        marks=() if n < len(NAMES) and one[0] not in WRAPS else pytest.mark.slow,
+    )
     for n, one in enumerate(CASES)
 ]
 
@@ -117,7 +125,13 @@ def case(request) -> int:
     return request.param
 
 
-NAMED = pytest.mark.parametrize("name", NAMES)
+NAMED = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in WRAPS else ())
+        for name in NAMES
+    ],
+)
 
 
 def _made(name: str, spec: Spec, settings: dict[str, Any]) -> Model:
