@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +40,12 @@ def simulate(
 
 
 def free_running(
-    model: Model, params: Tree, stimuli: np.ndarray, *, key: jax.Array, runs: int
+    model: Model,
+    params: Tree,
+    stimuli: np.ndarray | Sequence[np.ndarray],
+    *,
+    key: jax.Array,
+    runs: int,
 ) -> np.ndarray:
     """Expected counts given the stimulus alone: the mean over `runs` sampled histories.
 
