@@ -24,7 +24,6 @@ from retina.fitting.streaming import Movie
 from retina.stage import Model, Tree
 from retina.types import Clip
 
-
 STREAMED = 2**30  # bytes of a stimulus as stored; a larger one stays where it is
 
 

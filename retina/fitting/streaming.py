@@ -29,7 +29,8 @@ class Movie:
         frame = stimuli[0].shape[1:]
         self.shape = (int(self._ends[-1]), *frame)
         # As a device holds it: 64 bits become 32.
-        self.dtype = jax.dtypes.canonicalize_dtype(np.result_type(*stimuli))
+        stored = np.result_type(*{stimulus.dtype for stimulus in stimuli})
+        self.dtype = jax.dtypes.canonicalize_dtype(stored)
 
     @property
     def size(self) -> int:
