@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from retina.data.card import Card
+from retina.data.mapped import npy, of_npz
 from retina.data.parts import Part, as_stimulus, recording
 from retina.errors import BadResponse, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Cell, Recording
@@ -19,7 +20,8 @@ def npz(folder: Path, card: Card) -> Recording:
     folder: with the card's files.
     card:   option ``file``. The file holds, all plain arrays:
 
-            stimulus      (frame, *frame shape), one row per frame
+            stimulus      (frame, *frame shape), one row per frame; or, in its place,
+            stimulus_file the name of an .npy file beside this one that holds it
             onsets_s      (frame + 1,) seconds, each onset and the end of the last;
                           without it frames follow each other by the card's frame_s
             counts        (trial, bin, cell), with count_s, seconds per bin
@@ -31,19 +33,24 @@ def npz(folder: Path, card: Card) -> Recording:
             For several stretches each name is preceded by the stretch's and a dot, as
             in ``frozen.stimulus``; the card's splits name them as their ``part``.
             ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
+
+            A stimulus of more than 256 MB is mapped, never loaded whole: by ``savez``
+            or in an .npy file it lies as that needs; what ``savez_compressed`` wrote is
+            copied once, plain. uint8 is smallest, and is not searched for NaN.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where most spikes come after the last frame.
     """
     path = folder / card.needs("file")["file"]
     try:
         with np.load(path, allow_pickle=False) as store:
-            arrays = {key: store[key] for key in store.files}
+            arrays = {key: of_npz(path, store, key) for key in store.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise UnreadableFile(f"{path} is not a readable npz file: {error}") from None
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     parts = {
         stretch: _part(
+            folder,
             {
                 key.rpartition(".")[2]: value
                 for key, value in arrays.items()
@@ -59,13 +66,24 @@ def npz(folder: Path, card: Card) -> Recording:
     return recording(card, parts, cells)
 
 
-def _part(arrays: dict[str, np.ndarray], card: Card, where: str, cells: int) -> Part:
-    known = "stimulus onsets_s counts count_s spike_s spike_cell spike_trial".split()
+def _part(
+    folder: Path, arrays: dict[str, np.ndarray], card: Card, where: str, cells: int
+) -> Part:
+    known = (
+        "stimulus stimulus_file onsets_s counts count_s spike_s spike_cell spike_trial"
+    ).split()
     for key in arrays:
         if key not in known:
             raise UnreadableFile(
                 f"{where}: unknown array {key!r}: {nearest(key, known)}"
             )
+    if "stimulus_file" in arrays and "stimulus" not in arrays:
+        name = str(arrays["stimulus_file"])
+        if Path(name).name != name:
+            raise UnreadableFile(
+                f"{where}: stimulus_file {name!r} is not the name of a file beside it"
+            )
+        arrays["stimulus"] = npy(folder / name)
     if "stimulus" not in arrays:
         raise UnreadableFile(f"{where} has no stimulus: {nearest('stimulus', arrays)}")
     stimulus = as_stimulus(arrays["stimulus"], where)
