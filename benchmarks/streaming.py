@@ -3,10 +3,10 @@
     python -m benchmarks.streaming
 
 A round of gradient steps, about half an epoch, of `cnn` and of `ln` on a movie of
-random bytes (72 x 72, 20,000 frames). Both sides call the same program on the same clips
-in the same order; the streamed one gathers the clips of each part of the round while the
-part before is computed. The file was just written, so the system has it at hand: what a
-slow disk would add is not in these times. Needs no peers.
+random bytes (72 x 72, 20,000 frames). Both sides call the same program on the same
+clips in the same order; the streamed one gathers the clips of each part of the round
+while the part before is computed. The file was just written, so the system has it at
+hand: what a slow disk would add is not in these times. Needs no peers.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _same(one, two) -> None:
     assert one.validation == two.validation
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["cnn", "glm"])
 def test_a_streamed_fit_is_the_fit_in_memory_bit_for_bit(name, tmp_path, monkeypatch):
     """Arrays at hand against files that are mapped, a round in several parts."""
     model = build.model(name, SPEC, **MODELS[name])
@@ -88,7 +88,7 @@ class Interrupted(Exception):
 
 
 def test_it_is_resumed_at_the_exact_clip_and_from_either_side(tmp_path, monkeypatch):
-    """Cut off after a round, streamed; ended in memory, and streamed."""
+    """Cut off after a round, streamed; ended in memory, and streamed; two seeds."""
     monkeypatch.setattr(walkers, "PART", PART)
     model = build.model("ln", SPEC, **MODELS["ln"])
     given: dict[str, Any] = {**RECIPE, "key": KEY, "seeds": 2}
@@ -171,14 +171,13 @@ def test_an_error_in_the_thread_reaches_the_fit():
         Feed(make).take(0, 1, (1, 0))
 
 
-@pytest.mark.parametrize("name", ["cnn", "glm"])
-def test_long_clips_are_judged_and_scored_in_stretches(name, tmp_path, monkeypatch):
+def test_long_clips_are_judged_and_scored_in_stretches(tmp_path, monkeypatch):
     """The state is carried on, so a stretch gives what it gives within the whole.
 
     The scan of steps is the same program: equal bits. Validation runs the clip view,
     whose float32 sums are cut elsewhere: within 1e-5 of a bit per spike.
     """
-    model = build.model(name, SPEC, **MODELS[name])
+    model = build.model("glm", SPEC, **MODELS["glm"])
     params = model.stage.init(jax.random.key(1))
     split = _split(tmp_path)
     clip = split.train[0]

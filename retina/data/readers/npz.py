@@ -43,7 +43,12 @@ def npz(folder: Path, card: Card) -> Recording:
     path = folder / card.needs("file")["file"]
     try:
         with np.load(path, allow_pickle=False) as store:
-            arrays = {key: of_npz(path, store, key) for key in store.files}
+            arrays = {
+                key: of_npz(path, store, key)
+                if key.endswith("stimulus")
+                else store[key]
+                for key in store.files
+            }
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise UnreadableFile(f"{path} is not a readable npz file: {error}") from None
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
