@@ -10,6 +10,7 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.rules import SplitRule
 from retina.errors import BadCard, BadResponse, BadStimulus, ShapeMismatch, nearest
+from retina.movie import mapped
 from retina.types import Block, Cell, Recording
 
 
@@ -171,16 +172,18 @@ def _count_rows(card: Card, part: Part, start: int, stop: int, name: str) -> np.
 
 
 def as_stimulus(values: np.ndarray, where: str) -> np.ndarray:
-    """Integers as they are, floats as float32.
+    """Integers as they are, floats as float32; those of a mapped movie as they are.
 
     >>> as_stimulus(np.zeros(2), "here").dtype
     dtype('float32')
     """
     if np.issubdtype(values.dtype, np.floating):
+        if mapped(values):
+            return values
         with np.errstate(over="ignore"):  # to infinity, which is told with its frame
             return values.astype(np.float32)
     if values.dtype == bool:
-        return values.astype(np.int8)
+        return values.view(np.int8)
     if not np.issubdtype(values.dtype, np.integer):
         raise BadStimulus(f"{where}: the stimulus is {values.dtype}, not numbers")
     return values

@@ -8,10 +8,13 @@ import numpy as np
 
 from retina.data.coding import check_varies, moments, odd_coding
 from retina.errors import BadResponse, BadSetting, BadStimulus
+from retina.movie import mapped
 from retina.types import GRADED, Block, Clip, Recording, Spec, Split, one_of
 
 # Two clocks within a thousandth are one: 0.0333 is meant to be 1/30.
 _SAME = 1e-3
+# Numbers that tell a mean and an s.d.; of more, each n-th frame is looked at.
+_ENOUGH = 2**31
 
 _GRADED = (
     "responses are graded, in units of their own: the Poisson loss that they are "
@@ -58,7 +61,8 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
     check_varies(clips["train"], recording.name)
     mean, sd = 0.0, 1.0
     if recording.coding == "light":
-        mean, sd = moments(clips["train"])
+        size = sum(clip.stimulus[clip.skip :].size for clip in clips["train"])
+        mean, sd = moments(clips["train"], 1 + size // _ENOUGH)
         if sd <= 1e-6 * abs(mean):  # one pixel that flickers in its last digits
             raise BadStimulus(
                 f"{recording.name}: the training stimulus is constant ({mean:g})"
@@ -95,6 +99,11 @@ def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
         raise BadSetting(
             f"{recording.name} publishes counts per {block.count_s:g} s; bin_s = "
             f"{bin_s:g} is shorter: leave bin_s out, or take a multiple"
+        )
+    if mapped(block.stimulus) and not _same(bin_s, frame_s):
+        raise BadSetting(
+            f"{recording.name}: bin_s = {bin_s:g}, but its movie is read from disk a "
+            f"frame at a time: leave bin_s out (a frame is {frame_s:g} s)"
         )
     if _same(bin_s, frame_s):
         row, skip = np.arange(len(block.stimulus)), block.lead

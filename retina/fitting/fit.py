@@ -25,6 +25,7 @@ from retina.fitting.plateau import EXPLODED
 from retina.fitting.resume import identity
 from retina.fitting.scatter import scattered
 from retina.fitting.start import mean_counts
+from retina.fitting.streaming import Movie
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
@@ -120,7 +121,8 @@ def _fit(
     # First of all: blocks too short for the model are told before work is done on them.
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
-    table = tabulate(model, split.train, bins, settings.warm_up_s)
+    stream = settings.stream if by_clips else False
+    table = tabulate(model, split.train, bins, settings.warm_up_s, stream)
     bits = validator(model, split.validation, null_rate)
     # A lane is a recipe and a seed. Recipes start alike and see the same clips.
     lanes = len(recipes) * seeds
@@ -224,6 +226,7 @@ def finished(
             "burn_in_s": model.stage.burn_in_s,
             "clip_bins": table.bins,
             "clips": len(table.first),
+            "streamed": isinstance(table.stimulus, Movie),
             **told,
         },
     )

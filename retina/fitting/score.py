@@ -66,7 +66,7 @@ def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     model = fit.model
     made: Pairs = []
     for same in _of_one_shape(clips):
-        stimuli = np.stack([clip.stimulus for clip in same])
+        stimuli = [clip.stimulus for clip in same]
         if model.stage.uses_response:
             key = jax.random.key(SEED)
             every = free_running(model, params, stimuli, key=key, runs=RUNS)
@@ -83,7 +83,7 @@ def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     made: Pairs = []
     for same in _of_one_shape(clips):
         trials = [(clip, trial) for clip in same for trial in clip.response]
-        stimuli = np.stack([clip.stimulus for clip, _ in trials])
+        stimuli = [clip.stimulus for clip, _ in trials]
         counts = np.stack([trial for _, trial in trials])
         every = streamed(fit.model, params, stimuli, counts)
         agree(fit.model, params, stimuli, every, counts)

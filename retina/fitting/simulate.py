@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +84,12 @@ def check_counts(model: Model) -> None:
 
 
 def free_running(
-    model: Model, params: Tree, stimuli: np.ndarray, *, key: jax.Array, runs: int
+    model: Model,
+    params: Tree,
+    stimuli: np.ndarray | Sequence[np.ndarray],
+    *,
+    key: jax.Array,
+    runs: int,
 ) -> np.ndarray:
     """Expected counts given the stimulus alone: the mean over `runs` sampled histories.
 
