@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,9 +29,13 @@ def cost(
     n_cells: Annotated[int | None, typer.Option("--cells", min=1)] = None,
     bin_s: BinS = None,
     set_: Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A treemap of the parts: .svg, .png, .pdf."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Operations per bin, by part and by primitive."""
+    """Operations per bin, by kind, part and primitive; memory, depth and wiring."""
     from retina.costs import cost as costs
 
     if runs.is_run(what):
@@ -39,6 +44,10 @@ def cost(
         model, params, split = _of_model(what, dataset, frame, n_cells, bin_s, set_)
         species = None
     found = costs.cost(model, params, split, species=species)
+    if out is not None:
+        from retina.reports.treemap import treemap
+
+        output.say(f"wrote {treemap(found, out)}")
     if json:
         output.print_json(costs.as_json(found))
         return

@@ -11,9 +11,11 @@ import jax
 
 from retina import build, resources
 from retina.circuit.declaration import fan_in
+from retina.costs.counts import WEIGHTS
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
+from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
 from retina.stage import Model
 from retina.types import Cost, Interval, Split
@@ -67,7 +69,7 @@ def cost(
     spec = model.spec if split is None else split.spec
     stored = _stored(split)
     step = trace_step(model, params, dtype=stored)
-    work, held = step.work(), memory(step)
+    work, held, wired = step.work(), memory(step), wiring(step)
     every = runs * work.step
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
@@ -105,6 +107,9 @@ def cost(
             *_declared_note(model),
             *_synapse_notes(worth, spec.frame),
         ),
+        fan_ins=wired.fan_in,
+        fan_outs=wired.fan_out,
+        wire_um=None if model.circuit is None else wire_um(model.circuit),
     )
 
 
@@ -130,6 +135,15 @@ def as_json(cost: Cost) -> dict[str, Any]:
         },
         "by_part": cost.by_part,
         "by_primitive": {k: c.as_dict() for k, c in step.by_primitive.items()},
+        "by_kind": step.as_dict(),
+        "setup": cost.counts["setup"].as_dict(),
+        "flops_per_bin_with": {str(w): step.flops_with(w) for w in WEIGHTS},
+        "arithmetic_intensity": cost.arithmetic_intensity,
+        "parallel_width": cost.parallel_width,
+        "connections": cost.connections,
+        "fan_ins": cost.fan_ins,
+        "fan_outs": cost.fan_outs,
+        "wire_um": cost.wire_um,
     }
 
 

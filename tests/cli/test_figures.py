@@ -32,6 +32,13 @@ COST = {
     "fan_in",
     "depth",
     "transcendentals_per_bin",
+    "by_kind",
+    "flops_per_bin_with",
+    "arithmetic_intensity",
+    "parallel_width",
+    "connections",
+    "fan_ins",
+    "fan_outs",
 }
 
 
@@ -84,6 +91,10 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert bare["flops_per_bin"] == run["flops_per_bin"] - 2
     table = retina("cost", "run").out
     assert "FLOPs per bin" in table and f"{run['flops_per_bin']:,}" in table
+    for words in ("transcendental as 20", "by kind", "fan-out", "arithmetic intensity"):
+        assert words in table
+    assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
+    assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
 
 
 @pytest.mark.parametrize("function", ["", ":mine"])
