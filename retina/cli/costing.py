@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +35,13 @@ def cost(
         Path | None,
         typer.Option(metavar="FILE", help="A treemap of the parts: .svg, .png, .pdf."),
     ] = None,
+    executors: Annotated[
+        bool,
+        typer.Option(
+            "--executors",
+            help="Run the test clips: machines that skip zeros, NeuroBench's figures.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Operations per bin, by kind, part and primitive; memory, depth and wiring."""
@@ -48,12 +57,44 @@ def cost(
         from retina.reports.treemap import treemap
 
         output.say(f"wrote {treemap(found, out)}")
+    extra = {}
+    if executors:
+        extra["executors"] = _executors(model, params, split)
     if json:
-        output.print_json(costs.as_json(found))
+        output.print_json(costs.as_json(found) | extra)
         return
     from retina.reports.table import table
 
     print(table(found))
+    for title, figures in extra.items():
+        print(_figures(title, figures))
+
+
+def _executors(model: Any, params: Any, split: Any) -> dict[str, Any]:
+    from retina.costs import executors
+
+    _fitted(params, "--executors")
+    return dataclasses.asdict(
+        executors.executors(model, params, () if split is None else split.test)
+    )
+
+
+def _fitted(params: Any, flag: str) -> None:
+    """Shapes have no zeros and take no time: what is measured needs numbers."""
+    import jax
+
+    leaves = jax.tree.leaves(params)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        raise typer.BadParameter(f"{flag} needs a fitted RUN: retina fit makes one")
+
+
+def _figures(title: str, figures: Mapping[str, Any]) -> str:
+    """A block of figures as the table above it has them."""
+    rows = [
+        (key.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else value)
+        for key, value in figures.items()
+    ]
+    return f"\n{title}\n{output.columns(rows)}"
 
 
 def _of_run(what: str) -> tuple[Any, Any, Any, str | None]:

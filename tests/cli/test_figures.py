@@ -93,6 +93,9 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert "FLOPs per bin" in table and f"{run['flops_per_bin']:,}" in table
     for words in ("transcendental as 20", "by kind", "fan-out", "arithmetic intensity"):
         assert words in table
+    told = json.loads(retina("cost", "run", "--executors", "--json").out)["executors"]
+    assert told["dense"] == run["flops_per_bin"] and told["bins"] == 390
+    assert retina("cost", "ln", *frame, *QUICK, "--executors").status == 2
     assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
 
