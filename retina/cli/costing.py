@@ -42,6 +42,19 @@ def cost(
             help="Run the test clips: machines that skip zeros, NeuroBench's figures.",
         ),
     ] = False,
+    learning: Annotated[
+        bool, typer.Option("--learning", help="FLOPs of a training step and of a fit.")
+    ] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time the step here, one bin at a time.")
+    ] = False,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="By a published table, 45 nm.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.step", help="The step, to run without retina."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Operations per bin, by kind, part and primitive; memory, depth and wiring."""
@@ -60,6 +73,18 @@ def cost(
     extra = {}
     if executors:
         extra["executors"] = _executors(model, params, split)
+    if learning:
+        extra["learning"] = _learning(what, model, split)
+    if latency:
+        extra["latency"] = _latency(model, params, split)
+    if energy:
+        extra["energy"] = _energy(found)
+    if export is not None:
+        from retina.artefact import export_step
+
+        _fitted(params, "--export")
+        written = export_step(model, params, export, dtype=_stored(split))
+        output.say(f"wrote {written}")
     if json:
         output.print_json(costs.as_json(found) | extra)
         return
@@ -79,6 +104,44 @@ def _executors(model: Any, params: Any, split: Any) -> dict[str, Any]:
     )
 
 
+def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
+    """The recipe that the run was fitted by, or the model's own."""
+    from retina import store
+    from retina.search.learning import learning, updates
+
+    if split is None:
+        raise typer.BadParameter("--learning needs a recording: --dataset NAME")
+    steps, changes = None, {}
+    if runs.is_run(what):
+        told = store.read(what)["training"]
+        steps = told["steps"]
+        changes = {name: told[name] for name in ("optimiser",) if name in told}
+    made = learning(model, split, steps, **changes)
+    figures = dataclasses.asdict(made) | {"step": made.step}
+    return figures | {"updates": updates(model)}
+
+
+def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:
+    from retina.costs.latency import latency
+
+    _fitted(params, "--latency")
+    return dataclasses.asdict(latency(model, params, dtype=_stored(split)))
+
+
+def _energy(found: Any) -> dict[str, Any]:
+    from retina.costs.energy import energy
+
+    return {
+        f"{one.node_nm} nm, {one.precision}, {one.level}": dataclasses.asdict(one)
+        for one in energy(found)
+    }
+
+
+def _stored(split: Any) -> Any:
+    clips = () if split is None else (*split.test, *split.train, *split.validation)
+    return clips[0].stimulus.dtype if clips else "float32"
+
+
 def _fitted(params: Any, flag: str) -> None:
     """Shapes have no zeros and take no time: what is measured needs numbers."""
     import jax
@@ -90,11 +153,21 @@ def _fitted(params: Any, flag: str) -> None:
 
 def _figures(title: str, figures: Mapping[str, Any]) -> str:
     """A block of figures as the table above it has them."""
-    rows = [
-        (key.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else value)
-        for key, value in figures.items()
-    ]
+    rows = [(key.replace("_", " "), _words(value)) for key, value in figures.items()]
     return f"\n{title}\n{output.columns(rows)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping) and set(value) == {"low", "high"}:
+        ends = dict.fromkeys(_words(end) for end in (value["low"], value["high"]))
+        return " - ".join(ends)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k.replace('_', ' ')} {_words(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value)) or "nothing"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _of_run(what: str) -> tuple[Any, Any, Any, str | None]:

@@ -77,7 +77,7 @@ def cost(
     alone, marginal, sharing = _shared(model, params, every.flops, stored, runs)
     if spikes is None:
         spikes = None if split is None else recorded_rate(split)
-    worth = _worth(spec.dataset, species, split, spec.event)
+    worth = stands_for(spec.dataset, species, split, spec.event)
     return Cost(
         model=model.name,
         dataset=spec.dataset,
@@ -230,9 +230,10 @@ def _shapes(tree: Tree) -> list[tuple[str, tuple[int, ...]]]:
     ]
 
 
-def _worth(
+def stands_for(
     dataset: str, species: str | None, split: Split | None, event: str
 ) -> Denominator:
+    """What one cell of a recording stands for; species: in place of the split's."""
     if event != "spike":
         return Denominator(
             None,

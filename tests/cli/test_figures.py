@@ -96,6 +96,13 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     told = json.loads(retina("cost", "run", "--executors", "--json").out)["executors"]
     assert told["dense"] == run["flops_per_bin"] and told["bins"] == 390
     assert retina("cost", "ln", *frame, *QUICK, "--executors").status == 2
+    more = ("--learning", "--latency", "--energy")
+    told = json.loads(retina("cost", "run", *more, "--json").out)
+    assert told["learning"]["optimiser"] == "lbfgs"
+    assert told["learning"]["total"] > told["learning"]["steps"]
+    assert told["latency"]["real_time_factor"] > 0
+    assert told["energy"]["45 nm, float32, DRAM"]["mark"] == "recalled"
+    assert "real time factor" in retina("cost", "run", "--latency").out
     assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
 
