@@ -21,14 +21,17 @@ Dataset = Annotated[
     str | None, typer.Option(help="The recording a model is built for.")
 ]
 
+Frame = Annotated[
+    str | None, typer.Option(metavar="HxW", help="Frame; 1 for a full field.")
+]
+Cells = Annotated[int | None, typer.Option("--cells", min=1)]
+
 
 def cost(
     what: Annotated[str, typer.Argument(metavar="RUN|MODEL")],
     dataset: Dataset = None,
-    frame: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Frame; 1 for a full field.")
-    ] = None,
-    n_cells: Annotated[int | None, typer.Option("--cells", min=1)] = None,
+    frame: Frame = None,
+    n_cells: Cells = None,
     bin_s: BinS = None,
     set_: Set = None,
     out: Annotated[
@@ -60,11 +63,9 @@ def cost(
     """Operations per bin, by kind, part and primitive; memory, depth and wiring."""
     from retina.costs import cost as costs
 
-    if runs.is_run(what):
-        model, params, split, species = _of_run(what)
-    else:
-        model, params, split = _of_model(what, dataset, frame, n_cells, bin_s, set_)
-        species = None
+    model, params, split, species = found_for(
+        what, dataset, frame, n_cells, bin_s, set_
+    )
     found = costs.cost(model, params, split, species=species)
     if out is not None:
         from retina.reports.treemap import treemap
@@ -93,6 +94,13 @@ def cost(
     print(table(found))
     for title, figures in extra.items():
         print(_figures(title, figures))
+
+
+def found_for(what: str, *given: Any) -> tuple[Any, Any, Any, str | None]:
+    """A run, or a model for a recording or a frame: (model, params, split, species)."""
+    if runs.is_run(what):
+        return _of_run(what)
+    return *_of_model(what, *given), None
 
 
 def _executors(model: Any, params: Any, split: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from retina.cli import (
     new,
     probing,
     recordings,
+    scaling,
     simulating,
     sweeping,
 )
@@ -44,6 +45,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fitting.fit,
     "score": fitting.score,
     "cost": costing.cost,
+    "scale": scaling.scale,
     "simulate": simulating.simulate,
     "probe": probing.probe,
     "sweep": sweeping.sweep,

@@ -26,6 +26,7 @@ _UNITS = (
     ("flops_per_s_alone", "FLOPs per second of one cell alone"),
     ("flops_per_s_marginal", "FLOPs per second of one more cell"),
     ("flops_per_spike", "FLOPs per recorded spike"),
+    ("flops_per_bit", "FLOPs per bit told of the recorded spikes"),
     ("flops_per_s_per_synapse", "FLOPs per synapse-second"),
     ("flops_per_synaptic_event", "FLOPs per synaptic event"),
     ("total_ops_per_bin", "all operations per bin"),
@@ -41,7 +42,8 @@ _UNITS = (
     ("parallel_width", "parallel width, operations / depth"),
     ("arithmetic_intensity", "arithmetic intensity, FLOPs per byte"),
 )
-_ONLY_SOME = ("wire_um",)  # models have it: of the others it is not even unknown
+# Circuits have the one, points the other: elsewhere they are not even unknown.
+_ONLY_SOME = ("wire_um", "flops_per_bit")
 UNPUBLISHED = "NOT FOR PUBLICATION: the recording's licence forbids to publish results"
 _RANGE = "a - b: what is not known of a constant, not statistics. [a, b]: 95 % interval"
 

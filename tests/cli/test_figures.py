@@ -107,6 +107,17 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
 
 
+def test_a_cost_carried_to_a_brain_says_what_it_is(retina):
+    given = ("ln", "--frame", "4x4", "--cells", 2, "--bin-s", 0.02)
+    told = json.loads(retina("scale", *given, "--to", "brain", "--json").out)
+    assert told["whole"]["low"] < told["whole"]["high"]
+    done = retina("scale", *given, "--to", "brain")
+    assert done.out.count("THIS IS AN EXTRAPOLATION") == 2
+    assert "Moravec" in done.out and "recalled" in done.out
+    wrong = retina("scale", *given, "--to", "human")
+    assert wrong.status == 1 and "human-retina" in wrong.err
+
+
 @pytest.mark.parametrize("function", ["", ":mine"])
 def test_a_function_of_a_file_in_a_folder_is_a_model(retina, function):
     retina("new", "model", "mine", "--folder", "lab")
