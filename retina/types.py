@@ -431,6 +431,9 @@ class Cost:
 
     counts:   per clock: {"bin": Counts}; see `retina.costs.flops.Counts`.
     rates_hz: steps per second of each clock.
+    fan_ins, fan_outs, wire_um: see `retina.costs.wiring`; None for what has no places.
+    flops_per_bit: FLOP/s over the bits/s that the model tells of the recorded spikes;
+              known where it was scored too, as by `retina.measure`.
     Figures that need recorded spikes or a species are None where those are unknown.
     sparse_flops_per_bin: of a machine that skips products with a zero weight.
     bit_operations_per_bin: multiply-adds times the bits of both factors, 32 of each
@@ -462,6 +465,29 @@ class Cost:
     notes: tuple[str, ...] = ()
     sparse_flops_per_bin: int | None = None
     bit_operations_per_bin: int | None = None
+    fan_ins: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    fan_outs: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    wire_um: float | None = None
+    flops_per_bit: float | None = None
+
+    @property
+    def arithmetic_intensity(self) -> float:
+        """FLOPs per byte that one bin moves; nan where it moves none."""
+        moved = self.bytes_per_bin
+        return self.flops_per_bin / moved if moved else float("nan")
+
+    @property
+    def parallel_width(self) -> float:
+        """Operations that can run at once, on average: all of a bin over its depth.
+
+        A sum counts as one step of the depth, however many values it has.
+        """
+        return self.total_ops_per_bin / self.depth if self.depth else 0.0
+
+    @property
+    def connections(self) -> int:
+        """Distinct pairs of a value and a sum that it enters."""
+        return sum(values * sums for values, sums in self.fan_ins.items())
 
     def __repr__(self) -> str:
         return (

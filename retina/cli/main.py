@@ -21,6 +21,7 @@ from retina.cli import (
     probing,
     recordings,
     reducing,
+    scaling,
     simulating,
     sweeping,
 )
@@ -49,6 +50,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "score": fitting.score,
     "cost": costing.cost,
     "reduce": reducing.reduce,
+    "scale": scaling.scale,
     "simulate": simulating.simulate,
     "probe": probing.probe,
     "sweep": sweeping.sweep,

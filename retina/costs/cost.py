@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from retina import build, resources
 from retina.circuit.declaration import fan_in
 from retina.costs.bits import DENSE
-from retina.costs.counts import Counts
+from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
 from retina.costs.sparse import zero_macs
+from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
 from retina.stage import Model
 from retina.types import GRADED, Cost, Interval, Split
@@ -72,7 +73,7 @@ def cost(
     spec = model.spec if split is None else split.spec
     stored = _stored(split)
     step = trace_step(model, params, dtype=stored)
-    work, held = step.work(), memory(step)
+    work, held, wired = step.work(), memory(step), wiring(step)
     every = runs * work.step
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
@@ -80,7 +81,7 @@ def cost(
     alone, marginal, sharing = _shared(model, params, every.flops, stored, runs)
     if spikes is None and spec.event != GRADED:
         spikes = None if split is None else recorded_rate(split)
-    worth = _worth(spec.dataset, species, split, spec.event)
+    worth = stands_for(spec.dataset, species, split, spec.event)
     return Cost(
         model=model.name,
         dataset=spec.dataset,
@@ -110,6 +111,9 @@ def cost(
             *_declared_note(model),
             *_synapse_notes(worth, spec.frame),
         ),
+        fan_ins=wired.fan_in,
+        fan_outs=wired.fan_out,
+        wire_um=None if model.circuit is None else wire_um(model.circuit),
         **_other_machines(model, params, stored, work.step, runs),
     )
 
@@ -170,6 +174,15 @@ def as_json(cost: Cost) -> dict[str, Any]:
         },
         "by_part": cost.by_part,
         "by_primitive": {k: c.as_dict() for k, c in step.by_primitive.items()},
+        "by_kind": step.as_dict(),
+        "setup": cost.counts["setup"].as_dict(),
+        "flops_per_bin_with": {str(w): step.flops_with(w) for w in WEIGHTS},
+        "arithmetic_intensity": cost.arithmetic_intensity,
+        "parallel_width": cost.parallel_width,
+        "connections": cost.connections,
+        "fan_ins": cost.fan_ins,
+        "fan_outs": cost.fan_outs,
+        "wire_um": cost.wire_um,
     }
 
 
@@ -256,9 +269,10 @@ def _shapes(tree: Tree) -> list[tuple[str, tuple[int, ...]]]:
     ]
 
 
-def _worth(
+def stands_for(
     dataset: str, species: str | None, split: Split | None, event: str
 ) -> Denominator:
+    """What one cell of a recording stands for; species: in place of the split's."""
     if event != "spike":
         return Denominator(
             None,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 # Calls that run their body once, and the parameter that holds it.
-_CALLS = {
+CALLS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "closed_call": "call_jaxpr",
@@ -174,7 +174,7 @@ def _call(eqn: Any, arguments: list[Value]) -> tuple[Any, list[Value]] | None:
     """The body that a call runs once, with its arguments; None for anything else."""
     name, params = eqn.primitive.name, eqn.params
     # eval_jaxpr has its body under either name.
-    for held in (_CALLS.get(name), "call_jaxpr") if name in _CALLS else ():
+    for held in (CALLS.get(name), "call_jaxpr") if name in CALLS else ():
         if held in params:
             return params[held], arguments
     if name == "custom_linear_solve":

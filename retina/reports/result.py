@@ -15,7 +15,7 @@ from retina.types import Cost, Interval, Metric, Point, Score
 
 NAME = "result.json"
 _COSTS = (
-    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
+    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike flops_per_bit "
     "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
     "state_bytes bytes_per_bin depth"
 ).split()

@@ -165,7 +165,11 @@ def _cost(table: Mapping[str, Any]) -> Cost:
         if isinstance(value, Mapping) and set(value) == {"low", "high"}
     }
     counts = {clock: _counts(row) for clock, row in table["counts"].items()}
-    return Cost(**{**table, **ranged, "counts": counts})
+    fans = {  # the keys of a JSON object are words
+        name: {int(value): sums for value, sums in table.get(name, {}).items()}
+        for name in ("fan_ins", "fan_outs")
+    }
+    return Cost(**{**table, **ranged, **fans, "counts": counts})
 
 
 def _counts(row: Mapping[str, Any]) -> Counts:
