@@ -118,7 +118,8 @@ def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
 
 def _image(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:  # numpy leaves a broken zip open
+            found = np.load(file, allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on damaged files
         said = " ".join(str(error).split())[:200]
         raise UnreadableFile(f"{path} is not a readable npy file ({said})") from None

@@ -131,10 +131,10 @@ def _part(
 
 def _whole(values: np.ndarray) -> np.ndarray:
     """MATLAB keeps whole numbers as floats."""
-    if values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
-        if np.abs(values).max(initial=0) < 2**53:
-            return values.astype(np.int64)
-    return values
+    if values.dtype.kind != "f" or not np.isfinite(values).all():
+        return values
+    whole = np.abs(values).max(initial=0) < 2**53 and np.all(values == np.rint(values))
+    return values.astype(np.int64) if whole else values
 
 
 def _begin(card: Card, given: Any, frames: int) -> tuple[int, ...]:

@@ -177,7 +177,8 @@ def as_stimulus(values: np.ndarray, where: str) -> np.ndarray:
     dtype('float32')
     """
     if np.issubdtype(values.dtype, np.floating):
-        return values.astype(np.float32)
+        with np.errstate(over="ignore"):  # to infinity, which is told with its frame
+            return values.astype(np.float32)
     if values.dtype == bool:
         return values.astype(np.int8)
     if not np.issubdtype(values.dtype, np.integer):

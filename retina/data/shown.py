@@ -108,15 +108,15 @@ def _is_hdf5(path: Path) -> bool:
 
 def _numpy(path: Path, name: object) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found as store:
-            if name not in store:
-                raise UnreadableFile(
-                    f"{path} has no array {name!r}: {nearest(str(name), store)}"
-                )
-            return store[name]
+        with open(path, "rb") as file:  # numpy leaves a broken zip open
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found
+            with found as store:
+                if name not in store:
+                    known = nearest(str(name), store)
+                    raise UnreadableFile(f"{path} has no array {name!r}: {known}")
+                return store[name]
     except UnreadableFile:
         raise
     except MemoryError:

@@ -170,7 +170,7 @@ MARRE = Layout(
 
 # gollisch_matlab ---------------------------------------------------------------------
 
-IMAGES, TALL, BROAD = 4, 640, 1000
+IMAGES, TALL, BROAD = 3, 160, 240
 
 
 def pictures(seed: int) -> np.ndarray:
@@ -545,7 +545,33 @@ NEO = Layout(
     needs="neo",
 )
 
+
+def own_npz(folder: Path) -> list[str]:
+    time, cell, _ = times(spikes())
+    np.savez(
+        folder / "own.npz",
+        **{
+            "train.stimulus": movie(),
+            "train.spike_s": time,
+            "train.spike_cell": cell,
+            "train.onsets_s": np.arange(FRAMES + 1) * 0.1,
+            "test.stimulus": movie(TEST, 5),
+            "test.counts": spikes(TEST, 4, 6),
+            "test.count_s": np.array(0.1),
+        },
+    )
+    return ["own.npz"]
+
+
+NPZ = Layout(
+    "npz",
+    own_npz,
+    'file = "own.npz"',
+    SPLITS.format(train="train", test="test"),
+)
+
 ALL = {
+    "npz": NPZ,
     "stanford_hdf5": STANFORD,
     "marre_hdf5": MARRE,
     "gollisch_matlab": GOLLISCH,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,13 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.parts import Part, as_stimulus, recording
-from retina.errors import BadResponse, ShapeMismatch, UnreadableFile, nearest
+from retina.errors import (
+    BadResponse,
+    MissingData,
+    ShapeMismatch,
+    UnreadableFile,
+    nearest,
+)
 from retina.types import Cell, Recording
 
 
@@ -37,10 +42,14 @@ def npz(folder: Path, card: Card) -> Recording:
     """
     path = below(folder, card.needs("file")["file"])
     try:
-        with np.load(path, allow_pickle=False) as store:
-            arrays = {key: store[key] for key in store.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UnreadableFile(f"{path} is not a readable npz file: {error}") from None
+        with open(path, "rb") as file:  # numpy leaves a broken zip open
+            with np.load(file, allow_pickle=False) as store:
+                arrays = {key: store[key] for key in store.files}
+    except FileNotFoundError:
+        raise MissingData(f"there is no {path}: name the file as it lies") from None
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     parts = {
