@@ -12,7 +12,7 @@ import math
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class _Array:
         self.made = _built(raw, dtype, shape, "F" if fortran else "C")
 
 
-def _built(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+def _built(raw: Any, dtype: Any, shape: Any, order: Literal["C", "F"]) -> np.ndarray:
     if not isinstance(dtype, _Dtype):
         raise UnreadableFile(f"the pickle holds an array of dtype {dtype!r}")
     raw = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -460,9 +462,7 @@ PARQUET = Layout(
 
 
 def own_nwb(folder: Path) -> list[str]:
-    import pynwb
-    from pynwb.image import ImageSeries
-
+    pynwb: Any = importlib.import_module("pynwb")
     file = pynwb.NWBFile(
         session_description="small",
         identifier="small",
@@ -477,7 +477,7 @@ def own_nwb(folder: Path) -> list[str]:
         both = [time[cell == c], again[who == c] + starts[trial[who == c]]]
         file.add_unit(spike_times=np.sort(np.concatenate(both)), label=LABELS[c])
     file.add_stimulus(
-        ImageSeries(
+        pynwb.image.ImageSeries(
             name="long", data=movie().transpose(0, 2, 1), unit="grey", rate=10.0
         )
     )
@@ -515,9 +515,8 @@ repeats = "trials"
 
 def own_neo(folder: Path) -> list[str]:
     """MATLAB as neo writes it, with a segment for each of four trials."""
-    import neo
-    import quantities
-
+    neo: Any = importlib.import_module("neo")
+    quantities: Any = importlib.import_module("quantities")
     np.save(folder / "movie.npy", movie().transpose(1, 2, 0))
     block = neo.Block()
     time, cell, trial = times(spikes(FRAMES, 4))

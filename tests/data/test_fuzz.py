@@ -205,7 +205,7 @@ def rewritten(draw, text: str):
 def test_a_card_that_was_rewritten_at_random(cache, number):
     folder = cache / "small"
     folder.mkdir()
-    np.savez(folder / "small.npz", **arrays())
+    np.savez(folder / "small.npz", **arrays())  # type: ignore[arg-type]
     splits = """
     [[splits]]
     role = "train"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import h5py
 import jax
@@ -82,7 +83,8 @@ def test_a_mean_over_trials_is_no_count_for_deviance_alone():
 def test_negative_responses_are_refused(cache):
     card = layouts.EULER.card(cache)
     with h5py.File(cache / "small" / "responses.h5", "r+") as store:
-        store["session_2_ventral2/natural_spikes"][...] -= 1
+        traces: Any = store["session_2_ventral2/natural_spikes"]
+        traces[...] -= 1
     card.write_text(unsummed(card.read_text()))
     with pytest.raises(BadResponse, match="negative.*must be 0 or more"):
         load(card)

@@ -209,7 +209,7 @@ def test_euler(cache):
     tested = layouts.TESTED * layouts.CLIP
     onsets = 1.0 + np.arange((layouts.CLIPS + 3 * layouts.TESTED) * layouts.CLIP) * 0.1
     with h5py.File(cache / "small" / "responses.h5") as store:
-        trace = store["session_2_ventral2/natural_spikes"][1]
+        trace = np.asarray(store["session_2_ventral2/natural_spikes"])[1]
     at = np.interp(onsets, np.arange(len(trace)) * 0.13, trace)
     movie_at = np.r_[at[tested : tested + 24], at[2 * tested + 24 : 2 * tested + 48]]
     np.testing.assert_allclose(

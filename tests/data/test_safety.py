@@ -158,7 +158,7 @@ def zipped(cache, tmp_path):
 
 
 def npz_bytes(tmp_path):
-    np.savez(tmp_path / "x.npz", **arrays())
+    np.savez(tmp_path / "x.npz", **arrays())  # type: ignore[arg-type]
     return (tmp_path / "x.npz").read_bytes()
 
 

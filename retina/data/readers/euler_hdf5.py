@@ -195,7 +195,7 @@ def _responses(
 
 def _one(store: h5py.File, field: h5py.Group, name: str) -> float:
     if name in field.attrs:
-        return float(np.ravel(field.attrs[name])[0])
+        return float(np.asarray(field.attrs[name]).ravel()[0])
     found = array(store, f"{field.name}/{name}").ravel()
     if len(found) != 1:
         raise ShapeMismatch(
@@ -207,7 +207,7 @@ def _one(store: h5py.File, field: h5py.Group, name: str) -> float:
 def _eye(field: h5py.Group) -> str:
     found = field.attrs["eye"] if "eye" in field.attrs else None
     if found is None and isinstance(field.get("eye"), h5py.Dataset):
-        found = np.ravel(field["eye"][()])[0]  # type: ignore[index]
+        found = np.asarray(field["eye"]).ravel()[0]
     word = found.decode() if isinstance(found, bytes) else str(found)
     if word not in ("left", "right"):
         raise UnreadableFile(

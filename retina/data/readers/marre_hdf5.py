@@ -71,14 +71,14 @@ def _part(store: h5py.File, card: Card, name: str) -> Part:
 
 def _repeats(store: h5py.File, held: h5py.Group, where: str) -> np.ndarray:
     numbers = {}
-    for key in held:
+    for key in map(str, held):
         digits = key.rpartition("cell")[2].strip("_")
         if "cell" in key and digits.isdigit():
             numbers[int(digits)] = key
     if len(numbers) != len(held):
         raise UnreadableFile(
-            f"{where}: repeats are named {', '.join(list(held)[:6])}, not cell_1, "
-            "cell_2, ..."
+            f"{where}: repeats are named {', '.join([*map(str, held)][:6])}, not "
+            "cell_1, cell_2, ..."
         )
     names = [f"{held.name}/{numbers[n]}" for n in sorted(numbers)]
     each = [array(store, name, "repeat, image") for name in names]

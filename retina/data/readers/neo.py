@@ -93,7 +93,7 @@ def _io(library: Any, path: Path, io: str) -> Any:
         kind = getattr(library.io, io, None)
         if kind not in library.io.iolist:
             raise BadCard(f"neo.io has no class {io!r}: see neo.io.iolist")
-        chosen = [kind]
+        chosen: list[Any] = [kind]
     else:
         chosen = [k for k in library.io.list_candidate_ios(str(path)) if k.is_readable]
         chosen = [k for k in chosen if k.__name__ not in _REFUSED] or chosen

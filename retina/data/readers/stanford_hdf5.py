@@ -114,10 +114,12 @@ def _repeats(store: h5py.File, response: str, where: str) -> np.ndarray | None:
     if response in held:
         name = f"test/repeats/{response}"
         return counts(array(store, name), "trial, cell, bin", where)
-    keys = [key for key in held if key.startswith("cell") and key[4:].isdigit()]
+    keys = [
+        key for key in map(str, held) if key.startswith("cell") and key[4:].isdigit()
+    ]
     if response != "binned" or not keys:
         raise UnreadableFile(
-            f"{store.filename}: test/repeats holds {', '.join(list(held)[:6])}, "
+            f"{store.filename}: test/repeats holds {', '.join([*map(str, held)][:6])}, "
             f"neither cell01, cell02, ... nor {response!r}: name what is there as "
             "`response`"
         )
