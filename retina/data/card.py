@@ -269,7 +269,11 @@ def digest(card: Card) -> str:
     """
     # A card that does not say how bright it was keeps the digest from before the key.
     silent = {"mean_rstar_per_s"} if card.mean_rstar_per_s is None else set()
-    decides = card.model_dump_json(exclude={*_WORDS, *silent})
+    left_out: dict[str, Any] = dict.fromkeys({*_WORDS, *silent}, True)
+    files = {"files": {"__all__": {"mirrors"}}}
+    decides = card.model_dump_json(
+        exclude=left_out | files | {"variants": {"__all__": files}}
+    )
     if card.reader == "simulated":
         from retina.data.simulate import VERSION
 

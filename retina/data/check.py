@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,21 +11,20 @@ from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card
 from retina.data.coding import below_darkness, odd_coding
-from retina.data.leak import leak, memory, shared, too_short, twice
+from retina.data.finding import Finding, some
+from retina.data.leak import leak, shared, too_short, twice
 from retina.data.load import differences, held, keep, select, stored
+from retina.data.quality.ceiling import ceiling
+from retina.data.quality.clock import clock
+from retina.data.quality.drift import drift
+from retina.data.quality.fields import fields
+from retina.data.quality.shared_spikes import shared_spikes
+from retina.data.quality.shift import alignment, averages, between_trials
+from retina.data.quality.silence import silence
 from retina.data.rules import SplitRule
 from retina.data.split import split
-from retina.data.sta import peaks, sta
 from retina.errors import RetinaError
 from retina.types import Recording, Split
-
-
-class Finding(NamedTuple):
-    """level: "ok", "note" (worth knowing) or "wrong" (to be put right)."""
-
-    level: str
-    about: str
-    text: str
 
 
 def check(name: str | Path) -> list[Finding]:
@@ -140,8 +138,20 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
     if recording.mean_rstar_per_s is not None:
         for text in below_darkness(recording.coding, made.train):
             yield Finding("note", f"light{where}", text)
-    few = select(card, names, [])
-    yield from _alignment(split(keep(recording, few)), where)
+    some_cells = split(keep(recording, select(card, names, [])))
+    found = averages(some_cells)
+    for looked in (
+        clock(recording),
+        silence(recording),
+        shared_spikes(recording),
+        drift(made),
+        between_trials(made),
+        ceiling(some_cells),
+        alignment(some_cells, found),
+        fields(some_cells, found.past),
+    ):
+        for finding in looked:
+            yield finding._replace(about=finding.about + where)
 
 
 def _spans(recording: Recording, where: str) -> Iterator[Finding]:
@@ -187,57 +197,9 @@ def _leaks(made: Split, where: str) -> Iterator[Finding]:
     if short := too_short(made.test, fitted):
         text = (
             "no exact copy of test stimulus in training or validation; too short to "
-            f"tell whether something like it is: {_some(np.array(short), 'clip')}"
+            f"tell whether something like it is: {some(np.array(short), 'clip')}"
         )
         yield Finding("note", f"splits{where}", text)
         return
     text = "no test stimulus in training or validation"
     yield Finding("ok", f"splits{where}", text)
-
-
-def _alignment(made: Split, where: str) -> Iterator[Finding]:
-    """STA peaks must lie in the past; lags in the future say what chance gives."""
-    longest = max(round(0.35 / made.spec.bin_s), 6)
-    same = memory(made.train[0].stimulus, longest)
-    lags = range(-(longest // 2) - same, longest)
-    # Enough clips for a clear peak, few enough to take seconds.
-    per_bin = 2 * len(lags) * made.spec.cells * max(1, int(np.prod(made.spec.frame)))
-    clips, bins = [], 0
-    for clip in made.train:
-        if clips and bins * per_bin > 4e10:
-            break
-        clips.append(clip)
-        bins += len(clip.stimulus)
-    average = sta(clips, lags, made.spec.stimulus_mean)
-    at, signs = peaks(average, lags)
-    size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
-    # A frame that stays on for several bins is also on after the event.
-    chance = size[: longest // 2].max(0)
-    clear = size[longest // 2 :].max(0) > 1.5 * chance
-    early = clear & (at < -same) | (chance > 1.5 * size[longest // 2 :].max(0))
-    names = np.array([cell.name for cell in made.cells])
-    if early.any():
-        text = (
-            f"the STA of {_some(names[early])} peaks in frames that came after the "
-            "events: stimulus and response are shifted against each other"
-        )
-        yield Finding("wrong", f"alignment{where}", text)
-    if (clear & ~early).any():
-        lag = at[clear & ~early]
-        sign = signs[clear & ~early]
-        each = [f"{int((lag == one).sum())} at {one}" for one in np.unique(lag)]
-        text = (
-            f"STA peaks of {len(lag)} cells, by lag in bins of {made.spec.bin_s:.4g} "
-            f"s: {', '.join(each)}; {int((sign < 0).sum())} negative, "
-            f"{int((sign > 0).sum())} positive"
-        )
-        yield Finding("ok", f"alignment{where}", text)
-    if (~clear & ~early).any():
-        vague = names[~clear & ~early]
-        text = f"no clear STA peak in the past: {_some(vague)}"
-        yield Finding("note", f"alignment{where}", text)
-
-
-def _some(names: np.ndarray, kind: str = "cell") -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"{kind} {', '.join(names[:8])}{more}"

@@ -9,7 +9,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5o
 
 from retina.data.below import below
 from retina.errors import (
@@ -125,7 +124,7 @@ def contained(store: h5py.File) -> None:
             if not isinstance(link, h5py.HardLink):
                 continue  # a soft link leads to what is looked at in its own place
             item = place[key]
-            address = h5o.get_info(item.id).addr
+            address = h5py.h5o.get_info(item.id).addr  # type: ignore
             if address in seen:
                 continue
             seen.add(address)

@@ -42,16 +42,18 @@ class File(Strict):
     bytes:    0 where it is not known; without a sha256 the size is all that is checked.
     sha256:   may stay empty until the card is verified; `retina check` prints it.
     url:      "" for a file that is not downloaded: the person's own, or a derived one.
+    mirrors:  other addresses of the same bytes, tried in turn.
     optional: made from other files or from a seed; used where it is present.
     archive:  path of another of the card's files, a zip that holds this one.
     """
 
-    younger: ClassVar[tuple[str, ...]] = ("archive",)
+    younger: ClassVar[tuple[str, ...]] = ("archive", "mirrors")
 
     path: str
     bytes: int = Field(default=0, ge=0)
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     url: str = ""
+    mirrors: tuple[str, ...] = ()
     optional: bool = False
     archive: str = ""
 

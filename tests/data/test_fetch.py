@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import http.server
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retina import resources
+from retina.data.card import digest, read
 from retina.data.fetch import fetch
 from retina.data.load import load
-from retina.errors import ChecksumMismatch, MissingData, UnwritableFolder
+from retina.errors import BadSetting, ChecksumMismatch, MissingData, UnwritableFolder
 
 from .conftest import arrays, card_text
 
@@ -22,6 +24,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder; answers ranges where the server says so; notes every request."""
 
     def do_GET(self):
+        ways = {"moved": self.moved, "stall": self.stall, "cut": self.cut}
+        way, _, rest = self.path.lstrip("/").partition("/")
+        if way in ways:
+            self.server.asked.append((self.path, None))  # type: ignore[attr-defined]
+            ways[way](rest)
+            return
         path = Path(self.translate_path(self.path))
         wanted = self.headers.get("Range")
         self.server.asked.append((self.path, wanted))  # type: ignore[attr-defined]
@@ -36,6 +44,28 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         self.wfile.write(data[start:])
+
+    def moved(self, rest):
+        """To /rest; round in a circle where there is none."""
+        self.send_response(302)
+        self.send_header("Location", f"/{rest or 'moved/'}")
+        self.end_headers()
+
+    def stall(self, rest):
+        """A beginning, then silence until the test is over."""
+        self.send_response(200)
+        self.send_header("Content-Length", "5000")
+        self.end_headers()
+        self.wfile.write(b"x" * 100)
+        self.server.over.wait(30)  # type: ignore[attr-defined]
+
+    def cut(self, rest):
+        """Half of the file, and the connection is closed."""
+        data = Path(self.translate_path("/" + rest)).read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2])
 
     def log_message(self, format, *args):
         pass
@@ -52,9 +82,11 @@ def server(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as made:
         made.asked, made.ranges = [], True  # type: ignore[attr-defined]
         made.folder = served  # type: ignore[attr-defined]
+        made.over = threading.Event()  # type: ignore[attr-defined]
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
         yield made
+        made.over.set()  # type: ignore[attr-defined]
         made.shutdown()
         thread.join()
 
@@ -258,3 +290,90 @@ def test_what_to_type_names_the_card_as_it_was_typed(npz_card, cache, monkeypatc
     card.rename(folder / "small.toml")
     with pytest.raises(ChecksumMismatch, match="`retina fetch 'my lab/small.toml'`"):
         load("my lab/small.toml")
+
+
+def addresses(card: Path, server, *ways: str) -> None:
+    """The card's file at /way/small.npz of the server: the first, then its mirrors."""
+    base = f"http://127.0.0.1:{server.server_address[1]}"
+    first, *others = [f"{base}/{way}small.npz" for way in ways]
+    lines = [
+        f'url = "{first}"\nmirrors = {others}' if line.startswith("url") else line
+        for line in card.read_text().splitlines()
+    ]
+    card.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("bad", ["nowhere/", "stall/", "cut/", "moved/nowhere/"])
+def test_another_address_is_tried(card, server, bad):
+    addresses(card, server, bad, "moved/")
+    lines = []
+    fetch(card, patience_s=0.3, say=lines.append)
+    assert [path for path, _ in server.asked][-1] == "/small.npz"
+    assert sum("trying the next address" in line for line in lines) == 1
+    assert len(load(card).cells) == 2
+
+
+def test_a_corrupt_copy_is_refused_and_the_next_address_tried(card, server):
+    whole = (server.folder / "small.npz").read_bytes()
+    (server.folder / "bad").mkdir()
+    wrong = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
+    (server.folder / "bad" / "small.npz").write_bytes(wrong)
+    addresses(card, server, "bad/", "")
+    fetch(card, say=quiet)
+    assert len(load(card).cells) == 2
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [("stall/", "timed out"), ("moved/moved/", "redirects"), ("nowhere/", "404")],
+)
+def test_a_server_that_never_answers_well_says_what_to_type(card, server, way, why):
+    if way == "moved/moved/":  # round in a circle
+        base = f"http://127.0.0.1:{server.server_address[1]}"
+        lines = card.read_text().splitlines()
+        lines = [f'url = "{base}/moved/"' if x.startswith("url") else x for x in lines]
+        card.write_text("\n".join(lines))
+    else:
+        addresses(card, server, way)
+    with pytest.raises(MissingData, match=f"{why}.*retina fetch {card}"):
+        fetch(card, patience_s=0.3, say=quiet)
+
+
+def test_other_addresses_are_no_other_recording(card, server):
+    before = digest(read(card))
+    addresses(card, server, "", "moved/")
+    assert read(card).files[0].mirrors
+    assert digest(read(card)) == before
+
+
+@pytest.mark.parametrize("inside", ["", "small/", "deposit-1.0/data/"])
+def test_from_a_zip_file(card, server, tmp_path, inside):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(server.folder / "small.npz", f"{inside}small.npz")
+        archive.writestr("../outside.txt", "never unpacked")
+    fetch(card, source=tmp_path / "all.zip", say=quiet)
+    assert not server.asked
+    assert len(load(card).cells) == 2
+    assert not list(tmp_path.rglob("outside.txt"))
+
+
+def test_from_a_zip_file_without_the_file_or_with_a_wrong_one(card, tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("other.npz", "x")
+    with pytest.raises(MissingData, match=r"all\.zip holds no small\.npz"):
+        fetch(card, source=tmp_path / "all.zip", say=quiet)
+    with zipfile.ZipFile(tmp_path / "all.zip", "a") as archive:
+        archive.writestr("small.npz", "x")
+    with pytest.raises(ChecksumMismatch, match="nothing was replaced"):
+        fetch(card, source=tmp_path / "all.zip", say=quiet)
+
+
+def test_offline_only_looks(card, server, cache):
+    with pytest.raises(MissingData, match=rf"small\.npz not whole.*fetch {card}"):
+        fetch(card, offline=True, say=quiet)
+    assert not server.asked and not (cache / "small").exists()
+    fetch(card, say=quiet)
+    assert fetch(card, offline=True, say=quiet) == cache / "small"
+    assert len(server.asked) == 1
+    with pytest.raises(BadSetting, match="leave `--from` out"):
+        fetch(card, offline=True, source=cache, say=quiet)

@@ -1,0 +1,1 @@
+"""What is odd in a recording: one question per file, each answer a few findings."""

@@ -1,0 +1,171 @@
+"""Steps before a model sees a recording: what each keeps, says and refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import retina
+from retina.data.preparation.prepare import STEPS, prepare
+from retina.data.stc import stc
+from retina.errors import BadCard, BadSetting
+from retina.types import Clip, Recording
+
+from .drawn import drawn_recording
+
+
+@pytest.fixture(scope="module")
+def images() -> Recording:
+    return retina.load("simulated")
+
+
+@pytest.fixture(scope="module")
+def flicker() -> Recording:
+    return drawn_recording()
+
+
+def test_a_window_and_squares_are_those_of_numpy(images):
+    made = prepare(images, [{"crop": [3, 4, 13, 12]}, {"downsample": 4}])
+    assert made.frame == (3, 3)
+    for before, after in zip(images.blocks, made.blocks, strict=True):
+        window = before.stimulus[:, 3:15, 4:16].astype(np.float64)
+        wanted = window.reshape(-1, 3, 4, 3, 4).mean((2, 4))
+        np.testing.assert_allclose(after.stimulus, wanted, atol=1e-6)
+        assert after.spikes is before.spikes
+    assert [note.split(":")[0] for note in made.notes[-2:]] == ["prepared"] * 2
+    assert "rows 3-15, columns 4-15" in made.notes[-2]
+
+
+def test_the_window_around_fields_holds_every_field(images):
+    made = prepare(images, [{"around_fields": 2.0}])
+    assert made.frame < images.frame and min(made.frame) > 6
+    again = retina.split(made)
+    assert again.spec.frame == made.frame
+    # What was cropped for the fields has them still.
+    assert len(prepare(made, [{"at_least": {"field": True}}]).cells) == 12
+
+
+def test_contrast_is_light_about_the_mean_of_training(flicker):
+    light = dataclasses.replace(
+        flicker,
+        coding="light",
+        blocks=tuple(
+            dataclasses.replace(block, stimulus=100 + 20 * block.stimulus)
+            for block in flicker.blocks
+        ),
+    )
+    made = prepare(light, [{"contrast": True}])
+    assert made.coding == "contrast"
+    train = made.blocks[0]
+    assert abs(train.stimulus[train.lead :].mean()) < 1e-6
+    ratio = made.blocks[2].stimulus / (light.blocks[2].stimulus / 100 - 1)
+    # The mean of 4,000 draws is 100 within a third or so.
+    np.testing.assert_allclose(np.median(ratio), 1, rtol=0.05)
+    with pytest.raises(BadSetting, match="contrast already"):
+        prepare(made, [{"contrast": True}])
+
+
+def test_of_units_that_share_spikes_the_larger_is_kept(flicker):
+    block = flicker.blocks[0]
+    (first, second, third) = block.spikes[0]
+    part = np.sort(first[::2] + 0.0005)
+    blocks = (
+        dataclasses.replace(block, spikes=((first, part, third),)),
+        *flicker.blocks[1:],
+    )
+    doubled = dataclasses.replace(flicker, blocks=blocks)
+    made = prepare(doubled, [{"unique": 0.5}])
+    assert [cell.name for cell in made.cells] == ["a", "c"]
+    assert "left out 1 units" in made.notes[-1] and made.notes[-1].endswith(": b")
+    assert len(prepare(flicker, [{"unique": 0.5}]).cells) == 3
+
+
+def test_cells_that_reach_every_bar_are_kept(flicker):
+    rng = np.random.default_rng(0)
+    test = flicker.blocks[2]
+    spikes = tuple(
+        (trial[0], np.sort(rng.uniform(0, 30, 300)), trial[2]) for trial in test.spikes
+    )
+    blocks = (*flicker.blocks[:2], dataclasses.replace(test, spikes=spikes))
+    noisy = dataclasses.replace(flicker, blocks=blocks)
+    rates = [len(train) / 200 for train in flicker.blocks[0].spikes[0]]
+    made = prepare(noisy, [{"at_least": {"cc_max": 0.6}}])
+    assert [cell.name for cell in made.cells] == ["a", "c"]
+    made = prepare(
+        noisy, [{"at_least": {"cc_max": 0.6, "rate_hz": (rates[0] + rates[2]) / 2}}]
+    )
+    assert [cell.name for cell in made.cells] == ["c"]
+    assert "1 of 3 cells reach cc_max 0.6" in made.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("steps", "error", "words"),
+    [
+        ([{"crp": 1}], BadCard, "no step 'crp'.*crop"),
+        ([{"crop": [0, 0, 2, 2], "downsample": 2}], BadCard, "one step a table"),
+        ([{"crop": [0, 0, 30, 2]}], BadSetting, "does not lie in frames of 20 x 20"),
+        ([{"crop": [0, 0, 2]}], BadSetting, r"wanted \[first row"),
+        ([{"downsample": 0}], BadSetting, "wanted a whole number of pixels"),
+        ([{"downsample": 21}], BadSetting, "larger than frames"),
+        ([{"unique": 1.5}], BadSetting, "wanted a share"),
+        ([{"at_least": {"cc_mx": 0.5}}], BadSetting, "no rule 'cc_mx'.*cc_max"),
+        ([{"at_least": {"rate_hz": 1e6}}], BadSetting, "leaves no cell"),
+        ([{"at_least": 3}], BadSetting, "wanted a table"),
+        ([{"contrast": True}], BadSetting, "contrast already"),
+        ([{"around_fields": 0}], BadSetting, "wanted a number of s.d."),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_line(images, steps, error, words):
+    with pytest.raises(error, match=words) as caught:
+        prepare(images, steps)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["crop", "downsample", "around_fields"])
+def test_a_full_field_has_no_window(flicker, step):
+    value = [0, 0, 1, 1] if step == "crop" else 2
+    with pytest.raises(BadSetting, match="frames of "):
+        prepare(flicker, [{step: value}])
+
+
+def test_every_step_is_listed():
+    from pathlib import Path
+
+    import retina.data.preparation as folder
+
+    files = {path.stem for path in Path(folder.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "prepare"} == set(STEPS)
+
+
+def test_the_directions_of_an_energy_model_come_back():
+    """Two filters in quadrature excite, one suppresses; the average is nothing."""
+    rng = np.random.default_rng(0)
+    shown = rng.standard_normal(60000).astype(np.float32)
+    lags = 10
+    time = np.arange(lags)
+    filters = np.array(
+        [
+            np.cos(2 * np.pi * time / lags),
+            np.sin(2 * np.pi * time / lags),
+            np.cos(4 * np.pi * time / lags),
+        ]
+    )
+    filters /= np.linalg.norm(filters, axis=1, keepdims=True)
+    drives = [np.convolve(shown, each)[: len(shown)] for each in filters]
+    rate = 0.2 * (drives[0] ** 2 + drives[1] ** 2) / (1 + 2 * drives[2] ** 2)
+    counts = rng.poisson(rate).astype(np.float32)[None, :, None]
+    found = stc([Clip("a", shown, counts, skip=lags)], lags, 0)
+    assert found.significant.tolist() == [True, True, *[False] * 7, True]
+    for axes, direction in ((filters[:2], 0), (filters[:2], 1), (filters[2:], -1)):
+        seen = np.linalg.norm(axes @ found.directions[direction])
+        assert seen > 0.97
+
+
+def test_too_few_events_for_a_covariance_are_refused():
+    shown = np.random.default_rng(0).standard_normal(200).astype(np.float32)
+    counts = np.zeros((1, 200, 1), np.float32)
+    counts[0, ::50] = 1
+    with pytest.raises(BadSetting, match="more events than numbers"):
+        stc([Clip("a", shown, counts, skip=10)], 10, 0)

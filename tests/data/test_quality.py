@@ -1,0 +1,216 @@
+"""Each question about a recording, asked of one that has just that fault."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from retina.data.quality.ceiling import ceiling, ceilings
+from retina.data.quality.clock import clock
+from retina.data.quality.drift import drift
+from retina.data.quality.fields import field, fields
+from retina.data.quality.shared_spikes import shared_spikes, shares
+from retina.data.quality.shift import alignment, averages, between_trials
+from retina.data.quality.silence import silence
+from retina.data.split import split
+from retina.types import Recording
+
+from .drawn import CELLS, FRAME_S, drawn_recording
+
+
+@pytest.fixture(scope="module")
+def sound() -> Recording:
+    return drawn_recording()
+
+
+def with_block(recording: Recording, index: int, **change) -> Recording:
+    blocks = list(recording.blocks)
+    blocks[index] = dataclasses.replace(blocks[index], **change)
+    return dataclasses.replace(recording, blocks=tuple(blocks))
+
+
+def all_of(recording: Recording):
+    made = split(recording)
+    found = averages(made)
+    return [
+        *clock(recording),
+        *silence(recording),
+        *shared_spikes(recording),
+        *drift(made),
+        *between_trials(made),
+        *ceiling(made),
+        *alignment(made, found),
+        *fields(made, found.past),
+    ]
+
+
+def test_a_sound_recording_has_nothing_odd(sound):
+    found = all_of(sound)
+    assert {one.level for one in found} == {"ok"}
+    about = {one.about for one in found}
+    assert about == {"clock", "silence", "shared", "drift", "ceiling", "alignment"}
+
+
+def test_a_lost_trigger_is_found(sound):
+    block = sound.blocks[0]
+    onsets = block.onsets_s.copy()
+    onsets[701:] += FRAME_S
+    (found,) = clock(with_block(sound, 0, onsets_s=onsets))
+    assert found.level == "note"
+    assert "frame 700 lasts 2 frames, from 35.000 s on" in found.text
+
+
+def test_a_frame_shown_twice_is_found_and_flicker_of_two_values_is_not(sound):
+    shown = sound.blocks[0].stimulus.copy()
+    shown[901] = shown[900]
+    (found,) = clock(with_block(sound, 0, stimulus=shown))
+    assert "frame 901 (counted from 0) is the same" in found.text
+    binary = np.sign(shown)
+    assert [one.level for one in clock(with_block(sound, 0, stimulus=binary))] == ["ok"]
+
+
+@pytest.mark.parametrize(("factor", "level"), [(1.002, "note"), (1.05, "wrong")])
+def test_another_frame_rate_is_found(sound, factor, level):
+    slow = with_block(sound, 0, onsets_s=sound.blocks[0].onsets_s * factor)
+    (found,) = [one for one in clock(slow) if "the card says" in one.text]
+    assert found.level == level
+
+
+def test_a_silent_beginning_and_a_gap_are_found(sound):
+    def without(start, end):
+        return tuple(
+            tuple(train[(train < start) | (train >= end)] for train in trial)
+            for trial in sound.blocks[0].spikes
+        )
+
+    (found,) = silence(with_block(sound, 0, spikes=without(0, 0.9)))
+    assert "in the first 0.9" in found.text and "history only" in found.text
+    (found,) = silence(with_block(sound, 0, spikes=without(50, 52)))
+    assert "from 49.9" in found.text or "from 50.0" in found.text
+    assert "to 52.0" in found.text and "history" not in found.text
+
+
+def test_a_dead_trial_and_a_mute_cell_are_found(sound):
+    spikes = list(sound.blocks[2].spikes)
+    spikes[3] = tuple(train[:5] for train in spikes[3])
+    mute = spikes[1]
+    spikes[1] = (mute[0], np.empty(0), mute[2])
+    texts = [one.text for one in silence(with_block(sound, 2, spikes=tuple(spikes)))]
+    assert any("trial 4 holds 15 events" in text for text in texts)
+    assert any("silent in some trials" in text and "cell b" in text for text in texts)
+
+
+def test_units_that_share_spikes_are_found(sound):
+    spikes = sound.blocks[0].spikes[0]
+    rng = np.random.default_rng(5)
+    # Of a's spikes, four fifths once more in b, off by less than 2 ms.
+    copied = spikes[0][rng.random(len(spikes[0])) < 0.8]
+    twin = np.sort(copied + rng.uniform(-0.0019, 0.0019, len(copied)))
+    changed = with_block(sound, 0, spikes=((spikes[0], twin, spikes[2]),))
+    (found,) = shared_spikes(changed)
+    assert found.level == "note" and found.text.startswith("1 pairs")
+    assert "a and b" in found.text and "1 pairs share as much" in found.text
+
+
+def test_shares_are_those_of_every_pair_counted_by_hand():
+    rng = np.random.default_rng(1)
+    base = np.sort(rng.uniform(0, 20, 300))
+    trains = [
+        base,
+        np.sort(base[:200] + rng.normal(0, 1e-3, 200)),
+        np.sort(rng.uniform(0, 20, 100)),
+        np.empty(0),
+    ]
+    found = shares(trains)
+    for i, one in enumerate(trains[:3]):
+        for j, other in enumerate(trains[:3]):
+            if i == j:
+                assert np.isnan(found[i, j])
+                continue
+            by_hand = np.mean(np.abs(one[:, None] - other).min(1) <= 2e-3)
+            if by_hand >= 0.25:
+                assert found[i, j] == by_hand
+            else:
+                assert found[i, j] in (0, by_hand)
+    assert np.isnan(found[3]).all()
+    assert found[1, 0] > 0.9
+
+
+def test_counts_cannot_tell_shared_spikes(sound):
+    blocks = tuple(
+        dataclasses.replace(
+            block,
+            spikes=None,
+            counts=np.ones((block.trials, len(block.stimulus), CELLS), np.float32),
+            count_s=FRAME_S,
+        )
+        for block in sound.blocks
+    )
+    (found,) = shared_spikes(dataclasses.replace(sound, blocks=blocks))
+    assert "is not known" in found.text
+
+
+def test_drift_of_one_cell_is_found(sound):
+    rng = np.random.default_rng(6)
+    spikes = sound.blocks[0].spikes[0]
+    end = sound.blocks[0].onsets_s[-1]
+    kept = spikes[1][rng.random(len(spikes[1])) > spikes[1] / end]
+    changed = with_block(sound, 0, spikes=((spikes[0], kept, spikes[2]),))
+    (found,) = drift(split(changed))
+    assert found.level == "note" and "cell b (1 of 3 cells" in found.text
+
+
+@pytest.mark.parametrize("by", [-1, 1, 2])
+def test_a_part_whose_frames_are_shifted_is_found(sound, by):
+    late = with_block(sound, 2, stimulus=np.roll(sound.blocks[2].stimulus, by))
+    made = split(late)
+    (found,) = [one for one in alignment(made, averages(made)) if one.level == "wrong"]
+    # Frames that are stored late make the events look early.
+    words = f"{abs(by)} bin{'s' if abs(by) > 1 else ''} {'early' if by > 0 else 'late'}"
+    assert found.text.startswith("test 'frozen'") and words in found.text
+
+
+def test_a_trial_that_began_late_is_found(sound):
+    spikes = list(sound.blocks[2].spikes)
+    spikes[4] = tuple(train[train < 29] + FRAME_S for train in spikes[4])
+    (found,) = between_trials(split(with_block(sound, 2, spikes=tuple(spikes))))
+    assert found.level == "note" and "trial 5 by +1" in found.text
+
+
+def test_a_cell_whose_repeats_say_nothing_is_named(sound):
+    rng = np.random.default_rng(7)
+    spikes = [
+        (trial[0], np.sort(rng.uniform(0, 30, 200)), trial[2])
+        for trial in sound.blocks[2].spikes
+    ]
+    made = split(with_block(sound, 2, spikes=tuple(spikes)))
+    reached = ceilings(made)["frozen"]
+    assert np.isnan(reached[1]) or reached[1] < 0.5
+    assert reached[0] > 0.8 and reached[2] > 0.8
+    notes = [one.text for one in ceiling(made) if one.level == "note"]
+    assert len(notes) == 1 and "cell b" in notes[0]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_gaussian_field_is_found_again(sign):
+    rng = np.random.default_rng(3)
+    rows, columns = np.indices((24, 30))
+    along = np.cos(0.6) * (columns - 17.3) + np.sin(0.6) * (rows - 9.4)
+    across = -np.sin(0.6) * (columns - 17.3) + np.cos(0.6) * (rows - 9.4)
+    past = rng.normal(0, 0.02, (8, 24, 30))
+    past[3] += sign * np.exp(-0.5 * ((along / 3.0) ** 2 + (across / 1.5) ** 2))
+    found = field(past)
+    assert found is not None and found.lag == 3
+    # Noise of 0.02 on some 40 pixels leaves a centre known to about a twentieth.
+    np.testing.assert_allclose(found.centre, (9.4, 17.3), atol=0.1)
+    np.testing.assert_allclose(found.sd, (3.0, 1.5), rtol=0.06)
+    assert found.angle == pytest.approx(0.6, abs=0.05)
+    assert found.amplitude * sign == pytest.approx(1, abs=0.05)
+    assert found.explained > 0.9
+
+
+def test_noise_has_no_field():
+    past = np.random.default_rng(4).normal(0, 1, (8, 12, 12))
+    assert field(past) is None
