@@ -93,9 +93,8 @@ def test_history_is_there_before_every_scored_frame(name):
 def test_its_options_are_those_of_its_reader(name, tmp_path):
     """Without its files, a reader gets as far as missing them."""
     for card in variants(cards.read(name)):
-        if card.verified:
+        if not card.unread:
             continue
-        assert card.unread, "the caveat is told where the card is used"
         with pytest.raises((MissingData, UnreadableFile)) as error:
             registry.find("readers", card.reader)(tmp_path, card)
         assert "\n" not in str(error.value)
