@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5o
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from retina.data.below import below
 from retina.errors import (

@@ -164,8 +164,8 @@ def _portrait(
         _rate(page.add_axes((0.83, 0.26, 0.16, 0.68)), over_time, made)
         for axes in page.axes:
             axes.tick_params(labelsize=7)
-            axes.xaxis.label.set_size(7)
-            axes.yaxis.label.set_size(7)
+            axes.xaxis.label.set_fontsize(7)
+            axes.yaxis.label.set_fontsize(7)
         data = io.BytesIO()
         page.savefig(data, format="png", metadata={"Software": None})
     return base64.b64encode(data.getvalue()).decode()

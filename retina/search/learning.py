@@ -191,7 +191,7 @@ def _cell_by_cell(
     problems, numbers = at.shape
     square = (problems, numbers, numbers)
     root = jax.ShapeDtypeStruct(square, at.dtype) if numbers <= BLOCK else None
-    white = Whitening(at, root)
+    white = Whitening(at, root)  # type: ignore[arg-type]  # shapes stand for arrays
     scale = jax.ShapeDtypeStruct((problems,), jnp.float32)
 
     def advance(walk, white, value, slope, scale):

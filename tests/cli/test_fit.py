@@ -296,7 +296,7 @@ def test_the_same_command_while_the_run_is_stored_is_one_line(retina, monkeypatc
 def test_the_same_command_as_the_first_ends_finds_its_run(retina, monkeypatch):
     """It asked whether there was a run before the first stored it."""
     command = ("fit", "tiny", "ln", *QUICK, "--out", "run")
-    asked, first = fitting._finished, []
+    asked, first = fitting.finished, []
 
     def late(*args):
         there = asked(*args)
@@ -305,7 +305,7 @@ def test_the_same_command_as_the_first_ends_finds_its_run(retina, monkeypatch):
             first[0] = retina(*command)
         return there
 
-    monkeypatch.setattr(fitting, "_finished", late)
+    monkeypatch.setattr(fitting, "finished", late)
     done = retina(*command)
     assert first[0].status == done.status == 0
     assert "finished already" in done.err and "finished already" not in first[0].err

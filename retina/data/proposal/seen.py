@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from retina.data.below import below
@@ -83,10 +84,11 @@ def _is_hdf5(path: Path) -> bool:
 
 def _hdf5(path: Path) -> list[Seen]:
     with opened(path.parent, path.name) as store:
+        held = [(name, store[name]) for name in names(store)]
         found = [
-            (name, store[name].shape, store[name].dtype.kind)
-            for name in names(store)
-            if hasattr(store[name], "dtype") and store[name].dtype.kind in "biuf"
+            (name, one.shape, one.dtype.kind)
+            for name, one in held
+            if isinstance(one, h5py.Dataset) and one.dtype.kind in "biuf"
         ]
 
     def read(name: str) -> np.ndarray:
@@ -128,7 +130,7 @@ def _matlab(path: Path) -> list[Seen]:
         ) from None
     kinds = {"double": "f", "single": "f", "logical": "b"}
     plain = [
-        (name, shape, kinds.get(kind, kind[0]))
+        (name, shape, kinds.get(kind) or kind[0])
         for name, shape, kind in found
         if kind in kinds or kind.startswith(("int", "uint"))
     ]

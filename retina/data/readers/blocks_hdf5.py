@@ -36,10 +36,11 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
         names, types = (_words(store, name) for name in ("cells", "cell_types"))
         if len(names) != len(types):
             raise ShapeMismatch(f"{where}: {len(names)} cells, {len(types)} cell types")
-        groups = [
-            one for one in store["blocks"].values() if isinstance(one, h5py.Group)
-        ]
-        groups.sort(key=lambda one: int(one.attrs["order"]))
+        stored = store["blocks"]
+        if not isinstance(stored, h5py.Group):
+            raise UnreadableFile(f"{where}: blocks is no group")
+        groups = [one for one in stored.values() if isinstance(one, h5py.Group)]
+        groups.sort(key=lambda one: _whole(one, "order"))
         truth: dict[str, dict[str, np.ndarray]] = {}
         blocks = []
         for group in groups:
@@ -47,10 +48,10 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
             if wanted and name not in wanted:
                 continue
             blocks.append(_block(store, group, name, len(names), card.name))
-            if "truth" in group:
+            known = group.get("truth")
+            if isinstance(known, h5py.Group):
                 truth[name] = {
-                    key: array(store, f"{group.name}/truth/{key}")
-                    for key in group["truth"]
+                    key: array(store, f"{known.name}/{key}") for key in known
                 }
         if missing := wanted - {block.name for block in blocks}:
             raise UnreadableFile(f"{where} has no block {min(missing)!r}")
@@ -70,6 +71,11 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
     )
 
 
+def _whole(group: h5py.Group, name: str) -> int:
+    value: Any = group.attrs[name]
+    return int(value)
+
+
 def _words(store: h5py.File, name: str) -> list[str]:
     found = store[name]
     if not isinstance(found, h5py.Dataset) or found.ndim != 1:
@@ -85,7 +91,8 @@ def _block(
     spikes = counts = count_s = None
     if "counts" in group:
         counts = array(store, f"{path}/counts", "trial, bin, cell")
-        count_s = float(group["counts"].attrs["count_s"])
+        seconds: Any = group["counts"].attrs["count_s"]
+        count_s = float(seconds)
     else:
         times = array(store, f"{path}/spike_s", "spike").astype(np.float64)
         ends = array(store, f"{path}/spike_ends", "trial, cell")
