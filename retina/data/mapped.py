@@ -72,7 +72,7 @@ def of_hdf5(found: h5py.Dataset) -> np.ndarray:
     if found.chunks:  # whole chunks, or each would be unpacked many times
         each = -(-each // found.chunks[0]) * found.chunks[0]
     rows = (found[at : at + each] for at in range(0, found.shape[0], each))
-    return _written(path, found.name, found.dtype, found.shape, rows)
+    return _written(path, str(found.name), found.dtype, found.shape, rows)
 
 
 def _header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
