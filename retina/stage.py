@@ -6,7 +6,7 @@ What one bin costs is counted on `step`; what is fitted runs `apply`; the two ag
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -361,6 +361,8 @@ class Model(NamedTuple):
                 trained leaf has an axis "cell", and the penalty is the mean over cells
                 of what it says of one cell's parameters.
     circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
+    columns:    (params, dtype of the stimulus) -> figures of Cost that a machine other
+                than one that multiplies float32 by float32 has, by their name.
     """
 
     name: str
@@ -374,3 +376,4 @@ class Model(NamedTuple):
     core: tuple[str, ...] = ()
     independent: bool = False
     circuit: Any = None
+    columns: Callable[[Params, Any], Mapping[str, int]] | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,33 +21,161 @@ Dataset = Annotated[
     str | None, typer.Option(help="The recording a model is built for.")
 ]
 
+Frame = Annotated[
+    str | None, typer.Option(metavar="HxW", help="Frame; 1 for a full field.")
+]
+Cells = Annotated[int | None, typer.Option("--cells", min=1)]
+
 
 def cost(
     what: Annotated[str, typer.Argument(metavar="RUN|MODEL")],
     dataset: Dataset = None,
-    frame: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Frame; 1 for a full field.")
-    ] = None,
-    n_cells: Annotated[int | None, typer.Option("--cells", min=1)] = None,
+    frame: Frame = None,
+    n_cells: Cells = None,
     bin_s: BinS = None,
     set_: Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A treemap of the parts: .svg, .png, .pdf."),
+    ] = None,
+    executors: Annotated[
+        bool,
+        typer.Option(
+            "--executors",
+            help="Run the test clips: machines that skip zeros, NeuroBench's figures.",
+        ),
+    ] = False,
+    learning: Annotated[
+        bool, typer.Option("--learning", help="FLOPs of a training step and of a fit.")
+    ] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time the step here, one bin at a time.")
+    ] = False,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="By a published table, 45 nm.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.step", help="The step, to run without retina."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Operations per bin, by part and by primitive."""
+    """Operations per bin, by kind, part and primitive; memory, depth and wiring."""
     from retina.costs import cost as costs
 
-    if runs.is_run(what):
-        model, params, split, species = _of_run(what)
-    else:
-        model, params, split = _of_model(what, dataset, frame, n_cells, bin_s, set_)
-        species = None
+    model, params, split, species = found_for(
+        what, dataset, frame, n_cells, bin_s, set_
+    )
     found = costs.cost(model, params, split, species=species)
+    if out is not None:
+        from retina.reports.treemap import treemap
+
+        output.say(f"wrote {treemap(found, out)}")
+    extra = {}
+    if executors:
+        extra["executors"] = _executors(model, params, split)
+    if learning:
+        extra["learning"] = _learning(what, model, split)
+    if latency:
+        extra["latency"] = _latency(model, params, split)
+    if energy:
+        extra["energy"] = _energy(found)
+    if export is not None:
+        from retina.artefact import export_step
+
+        _fitted(params, "--export")
+        written = export_step(model, params, export, dtype=_stored(split))
+        output.say(f"wrote {written}")
     if json:
-        output.print_json(costs.as_json(found))
+        output.print_json(costs.as_json(found) | extra)
         return
     from retina.reports.table import table
 
     print(table(found))
+    for title, figures in extra.items():
+        print(_figures(title, figures))
+
+
+def found_for(what: str, *given: Any) -> tuple[Any, Any, Any, str | None]:
+    """A run, or a model for a recording or a frame: (model, params, split, species)."""
+    if runs.is_run(what):
+        return _of_run(what)
+    return *_of_model(what, *given), None
+
+
+def _executors(model: Any, params: Any, split: Any) -> dict[str, Any]:
+    from retina.costs import executors
+
+    _fitted(params, "--executors")
+    return dataclasses.asdict(
+        executors.executors(model, params, () if split is None else split.test)
+    )
+
+
+def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
+    """The recipe that the run was fitted by, or the model's own."""
+    from retina import store
+    from retina.search.learning import learning, updates
+
+    if split is None:
+        raise typer.BadParameter("--learning needs a recording: --dataset NAME")
+    steps, changes = None, {}
+    if runs.is_run(what):
+        told = store.read(what)["training"]
+        steps = told["steps"]
+        changes = {name: told[name] for name in ("optimiser",) if name in told}
+    made = learning(model, split, steps, **changes)
+    figures = dataclasses.asdict(made) | {"step": made.step}
+    return figures | {"updates": updates(model)}
+
+
+def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:
+    from retina.costs.latency import latency
+
+    _fitted(params, "--latency")
+    return dataclasses.asdict(latency(model, params, dtype=_stored(split)))
+
+
+def _energy(found: Any) -> dict[str, Any]:
+    from retina.costs.energy import energy
+
+    return {
+        f"{one.node_nm} nm, {one.precision}, {one.level}": dataclasses.asdict(one)
+        for one in energy(found)
+    }
+
+
+def _stored(split: Any) -> Any:
+    clips = () if split is None else (*split.test, *split.train, *split.validation)
+    return clips[0].stimulus.dtype if clips else "float32"
+
+
+def _fitted(params: Any, flag: str) -> None:
+    """Shapes have no zeros and take no time: what is measured needs numbers."""
+    import jax
+
+    leaves = jax.tree.leaves(params)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        raise typer.BadParameter(f"{flag} needs a fitted RUN: retina fit makes one")
+
+
+def _figures(title: str, figures: Mapping[str, Any]) -> str:
+    """A block of figures as the table above it has them."""
+    rows = [(key.replace("_", " "), _words(value)) for key, value in figures.items()]
+    return f"\n{title}\n{output.columns(rows)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping) and set(value) == {"low", "high"}:
+        ends = dict.fromkeys(_words(end) for end in (value["low"], value["high"]))
+        return " - ".join(ends)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k.replace('_', ' ')} {_words(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value)) or "nothing"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _of_run(what: str) -> tuple[Any, Any, Any, str | None]:

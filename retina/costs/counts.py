@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 TRANSCENDENTAL_WEIGHT = 10
+WEIGHTS = (1, 10, 20)  # shown side by side
 
 KINDS = (
     "macs",

@@ -27,6 +27,12 @@ def _joined(op: Op) -> Counts:
     return Counts(words_written=op.outs[0].size)
 
 
+def _padded(op: Op) -> Counts:
+    """Nothing where nothing is added: `jnp.fft.irfft` pads to the length it has."""
+    same = not any(any(sides) for sides in op.params["padding_config"])
+    return Counts() if same else _joined(op)
+
+
 def _looked_up(op: Op) -> Counts:
     return Counts(words_read=op.outs[0].size)
 
@@ -72,7 +78,7 @@ RULES: dict[str, Callable[[Op], Counts]] = {
     **dict.fromkeys((*VIEWS, *_FREE), _nothing),
     "concatenate": _joined,
     "stack": _joined,
-    "pad": _joined,
+    "pad": _padded,
     "gather": _looked_up,
     "dynamic_slice": _looked_up,
     "dynamic_update_slice": _stored(1),

@@ -9,13 +9,17 @@ import numpy as np
 from retina.data.coding import check_varies, moments, odd_coding
 from retina.errors import BadResponse, BadSetting, BadStimulus
 from retina.movie import mapped
-from retina.types import Block, Clip, Recording, Spec, Split
+from retina.types import GRADED, Block, Clip, Recording, Spec, Split, one_of
 
 # Two clocks within a thousandth are one: 0.0333 is meant to be 1/30.
 _SAME = 1e-3
-_ENOUGH = (
-    2**31
-)  # numbers tell a mean and an s.d.; of more, each n-th frame is looked at
+# Numbers that tell a mean and an s.d.; of more, each n-th frame is looked at.
+_ENOUGH = 2**31
+
+_GRADED = (
+    "responses are graded, in units of their own: the Poisson loss that they are "
+    "fitted with is a quasi-likelihood, and no figure per spike is given"
+)
 
 
 def split(recording: Recording, bin_s: float | None = None) -> Split:
@@ -78,7 +82,12 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         spec,
         **clips,
         cells=recording.cells,
-        notes=(*recording.notes, *odd, *_unheard(clips["validation"], recording)),
+        notes=(
+            *recording.notes,
+            *odd,
+            *_unheard(clips["validation"], recording),
+            *((_GRADED,) if recording.event == GRADED else ()),
+        ),
         publish=recording.publish,
         species=recording.species,
     )
@@ -202,8 +211,8 @@ def _unheard(validation: tuple[Clip, ...], recording: Recording) -> tuple[str, .
     if len(silent) in (0, len(recording.cells)):
         return ()
     return (
-        f"cell {', '.join(silent)} has no {recording.event} in the validation blocks: "
-        "the other cells alone say when a fit stops",
+        f"cell {', '.join(silent)} has no {one_of(recording.event)} in the validation "
+        "blocks: the other cells alone say when a fit stops",
     )
 
 
@@ -214,7 +223,7 @@ def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
     if silent:
         out = ",".join("-" + name for name in silent)
         raise BadResponse(
-            f"{recording.name}: cell {', '.join(silent)} has no {recording.event} in "
-            f"the training blocks, so nothing can be fitted to it: leave it out with "
-            f"--cells={out} (or cells={out!r})"
+            f"{recording.name}: cell {', '.join(silent)} has no "
+            f"{one_of(recording.event)} in the training blocks, so nothing can be "
+            f"fitted to it: leave it out with --cells={out} (or cells={out!r})"
         )

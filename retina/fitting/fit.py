@@ -30,7 +30,7 @@ from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
 from retina.stage import Model, Recipe, Tree
-from retina.types import Fit, Split
+from retina.types import Fit, Split, one_of
 
 
 def fit(
@@ -240,7 +240,7 @@ def check_clips(split: Split) -> None:
         names = [split.cells[n].name if split.cells else str(n) for n in silent]
         raise BadResponse(
             f"{split.spec.dataset or 'the recording'}: cell {', '.join(names)} has no "
-            f"{split.spec.event} in the training blocks: leave it out"
+            f"{one_of(split.spec.event)} in the training blocks: leave it out"
         )
     if not split.validation:
         raise MissingData(
@@ -250,9 +250,9 @@ def check_clips(split: Split) -> None:
     if not any(clip.response[:, clip.skip :].any() for clip in split.validation):
         raise BadResponse(
             f"{split.spec.dataset or 'the recording'}: no cell has a "
-            f"{split.spec.event} in the validation blocks, so nothing can say when to "
-            'stop: choose other frames for the split with role = "validation" on its '
-            "card"
+            f"{one_of(split.spec.event)} in the validation blocks, so nothing can say "
+            'when to stop: choose other frames for the split with role = "validation" '
+            "on its card"
         )
 
 

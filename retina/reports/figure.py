@@ -24,6 +24,7 @@ X_WORDS = {
     "flops_per_synaptic_event": "FLOPs per synaptic event",
     "flops_per_s_per_synapse": "FLOPs per second and synapse",
     "flops_per_spike": "FLOPs per recorded spike",
+    "flops_per_bit": "FLOPs per bit told of the recorded spikes",
     "flops_per_s_per_cell": "FLOPs per second and cell",
     "flops_per_s": "FLOPs per second",
     "flops_per_bin": "FLOPs per bin",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from retina.types import Interval, Metric
 
-_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def amount(value: Any) -> str:
@@ -32,6 +35,21 @@ def amount(value: Any) -> str:
         if abs(number) >= size * 0.9995:
             return f"{_short(number / size)} {letter}"
     return _short(number)
+
+
+def quartiles(tally: Mapping[int, int]) -> tuple[int, int, int, int, int]:
+    """Least, quartiles and most of what a tally counts; zeros where it is empty.
+
+    >>> quartiles({1: 3, 100: 1})
+    (1, 1, 1, 1, 100)
+    """
+    if not tally:
+        return (0, 0, 0, 0, 0)
+    values = sorted(tally)
+    below = list(itertools.accumulate(tally[value] for value in values))
+    at = [math.ceil(q * below[-1]) for q in (0.25, 0.5, 0.75)]
+    low, middle, high = (values[bisect.bisect_left(below, n)] for n in at)
+    return values[0], low, middle, high, values[-1]
 
 
 def median(metric: Metric) -> str:

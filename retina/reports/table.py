@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from retina.costs.counts import WEIGHTS
 from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
-from retina.reports.numbers import amount, interval, median
+from retina.reports.numbers import amount, interval, median, quartiles
 from retina.search.frontier import Frontier, frontier
 from retina.search.label import labels
 from retina.types import Cost, Interval, Point, Score
@@ -25,17 +26,26 @@ _UNITS = (
     ("flops_per_s_alone", "FLOPs per second of one cell alone"),
     ("flops_per_s_marginal", "FLOPs per second of one more cell"),
     ("flops_per_spike", "FLOPs per recorded spike"),
+    ("flops_per_bit", "FLOPs per bit told of the recorded spikes"),
     ("flops_per_s_per_synapse", "FLOPs per synapse-second"),
     ("flops_per_synaptic_event", "FLOPs per synaptic event"),
     ("total_ops_per_bin", "all operations per bin"),
+    ("sparse_flops_per_bin", "FLOPs per bin where zero weights are skipped"),
+    ("bit_operations_per_bin", "bit-operations of products per bin"),
     ("transcendentals_per_bin", "transcendentals per bin"),
     ("params", "parameters"),
     ("param_bytes", "bytes of parameters"),
     ("state_bytes", "bytes of state"),
     ("bytes_per_bin", "bytes moved per bin"),
     ("fan_in", "fan-in"),
+    ("connections", "connections, values into sums"),
+    ("wire_um", "wire of the declared circuit, um"),
     ("depth", "sequential depth"),
+    ("parallel_width", "parallel width, operations / depth"),
+    ("arithmetic_intensity", "arithmetic intensity, FLOPs per byte"),
 )
+# Circuits have the one, points the other: elsewhere they are not even unknown.
+_ONLY_SOME = ("wire_um", "flops_per_bit")
 UNPUBLISHED = "NOT FOR PUBLICATION: the recording's licence forbids to publish results"
 _RANGE = "a - b: what is not known of a constant, not statistics. [a, b]: 95 % interval"
 
@@ -211,30 +221,64 @@ def _cost(cost: Cost, width: int) -> str:
     rows.add_column("about", justify="right", no_wrap=True)
     for key, words in _UNITS:
         value = getattr(cost, key)
+        if value is None and key in _ONLY_SOME:
+            continue
         exact = f"{value:,}" if isinstance(value, int) else _exact(value)
         rows.add_row(words, exact, amount(value))
-    parts = _grid("by part, per bin")
-    kinds = [
-        kind
-        for kind in dict.fromkeys(k for row in cost.by_part.values() for k in row)
-        if any(row.get(kind) for row in cost.by_part.values())
+    step, setup = cost.counts.get("bin"), cost.counts.get("setup")
+    for weight in () if step is None else WEIGHTS:
+        value = step.flops_with(weight)
+        words = f"FLOPs per bin, a transcendental as {weight}"
+        rows.add_row(words, f"{value:,}", amount(value))
+    grids = [
+        rows,
+        _kinds("kind", "by kind", {"bin": step, "setup, once": setup}, across=True),
+        _kinds("part", "by part, per bin", cost.by_part),
+        _kinds("primitive", "by primitive, per bin", getattr(step, "by_primitive", {})),
+        _fans(cost),
     ]
-    parts.add_column("part", no_wrap=True)
-    for kind in kinds:
-        parts.add_column(kind.replace("_", " "), justify="right")
-    for part, row in cost.by_part.items():
-        parts.add_row(part, *(f"{row.get(kind, 0):,}" for kind in kinds))
-    kinds_of = _grid("by primitive, per bin")
-    for title in ("primitive", "FLOPs", "all operations"):
-        kinds_of.add_column(title, justify="left" if title == "primitive" else "right")
-    step = cost.counts.get("bin")
-    for name, row in getattr(step, "by_primitive", {}).items():
-        if row.total_ops:
-            kinds_of.add_row(name, f"{row.flops:,}", f"{row.total_ops:,}")
     ranged = cost.flops_per_synaptic_event or cost.flops_per_s_per_synapse
     notes = ([_RANGE] if ranged else []) + list(cost.notes)
-    grids = "\n".join(_text(grid, width) for grid in (rows, parts, kinds_of))
-    return grids + _notes(notes)
+    return "\n".join(_text(grid, width) for grid in grids) + _notes(notes)
+
+
+def _kinds(
+    head: str, title: str, table: Mapping[str, Any], across: bool = False
+) -> Any:
+    """Counts side by side, without the kinds that nothing has; `across`: upright."""
+    counts = {
+        n: c if isinstance(c, Mapping) else c.as_dict() for n, c in table.items() if c
+    }
+    counts = {name: row for name, row in counts.items() if row.get("total_ops", 1)}
+    kinds = [
+        kind
+        for kind in dict.fromkeys(k for row in counts.values() for k in row)
+        if any(row.get(kind) for row in counts.values())
+    ]
+    rows = _grid(title)
+    rows.add_column(head, no_wrap=True)
+    for name in counts if across else kinds:
+        rows.add_column(name.replace("_", " "), justify="right")
+    if across:
+        for kind in kinds:
+            each = (f"{row.get(kind, 0):,}" for row in counts.values())
+            rows.add_row(kind.replace("_", " "), *each)
+    else:
+        for name, row in counts.items():
+            rows.add_row(name, *(f"{row.get(kind, 0):,}" for kind in kinds))
+    return rows
+
+
+def _fans(cost: Cost) -> Any:
+    rows = _grid("how many values a sum has, and how many sums a value enters")
+    heads = ("", "least", "quarter", "median", "three quarters", "most", "of")
+    for head in heads:
+        rows.add_column(head, justify="right" if head else "left")
+    for words, tally in (("fan-in", cost.fan_ins), ("fan-out", cost.fan_outs)):
+        if tally:
+            ends = (f"{n:,}" for n in quartiles(tally))
+            rows.add_row(words, *ends, f"{sum(tally.values()):,}")
+    return rows
 
 
 def _exact(value: Any) -> str:

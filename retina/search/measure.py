@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
-from retina.types import Fit, Point, Split
+from retina.types import Fit, Point, Score, Split
 
 
 def measure(
@@ -40,15 +41,45 @@ def measure(
         cell_names=tuple(cell.name for cell in split.cells),
         notes=(*accuracy.notes, *_unfinished(fit), *_cold(fit)),
     )
+    price = cost(fit.model, fit.params, split)
+    bits = told_bits_per_s(accuracy, split)
+    if bits:
+        price = dataclasses.replace(price, flops_per_bit=price.flops_per_s / bits)
     return Point(
         run=run,
         model=fit.model.name,
         dataset=split.spec.dataset,
         score=accuracy,
-        cost=cost(fit.model, fit.params, split),
+        cost=price,
         settings=dict(fit.model.settings),
         validation_bits=fit.validation.get("median"),
     )
+
+
+def told_bits_per_s(score: Score, split: Split) -> float | None:
+    """Bits per second that a model tells of the recorded spikes, summed over cells.
+
+    score:   with bits_per_spike, on one test group of the split.
+    returns: each cell's bits per spike times its recorded rate in that group; None
+             without the metric, or where all cells together are told nothing. A cell
+             that fired no spike is told nothing.
+
+    It is what the model predicts beyond the mean rate, not what the cells transmit:
+    that is more.
+    """
+    metric = score.metrics.get("bits_per_spike")
+    if metric is None:
+        return None
+    clips = [clip for clip in split.test if (clip.group or clip.name) == score.group]
+    counts = [clip.response[:, clip.skip :] for clip in clips]
+    seconds = sum(c.shape[0] * c.shape[1] for c in counts) * split.spec.bin_s
+    spikes = sum(c.sum((0, 1), dtype="float64") for c in counts)
+    total = sum(
+        bits * number
+        for bits, number in zip(metric.per_cell, spikes, strict=True)
+        if math.isfinite(bits)
+    )
+    return float(total) / seconds if total > 0 else None
 
 
 def _unfinished(fit: Fit) -> tuple[str, ...]:

@@ -32,6 +32,13 @@ COST = {
     "fan_in",
     "depth",
     "transcendentals_per_bin",
+    "by_kind",
+    "flops_per_bin_with",
+    "arithmetic_intensity",
+    "parallel_width",
+    "connections",
+    "fan_ins",
+    "fan_outs",
 }
 
 
@@ -84,6 +91,31 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert bare["flops_per_bin"] == run["flops_per_bin"] - 2
     table = retina("cost", "run").out
     assert "FLOPs per bin" in table and f"{run['flops_per_bin']:,}" in table
+    for words in ("transcendental as 20", "by kind", "fan-out", "arithmetic intensity"):
+        assert words in table
+    told = json.loads(retina("cost", "run", "--executors", "--json").out)["executors"]
+    assert told["dense"] == run["flops_per_bin"] and told["bins"] == 390
+    assert retina("cost", "ln", *frame, *QUICK, "--executors").status == 2
+    more = ("--learning", "--latency", "--energy")
+    told = json.loads(retina("cost", "run", *more, "--json").out)
+    assert told["learning"]["optimiser"] == "lbfgs"
+    assert told["learning"]["total"] > told["learning"]["steps"]
+    assert told["latency"]["real_time_factor"] > 0
+    assert told["energy"]["45 nm, float32, DRAM"]["mark"] == "recalled"
+    assert "real time factor" in retina("cost", "run", "--latency").out
+    assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
+    assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
+
+
+def test_a_cost_carried_to_a_brain_says_what_it_is(retina):
+    given = ("ln", "--frame", "4x4", "--cells", 2, "--bin-s", 0.02)
+    told = json.loads(retina("scale", *given, "--to", "brain", "--json").out)
+    assert told["whole"]["low"] < told["whole"]["high"]
+    done = retina("scale", *given, "--to", "brain")
+    assert done.out.count("THIS IS AN EXTRAPOLATION") == 2
+    assert "Moravec" in done.out and "recalled" in done.out
+    wrong = retina("scale", *given, "--to", "human")
+    assert wrong.status == 1 and "human-retina" in wrong.err
 
 
 @pytest.mark.parametrize("function", ["", ":mine"])

@@ -94,6 +94,14 @@ def test_a_shared_core_alone_amortised_and_marginal(shared):
     assert found.transcendentals_per_bin == 14
     assert found.fan_in == 36
     assert found.depth == 4
+    # Ten units sum 36 pixels each; four cells sum ten units each.
+    assert found.fan_ins == {36: 10, 10: 4}
+    assert found.fan_outs == {10: 36, 4: 10}
+    assert found.connections == 400
+    assert found.wire_um is None
+    assert found.parallel_width == found.total_ops_per_bin / 4 == 940 / 4
+    # Weights, one frame and four rates, of four bytes each.
+    assert found.arithmetic_intensity == 940 / (4 * (400 + 36 + 4))
 
 
 def test_a_model_that_no_settings_make_has_no_cost_alone(shared):
@@ -229,9 +237,22 @@ def test_json_has_exactly_the_keys_of_the_contract(shared):
             "fan_in",
             "depth",
             "transcendentals_per_bin",
+            "sparse_flops_per_bin",
+            "bit_operations_per_bin",
             "by_part",
             "by_primitive",
+            "by_kind",
+            "setup",
+            "flops_per_bin_with",
+            "arithmetic_intensity",
+            "parallel_width",
+            "connections",
+            "fan_ins",
+            "fan_outs",
+            "wire_um",
         ]
+        assert table["flops_per_bin_with"] == {"1": 814, "10": 940, "20": 1080}
+        assert table["by_kind"]["flops"] == table["flops_per_bin"]
         for rows in (table["by_part"], table["by_primitive"]):
             told = sum(row["flops"] for row in rows.values())
             assert told == table["flops_per_bin"]

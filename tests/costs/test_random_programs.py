@@ -1,12 +1,15 @@
-"""A few hundred random programs whose cost is known by how they were put together.
+"""Random programs whose cost is known by how they were put together.
 
 A program is a list of moves on a list of arrays. While the moves are drawn, the cost is
 added up on paper; the walker then has to find the same number in the traced program,
-through jit, remat, vmap, scan, cond and dead code.
+through jit, remat, vmap, scan, cond, custom derivatives and dead code. A few hundred
+by default, well over a thousand with the slow tests.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import random
 from collections import Counter
 from typing import Any
@@ -14,10 +17,43 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 from jax import lax
 
 from retina.costs.counts import KINDS
 from retina.costs.flops import count
+
+
+@functools.cache
+def dense(n: int) -> nnx.Linear:
+    return nnx.Linear(n, n, kernel_init=nnx.initializers.zeros_init(), rngs=nnx.Rngs(0))
+
+
+def through_spectrum(x):
+    """Of jax.lax: jax.numpy's inverse also makes a zero to pad with."""
+    n = x.shape[0]
+    return lax.fft(lax.fft(x, "RFFT", (n,)), "IRFFT", (n,))
+
+
+def transformed(n: int) -> dict[str, int]:
+    """Twice half of 5 n log2(n), the textbook's radix 2: 3 adds to 2 multiplies."""
+    half = math.ceil(n * math.log2(n) / 2)
+    return {"adds": 6 * half, "multiplies": 4 * half}
+
+
+def summed_in_pairs(n: int) -> dict[str, int]:
+    """What jax does: pairs, the same of the pairs' sums, and all put back in a row.
+
+    It interleaves two rows by padding both with zeros and adding them up.
+    """
+    if n < 2:
+        return {}
+    inner = summed_in_pairs(n // 2)
+    return {
+        "adds": inner.get("adds", 0) + n // 2 + (n - 1) // 2 + n,
+        "words_written": inner.get("words_written", 0) + (n + 1) // 2 + 2 * n,
+    }
+
 
 # name: (function of one vector, cost of n values)
 MOVES: dict[str, tuple[Any, Any]] = {
@@ -46,12 +82,27 @@ MOVES: dict[str, tuple[Any, Any]] = {
         lambda x: x.astype(jnp.int32).astype(jnp.float32),
         lambda n: {"integers": 2 * n},
     ),
+    "nnx": (lambda x: dense(x.shape[0])(x), lambda n: {"macs": n * n, "adds": n}),
+    "spectrum": (through_spectrum, transformed),
+    "associative": (lambda x: lax.associative_scan(jnp.add, x), summed_in_pairs),
     "blur": (
         lambda x: jnp.convolve(x, jnp.ones(3), mode="same"),
         lambda n: {"macs": 3 * n - 2},
     ),
 }  # fmt: skip
-WRAPS = ("plain", "jit", "remat", "scan", "nested scan", "vmap", "cond", "fori")
+WRAPS = (
+    "plain",
+    "jit",
+    "remat",
+    "scan",
+    "nested scan",
+    "vmap",
+    "vmapped scan",
+    "cond",
+    "cond in scan",
+    "fori",
+    "custom_vjp",
+)
 
 
 def drawn(
@@ -80,9 +131,9 @@ def wrapped(
     rng: random.Random, n: int, depth: int, wraps: tuple[str, ...]
 ) -> tuple[Any, Counter]:
     kind = rng.choice(wraps)
-    if kind == "vmap":
+    if kind in ("vmap", "vmapped scan"):
         # A branch under vmap runs both ways: another rule, tested by itself.
-        wraps = tuple(wrap for wrap in wraps if wrap != "cond")
+        wraps = tuple(wrap for wrap in wraps if "cond" not in wrap)
     fn, cost = drawn(rng, n, depth + 1, wraps)
     times, again = rng.randint(1, 5), rng.randint(1, 5)
     if kind == "jit":
@@ -103,12 +154,23 @@ def wrapped(
     if kind == "vmap":
         many = jax.vmap(fn)
         return lambda x: many(jnp.broadcast_to(x, (times, n)))[0], scaled(cost, times)
-    if kind == "cond":
+    if kind == "vmapped scan":
+        many = jax.vmap(lambda x: scanned(fn, x, times))
+        whole = scaled(cost, times * again)
+        return lambda x: many(jnp.broadcast_to(x, (again, n)))[0], whole
+    if kind == "custom_vjp":
+        own = jax.custom_vjp(fn)
+        own.defvjp(lambda x: (fn(x), x), lambda x, g: (g + x,))
+        return own, cost
+    if kind in ("cond", "cond in scan"):
         other, price = drawn(rng, n, depth + 1, wraps)
         chosen = max((cost, price), key=weight)
         # The comparison with 0, and the flag as a branch number.
         extra = Counter(comparisons=1, integers=1)
-        return lambda x: lax.cond(x[0] > 0.0, fn, other, x), chosen + extra
+        branch = lambda x: lax.cond(x[0] > 0.0, fn, other, x)  # noqa: E731
+        if kind == "cond":
+            return branch, chosen + extra
+        return lambda x: scanned(branch, x, times), scaled(chosen + extra, times)
     return fn, cost
 
 
@@ -128,12 +190,23 @@ def weight(cost: Counter) -> tuple[int, int]:
     return flops, flops + sum(cost[kind] for kind in rest)
 
 
-@pytest.mark.parametrize("block", range(10))
-def test_random_programs(block):
+def check(block: int) -> None:
     for seed in range(30):
         rng = random.Random(1000 * block + seed)
         n = rng.randint(3, 17)
+        dense(n)  # made before anything is traced
         fn, cost = drawn(rng, n)
         counts = count(fn, jax.ShapeDtypeStruct((n,), jnp.float32))
         found = {kind: getattr(counts, kind) for kind in KINDS}
         assert found == {kind: cost[kind] for kind in KINDS}, (block, seed)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_random_programs(block):
+    check(block)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10, 50))
+def test_twelve_hundred_more(block):
+    check(block)

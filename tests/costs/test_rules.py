@@ -234,6 +234,7 @@ case("iota", lambda: lax.iota(jnp.int32, 7), [])
 case("concatenate", lambda *x: jnp.concatenate(x), [X, f32(2)], words_written=9)
 case("stack", lambda *x: jnp.stack(x), XX, words_written=14)
 case("pad", lambda x: lax.pad(x, 0.0, [(2, 2, 0)]), X, words_written=11)
+case("pad", lambda x: lax.pad(x, 0.0, [(0, 0, 0)]), X)
 case(
     "gather",
     lambda x, i: x.at[i].get(mode="promise_in_bounds"),

@@ -12,7 +12,7 @@ from retina.costs.cost import RUNS, as_json, cost
 from retina.errors import BadSetting, MissingData
 from retina.fitting.fit import fit
 from retina.search.frontier import frontier
-from retina.search.measure import measure
+from retina.search.measure import measure, told_bits_per_s
 from tests.fitting import synthetic
 
 
@@ -45,7 +45,8 @@ def test_every_sampled_run_is_charged_in_every_figure(split):
     """Whatever the axis: else a frontier would put it elsewhere per bin than per s."""
     fitted, point = point_of(split, "glm", lags=4, history=4, history_basis=3)
     once, found = cost(fitted.model, fitted.params, split, runs=1), point.cost
-    assert cost(fitted.model, fitted.params, split) == found, "the other half"
+    half = dataclasses.replace(found, flops_per_bit=None)  # that takes both halves
+    assert cost(fitted.model, fitted.params, split) == half
     assert point.score.history == "free_running"
     for name in CHARGED:
         assert getattr(found, name) == pytest.approx(RUNS * getattr(once, name)), name
@@ -103,3 +104,29 @@ def test_points_of_other_cells_are_not_compared(split):
 def test_without_validation_nothing_says_when_to_stop(split):
     with pytest.raises(MissingData, match="no validation block"):
         point_of(dataclasses.replace(split, validation=()), "mean")
+
+
+def test_a_bit_costs_what_a_second_costs_over_the_bits_of_a_second(split):
+    """Each cell's bits per spike times its own rate; a silent cell is told nothing."""
+    _, point = point_of(split, "ln", lags=4)
+    score = point.score
+    clips = [c for c in split.test if (c.group or c.name) == score.group]
+    spikes = sum(c.response[:, c.skip :].sum((0, 1), dtype="float64") for c in clips)
+    seconds = sum(c.bins * len(c.response) for c in clips) * split.spec.bin_s
+    each = score.metrics["bits_per_spike"].per_cell
+    wanted = sum(b * n for b, n in zip(each, spikes, strict=True)) / seconds
+    assert wanted > 0, "ten steps tell something"
+    assert told_bits_per_s(score, split) == pytest.approx(wanted)
+    assert point.cost.flops_per_bit == pytest.approx(point.cost.flops_per_s / wanted)
+    assert frontier([point], "flops_per_bit", "bits_per_spike").on == (True,)
+
+    def told(*bits):
+        metric = dataclasses.replace(score.metrics["bits_per_spike"], per_cell=bits)
+        return told_bits_per_s(
+            dataclasses.replace(score, metrics={"bits_per_spike": metric}), split
+        )
+
+    some = (float("nan"), *(1.0 for _ in each[1:]))
+    assert told(*some) == pytest.approx(spikes[1:].sum() / seconds)
+    assert told(*(-1.0 for _ in each)) is None
+    assert told_bits_per_s(dataclasses.replace(score, metrics={}), split) is None

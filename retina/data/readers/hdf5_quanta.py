@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from retina.data.below import below
 from retina.data.card import Card
 from retina.data.mapped import of_hdf5
 from retina.data.parts import Part, as_stimulus, recording
@@ -24,7 +25,7 @@ def hdf5_quanta(folder: Path, card: Card) -> Recording:
     raises:  UnreadableFile.
     """
     options = card.needs("file", "stimulus", "counts", "count_s", "cell")
-    path = folder / options["file"]
+    path = below(folder, options["file"])
     stimulus = dataset(path, options["stimulus"])
     counts = dataset(path, options["counts"])
     if counts.ndim != 2:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from retina.data.below import below
 from retina.data.card import Card
 from retina.data.mapped import npy, of_npz
+from retina.data.named import named
 from retina.data.parts import Part, as_stimulus, recording
-from retina.errors import BadResponse, ShapeMismatch, UnreadableFile, nearest
+from retina.errors import (
+    BadResponse,
+    MissingData,
+    ShapeMismatch,
+    UnreadableFile,
+    nearest,
+)
 from retina.types import Cell, Recording
 
 
@@ -37,20 +44,25 @@ def npz(folder: Path, card: Card) -> Recording:
             A stimulus of more than 256 MB is mapped, never loaded whole: by ``savez``
             or in an .npy file it lies as that needs; what ``savez_compressed`` wrote is
             copied once, plain. uint8 is smallest, and is not searched for NaN.
+
+            Arrays of other names: a table ``parts`` says which is which, as for the
+            reader `hdf5`.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where most spikes come after the last frame.
     """
-    path = folder / card.needs("file")["file"]
+    options = card.needs("file", parts={})
+    path = below(folder, options["file"])
     try:
-        with np.load(path, allow_pickle=False) as store:
-            arrays = {
-                key: of_npz(path, store, key)
-                if key.endswith("stimulus")
-                else store[key]
-                for key in store.files
-            }
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UnreadableFile(f"{path} is not a readable npz file: {error}") from None
+        with open(path, "rb") as file:  # numpy leaves a broken zip open
+            with np.load(file, allow_pickle=False) as store:
+                arrays = {key: _values(path, store, key) for key in store.files}
+    except FileNotFoundError:
+        raise MissingData(f"there is no {path}: name the file as it lies") from None
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
+    if options["parts"]:
+        return named(card, lambda name: _array(arrays, name, path), path.name)
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     parts = {
@@ -158,3 +170,14 @@ def _trains(
         tuple(np.sort(times[(trial == t) & (cell == c)]) for c in range(cells))
         for t in range(int(trial.max()) + 1 if len(trial) else 1)
     )
+
+
+def _values(path: Path, store: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    return of_npz(path, store, key) if key.endswith("stimulus") else store[key]
+
+
+def _array(arrays: dict[str, np.ndarray], name: object, path: Path) -> np.ndarray:
+    if name not in arrays:
+        known = nearest(str(name), arrays)
+        raise UnreadableFile(f"{path} has no array {name!r}: {known}")
+    return arrays[str(name)]

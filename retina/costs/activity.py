@@ -1,0 +1,233 @@
+"""What a step's products really met: each run bin by bin and looked at for zeros.
+
+The step is traced once and run as it is, with a tally beside every product of a value
+that is new with the bin. What cannot be looked into (a branch, a loop of unknown
+length) is left out, and so counts as full wherever these tallies are taken off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from retina.costs.movement import VIEWS
+from retina.costs.program import CALLS
+from retina.stage import Model, Tree
+from retina.types import Clip
+
+_PRODUCTS = ("dot_general", "conv_general_dilated")
+_CARRIED = VIEWS | {"gather", "dynamic_slice", "concatenate", "stack"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """One product of the step, over all bins that were looked at.
+
+    spiking:    a factor was declared to hold 0 and 1 alone.
+    weights, zero_weights: of the factor that parameters decide; 0 where none is.
+    dense:      multiply-adds of all bins, padding left out.
+    structured: those left where rows, columns or taps that are zero throughout are cut.
+    active:     those whose other factor is not 0.
+    effective:  those where neither factor is 0.
+    """
+
+    spiking: bool
+    weights: int
+    zero_weights: int
+    dense: int
+    structured: int
+    active: int
+    effective: int
+
+
+def activity(
+    model: Model, params: Tree, clips: Sequence[Clip], *, spikes: bool = False
+) -> tuple[list[Product], int]:
+    """Every product of the streaming step on the scored bins of some clips.
+
+    params: numbers, not shapes.
+    clips:  a model with history hears the recorded counts of the first trial.
+    spikes: the counts that it hears are declared to be 0 and 1.
+    returns: the products in the order of the program, and the number of bins.
+    """
+    stage = model.stage
+    known: list[tuple[bool, int]] = []
+
+    @jax.jit
+    def run(params, stimulus, heard):
+        def step(state, x_t):
+            flags = [
+                *(0 for _ in jax.tree.leaves(params)),
+                *(_LATE for _ in jax.tree.leaves(state)),
+                *_input_flags(stage.uses_response, spikes),
+            ]
+            closed, out = jax.make_jaxpr(stage.step, return_shape=True)(
+                params, state, x_t
+            )
+            seen = _Seen()
+            given = jax.tree.leaves((params, state, x_t))
+            outs, _ = _run(closed.jaxpr, closed.consts, given, flags, seen)
+            known[:] = seen.known
+            state, _ = jax.tree.unflatten(jax.tree.structure(out), outs)
+            return state, seen.stacked()
+
+        signal = (stimulus, heard) if stage.uses_response else stimulus
+        return lax.scan(step, stage.start(params), signal)[1]
+
+    bins, total = 0, np.zeros((0, 5), np.int64)
+    for clip in clips:
+        heard = np.zeros((len(clip.stimulus), model.spec.cells), np.float32)
+        heard[1:] = clip.response[0, :-1]
+        found = run(params, jnp.asarray(clip.stimulus), jnp.asarray(heard))
+        told = np.asarray(found, np.int64)[clip.skip :]
+        bins += len(told)
+        each = told.sum(0)
+        # Weights do not change: they are told once, not added up.
+        each[:, 0] = told[-1, :, 0]
+        total = each if not len(total) else total + each * [0, 1, 1, 1, 1]
+    return [
+        Product(spiking, weights, *map(int, row))
+        for (spiking, weights), row in zip(known, total, strict=True)
+    ], bins
+
+
+_LATE, _SPIKE = 1, 2  # new with every bin; declared 0 or 1
+
+
+def _input_flags(hears: bool, spikes: bool) -> list[int]:
+    return [_LATE, _LATE | (_SPIKE if spikes else 0)] if hears else [_LATE]
+
+
+@dataclasses.dataclass
+class _Seen:
+    """Tallies as they are met: (spiking, weights) and the five numbers of `Product`."""
+
+    known: list[tuple[bool, int]] = dataclasses.field(default_factory=list)
+    tallies: list[jax.Array] = dataclasses.field(default_factory=list)
+
+    def stacked(self) -> jax.Array:
+        return jnp.stack(self.tallies) if self.tallies else jnp.zeros((0, 5), jnp.int32)
+
+
+def _run(
+    jaxpr: Any, consts: Sequence[Any], given: Sequence[Any], flags: list[int], seen
+) -> tuple[list[Any], list[int]]:
+    values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    values.update(zip(jaxpr.invars, given, strict=True))
+    marks: dict[Any, int] = dict(zip(jaxpr.invars, flags, strict=True))
+
+    def read(atom: Any) -> tuple[Any, int]:
+        return (atom.val, 0) if hasattr(atom, "val") else (values[atom], mark(atom))
+
+    def mark(atom: Any) -> int:
+        return 0 if hasattr(atom, "val") else marks.get(atom, 0)
+
+    for eqn in jaxpr.eqns:
+        ins, ours = [read(a)[0] for a in eqn.invars], [mark(a) for a in eqn.invars]
+        name, late = eqn.primitive.name, max((m & _LATE for m in ours), default=0)
+        body = next((eqn.params[c] for c in _body_names(name) if c in eqn.params), None)
+        if body is not None:
+            inner = getattr(body, "jaxpr", body)
+            outs, after = _run(inner, getattr(body, "consts", ()), ins, ours, seen)
+        elif name == "scan" and late:
+            outs, after = _scan(eqn, ins, ours, seen)
+        else:
+            found = eqn.primitive.bind(*ins, **eqn.params)
+            outs = list(found) if eqn.primitive.multiple_results else [found]
+            if name in _PRODUCTS and late:
+                seen.known.append(_declared(ins, ours))
+                seen.tallies.append(_tally(eqn, ins, ours))
+            same = name in _CARRIED and ours and ours[0] & _SPIKE
+            after = [late | (_SPIKE if same else 0)] * len(outs)
+        values.update(zip(eqn.outvars, outs, strict=True))
+        marks.update(zip(eqn.outvars, after, strict=True))
+    told = [read(atom) for atom in jaxpr.outvars]
+    return [value for value, _ in told], [flag for _, flag in told]
+
+
+def _body_names(name: str) -> tuple[str, ...]:
+    return (CALLS[name], "call_jaxpr") if name in CALLS else ()
+
+
+def _scan(eqn: Any, ins: list, flags: list[int], seen: _Seen):
+    given = eqn.params
+    body = given["jaxpr"]
+    consts, carry = scan_sizes(given)
+    # A carry is what changes from turn to turn, so it never is a weight.
+    inner = [*flags[:consts], *[_LATE] * carry, *flags[consts + carry :]]
+    held: dict[str, Any] = {}
+
+    def turn(state, x):
+        own = _Seen()
+        outs, after = _run(
+            body.jaxpr, body.consts, [*ins[:consts], *state, *x], inner, own
+        )
+        held.update(known=own.known, after=after)
+        return outs[:carry], (outs[carry:], own.stacked())
+
+    state, (outs, tallies) = lax.scan(
+        turn,
+        ins[consts : consts + carry],
+        ins[consts + carry :],
+        length=given["length"],
+        reverse=given["reverse"],
+    )
+    summed = tallies.sum(0, dtype=jnp.int32)
+    # Weights are the same in every turn, or as many.
+    summed = summed.at[:, 0].set(tallies[-1, :, 0])
+    seen.known += held["known"]
+    seen.tallies += list(summed)
+    return [*state, *outs], [flag & _LATE for flag in held["after"]]
+
+
+def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
+    """Constants and carries of a `scan`; jax 0.12 groups its arguments in a tree."""
+    if "ft_in" in params:
+        consts, carry, _ = (len(list(group)) for group in params["ft_in"].unpack())
+        return consts, carry
+    return params["num_consts"], params["num_carry"]
+
+
+def _declared(ins: list, flags: list[int]) -> tuple[bool, int]:
+    early = [a.size for a, flag in zip(ins, flags, strict=True) if not flag & _LATE]
+    return any(flag & _SPIKE for flag in flags), sum(early)
+
+
+def _tally(eqn: Any, ins: list, flags: list[int]) -> jax.Array:
+    """[zero weights, dense, structured, active, effective] of one product."""
+
+    def products(*factors: jax.Array) -> jax.Array:
+        given = {**eqn.params, "preferred_element_type": np.dtype(np.float32)}
+        # Each sum is of 0 and 1 and shorter than 2^24: exact in float32.
+        sums = eqn.primitive.bind(*factors, **given)
+        return jnp.sum(sums.astype(jnp.int32))
+
+    ones = [jnp.ones(a.shape, jnp.float32) for a in ins]
+    there = [(a != 0).astype(jnp.float32) for a in ins]
+    late = [bool(flag & _LATE) for flag in flags]
+    pairs = list(zip(late, ones, there, strict=True))
+    zeros = sum(jnp.sum((t == 0).astype(jnp.int32)) for new, _, t in pairs if not new)
+    return jnp.stack(
+        [
+            jnp.asarray(zeros, jnp.int32),
+            products(*ones),
+            products(*(o if new else _box(t) for new, o, t in pairs)),
+            products(*(t if new else o for new, o, t in pairs)),
+            products(*there),
+        ]
+    )
+
+
+def _box(there: jax.Array) -> jax.Array:
+    """1 where no slice along any axis is zero throughout: what a cut would leave."""
+    kept = jnp.ones(there.shape, jnp.float32)
+    for axis in range(there.ndim):
+        others = tuple(a for a in range(there.ndim) if a != axis)
+        kept = kept * jnp.max(there, axis=others, keepdims=True)
+    return kept

@@ -1,0 +1,76 @@
+"""How long a bin takes here: the step compiled ahead of time, one bin at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina import formulation
+from retina.errors import at_least_one
+from retina.stage import Model, Tree
+
+WARM_UP = 20  # bins before the clock counts; source="chosen"
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """Of a batch of one, each bin waited for before the next begins.
+
+    median_s, p95_s:  seconds per bin.
+    real_time_factor: seconds of biological time per second of computing; below 1 the
+                      model cannot keep up.
+    device:           what it ran on, with the version of jax.
+    """
+
+    bins: int
+    median_s: float
+    p95_s: float
+    compile_s: float
+    real_time_factor: float
+    device: str
+
+
+def latency(
+    model: Model, params: Tree, *, bins: int = 500, dtype: Any = jnp.float32
+) -> Latency:
+    """Time the streaming step on this machine.
+
+    params: numbers.
+    bins:   timed, after a few that are not.
+    dtype:  of the stimulus as it is stored.
+    raises: BadSetting for no bins.
+
+    >>> from retina import build
+    >>> from retina.types import Spec
+    >>> mean = build.model("mean", Spec((), 2, 0.01))
+    >>> latency(mean, mean.stage.init(jax.random.key(0)), bins=3).bins
+    3
+    """
+    at_least_one(bins=bins)
+    stage, frame = model.stage, jnp.zeros(model.spec.frame, dtype)
+    x = (frame, jnp.zeros(model.spec.cells)) if stage.uses_response else frame
+    state = stage.start(params)
+    begun = time.perf_counter()
+    step = jax.jit(stage.step).lower(params, state, x).compile()
+    compile_s = time.perf_counter() - begun
+    taken = np.empty(bins)
+    for n in range(-WARM_UP, bins):
+        begun = time.perf_counter()
+        state, y = step(params, state, x)
+        jax.block_until_ready((state, y))
+        if n >= 0:
+            taken[n] = time.perf_counter() - begun
+    median = float(np.median(taken))
+    return Latency(
+        bins=bins,
+        median_s=median,
+        p95_s=float(np.quantile(taken, 0.95)),
+        compile_s=compile_s,
+        real_time_factor=model.spec.bin_s / median,
+        device=formulation.device(),
+    )

@@ -1,0 +1,235 @@
+"""The cost of every registered model, written down by hand from its equations.
+
+Each form takes the frame's height and width and the number of cells and returns
+(multiply-adds, other FLOPs) of one bin at the model's default settings. It knows
+nothing of the code: windows are at most 13 pixels wide, kernels at most the frame.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import jax
+import pytest
+
+from retina import build, registry
+from retina.costs.flops import count_step
+from retina.types import Spec
+
+LAGS = 30
+# Softplus with a gain, of each cell: 5 adds, a multiply, 2 transcendentals.
+OUTPUT = 5 + 1 + 2 * 10
+FRAMES = [(12, 11, 3), (16, 15, 2), (7, 19, 1)]
+
+
+def window(h, w, side=13):
+    return min(side, h) * min(side, w)
+
+
+def valid(n, kernel, stride=1):
+    return (n - min(kernel, n)) // stride + 1
+
+
+def met(n, kernel):
+    """Pairs of a place and a sample under its kernel: half a kernel of zeros around."""
+    kernel = min(kernel, n)
+    pad = (kernel - 1) // 2
+    places = n + 2 * pad - kernel + 1
+    return places, sum(
+        0 <= place + tap - pad < n
+        for place, tap in itertools.product(range(places), range(kernel))
+    )
+
+
+def nothing(h, w, n):
+    return 0, 0
+
+
+def filters(h, w, n, rank=2):
+    """A separable filter: its pixels once per bin, then its course."""
+    return n * rank * (window(h, w) + LAGS)
+
+
+def ln(h, w, n):
+    return filters(h, w, n), n * OUTPUT
+
+
+def glm(h, w, n):
+    return filters(h, w, n) + n * 30, n * (OUTPUT + 1)  # 30 lags of its own spikes
+
+
+def lnk(h, w, n):
+    # A sigmoid and its bias; four states: 32 adds, 17 multiplies; a scale.
+    return filters(h, w, n), n * (OUTPUT + 1 + 10 + 32 + 17 + 1)
+
+
+def ribbon_ln(h, w, n):
+    # A terminal of 7 adds, 3 multiplies, a divide, 2 transcendentals; standardised.
+    return filters(h, w, n), n * (OUTPUT + 7 + 3 + 1 + 20 + 2 + 1)
+
+
+def nim(h, w, n):
+    subunits = 3
+    return filters(h, w, n, subunits), n * (OUTPUT + subunits + subunits - 1)
+
+
+def recursive_ln(h, w, n):
+    rank, stages = 2, 4
+    states = n * rank * stages
+    return n * rank * window(h, w) + states, n * OUTPUT + 2 * states
+
+
+def subunits(h, w):
+    return 8 * valid(h, 9) * valid(w, 9)
+
+
+def lnln(h, w, n):
+    units, pixels = subunits(h, w), min(9, h) * min(9, w)
+    return units * (pixels + LAGS + n), units + n * OUTPUT
+
+
+def subunit_ribbon(h, w, n):
+    macs, _ = lnln(h, w, n)
+    return macs, subunits(h, w) * (7 + 3 + 1 + 20) + n * OUTPUT
+
+
+def two_layers(h, w, n):
+    """8 channels of 9 x 9 on 4 courses, 8 of 5 x 5, then all to each cell."""
+    a, b = valid(h, 9), valid(w, 9)
+    first, second = a * b, valid(a, 5) * valid(b, 5)
+    macs = first * 8 * min(9, h) * min(9, w) * 4
+    macs += second * 8 * min(5, a) * min(5, b) * 8 + second * 8 * n
+    return macs, 8 * first + 8 * second + n * OUTPUT
+
+
+def cnn(h, w, n):
+    macs, rest = two_layers(h, w, n)
+    return macs + h * w * LAGS * 4, rest
+
+
+def cnn_history(h, w, n):
+    macs, rest = cnn(h, w, n)
+    return macs + n * 30, rest + n
+
+
+def recursive_cnn(h, w, n):
+    macs, rest = two_layers(h, w, n)
+    return macs, rest + h * w * (7 + 5)  # four leaky integrators in a row
+
+
+def photoreceptor_cnn(h, w, n):
+    macs, rest = cnn(h, w, n)
+    # Contrast to light; three steps of the cascade, of 10 adds, 18 multiplies and a
+    # divide and a transcendental each, and one multiply; standardised.
+    return macs, rest + h * w * (2 + 3 * (10 + 18 + 1 + 10) + 1 + 2)
+
+
+def bn_cnn(h, w, n):
+    a, b = valid(h, 15), valid(w, 15)
+    first, second = a * b, valid(a, 11) * valid(b, 11)
+    macs = first * 8 * min(15, h) * min(15, w) * 40
+    macs += second * 8 * min(11, a) * min(11, b) * 8 + second * 8 * n
+    # A bias and a normalisation each; the last one before a softplus with no gain.
+    return macs, (first + second) * 8 * 3 + n * (2 + 4 + 20)
+
+
+def core_readout(h, w, n):
+    a, b = valid(h, 11), valid(w, 11)
+    (c, rows), (d, columns) = met(a, 5), met(b, 5)
+    first, second = 16 * a * b, 16 * c * d
+    macs = first * min(11, h) * min(11, w)
+    macs += 16 * 16 * (rows * columns + c * d * 11) + second * n
+    # Courses of 21 and 11 lags, added up as they come; norm, bias, elu.
+    elu = 1 + 10
+    rest = first * (20 + 21 + 2 + 1 + elu) + second * (10 + 2 + 1 + elu)
+    return macs, rest + n * OUTPUT
+
+
+def views(h, w, n):
+    return n * 2 * window(h, w)
+
+
+def mlp(h, w, n):
+    inputs, width = n * 2 * 4, 64
+    macs = views(h, w, n) + n * 2 * LAGS * 4
+    return macs + inputs * width + width * width + width * n, 2 * width + n * OUTPUT
+
+
+def tcn(h, w, n):
+    taps, width = 5, 32
+    macs = views(h, w, n) + n * 2 * taps * width + 2 * width * taps * width
+    return macs + width * n, 3 * width + n * OUTPUT
+
+
+def lstm(h, w, n):
+    units = 32
+    macs = views(h, w, n) + (n * 2 + units) * 4 * units + units * n
+    return macs, units * (9 + 3 + 5 * 10) + n * OUTPUT
+
+
+def elm(h, w, n):
+    branches, memory = (min(12, h) // 3) * (min(12, w) // 3), 10
+    hidden = 2 * memory
+    macs = branches * 9 + (branches + memory) * hidden + hidden * memory + memory
+    # Leaks of branches and memories, biases, and the update of each memory.
+    rest = 2 * branches + memory + hidden + memory + 2 * memory + 10 * memory + 1
+    return n * macs, n * (rest + OUTPUT)
+
+
+def conv_gru(h, w, n):
+    a, b = valid(h, 9, 2), valid(w, 9, 2)
+
+    def kernel(side):  # odd, so that the state keeps its size
+        return min(3, side - (side % 2 == 0))
+
+    pairs = met(a, kernel(a))[1] * met(b, kernel(b))[1]
+    units = 8 * a * b
+    macs = units * min(9, h) * min(9, w) + pairs * 3 * 8 * (8 + 8) + units * n
+    return macs, units * (1 + 8 + 2 + 3 * 10) + n * OUTPUT
+
+
+def bcn(h, w, n):
+    types, amacrines = 14, 45
+    macs = window(h, w) + types * LAGS + 2 * types * amacrines + types
+    return n * macs, None  # release and leaks, some fifteen operations each: not here
+
+
+def projected(h, w, n):
+    return n * (window(h, w) + 2 * LAGS)
+
+
+def boosted_trees(h, w, n):
+    return projected(h, w, n), n * (60 + 10)  # sixty trees and a mean; exp
+
+
+def lookup_table(h, w, n):
+    return projected(h, w, n), n * 2 * 2
+
+
+FORMS = {
+    form.__name__: form
+    for form in (
+        bcn, bn_cnn, boosted_trees, cnn, cnn_history, conv_gru, core_readout, elm, glm,
+        ln, lnk, lnln, lookup_table, lstm, mlp, nim, photoreceptor_cnn, recursive_cnn,
+        recursive_ln, ribbon_ln, subunit_ribbon, tcn,
+    )
+} | {"mean": nothing}  # fmt: skip
+# A declaration, not an equation: its parts and rungs have their forms in tests/circuit.
+DECLARED = {"circuit"}
+
+
+def test_no_registered_model_is_left_out():
+    assert set(registry.names("models")) == set(FORMS) | DECLARED
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_walker_finds_the_closed_form(name):
+    for h, w, cells in FRAMES:
+        spec = Spec((h, w), cells, 0.02, mean_rstar_per_s=1e4)
+        model = build.model(name, spec)
+        shapes = jax.eval_shape(model.stage.init, jax.random.key(0))
+        _, step = count_step(model, shapes)
+        macs, rest = FORMS[name](h, w, cells)
+        assert step.macs == macs, (h, w, cells)
+        if rest is not None:
+            assert step.flops - 2 * step.macs == rest, (h, w, cells)

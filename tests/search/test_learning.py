@@ -1,0 +1,116 @@
+"""The price of a training step, against sums that can be done by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import retina
+from retina.costs.flops import count
+from retina.search.learning import learning, updates
+from retina.types import Clip, Interval, Spec, Split
+
+BINS, LAGS, CELLS, PIXELS = 60, 4, 2, 40
+
+
+def a_split(species="cat"):
+    rng = np.random.default_rng(0)
+
+    def clip(name):
+        x = rng.normal(size=(BINS, PIXELS)).astype(np.float32)
+        y = rng.poisson(0.3, (1, BINS, CELLS)).astype(np.float32)
+        return Clip(name, x, y, skip=LAGS)
+
+    spec = Spec((PIXELS,), CELLS, 0.02)
+    return Split(spec, (clip("a"),), (clip("b"),), (clip("c"),), species=species)
+
+
+@pytest.fixture(scope="module")
+def ln():
+    return retina.model("ln", a_split().spec, lags=LAGS, rank=None, window=PIXELS)
+
+
+def test_a_step_of_clips_is_forward_backward_and_update(ln):
+    made = learning(ln, a_split(), 7, optimiser="sgd", batch=3, clip_bins=10)
+    assert made.seconds == pytest.approx(3 * 10 * 0.02)
+    # The history before them only fills the buffer. The rest: standardising a frame,
+    # and some 80 FLOPs of softplus and loss per bin and cell.
+    products = 3 * 10 * CELLS * LAGS * PIXELS
+    assert 2 * products < made.forward < 2 * 1.6 * products
+    # The gradient of a filter's weights is another product of the size, and the
+    # stimulus wants none.
+    assert 2 * products < made.backward < 2 * 1.6 * products
+    assert made.step == made.forward + made.backward + made.update
+    assert made.total == 7 * made.step
+
+
+def test_a_step_of_lbfgs_goes_through_all_clips(ln):
+    made = learning(ln, a_split(), optimiser="lbfgs")
+    bins = BINS - LAGS
+    assert made.seconds == pytest.approx(bins * 0.02)
+    products = bins * CELLS * LAGS * PIXELS
+    assert 2 * products < made.forward < 2 * 1.6 * products
+    assert made.total is None and "curvature" in made.note
+    several = ln._replace(independent=False)
+    shared = learning(several, a_split(), optimiser="lbfgs")
+    assert 2 * products < shared.forward < 2 * 1.6 * products
+    assert "line search" in shared.note
+
+
+def test_per_synaptic_event_is_a_range_of_the_constants(ln):
+    mouse = learning(ln, a_split("mouse"), optimiser="sgd", batch=1, clip_bins=10)
+    heard = 10 * 0.02 * CELLS
+    assert mouse.per_synaptic_event == Interval(
+        mouse.step / heard / 55000, mouse.step / heard / 1000
+    )
+    lamprey = learning(ln, a_split("lamprey"), optimiser="sgd")
+    assert lamprey.per_synaptic_event is None
+
+
+def test_every_optimiser_has_its_price_and_sgd_is_the_cheapest(ln):
+    prices = updates(ln)
+    assert {"sgd", "adam", "lion", "lbfgs"} <= set(prices)
+    numbers = CELLS * LAGS * PIXELS
+    rest = {name: n for name, n in prices.items() if name != "lbfgs"}
+    assert min(rest, key=rest.__getitem__) == "sgd"
+    # p + rate m, the average, its complement, the norm and the scaling: below 12 each.
+    assert 5 * numbers < prices["sgd"] < 14 * numbers
+    assert prices["adam"] > prices["sgd"] + 8 * numbers
+    # Ten pairs of the history, two products of each, twice through.
+    assert prices["lbfgs"] > 40 * numbers
+
+
+def test_a_training_pass_with_batch_statistics_is_counted():
+    split = a_split()
+    image = dataclasses.replace(split.spec, frame=(1, PIXELS))
+    clips = [
+        (dataclasses.replace(c, stimulus=c.stimulus[:, None]),)
+        for c in (*split.train, *split.validation, *split.test)
+    ]
+    split = Split(image, *clips)
+    model = retina.model("bn_cnn", image, lags=4, channels=2, sizes=(1, 1))
+    made = learning(model, split, batch=2, clip_bins=8)
+    assert made.backward > made.forward > 0
+
+
+def test_the_counted_loss_is_the_one_that_is_fitted(ln):
+    """The walker on the objective by itself gives the same number."""
+    import jax
+    import jax.numpy as jnp
+
+    from retina.fitting import descent
+    from retina.fitting.clips import tabulate
+    from retina.fitting.start import mean_counts
+    from retina.parameter import to_free
+
+    split = a_split()
+    table = tabulate(ln, split.train, 10)
+    loss = descent.objective(ln, table, mean_counts(split.train))
+    params = ln.stage.init(jax.random.key(0))
+    free = to_free(ln.stage.parameters, params)
+    first = jnp.asarray(table.first[:3])
+    given = free, (params, {}), first, table.stimulus, table.counts, jnp.int32(0)
+    made = learning(ln, split, optimiser="sgd", batch=3, clip_bins=10)
+    assert count(loss, *given).flops == made.forward
