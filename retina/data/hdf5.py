@@ -12,6 +12,7 @@ import numpy as np
 from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from retina.data.below import below
+from retina.data.mapped import of_hdf5
 from retina.errors import (
     MissingData,
     RetinaError,
@@ -55,7 +56,7 @@ def opened(folder: Path, name: object) -> Iterator[h5py.File]:
 def array(
     store: h5py.File, name: object, axes: str = "", *, rows: slice | None = None
 ) -> np.ndarray:
-    """One array of numbers.
+    """One array of numbers; a large one is mapped: see `retina.data.mapped`.
 
     name:   its path in the file.
     axes:   the names of its axes, such as "cell, frame", to be told where the number
@@ -87,7 +88,7 @@ def array(
             f"{store.filename}: {name!r} claims the shape {found.shape}, far more than "
             "the file holds: it is damaged, fetch it again"
         )
-    return np.asarray(found[() if rows is None else rows])
+    return of_hdf5(found) if rows is None else np.asarray(found[rows])
 
 
 def names(store: h5py.File | h5py.Group, most: int = 200) -> list[str]:

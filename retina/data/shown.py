@@ -10,6 +10,7 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.hdf5 import array, opened
+from retina.data.mapped import npy, of_npz
 from retina.data.parts import as_stimulus
 from retina.errors import BadCard, MissingData, ShapeMismatch, UnreadableFile, nearest
 
@@ -109,6 +110,8 @@ def _is_hdf5(path: Path) -> bool:
 def _numpy(path: Path, name: object) -> np.ndarray:
     try:
         with open(path, "rb") as file:  # numpy leaves a broken zip open
+            if path.suffix.lower() == ".npy":
+                return npy(path)
             found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return found
@@ -116,7 +119,7 @@ def _numpy(path: Path, name: object) -> np.ndarray:
                 if name not in store:
                     known = nearest(str(name), store)
                     raise UnreadableFile(f"{path} has no array {name!r}: {known}")
-                return store[name]
+                return of_npz(path, store, str(name))
     except UnreadableFile:
         raise
     except MemoryError:

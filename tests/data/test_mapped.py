@@ -15,7 +15,7 @@ from retina.data.load import load
 from retina.data.readers.hdf5_quanta import dataset
 from retina.data.split import split
 from retina.data.sta import sta
-from retina.errors import BadSetting, BadStimulus, UnreadableFile
+from retina.errors import BadCard, BadSetting, BadStimulus, UnreadableFile
 from retina.fitting.start import spike_triggered_average
 from retina.movie import mapped as is_mapped
 from retina.movie import pieces, release
@@ -114,7 +114,7 @@ def test_a_copy_that_is_cut_off_leaves_nothing(cache, tmp_path, monkeypatch):
 def test_a_movie_elsewhere_is_refused(name, npz_card):
     table = {**arrays(), "stimulus_file": np.array(name)}
     del table["stimulus"]
-    with pytest.raises(UnreadableFile, match="not the name of a file beside it"):
+    with pytest.raises(BadCard, match="leaves the data set's folder"):
         load(npz_card(table))
 
 

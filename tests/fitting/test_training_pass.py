@@ -179,7 +179,7 @@ def test_noise_is_of_the_seed_and_of_the_step(split):
                 table.stimulus,
                 table.counts,
             )
-            found.append(float(loss[0]))
+            found.append(float(loss[0, 0]))
         return found
 
     first = losses(1)

@@ -95,12 +95,7 @@ def _part(
                 f"{where}: unknown array {key!r}: {nearest(key, known)}"
             )
     if "stimulus_file" in arrays and "stimulus" not in arrays:
-        name = str(arrays["stimulus_file"])
-        if Path(name).name != name:
-            raise UnreadableFile(
-                f"{where}: stimulus_file {name!r} is not the name of a file beside it"
-            )
-        arrays["stimulus"] = npy(folder / name)
+        arrays["stimulus"] = npy(below(folder, str(arrays["stimulus_file"])))
     if "stimulus" not in arrays:
         raise UnreadableFile(f"{where} has no stimulus: {nearest('stimulus', arrays)}")
     stimulus = as_stimulus(arrays["stimulus"], where)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.extras import needed
 from retina.data.hdf5 import contained, opened
+from retina.data.mapped import of_hdf5
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
 from retina.data.trains import cells_of
@@ -119,7 +121,8 @@ def _part(
             f"{path}: the frames of {name!r} are not in the file: write them into it, "
             "or name them with another reader"
         )
-    data = np.asarray(series.data[()] if hasattr(series.data, "shape") else series.data)
+    data = series.data
+    data = of_hdf5(data) if isinstance(data, h5py.Dataset) else np.asarray(data)
     shown = as_stimulus(in_order(data, table["stimulus_axes"], card.name), card.name)
     if series.timestamps is not None:
         onsets = np.asarray(series.timestamps[:], np.float64)
