@@ -115,6 +115,7 @@ def _executors(model: Any, params: Any, split: Any) -> dict[str, Any]:
 def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
     """The recipe that the run was fitted by, or the model's own."""
     from retina import store
+    from retina.costs import local_rules
     from retina.search.learning import learning, updates
 
     if split is None:
@@ -126,7 +127,9 @@ def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
         changes = {name: told[name] for name in ("optimiser",) if name in told}
     made = learning(model, split, steps, **changes)
     figures = dataclasses.asdict(made) | {"step": made.step}
-    return figures | {"updates": updates(model)}
+    local = {name: local_rules.per_synapse(name) for name in local_rules.RULES}
+    more = {"updates": updates(model), "local_rules_per_synapse_and_step": local}
+    return figures | more
 
 
 def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def _cell_by_cell(
     walk = jax.eval_shape(quasi_newton.begin, at)
     problems, numbers = at.shape
     square = (problems, numbers, numbers)
-    root = jax.ShapeDtypeStruct(square, at.dtype) if numbers <= BLOCK else None
+    root: Any = jax.ShapeDtypeStruct(square, at.dtype) if numbers <= BLOCK else None
     white = Whitening(at, root)
     scale = jax.ShapeDtypeStruct((problems,), jnp.float32)
 

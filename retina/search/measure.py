@@ -6,6 +6,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from retina.types import Fit, Point, Score, Split
 
 
@@ -73,7 +75,7 @@ def told_bits_per_s(score: Score, split: Split) -> float | None:
     clips = [clip for clip in split.test if (clip.group or clip.name) == score.group]
     counts = [clip.response[:, clip.skip :] for clip in clips]
     seconds = sum(c.shape[0] * c.shape[1] for c in counts) * split.spec.bin_s
-    spikes = sum(c.sum((0, 1), dtype="float64") for c in counts)
+    spikes = np.sum([c.sum((0, 1), dtype="float64") for c in counts], axis=0)
     total = sum(
         bits * number
         for bits, number in zip(metric.per_cell, spikes, strict=True)

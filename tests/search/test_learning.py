@@ -85,11 +85,11 @@ def test_every_optimiser_has_its_price_and_sgd_is_the_cheapest(ln):
 def test_a_training_pass_with_batch_statistics_is_counted():
     split = a_split()
     image = dataclasses.replace(split.spec, frame=(1, PIXELS))
-    clips = [
+    train, validation, test = (
         (dataclasses.replace(c, stimulus=c.stimulus[:, None]),)
         for c in (*split.train, *split.validation, *split.test)
-    ]
-    split = Split(image, *clips)
+    )
+    split = Split(image, train, validation, test)
     model = retina.model("bn_cnn", image, lags=4, channels=2, sizes=(1, 1))
     made = learning(model, split, batch=2, clip_bins=8)
     assert made.backward > made.forward > 0
