@@ -67,6 +67,15 @@ def test_per_synaptic_event_is_a_range_of_the_constants(ln):
     )
     lamprey = learning(ln, a_split("lamprey"), optimiser="sgd")
     assert lamprey.per_synaptic_event is None
+    flat = a_split("mouse")
+    spec = dataclasses.replace(flat.spec, frame=())
+    clips = [
+        (dataclasses.replace(c, stimulus=c.stimulus[:, 0]),)
+        for c in (*flat.train, *flat.validation, *flat.test)
+    ]
+    field = Split(spec, clips[0], clips[1], clips[2], species="mouse")
+    model = retina.model("ln", spec, lags=LAGS)
+    assert learning(model, field, optimiser="sgd").per_synaptic_event is None
 
 
 def test_every_optimiser_has_its_price_and_sgd_is_the_cheapest(ln):
