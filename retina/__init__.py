@@ -28,6 +28,7 @@ _WHERE = {
     "simulate": "retina.fitting.simulate",
     "cost": "retina.costs.cost",
     "count": "retina.costs.flops",
+    "reduce": "retina.reduction.steps",
     "measure": "retina.search.measure",
     "model_sta": "retina.probes.model_sta",
     "exciting_input": "retina.probes.exciting",

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
 
 from retina.errors import BadResponse, BadStimulus, ShapeMismatch
+from retina.movie import mapped, pieces
+
+# Mapped movies that were found to be finite: to look again is to read the file again.
+_looked_through: weakref.WeakValueDictionary[int, np.ndarray] = (
+    weakref.WeakValueDictionary()
+)
 
 
 def require(condition: bool, error: type[Exception], message: str) -> None:
@@ -17,13 +24,21 @@ def require(condition: bool, error: type[Exception], message: str) -> None:
 def check_finite(stimulus: np.ndarray, where: str) -> None:
     if not np.issubdtype(stimulus.dtype, np.number):
         raise BadStimulus(f"{where}stimulus is {stimulus.dtype}, not numbers")
-    if np.issubdtype(stimulus.dtype, np.floating):
-        bad = np.flatnonzero(~np.isfinite(stimulus.reshape(len(stimulus), -1)).all(1))
-        if len(bad):
-            raise BadStimulus(
-                f"{where}{len(bad)} of {len(stimulus)} stimulus frames hold NaN or "
-                f"infinity, the first at frame {bad[0]}: cut or repair them"
-            )
+    if not np.issubdtype(stimulus.dtype, np.floating):
+        return
+    if _looked_through.get(id(stimulus)) is stimulus:
+        return
+    each = [
+        np.isfinite(piece.reshape(len(piece), -1)).all(1) for piece in pieces(stimulus)
+    ]
+    bad = np.flatnonzero(~np.concatenate([np.ones(0, bool), *each]))
+    if len(bad):
+        raise BadStimulus(
+            f"{where}{len(bad)} of {len(stimulus)} stimulus frames hold NaN or "
+            f"infinity, the first at frame {bad[0]}: cut or repair them"
+        )
+    if mapped(stimulus):
+        _looked_through[id(stimulus)] = stimulus
 
 
 def check_counts(counts: np.ndarray, where: str) -> None:

@@ -97,7 +97,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("lnn", ["ln", "glm", "cnn"])
     "did you mean 'ln' or 'cnn'?"
     """
-    known = sorted(known)
+    # Names in a damaged file may be anything at all.
+    known = sorted(word if word.isprintable() else ascii(word)[:60] for word in known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
     if close:
         return "did you mean " + " or ".join(repr(word) for word in close) + "?"

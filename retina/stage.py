@@ -6,7 +6,7 @@ What one bin costs is counted on `step`; what is fitted runs `apply`; the two ag
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -299,6 +299,9 @@ class Recipe:
     warm_up_s:     seconds of history before a clip's loss at most. None: until the
                    slowest state has forgotten its start. Less is a cold start that
                    values and gradients feel; record and score say so.
+    stream:        clips are read from where the movie lies as they are needed, while
+                   the device works on those before. None: where it takes more than 1
+                   GiB. The numbers are the same.
     scatter:       how far apart seeds start. The s.d. of the logarithm of a random
                    factor on each parameter: see `retina.fitting.scatter`.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of
@@ -316,6 +319,7 @@ class Recipe:
     precision: str = "float32"
     in_turn: bool = False
     warm_up_s: float | None = None
+    stream: bool | None = None
     scatter: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
@@ -357,6 +361,8 @@ class Model(NamedTuple):
                 trained leaf has an axis "cell", and the penalty is the mean over cells
                 of what it says of one cell's parameters.
     circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
+    columns:    (params, dtype of the stimulus) -> figures of Cost that a machine other
+                than one that multiplies float32 by float32 has, by their name.
     """
 
     name: str
@@ -370,3 +376,4 @@ class Model(NamedTuple):
     core: tuple[str, ...] = ()
     independent: bool = False
     circuit: Any = None
+    columns: Callable[[Params, Any], Mapping[str, int]] | None = None

@@ -16,7 +16,13 @@ from retina.arrays import check_counts, check_finite, plural, require, shape
 from retina.errors import BadResponse, BadStimulus, ShapeMismatch
 
 Tree = Any
+GRADED = "graded"
 ROLES = ("train", "validation", "test")
+
+
+def one_of(event: str) -> str:
+    """What a response is counted in, in a word: "spike", "quantum" or "unit"."""
+    return "unit" if event == GRADED else event
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +142,8 @@ class Recording:
     mean_rstar_per_s: mean light in R*/photoreceptor/s, None where it is not known.
              Contrast c then is the light mean (1 + c); light x, counted from darkness
              at 0, is mean x / (its training mean).
-    event:   what one count is: "spike" or "quantum" (a released vesicle).
+    event:   what one count is: "spike" or "quantum" (a released vesicle); "graded"
+             where nothing is counted: a response of 0 or more in units of its own.
     truth:   for simulations, {block name: {"hazard": ..., "expected": ...}}.
     publish: False where the licence forbids to publish results.
     """
@@ -305,7 +312,7 @@ class Split:
         return (
             f"Split({spec.dataset!r}: {plural(spec.cells, 'cell')}, bins of "
             f"{shape(spec.frame)} and {spec.bin_s:.4g} s, {', '.join(parts)}, "
-            f"{self.rate_hz:.3g} {spec.event}s/s per cell)"
+            f"{self.rate_hz:.3g} {one_of(spec.event)}s/s per cell)"
         )
 
     @property
@@ -345,7 +352,8 @@ class Fit:
         return (
             f"Fit({self.model.name} on {spec.dataset!r}: {plural(spec.cells, 'cell')}, "
             f"validation median {self.validation.get('median', float('nan')):.4f} "
-            f"bits/{spec.event}, {plural(self.training.get('steps', 0), 'step')}, "
+            f"bits/{one_of(spec.event)}, "
+            f"{plural(self.training.get('steps', 0), 'step')}, "
             f"{plural(len(self.seeds), 'seed')})"
         )
 
@@ -427,6 +435,10 @@ class Cost:
     flops_per_bit: FLOP/s over the bits/s that the model tells of the recorded spikes;
               known where it was scored too, as by `retina.measure`.
     Figures that need recorded spikes or a species are None where those are unknown.
+    sparse_flops_per_bin: of a machine that skips products with a zero weight.
+    bit_operations_per_bin: multiply-adds times the bits of both factors, 32 of each
+              that is a float: of a machine with multipliers of every width.
+    Neither changes any other figure; None in a record of an older version.
     """
 
     model: str
@@ -451,6 +463,8 @@ class Cost:
     rates_hz: Mapping[str, float]
     by_part: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
+    sparse_flops_per_bin: int | None = None
+    bit_operations_per_bin: int | None = None
     fan_ins: Mapping[int, int] = dataclasses.field(default_factory=dict)
     fan_outs: Mapping[int, int] = dataclasses.field(default_factory=dict)
     wire_um: float | None = None

@@ -29,6 +29,7 @@ ALONE = {  # contenders that run without peers
     "ln_cells": 2,
     "lnk_forward": 2,
     "lnk_gradient": 2,
+    "streaming": 4,
     "whole_fit": 1,
 }
 

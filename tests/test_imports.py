@@ -16,8 +16,8 @@ PACKAGE = Path(retina.__file__).parent
 # its warm start from there.
 ROWS = (
     ("data", "circuit", "layers", "metrics", "costs"),
-    ("models", "fitting", "templates"),
-    ("reduction",),
+    ("models", "fitting"),
+    ("reduction", "templates"),
     ("search", "probes"),
     ("reports", "cli"),
 )

@@ -2,29 +2,22 @@
 
     tau db/dt = u - b,   tau_slow dm/dt = b - m,   v = gain (b - share m) + bias
 
-Sustained for a share of 0, transient for 1. Release is a function of v: "rate"
-softplus(v), "fraction" sigmoid(v) of sites, "mv" V_half + 5 v for a ribbon that is half
-open at -35 mV. Source: chosen (form and values); a share and a time constant for each
-type stand for what tells types apart by their kinetics.
+Sustained for a share of 0, transient for 1. What is released is a gate of v, as the
+rung behind it wants it (`synapses.rungs`). Source: chosen (form, values); a share and a
+time constant for each type stand for what tells types apart by their kinetics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
+from retina.circuit.synapses.rungs import GATES
 from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
 from retina.stage import Stage, recurrent
 
-RELEASE: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "rate": jax.nn.softplus,
-    "fraction": jax.nn.sigmoid,
-    "mv": lambda v: 5 * v - 35,
-    "potential": lambda v: v,
-}
+RELEASE = {**GATES, "potential": lambda v: v}
 CELL = ("out",)
 PARAMETERS = {
     "tau_s": Parameter(0.03, "s", 0.004, 0.15, axes=CELL),
@@ -39,8 +32,7 @@ SPREAD = {"tau_s": 2.0, "tau_slow_s": 2.0, "share": 1.4, "gain": 1.1}
 def adapting_membrane(cells: int, dt_s: float, *, release: str = "rate") -> Stage:
     """Stage (cells,) -> (cells,): what arrives to what is released.
 
-    release: "rate", "fraction" or "mv", as a rung of the ladder wants it; "potential"
-             for v itself.
+    release: a gate of `synapses.rungs`, or "potential" for v itself.
     raises:  BadSetting.
 
     Cells begin with time constants drawn around the values, as types have theirs.

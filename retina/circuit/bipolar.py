@@ -8,7 +8,7 @@ x is the photoreceptor's release. ON cells hear it by mGluR6, which closes TRPM1
 a G protein cascade: the sign turns, and light, which lowers x, depolarises. OFF cells
 hear it by AMPA and kainate receptors. Values of the ON cascade: jaxley-mech a18d1ae,
 ribbon_mGluR6.py; its dm/dt = 0.04 (1 - Glu)(1 - m) - 0.04 Glu m per ms is the above
-with a time constant of 25 ms. The membrane's 10 ms is recalled; the rest is chosen.
+with a time constant of 25 ms. The rest is chosen; membrane and release: `membrane`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from retina.circuit.membrane import PARAMETERS, released
 from retina.circuit.substeps import repeat, substeps
 from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
@@ -30,14 +31,7 @@ def _parameters(g_max, g_source, e_mv, e_source, tau_s, tau_source, half, half_s
         "tau_m_s": Parameter(tau_s, "s", tau_s / 10, tau_s * 10, source=tau_source),
         "g_max": Parameter(g_max, "nS", g_max / 20, g_max * 20, source=g_source),
         "e_mv": Parameter(e_mv, "mV", -30.0, 30.0, False, e_source),
-        "g_leak": Parameter(1.0, "nS", 0.1, 10.0, False, "chosen"),
-        "e_leak_mv": Parameter(-60.0, "mV", -90.0, -30.0, False, "chosen"),
-        "c_nf": Parameter(0.01, "nF", 0.002, 0.1, source="recalled: tau 10 ms"),
-        "threshold_mv": Parameter(
-            -45.0, "mV", -70.0, -10.0, source="chosen", axes=("cell",)
-        ),
-        "softness_mv": Parameter(2.0, "mV", 0.1, 20.0, source="chosen"),
-    }
+    } | PARAMETERS
 
 
 KINDS = {
@@ -106,8 +100,7 @@ def bipolar(cells: int, bin_s: float, kind: str, *, dt_s: float | None = None) -
             }
 
         state = repeat(once, state, number)
-        above = (state["V"] - params["threshold_mv"]) / params["softness_mv"]
-        return state, params["softness_mv"] * jax.nn.softplus(above)
+        return state, released(params, state["V"])
 
     return recurrent(
         step,

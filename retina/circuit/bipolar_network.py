@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from retina.circuit.synapses.terminal import terminal
+from retina.circuit.synapses.gated import gated
 from retina.errors import at_least_one
 from retina.parameter import Parameter
 from retina.stage import Stage, recurrent
@@ -50,7 +50,7 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     (1, 4)
     """
     at_least_one(places=places, types=types, amacrine=amacrine)
-    ribbon = terminal((places, types), bin_s, "ribbon_quanta", axis="kind")
+    ribbon = gated((places, types), bin_s, "ribbon_quanta", axis="kind")
     ribbons = {n: _of_this_network(n, one) for n, one in ribbon.parameters.items()}
     described = {
         "slope": Parameter(SLOPE, "1", 0.0, 50.0, source="chosen", axes=("kind",)),

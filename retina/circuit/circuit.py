@@ -134,7 +134,13 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
             # The rung hears a sum; whether that divides is the compartment's.
             held[1].append(link._replace(divides=False))
         for own, (synapse, heard) in compartments.items():
-            made.append(Node(own, synapse.count, terminal(synapse), tuple(heard)))
+            node = Node(own, synapse.count, terminal(synapse), tuple(heard))
+            if synapse.hears_post and population.voltage is not None:
+                followed = terminal(synapse, clamped=False)
+                node = node._replace(
+                    stage=followed, post=name, volts=population.voltage
+                )
+            made.append(node)
             links.append(Link(own + ">", own, divides=own.endswith(DIVIDES)))
         made.append(
             Node(

@@ -18,9 +18,13 @@ Switches: ephaptic, ph, gaba, each 0 or 1 (ablations).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 
+from retina.circuit.root import rising_root
 from retina.circuit.substeps import repeat, substeps
 from retina.errors import BadSetting
 from retina.parameter import Parameter
@@ -63,6 +67,33 @@ MIDDLE = 0.5  # the 1/2: the pH of the base is where half of the range is used
 SAFE_S = 0.002
 
 
+class Pooling(NamedTuple):
+    """Which cones a horizontal cell hears, and feeds back on.
+
+    cones:      shape of the cones.
+    parameters: of the two maps; prepare: params -> weights, once.
+    gather:     (weights, cones) -> (cells,), a mean.
+    back:       (weights, (cells,)) -> cones.
+    """
+
+    cones: tuple[int, ...]
+    parameters: dict[str, Parameter]
+    prepare: Callable[[Any], Any]
+    gather: Callable[[Any, jax.Array], jax.Array]
+    back: Callable[[Any, jax.Array], jax.Array]
+
+
+def _groups(cells: int, cones: int) -> Pooling:
+    """Each horizontal cell has cones of its own."""
+    return Pooling(
+        (cells, cones),
+        {},
+        lambda params: None,
+        lambda _, x: x.mean(axis=1),
+        lambda _, x: x[:, None],
+    )
+
+
 def horizontal(
     cells: int,
     cones: int,
@@ -71,14 +102,16 @@ def horizontal(
     ephaptic: bool = True,
     ph: bool = True,
     gaba: bool = True,
+    pooling: Pooling | None = None,
     dt_s: float | None = None,
 ) -> Stage:
     """Stage (cells, cones) -> (cells, cones): cone potential, mV, to calcium, pA.
 
-    cells:  horizontal cells; cones: those that each one pools and feeds back on.
+    cells:   horizontal cells; cones: those that each one pools and feeds back on.
     ephaptic, ph, gaba: the three pathways; without one its work is not done either.
-    dt_s:   the sub-step, 2 ms at most.
-    raises: BadSetting for no cells or too long a step.
+    pooling: in place of cones apart: those of a map, whose shape comes in and goes out.
+    dt_s:    the sub-step, 2 ms at most.
+    raises:  BadSetting for no cells or too long a step.
 
     >>> stage = horizontal(1, 3, 0.01, gaba=False)
     >>> sorted(stage.start(stage.init(jax.random.key(0))))
@@ -87,6 +120,7 @@ def horizontal(
     if min(cells, cones) < 1:
         raise BadSetting(f"cells {cells}, cones {cones}: give 1 or more")
     number, dt = substeps("horizontal", bin_s, SAFE_S, dt_s)
+    pooled = pooling or _groups(cells, cones)
     cleft = ph or gaba  # the cleft's pH moves
     pathways = (
         (ephaptic, OF_EPHAPTIC),
@@ -96,6 +130,7 @@ def horizontal(
     )
     unused = {n for on, names in pathways if not on for n in names}
     described = {n: p for n, p in PARAMETERS.items() if n not in unused}
+    described |= pooled.parameters
     taus = ("ca", *(("ph",) if cleft else ()), *(("gaba",) if gaba else ()))
 
     def init(key: jax.Array):
@@ -105,7 +140,7 @@ def horizontal(
         """Cones in the dark at -40 mV for a while, feedback not yet settled."""
         kind = params["g_ca"].dtype
         state = {
-            "Ca": jnp.full((cells, cones), 20.0, kind),
+            "Ca": jnp.full(pooled.cones, 20.0, kind),
             "V_h": jnp.full((cells,), -40.0, kind),
         }
         return (
@@ -115,43 +150,34 @@ def horizontal(
         )
 
     def step(params, state, v_cone):
-        p = params
+        p, ready = params, pooled.prepare(params)
         # 1 - e^(-dt/tau) itself: for GABA's 20 s, the rounding of e^(-dt/tau) shows.
         part = {n: -jnp.expm1(-dt / p[f"tau_{n}_s"]) for n in taus}
+        per_h = -dt / p["tau_h_s"]
+        rise = _rise(p) if cleft else 0.0
 
         def towards(old, goal, part):
             return old + (goal - old) * part
 
         def once(s):
-            v_h, v_eff, gain = s["V_h"], v_cone, p["g_ca"]
-            if ephaptic:
-                v_eff = v_eff + (p["cleft"] * (p["e_cleft_mv"] - v_h))[:, None]
+            v_h, dph, a = s["V_h"], s.get("dpH"), s.get("A")
+            v_eff, gain = v_cone, p["g_ca"]
+            if ephaptic or cleft:
+                v_eff = v_eff + pooled.back(ready, _shift(p, v_h, dph))
             if cleft:
-                v_eff = v_eff + (p["shift_mv"] * s["dpH"])[:, None]
-                gain = (gain + p["g_ca"] * p["per_ph"] * s["dpH"])[:, None]
-            m = jax.nn.sigmoid((v_eff - p["half_mv"]) / p["slope_mv"])
-            # Calcium only enters: beyond its reversal none is pumped out this way.
-            current = gain * m * jnp.maximum(p["e_ca_mv"] - v_eff, 0)
-            # Membrane: leak 1, glutamate, GABA; exact for conductances held in a step.
-            glu = p["glutamate"] * s["Ca"].mean(axis=1)
-            total, pull = 1 + glu, p["rest_mv"] + glu * p["e_glu_mv"]
-            after, goal = {}, 0.0
-            if ph:
-                acid = jax.nn.sigmoid((v_h - p["half_ph_mv"]) / p["slope_ph_mv"])
-                goal = p["depth_ph"] * (MIDDLE - acid)
-            if gaba:
-                open_ = p["g_gaba"] * s["A"]
-                total, pull = total + open_, pull + open_ * p["e_cl_mv"]
-                released = (v_h - p["half_gaba_mv"]) / p["slope_gaba_mv"]
-                after["A"] = towards(s["A"], jax.nn.sigmoid(released), part["gaba"])
-                goal = goal + p["gaba_ph"] * s["A"]
-            if cleft:
-                after["dpH"] = towards(s["dpH"], goal, part["ph"])
-            passed = -jnp.expm1(total * (-dt / p["tau_h_s"]))
-            return after | {
-                "Ca": towards(s["Ca"], current, part["ca"]),
+                gain = pooled.back(ready, gain + rise * dph)
+            total, pull = _pulls(p, pooled.gather(ready, s["Ca"]), a)
+            # Exact for conductances held in a step.
+            passed = -jnp.expm1(total * per_h)
+            after = {
+                "Ca": towards(s["Ca"], _calcium(p, v_eff, gain), part["ca"]),
                 "V_h": towards(v_h, pull / total, passed),
             }
+            if gaba:
+                after["A"] = towards(a, _released(p, v_h), part["gaba"])
+            if cleft:
+                after["dpH"] = towards(dph, _alkaline(p, v_h, a), part["ph"])
+            return after
 
         state = repeat(once, state, number)
         return state, state["Ca"]
@@ -166,6 +192,87 @@ def horizontal(
         substeps=number,
         about=("horizontal", cells, cones, bin_s, switches, number),
     )
+
+
+# A pathway that is off has no parameters: these tell by them which are on.
+
+
+def _shift(p, v_h, dph) -> Any:
+    """What a horizontal cell adds to the potential that its cones' channels see, mV."""
+    ephaptic = p["cleft"] * (p["e_cleft_mv"] - v_h) if "cleft" in p else None
+    alkaline = p["shift_mv"] * dph if "shift_mv" in p else None
+    return _sum(ephaptic, alkaline)
+
+
+def _rise(p):
+    """Of the calcium conductance per pH."""
+    return p["g_ca"] * p["per_ph"]
+
+
+def _calcium(p, v_eff, gain):
+    m = jax.nn.sigmoid((v_eff - p["half_mv"]) / p["slope_mv"])
+    # Calcium only enters: beyond its reversal none is pumped out this way.
+    return gain * m * jnp.maximum(p["e_ca_mv"] - v_eff, 0)
+
+
+def _pulls(p, calcium, a):
+    """Total conductance of a horizontal cell and its pull: leak 1, glutamate, GABA."""
+    glu = p["glutamate"] * calcium
+    total, pull = 1 + glu, p["rest_mv"] + glu * p["e_glu_mv"]
+    if "g_gaba" in p:
+        open_ = p["g_gaba"] * a
+        total, pull = total + open_, pull + open_ * p["e_cl_mv"]
+    return total, pull
+
+
+def _released(p, v_h):
+    return jax.nn.sigmoid((v_h - p["half_gaba_mv"]) / p["slope_gaba_mv"])
+
+
+def _alkaline(p, v_h, a) -> Any:
+    direct = None
+    if "depth_ph" in p:
+        acid = jax.nn.sigmoid((v_h - p["half_ph_mv"]) / p["slope_ph_mv"])
+        direct = p["depth_ph"] * (MIDDLE - acid)
+    return _sum(direct, p["gaba_ph"] * a if "g_gaba" in p else None)
+
+
+def _sum(one, other) -> Any:
+    """Of those pathways that there are: nothing is added to what is off."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def steady(params, v_cone: float) -> dict[str, jax.Array]:
+    """Where all comes to rest when every cone has long been at one potential, mV.
+
+    returns: the states by name, of one horizontal cell and one of its cones.
+
+    >>> stage = horizontal(1, 1, 0.01)
+    >>> params = stage.init(jax.random.key(0))
+    >>> float(steady(params, -40.0)["Ca"]) > float(steady(params, -50.0)["Ca"]) > 0
+    True
+    """
+
+    def rest(v_h):
+        a = _released(params, v_h) if "g_gaba" in params else None
+        dph, gain, v_eff = None, params["g_ca"], v_cone
+        if "tau_ph_s" in params:
+            dph = _alkaline(params, v_h, a)
+            gain = gain + _rise(params) * dph
+        if dph is not None or "cleft" in params:
+            v_eff = v_eff + _shift(params, v_h, dph)
+        calcium = _calcium(params, v_eff, gain)
+        states = {"Ca": calcium, "V_h": v_h, "dpH": dph, "A": a}
+        return states, _pulls(params, calcium, a)
+
+    def excess(v_h):
+        _, (total, pull) = rest(v_h)
+        return v_h - pull / total
+
+    v_h = rising_root(excess, params["rest_mv"], params["e_glu_mv"])
+    return {n: s for n, s in rest(v_h)[0].items() if s is not None}
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

@@ -57,8 +57,7 @@ def kinetics(cells: int, bin_s: float, *, reserve: bool = True) -> Stage:
     sub-step x (largest rate out of a state) below 1 at the rates' upper bounds: each
     sub-step is then a stochastic matrix, so no fitted value can leave [0, 1].
     """
-    fastest = max(FAST + 10.0, FAST + SLOW if reserve else FAST)
-    substeps = max(1, math.ceil(bin_s * fastest))
+    substeps = substeps_of(bin_s, reserve)
     dt = bin_s / substeps
     rates = RATES if reserve else WITHOUT_RESERVE
 
@@ -112,6 +111,16 @@ def kinetics(cells: int, bin_s: float, *, reserve: bool = True) -> Stage:
         substeps=substeps,
         about=("kinetics", cells, bin_s, substeps, *(() if reserve else ("alone",))),
     )
+
+
+def substeps_of(bin_s: float, reserve: bool = True) -> int:
+    """Sub-steps in a bin: short enough for all rates at their upper bounds.
+
+    >>> substeps_of(1 / 30), substeps_of(1 / 30, reserve=False)
+    (5, 5)
+    """
+    fastest = max(FAST + 10.0, FAST + SLOW if reserve else FAST)
+    return max(1, math.ceil(bin_s * fastest))
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

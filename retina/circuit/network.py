@@ -8,12 +8,14 @@ sections signals cross once per bin; within the middle one feedback closes over 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from retina import recomputed
 from retina.circuit.hoist import hoist
 from retina.circuit.kernels import Join
 from retina.parameter import Parameter
@@ -41,13 +43,19 @@ class Link(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A stage (cells,) -> (cells,) and all that drives it."""
+    """A stage (cells,) -> (cells,) and all that drives it.
+
+    post, volts: a node, and from its state the potential that this one hears beside its
+                 drive, as the step finds it.
+    """
 
     name: str
     cells: int
     stage: Stage
     links: tuple[Link, ...] = ()
     stimulus: bool = False
+    post: str = ""
+    volts: Callable[[Any], jax.Array] | None = None
 
 
 class Section(NamedTuple):
@@ -74,6 +82,7 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
     }
     kept = {link.source for link in links if not inside[link.name]} | {output}
     loops = any(link.delay for link in links if inside[link.name])
+    loops = loops or any(node.post for node in nodes.values())
 
     def init(key: jax.Array):
         parts: dict[str, Any] = {n: node.stage for n, node in nodes.items()} | joins
@@ -107,6 +116,8 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
                         given = heard[link.source]
                     drive = _joined(drive, link, ready, given[None], 0)
             x = _combined(drive, (node.cells,))
+            if node.volts is not None:
+                x = x, node.volts(state[node.post])
             with jax.named_scope(node.name):
                 after[node.name], heard[node.name] = node.stage.step(
                     params[node.name], state[node.name], x
@@ -141,16 +152,17 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
     def clip(section: Section, params, ready, state, outside, bins: int):
         """All bins of a clip; outside has a leading time axis."""
         turns = any(
-            link.delay and inside[link.name] for n in section.nodes for link in n.links
+            n.post or any(k.delay and inside[k.name] for k in n.links)
+            for n in section.nodes
         )
         if section.ticks > 1 or turns:
             first = jax.tree.map(lambda a: a[0], outside)
             once = ticking(section, params, ready, state, first)
-            return lax.scan(
+            return recomputed.scan(
                 lambda s, x: one_bin(section, once, s, x),
                 state,
                 outside,
-                length=bins,
+                section.ticks,
             )
         after, heard = {}, {}
         for node in section.nodes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ class Population:
     safe_s:     the longest step at which the dynamics are right, seconds.
     clock:      "step": in every step of the circuit. "bin": once per bin, for exact
                 linear parts before all others, and for what hears their mean after.
+    voltage:    state of the dynamics -> (cells,) mV, against which conductances onto
+                the cells drive their current, as it was a step before. None: the cells
+                have no potential, and a conductance finds them at -60 mV.
     spacing_um: between neighbours on the grid, which is centred on the retina's origin.
 
     raises: ShapeMismatch, BadSetting.
@@ -41,6 +45,7 @@ class Population:
     safe_s: float = math.inf
     clock: str = "step"
     spacing_um: float | None = None
+    voltage: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -3,11 +3,13 @@
 Cones and horizontal cells are linear and stepped once per bin, exactly; bipolar and
 amacrine cells, which hear each other, in steps short enough for their release; ganglion
 cells hear the mean over the bin. Horizontal cells take from the bipolar cells' drive
-what they would take from the cones': for a linear loop the two are the same.
+what they would take from the cones': for a linear loop the two are the same. The loop
+that is not linear, on the calcium of cones, is `pedicle`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -18,24 +20,23 @@ from retina.circuit.adapting_membrane import adapting_membrane
 from retina.circuit.cascade import cascade
 from retina.circuit.cones import CASCADE, PHOTORECEPTORS, cone
 from retina.circuit.coupled import coupled
-from retina.circuit.declaration import Circuit, Projection, Rung
-from retina.circuit.kernels import dense, gaussian, in_place, pooled, uniform
+from retina.circuit.declaration import Circuit, Projection
+from retina.circuit.kernels import (
+    dense,
+    gaussian,
+    in_place,
+    one_to_one,
+    pooled,
+    uniform,
+)
 from retina.circuit.leaky_rectifier import leaky_rectifier
+from retina.circuit.pedicle import pedicle
 from retina.circuit.population import Dynamics, Population
-from retina.circuit.synapses.kinetic import kinetic
-from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
+from retina.circuit.synapses.rungs import RUNGS
 from retina.circuit.terminal import shared
 from retina.errors import BadSetting, nearest
 from retina.stage import Stage, chain, memoryless
 
-# A rung of the ladder by the name of what it adds, with what the cell gives it and the
-# size of what comes out.
-RELEASE: dict[str, tuple[str, Rung | None, float]] = {
-    "static": ("rate", None, 1.0),
-    "fast_kinetic": ("fraction", functools.partial(kinetic, reserve=False), 5.0),
-    "kinetic": ("fraction", kinetic, 5.0),
-    "ribbon_cycle": ("mv", ribbon_cycle, 0.5),
-}
 AMACRINE = ("wide", "narrow")
 INHIBITION = ("subtract", "divide")
 POOLING = ("gaussian", "free")
@@ -44,6 +45,7 @@ STEP_S = 1 / 140
 HORIZONTAL_S = 0.02  # van Hateren 2005, tau_h
 SLOWEST_S = 2.0
 BIPOLAR = ("on", "off")
+FEEDBACK = "feedback"
 
 
 def standard(
@@ -54,7 +56,10 @@ def standard(
     photoreceptor: str = "linear",
     cone_tau_s: float = 0.03,
     mean_rstar_per_s: float | None = None,
-    horizontal: bool = True,
+    horizontal: bool | str = True,
+    ephaptic: bool = True,
+    ph: bool = True,
+    gaba: bool = False,
     gap_junction_ns: float = 0.0,
     types: int = 8,
     release: str = "fast_kinetic",
@@ -80,13 +85,14 @@ def standard(
     """
     for name, value, known in (
         ("photoreceptor", photoreceptor, PHOTORECEPTORS),
-        ("release", release, RELEASE),
+        ("release", release, RUNGS),
         ("amacrine", amacrine, (*AMACRINE, None)),
         ("inhibition", inhibition, INHIBITION),
         ("pooling", pooling, POOLING),
+        ("horizontal", horizontal, (True, False, FEEDBACK)),
     ):
         if value not in known:
-            words = [word for word in known if word is not None]
+            words = [str(word) for word in known if word is not None]
             raise BadSetting(f"{name} {value!r}: {nearest(str(value), words)}")
     flat = image == (1, 1)
     if flat and gap_junction_ns:
@@ -101,30 +107,38 @@ def standard(
     def on_grid(number: int) -> tuple[int, ...]:
         return (number,) if flat else (number, *places)
 
-    given, rung, loud = RELEASE[release]
-    rung = None if rung is None else shared(rung, types)
-    bipolar = shared(functools.partial(adapting_membrane, release=given), types)
+    released = RUNGS[release]
+    loud = released.loud
+    rung = None if released.make is None else shared(released.make, types)
+    bipolar = shared(functools.partial(adapting_membrane, release=released.gate), types)
     # Without state at the terminals and without feedback there is nothing to sub-step.
     once = amacrine is None and rung is None
     each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}
     if photoreceptor == CASCADE and mean_rstar_per_s is None:
         raise BadSetting(f"photoreceptor {CASCADE!r}: give mean_rstar_per_s")
     photoreceptors = cone(photoreceptor, cone_tau_s, mean_rstar_per_s)
-    populations = [
-        Population(
-            "cone",
-            (1,) if flat else image,
-            photoreceptors,
-            clock="bin",
-            spacing_um=None if flat else pixel_um,
+    cones = Population(
+        "cone",
+        (1,) if flat else image,
+        photoreceptors,
+        clock="bin",
+        spacing_um=None if flat else pixel_um,
+    )
+    populations, projections = [cones], []
+    if horizontal == FEEDBACK:
+        sheet = grid("horizontal", (1,) if flat else places)
+        looped = functools.partial(
+            _pedicle, cones, sheet, surround_um, (ephaptic, ph, gaba)
         )
-    ]
+        populations.append(dataclasses.replace(cones, name="pedicle", dynamics=looped))
+        projections.append(Projection("cone", "pedicle", one_to_one(trained=False)))
+    heard = populations[-1].name
     centre = in_place() if flat else gaussian(centre_um)
-    projections = [
-        Projection("cone", "on", centre),
-        Projection("cone", "off", centre, sign=-1),
+    projections += [
+        Projection(heard, "on", centre),
+        Projection(heard, "off", centre, sign=-1),
     ]
-    if horizontal:
+    if horizontal is True:
         sheet = functools.partial(cascade, stages=1, tau_s=HORIZONTAL_S)
         if gap_junction_ns:
             sheet = functools.partial(_sheet, places, gap_junction_ns)
@@ -180,6 +194,26 @@ def _window(sigma_um: float):
 
 def _sheet(places: tuple[int, int], coupling_ns: float, cells: int, dt_s: float):
     return coupled(*places, dt_s, coupling_ns=coupling_ns)
+
+
+def _pedicle(
+    cones: Population,
+    sheet: Population,
+    surround_um: float,
+    pathways: tuple[bool, bool, bool],
+    cells: int,
+    bin_s: float,
+):
+    ephaptic, ph, gaba = pathways
+    return pedicle(
+        cones,
+        sheet,
+        bin_s,
+        surround_um=surround_um,
+        ephaptic=ephaptic,
+        ph=ph,
+        gaba=gaba,
+    )
 
 
 def _gains(contrast: bool, slow: bool) -> Dynamics | None:

@@ -1,7 +1,7 @@
 """Rungs of the synapse ladder as nodes of a circuit: terminals and compartments.
 
-A population's output is graded. A rung that is driven by events hears x dt events in a
-step where the output is x per second; a graded rung hears the output itself.
+A population's output is graded. A rung that is driven by events hears them come at this
+rate, exactly, however long the step; a graded rung hears the output itself.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from retina.circuit.synapses.driven import CLAMP
-from retina.circuit.synapses.synapse import Event, Synapse
+from retina.circuit.synapses.synapse import Synapse
 from retina.errors import BadSetting
 from retina.stage import Stage, recurrent
 
 
-def terminal(synapse: Synapse) -> Stage:
+def terminal(synapse: Synapse, *, clamped: bool = True) -> Stage:
     """Stage (count,) -> (count,): a source's output, at least 0, to what a rung gives.
 
-    The target is clamped at -60 mV: outputs of populations have no common unit, so a
-    conductance cannot follow them. Events are heard at the start of a step: one that is
-    short beside the rung's time constant is right.
+    clamped: the target is held at -60 mV. False: what comes in is a pair, the source's
+             output and the target's potential in mV, which a conductance follows.
 
     raises: BadSetting for a rung that is driven by events which do not add up.
 
@@ -32,32 +31,35 @@ def terminal(synapse: Synapse) -> Stage:
     >>> params = stage.init(jax.random.key(0))
     >>> y = stage.apply(params, stage.start(params), jnp.full((50, 1), 1000.0))[1]
     >>> round(float(y[-1, 0]), 2)  # 1000 events/s, each of 1, lasting 3 ms
-    3.53
+    3.0
     """
-    if synapse.on_event is not None and not synapse.linear:
+    if synapse.on_event is not None and synapse.on_rate is None:
         raise BadSetting(
             f"{synapse.about[0]}: its state moves with each spike, and a population "
             "gives a rate; take a graded rung (kinetic, ribbon_cycle) in its place"
         )
     held = float(CLAMP.value or 0.0)
+    followed = () if clamped else ("followed",)
 
     def step(params, state, x):
-        if synapse.on_event is None:
-            return synapse.step(params, state, x, held)
-        events = jnp.maximum(x, 0) * synapse.dt_s
-        event = Event(events * synapse.scale(params), jnp.float32(0))
-        state = synapse.on_event(params, state, event)
-        state, out = synapse.step(params, state, x, held)
-        return synapse.older(state, synapse.dt_s), out
+        x, post_mv = (x, held) if clamped else x
+        if synapse.on_rate is None:
+            return synapse.step(params, state, x, post_mv)
+        return synapse.on_rate(params, state, jnp.maximum(x, 0), post_mv)
 
-    return recurrent(
+    stage = recurrent(
         step,
         start=synapse.start,
         init=synapse.init,
         parameters=dict(synapse.parameters),
         burn_in_s=synapse.burn_in_s,
-        about=("terminal", synapse.about, synapse.count, synapse.dt_s),
+        substeps=synapse.substeps,
+        about=("terminal", synapse.about, synapse.count, synapse.dt_s, *followed),
     )
+    whole = synapse.clip
+    if whole is None or not clamped:
+        return stage
+    return stage._replace(apply=lambda params, s, x: whole(params, s, x, held))
 
 
 def shared(
@@ -91,7 +93,15 @@ def shared(
             name: (lambda params, *rest, view=view: view(wide(params), *rest))
             for name, view in (
                 (name, getattr(whole, name, None))
-                for name in ("start", "step", "apply", "on_event", "scale")
+                for name in (
+                    "start",
+                    "step",
+                    "apply",
+                    "clip",
+                    "on_event",
+                    "on_rate",
+                    "scale",
+                )
             )
             if view is not None
         }

@@ -86,11 +86,11 @@ def fit(
         digest = _read(core)["params_sha256"]
         asked |= {"core": str(core.resolve()), "core_sha256": digest}
     folder = out or _default(asked)
-    there = _finished(folder, asked)
+    there = finished(folder, asked)
     if not there:
         with lock.beside(folder):
             # Another process may have finished it in the meantime.
-            there = _finished(folder, asked)
+            there = finished(folder, asked)
             if not there:
                 _fit(dataset, folder, asked, own, log or [])
     if there:
@@ -209,7 +209,7 @@ def _default(asked: Mapping[str, Any]) -> Path:
     return Path("runs") / f"{model}-{Path(asked['dataset']).stem}-{digest}"
 
 
-def _finished(folder: Path, asked: Mapping[str, Any]) -> bool:
+def finished(folder: Path, asked: Mapping[str, Any]) -> bool:
     from retina import atomic, store
 
     with atomic.explained(folder):

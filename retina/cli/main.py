@@ -12,6 +12,7 @@ import typer
 
 from retina import compiled, failures
 from retina.cli import (
+    converting,
     costing,
     fitting,
     interrupt,
@@ -19,6 +20,7 @@ from retina.cli import (
     new,
     probing,
     recordings,
+    reducing,
     scaling,
     simulating,
     sweeping,
@@ -41,10 +43,13 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "show": names.show,
     "fetch": recordings.fetch,
     "check": recordings.check,
+    "convert": converting.convert,
+    "export": recordings.export,
     "new": new.new,
     "fit": fitting.fit,
     "score": fitting.score,
     "cost": costing.cost,
+    "reduce": reducing.reduce,
     "scale": scaling.scale,
     "simulate": simulating.simulate,
     "probe": probing.probe,

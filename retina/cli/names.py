@@ -127,13 +127,14 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
         return experiment.read(name).model_dump(mode="json") | {"readme": text}
     function = registry.find(kind, name)
     about: dict[str, Any] = {"name": name, "doc": inspect.getdoc(function) or ""}
-    if kind == "models":
+    if kind in ("models", "reductions"):
         from retina.settings import keywords
 
         about["keywords"] = {
             key: None if value.default is inspect.Parameter.empty else value.default
             for key, value in keywords(function).items()
         }
+    if kind == "models":
         from retina import build
         from retina.types import Spec
 
@@ -189,9 +190,10 @@ def _text(kind: str, name: str, about: dict[str, Any]) -> str:
     if kind in registry.RESOURCES:
         return "\n".join([title, *_fields(about)])
     parts = [title, about["doc"]]
-    if kind == "models":
+    if "keywords" in about:
         rows = [(key, "=", repr(value)) for key, value in about["keywords"].items()]
         parts.append("keywords (--set key=value):\n" + (output.columns(rows) or "none"))
+    if kind == "models":
         parts.append(_fit_text(about["fit"]))
         rows = [
             (

@@ -18,6 +18,7 @@ TEMPLATES = {
     "dataset": {"dataset.toml": ("datasets/{name}.toml", "{name}.toml")},
     "model": {"model.py": ("retina/models/{name}.py", "{name}.py")},
     "metric": {"metric.py": ("retina/metrics/{name}.py", "{name}.py")},
+    "reduction": {"reduction.py": ("retina/reduction/{name}.py", "{name}.py")},
     "experiment": {
         "experiment/experiment.toml": (
             "experiments/{name}/experiment.toml",
@@ -30,6 +31,7 @@ NEXT = {
     "dataset": "retina check {path}",
     "model": "retina fit simulated {path}",
     "metric": "retina score RUN --metrics {path}",
+    "reduction": "retina reduce {path} RUN",
     "experiment": "retina sweep {folder} --dry-run",
 }
 _WORD = "template"  # the name that every template bears
@@ -39,8 +41,12 @@ def new(
     kind: Annotated[str, typer.Argument(help=" | ".join(TEMPLATES))],
     name: Annotated[str, typer.Argument(help="Its name.")],
     folder: Annotated[Path, typer.Option(help="Where it is written.")] = Path("."),
+    source: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="A recording's file; once for each of several."),
+    ] = None,
 ) -> None:
-    """Write a template that already passes its contract."""
+    """Write a template that already passes its contract; or a card for your files."""
     if kind not in TEMPLATES:
         raise UnknownName(f"no template for {kind!r}: {nearest(kind, TEMPLATES)}")
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
@@ -50,6 +56,9 @@ def new(
         )
     if name in registry.names(kind + "s"):
         raise BadSetting(f"there is a {kind} {name!r} already: choose another name")
+    if source:
+        _proposed(kind, name, source)
+        return
     written = [
         _write(template, folder / places[0 if _is_checkout(folder) else 1], name)
         for template, places in TEMPLATES[kind].items()
@@ -59,6 +68,23 @@ def new(
     path = written[0]
     word = f".{os.sep}{path}" if len(path.parts) == 1 else path
     print("next: " + NEXT[kind].format(path=word, folder=path.parent))
+
+
+def _proposed(kind: str, name: str, source: list[Path]) -> None:
+    """A card beside the files, where the readers look for them."""
+    if kind != "dataset":
+        raise typer.BadParameter("--from belongs to: retina new dataset NAME")
+    from retina.data.proposal.draft import FILL, LOOK, draft
+
+    path = source[0].parent / f"{name}.toml"
+    if path.exists():
+        raise UnwritableFolder(f"{path} exists: choose another name, or delete it")
+    text = draft(name, source)
+    atomic.write_file(path.absolute(), text.encode())
+    fill, look = text.count(FILL.strip()), text.count(LOOK.strip())
+    word = f".{os.sep}{path}" if len(path.parts) == 1 else path
+    print(f"wrote {word}: {fill} blanks to fill in, {look} guesses to look at")
+    print(f"next: retina check {word}")
 
 
 def _is_checkout(folder: Path) -> bool:

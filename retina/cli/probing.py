@@ -17,6 +17,7 @@ from retina.errors import BadSetting, UnknownName, nearest
 
 KINDS = ("sta", "exciting", "local", "attribution", "recovery")
 AT_CLIP = ("local", "attribution")
+STARTS = 4  # of the fits of recovery
 SHOWN = 4  # moments, unless --at names some
 
 
@@ -50,8 +51,9 @@ def probe(
         typer.Option(help="Of the model (attribution); default: what is read out."),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=2, help="Starts of the fits (recovery).")
-    ] = 4,
+        int | None,
+        typer.Option(min=2, help=f"Starts of the fits (recovery); default: {STARTS}."),
+    ] = None,
     key: Key = 0,
     out: Annotated[
         Path | None,
@@ -70,8 +72,10 @@ def probe(
         raise typer.BadParameter(f"--at is for {' and '.join(AT_CLIP)}, not for {kind}")
     if part is not None and kind != "attribution":
         raise typer.BadParameter(f"--part is for attribution, not for {kind}")
+    if seeds is not None and kind != "recovery":
+        raise typer.BadParameter(f"--seeds is for recovery, not for {kind}")
     if kind == "recovery":
-        recovering.recover(run, seeds, key, cell or at or out, json)
+        recovering.recover(run, seeds or STARTS, key, cell or at or out, json)
         return
     _check_out(out)
     record = store.read(run)

@@ -20,6 +20,10 @@ def fetch(
     offline: Annotated[
         bool, typer.Option("--offline", help="Only look whether all is there.")
     ] = False,
+    variant: Annotated[
+        str,
+        typer.Option(help="Whose files, where variants have their own; or all."),
+    ] = "",
 ) -> None:
     """Download a recording; its licence is shown first."""
     from retina.data import fetch as fetching
@@ -29,6 +33,7 @@ def fetch(
             dataset,
             source=source,
             offline=offline,
+            variant=variant,
             say=print,
             progress=lambda file, done, size: tell(
                 done / max(size, 1), f"{file} {done / 1e6:.1f} of {size / 1e6:.1f} MB"
@@ -68,3 +73,27 @@ def check(
     if html is not None:
         output.say(f"written: {html}")
     return 1 if any(row["level"] == "wrong" for row in findings) else 0
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
+    hdf5: Annotated[
+        Path | None, typer.Option("--hdf5", help="Our own layout, all as it is.")
+    ] = None,
+    nwb: Annotated[
+        Path | None, typer.Option("--nwb", help="Neurodata Without Borders.")
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="Names, a subset or a variant; as for fit.")
+    ] = None,
+) -> None:
+    """Write a recording as one file, and the card that loads it again."""
+    from retina.data import export as exporting
+
+    given = [(kind, path) for kind, path in (("hdf5", hdf5), ("nwb", nwb)) if path]
+    if not given:
+        raise typer.BadParameter("say what to write: --hdf5 FILE or --nwb FILE")
+    for layout, path in given:
+        file, card = exporting.export(dataset, path, layout, cells=cells)
+        print(f"wrote {file} and {card}")
+        print(f"next: retina check {card}")

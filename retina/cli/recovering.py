@@ -1,4 +1,8 @@
-"""`retina probe RUN recovery`: which parameters a model's own spikes bring back."""
+"""`retina probe RUN recovery`: which parameters a model's own spikes bring back.
+
+Of a run that a sweep fitted to sampled spikes, the starts it has are looked at and none
+is fitted again.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 import typer
 
 from retina.cli import output
+from retina.errors import BadSetting
 
 FEW = 64  # numbers of a leaf that --json still lists
 
@@ -18,16 +23,25 @@ def recover(run: str, seeds: int, key: int, other: Any, json: bool) -> None:
     import jax
 
     from retina import store
-    from retina.probes.recovery import recovery
+    from retina.probes.recovery import against_truth, recovery
     from retina.search import records
+    from retina.search.splits import heard
 
     if other:
         raise typer.BadParameter("recovery takes --seeds, --key and --json alone")
     record = store.read(run)
     fit = store.load(run)
-    found = recovery(
-        fit, records.split_of(record), key=jax.random.key(key), seeds=seeds
-    )
+    if record.get("spikes_of"):  # a sweep has fitted the sampled spikes already
+        spoke, spoken = heard(run)
+        if spoke.model.stage.about != fit.model.stage.about:
+            raise BadSetting(
+                f"{run} is another model than {record['spikes_of']}, whose spikes it "
+                "was fitted to: their parameters cannot be compared"
+            )
+        found = against_truth(fit, spoke.params, spoken)
+    else:
+        key_ = jax.random.key(key)
+        found = recovery(fit, records.split_of(record), key=key_, seeds=seeds)
     if json:
         starts = [
             {**start, "values": _values(params)}

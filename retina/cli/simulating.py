@@ -36,7 +36,7 @@ def simulate(
 
     from retina import atomic
     from retina.data import card as cards
-    from retina.fitting.simulate import simulate as sample
+    from retina.fitting.simulate import simulated_split
 
     if out.suffix != ".npz":
         raise BadSetting(f"--out {out}: name a file that ends in .npz")
@@ -52,16 +52,10 @@ def simulate(
         atomic.refuse_existing(path)
     model, params, split, known = _given(what, dataset, bin_s, set_, key)
     arrays: dict[str, Any] = {"cells": [cell.name for cell in split.cells]}
-    for number, (_, clip) in enumerate(_clips(split)):
-        counts = sample(
-            model,
-            params,
-            clip.stimulus,
-            key=jax.random.fold_in(jax.random.key(key), number),
-            trials=len(clip.response),
-        )
+    spoken = simulated_split(model, params, split, key=jax.random.key(key))
+    for _, clip in _clips(spoken):
         arrays[f"{clip.name}.stimulus"] = clip.stimulus
-        arrays[f"{clip.name}.counts"] = np.asarray(counts).astype(np.uint16)
+        arrays[f"{clip.name}.counts"] = clip.response.astype(np.uint16)
         arrays[f"{clip.name}.count_s"] = split.spec.bin_s
     image = io.BytesIO()
     np.savez_compressed(image, **arrays)

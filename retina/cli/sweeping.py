@@ -43,14 +43,18 @@ def sweep(
     fronts, figures = _shown(swept, tables=not json)
     kept = _kept(swept)
     if not json:
+        _print_controls(swept)
+        _print_effects(swept)
         print(f"all figures {kept}")
     if json:
+        from retina.search.effect import as_rows
         from retina.search.frontier import as_json
 
         output.print_json(
             {
                 "frontiers": {name: as_json(front) for name, front in fronts.items()},
                 "figures": figures,
+                "effects": as_rows(swept.effects),
                 "result": kept,
                 "failed": {one.job.label: one.error for one in swept.failures},
                 "skipped": swept.skipped,
@@ -63,9 +67,55 @@ def _kept(swept: Any) -> Path:
     """Every score and cost, in one file beside the runs."""
     from retina.reports import result
     from retina.search import grid
+    from retina.search.effect import as_rows
 
     labels = {job.name: job.label for job in grid.jobs(swept.experiment)}
-    return result.write(swept.points, labels, swept.folder)
+    return result.write(
+        swept.points,
+        labels,
+        swept.folder,
+        controls=swept.controls,
+        effects=as_rows(swept.effects),
+    )
+
+
+def _print_controls(swept: Any) -> None:
+    """Scores on sampled spikes, apart from those on what was recorded."""
+    from retina.reports.numbers import interval, median
+    from retina.search import grid
+
+    if not swept.controls:
+        return
+    labels = {job.name: job.label for job in grid.jobs(swept.experiment)}
+    y = swept.experiment.y
+    rows = []
+    for point in swept.controls:
+        metric = point.score.metrics[y]
+        shown = f"{median(metric)} {interval(metric)}"
+        rows.append((labels[point.run], point.dataset, shown))
+    print("\nfitted to sampled spikes, and scored on them")
+    print(output.columns(rows, ("model", "data set", f"{y} median [95 %]")))
+
+
+def _print_effects(swept: Any) -> None:
+    """What each mechanism does, beside its positive control."""
+    if not swept.effects:
+        return
+    heads = ("with", "without", "test", "bits/spike [95 %]", "Holm p")
+    rows = [
+        (
+            *one.recording.names,
+            f"{one.dataset} {one.group}",
+            one.recording.figures,
+            f"{one.p_holm:.3f}",
+            one.control.figures if one.control else "-",
+            f"{one.smallest:.2g}" if one.control else "-",
+            one.verdict,
+        )
+        for one in swept.effects
+    ]
+    print("\nwith minus without a mechanism, on the recording and in its control")
+    print(output.columns(rows, (*heads, "in the control", "smallest", "verdict")))
 
 
 def _shown(swept: Any, tables: bool) -> tuple[dict[str, Any], dict[str, Path]]:

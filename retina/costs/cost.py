@@ -8,17 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from retina import build, resources
 from retina.circuit.declaration import fan_in
-from retina.costs.counts import WEIGHTS
+from retina.costs.bits import DENSE
+from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
+from retina.costs.sparse import zero_macs
 from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
 from retina.stage import Model
-from retina.types import Cost, Interval, Split
+from retina.types import GRADED, Cost, Interval, Split
 
 Tree = Any
 
@@ -27,7 +30,8 @@ RUNS = 100  # sampled histories behind one free-running rate
 _JSON = (
     "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
     "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
-    "param_bytes state_bytes bytes_per_bin fan_in depth transcendentals_per_bin"
+    "param_bytes state_bytes bytes_per_bin fan_in depth transcendentals_per_bin "
+    "sparse_flops_per_bin bit_operations_per_bin"
 ).split()
 
 
@@ -75,7 +79,7 @@ def cost(
     flops_per_s = every.flops * per_second
     per_cell = flops_per_s / spec.cells
     alone, marginal, sharing = _shared(model, params, every.flops, stored, runs)
-    if spikes is None:
+    if spikes is None and spec.event != GRADED:
         spikes = None if split is None else recorded_rate(split)
     worth = stands_for(spec.dataset, species, split, spec.event)
     return Cost(
@@ -110,6 +114,41 @@ def cost(
         fan_ins=wired.fan_in,
         fan_outs=wired.fan_out,
         wire_um=None if model.circuit is None else wire_um(model.circuit),
+        **_other_machines(model, params, stored, work.step, runs),
+    )
+
+
+def _other_machines(
+    model: Model, params: Tree, stored: Any, step: Counts, runs: int
+) -> dict[str, int]:
+    """Figures of machines that are not one of dense float32 products."""
+    found = {
+        "sparse_flops_per_bin": step.flops,
+        "bit_operations_per_bin": DENSE * step.macs,
+    }
+    if _has_zeros(params) or (model.columns and _are_numbers(params)):
+        found["sparse_flops_per_bin"] -= 2 * zero_macs(model, params, stored)
+    if model.columns is not None:
+        found |= model.columns(params, stored)
+    return {name: runs * figure for name, figure in found.items()}
+
+
+def _are_numbers(params: Tree) -> bool:
+    return not any(
+        isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(params)
+    )
+
+
+def _has_zeros(params: Tree) -> bool:
+    """Whether an array of weights, or of what is kept of them, holds a zero.
+
+    A quick answer: without one, nothing has to be computed to see what is skipped.
+    """
+    return _are_numbers(params) and any(
+        leaf.ndim > 1
+        and (leaf.dtype == bool or jnp.issubdtype(leaf.dtype, jnp.floating))
+        and not bool(jnp.all(leaf))
+        for leaf in jax.tree.leaves(params)
     )
 
 
@@ -240,7 +279,9 @@ def stands_for(
             None,
             (
                 f"counts are of {event} events, not of a ganglion cell's spikes: the "
-                "synapses of a ganglion cell do not apply",
+                "synapses of a ganglion cell do not apply"
+                if event != GRADED
+                else "responses are graded: nothing can be said per spike or synapse",
             ),
         )
     if species is None and split is not None:

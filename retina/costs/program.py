@@ -36,12 +36,16 @@ _WALKED_SAMPLERS = {"_multivariate_normal", "_orthogonal", "_shuffle", "_dirichl
 
 @dataclasses.dataclass(eq=False)
 class Value:
-    """One array of a program. `known` is its number where that is a literal integer."""
+    """One array of a program. `known` is its number where that is a literal integer.
+
+    held: the array itself, of a literal or a constant of the program.
+    """
 
     shape: tuple[int, ...]
     dtype: Any
     literal: bool = False
     known: int | None = None
+    held: Any = None
 
     @property
     def size(self) -> int:
@@ -62,7 +66,10 @@ class Value:
 
 @dataclasses.dataclass(eq=False)
 class Op:
-    """One operation. `part` is the named scope it stands in; loops have `bodies`."""
+    """One operation. `part` is the named scope it stands in; loops have `bodies`.
+
+    run: arrays -> the list of results, as JAX computes them.
+    """
 
     name: str
     params: dict[str, Any]
@@ -70,6 +77,7 @@ class Op:
     outs: list[Value]
     part: str
     bodies: tuple[Program, ...] = ()
+    run: Callable[..., list[Any]] | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -144,7 +152,7 @@ def _inline(closed: Any, ins: Sequence[Value], part: str, ops: list[Op]) -> list
 
 
 def _constant(number: Any, aval: Any, *, literal: bool) -> Value:
-    value = Value(tuple(aval.shape), aval.dtype, literal=literal)
+    value = Value(tuple(aval.shape), aval.dtype, literal=literal, held=number)
     if value.shape == () and jnp.issubdtype(value.dtype, np.integer):
         value.known = int(number)
     return value
@@ -230,7 +238,12 @@ def _op(
         elif name == "reduce":
             bodies = (params["jaxpr"],)
     programs = tuple(_program(body, part) for body in bodies)
-    return Op(name, params, ins, outs, part, programs)
+
+    def run(*arrays: Any) -> list[Any]:
+        found = eqn.primitive.bind(*arrays, **eqn.params)
+        return list(found) if eqn.primitive.multiple_results else [found]
+
+    return Op(name, params, ins, outs, part, programs, run)
 
 
 def without_dead(program: Program, wanted: Sequence[bool]) -> Program:

@@ -5,136 +5,51 @@ from __future__ import annotations
 import hashlib
 import shlex
 import tomllib
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from retina import resources
+from retina.data.rules import Expect, File, SplitRule, Strict, Variant
 from retina.errors import BadCard, nearest
 
 NAME = "[A-Za-z0-9_]+"  # what a data set may be called
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class File(_Strict):
-    """One original file.
-
-    path:     below the data set's own folder in the cache.
-    bytes:    0 where it is not known; without a sha256 the size is all that is checked.
-    sha256:   may stay empty until the card is verified; `retina check` prints it.
-    url:      "" for a file that is not downloaded: the person's own, or a derived one.
-    mirrors:  other addresses of the same bytes, tried in turn.
-    optional: made from other files or from a seed; used where it is present.
-    """
-
-    path: str
-    bytes: int = Field(default=0, ge=0)
-    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
-    url: str = ""
-    mirrors: tuple[str, ...] = ()
-    optional: bool = False
-
-    @model_validator(mode="after")
-    def _below(self) -> File:
-        path = PurePosixPath(self.path)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise ValueError(f"path {self.path!r} leaves the data set's folder")
-        return self
-
-
-class Expect(_Strict):
-    """What the scored frames of one split must hold, over all cells of the files.
-
-    events: None where they are drawn at random on the machine itself.
-    """
-
-    blocks: int
-    trials: int
-    frames: int
-    events: int | None = None
-
-
-class SplitRule(_Strict):
-    """Which frames serve for what.
-
-    part:   the reader's name of a stretch of the recording; "" where there is one.
-    frames: [start, stop) of the scored frames, in the file's own numbering from 0; or a
-            list of such ranges, a block each.
-    trials: [start, stop) of the trials, for layouts with a stimulus per trial.
-    group:  test splits of one group are scored together.
-    """
-
-    role: Literal["train", "validation", "test"]
-    frames: tuple[tuple[int, int], ...] = Field(min_length=1)
-    part: str = ""
-    trials: tuple[int, int] | None = None
-    group: str = ""
-    expect: Expect | None = None
-
-    @field_validator("frames", mode="before")
-    @classmethod
-    def _several(cls, value: Any) -> Any:
-        one = isinstance(value, list) and value and isinstance(value[0], int)
-        return [value] if one else value
-
-    @model_validator(mode="after")
-    def _ranges(self) -> SplitRule:
-        pairs = [*self.frames, *([self.trials] if self.trials else [])]
-        for pair in pairs:
-            if not 0 <= pair[0] < pair[1]:
-                raise ValueError(f"{list(pair)} is not a range [start, stop)")
-        if self.role == "test" and not self.group:
-            raise ValueError(
-                'a test split needs a group, such as "frozen" or "running"'
-            )
-        return self
-
-
-class Variant(_Strict):
-    """Another stimulus or preparation in the same files: it replaces these fields."""
-
-    options: dict[str, Any] = {}
-    splits: tuple[SplitRule, ...]
-
 
 # What a card says of a recording without changing any of its numbers.
 _WORDS = (
     *("title", "species", "citation", "licence", "source", "doi", "publish"),
     *("verified", "stimulus_unit", "mean_rstar_source", "notes", "cell_types"),
+    *("data_doi", "stimulus", "pixel_um"),
 )
 
 
-class Card(_Strict):
+class Card(Strict):
     """A data set, as its file in ``datasets/`` states it.
 
     licence:       the source's own words.
     publish:       False where the terms forbid to publish results.
     verified:      True once every number below was checked on the real bytes.
     source:        the page of the files, at a fixed commit.
+    doi, data_doi: of the paper, and of the files where they have one of their own.
+    stimulus:      what was shown, in a few words.
+    frame:         shape of one frame, checked at loading; [] where it is not known.
+    pixel_um:      side of one of its pixels on the retina.
     coding:        "contrast" or "light", see `retina.types.Recording`.
     mean_rstar_per_s, mean_rstar_source: the mean light, where a public source of this
                    recording states it, and which; see `retina.types.Recording`.
-    event:         "spike" or "quantum".
+    event:         "spike", "quantum", or "graded": see `retina.types.Recording`.
     lead:          frames of history before each split's first scored frame.
-    cell_count:    cells in the files.
+    cell_count:    cells in the files; 0 where it is not known.
     cell_types:    cell name -> type, where known.
     subsets:       name -> cell names; `default_cells` is one of them or "all".
+    prepare:       steps before models see it, in order: see `retina.data.preparation`.
     variants:      name -> Variant; `default_variant` is one of them.
     stimulus_unit: what one number of the stimulus means.
     notes:         every trap, in words.
     """
+
+    younger: ClassVar[tuple[str, ...]] = ("frame", "prepare")
 
     name: str = Field(pattern=f"^{NAME}$")
     title: str
@@ -144,14 +59,18 @@ class Card(_Strict):
     source: str
     reader: str
     frame_s: float = Field(gt=0)
-    cell_count: int = Field(ge=1)
+    cell_count: int = Field(ge=0)
     doi: str = ""
+    data_doi: str = ""
+    stimulus: str = ""
+    frame: tuple[int, ...] = ()
+    pixel_um: float | None = Field(default=None, gt=0)
     publish: bool = True
     verified: bool = False
     coding: Literal["contrast", "light"] = "light"
     mean_rstar_per_s: float | None = Field(default=None, gt=0)
     mean_rstar_source: str = ""
-    event: Literal["spike", "quantum"] = "spike"
+    event: Literal["spike", "quantum", "graded"] = "spike"
     native_bin_s: float | None = Field(default=None, gt=0)
     stimulus_unit: str = ""
     lead: int = Field(default=0, ge=0)
@@ -160,15 +79,17 @@ class Card(_Strict):
     subsets: dict[str, tuple[str, ...]] = {}
     default_cells: str = "all"
     options: dict[str, Any] = {}
+    prepare: tuple[dict[str, Any], ...] = ()
     splits: tuple[SplitRule, ...] = ()
     variants: dict[str, Variant] = {}
     default_variant: str = ""
     files: tuple[File, ...] = ()
     _typed: str = PrivateAttr("")
+    _variant: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Card:
-        if self.default_cells != "all" and self.default_cells not in self.subsets:
+        if self.default_cells not in ("all", *self.subsets):
             raise ValueError(
                 f"default_cells {self.default_cells!r} is no subset: "
                 + nearest(self.default_cells, ("all", *self.subsets))
@@ -183,29 +104,10 @@ class Card(_Strict):
                 "mean_rstar_per_s and mean_rstar_source go together: give both, or "
                 "neither where no public source states how bright it was"
             )
-        both = set(self.variants) & {"all", *self.subsets}
-        if both:
-            raise ValueError(f"{min(both)!r} names a variant and a subset of cells")
-        for file in self.files:
-            if self.verified and not file.sha256:
-                raise ValueError(
-                    f"file {file.path!r} has no sha256, but the card says verified"
-                )
-        rules = [*self.splits, *(r for v in self.variants.values() for r in v.splits)]
-        for rule in rules:
-            first = min(start for start, _ in rule.frames)
-            if first < self.lead:
-                raise ValueError(
-                    f"a split starts at frame {first}, before there are {self.lead} "
-                    "frames of history (lead)"
-                )
-        for some in (self.splits, *(v.splits for v in self.variants.values())):
-            kinds = [(rule.role, rule.group, rule.part) for rule in some]
-            for role, group, part in kinds:
-                if kinds.count((role, group, part)) > 1:
-                    raise ValueError(
-                        f"two splits are {role} {group!r}: give one a list of frames"
-                    )
+        if self.verified and not self.cell_count:
+            raise ValueError("the card says verified, but not how many cells there are")
+        for name, variant in (("", self), *self.variants.items()):
+            _check_variant(self, name, variant)
         return self
 
     @property
@@ -214,20 +116,37 @@ class Card(_Strict):
         return shlex.quote(self._typed or self.name)
 
     @property
+    def fetched(self) -> str:
+        """What to type after `retina fetch` for the files of this card or variant."""
+        return self.typed + (f" --variant {self._variant}" if self._variant else "")
+
+    @property
+    def archives(self) -> set[str]:
+        """Paths of the zip files that others of its files lie in."""
+        return {file.archive for file in self.files if file.archive}
+
+    @property
     def bytes(self) -> int:
         """Bytes that a download takes."""
-        return sum(file.bytes for file in self.files if not file.optional)
+        needed = (f for f in self.files if not f.optional and not f.archive)
+        return sum(file.bytes for file in needed)
 
-    def needs(self, *options: str) -> dict[str, Any]:
+    @property
+    def unread(self) -> bool:
+        """A public data set whose files nobody has held against its card yet."""
+        return not self.verified and self.source.startswith("https://")
+
+    def needs(self, *options: str, **others: Any) -> dict[str, Any]:
         """The options, which must be these and no others.
 
-        raises: BadCard for one that is missing or unknown.
+        others: options that may be left out, with what they are then.
+        raises: BadCard for one that is missing, unknown, or not of its default's kind.
         """
         for key in self.options:
-            if key not in options:
+            if key not in (*options, *others):
                 raise BadCard(
                     f"{self.name}: reader {self.reader!r} has no option {key!r}: "
-                    + nearest(key, options)
+                    + nearest(key, (*options, *others))
                 )
         for key in options:
             if key not in self.options:
@@ -235,21 +154,86 @@ class Card(_Strict):
                     f"{self.name}: reader {self.reader!r} needs the option {key!r} "
                     f"(retina show {self.reader})"
                 )
-        return self.options
+        for key, default in others.items():
+            given = self.options.get(key, default)
+            wanted = (int, float) if isinstance(default, float) else type(default)
+            if not isinstance(given, wanted):
+                raise BadCard(
+                    f"{self.name}: option {key!r} is {given!r}, not like {default!r} "
+                    f"(retina show {self.reader})"
+                )
+        return others | self.options
 
     def variant(self, name: str = "") -> Card:
         """The card with one variant's options and splits in place."""
         if not self.variants:
             return self
-        chosen = self.variants[name or self.default_variant]
-        return self.model_copy(
+        name = name or self.default_variant
+        chosen = self.variants[name]
+        made = self.model_copy(
             update={
                 "options": self.options | chosen.options,
                 "splits": chosen.splits,
+                "cell_count": chosen.cell_count or self.cell_count,
+                "subsets": self.subsets | chosen.subsets,
+                "default_cells": chosen.default_cells or self.default_cells,
+                "files": self.files + chosen.files,
+                "notes": self.notes + chosen.notes,
                 "variants": {},
                 "default_variant": "",
             }
         )
+        # Where all variants lie in the same files, there is nothing to choose.
+        made._variant = name if chosen.files else ""
+        return made
+
+
+def _check_variant(card: Card, name: str, variant: Card | Variant) -> None:
+    """What holds of a card's own files and splits, and of each variant's.
+
+    raises: ValueError.
+    """
+    subsets = card.subsets | variant.subsets
+    both = set(card.variants) & {"all", *subsets}
+    if both:
+        raise ValueError(f"{min(both)!r} names a variant and a subset of cells")
+    if variant.default_cells and variant.default_cells not in ("all", *subsets):
+        raise ValueError(
+            f"variant {name!r}: default_cells {variant.default_cells!r} is no subset: "
+            + nearest(variant.default_cells, ("all", *subsets))
+        )
+    files = card.files if variant is card else card.files + variant.files
+    paths = [file.path for file in files]
+    for file in files:
+        if card.verified and not file.sha256:
+            raise ValueError(
+                f"file {file.path!r} has no sha256, but the card says verified"
+            )
+        if paths.count(file.path) > 1:
+            raise ValueError(f"two files are {file.path!r}")
+        if file.archive and (file.archive not in paths or file.archive == file.path):
+            raise ValueError(
+                f"archive {file.archive!r} of {file.path!r} is no other file of the "
+                f"card: {nearest(file.archive, paths)}"
+            )
+    for rule in variant.splits:
+        first = min((start for start, _ in rule.frames), default=card.lead)
+        if first < card.lead:
+            raise ValueError(
+                f"a split starts at frame {first}, before there are {card.lead} "
+                "frames of history (lead)"
+            )
+        mixed = [one for one in variant.splits if one.part == rule.part]
+        if len({one.share is None for one in mixed}) > 1:
+            raise ValueError(
+                f"part {rule.part!r} is cut by frames and by share: use one of them"
+            )
+    kinds = [(rule.role, rule.group, rule.part) for rule in variant.splits]
+    for role, group, part in kinds:
+        if kinds.count((role, group, part)) > 1:
+            raise ValueError(
+                f"two splits are {role} {group!r}: give one a list of frames"
+            )
 
 
 def read(name: str | Path) -> Card:
@@ -263,7 +247,7 @@ def read(name: str | Path) -> Card:
     path = resources.path("datasets", str(name))
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadCard(f"{path} is not TOML: {error}") from None
     try:
         card = Card.model_validate(table)
@@ -288,7 +272,9 @@ def digest(card: Card) -> str:
     # A card that does not say how bright it was keeps the digest from before the key.
     silent = {"mean_rstar_per_s"} if card.mean_rstar_per_s is None else set()
     left_out: dict[str, Any] = dict.fromkeys({*_WORDS, *silent}, True)
-    left_out["files"] = {"__all__": {"mirrors"}}
+    # Where the same bytes lie as well changes nothing.
+    elsewhere = {"__all__": {"mirrors"}}
+    left_out |= {"files": elsewhere, "variants": {"__all__": {"files": elsewhere}}}
     decides = card.model_dump_json(exclude=left_out)
     if card.reader == "simulated":
         from retina.data.simulate import VERSION
@@ -320,7 +306,7 @@ def _keys(place: list[str | int]) -> list[str]:
         return list(Expect.model_fields)
     if "splits" in words:
         return list(SplitRule.model_fields)
-    if words and words[0] == "files":
+    if "files" in words:
         return list(File.model_fields)
     if words and words[0] == "variants":
         return list(Variant.model_fields)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from retina.errors import BadStimulus
+from retina.movie import pieces
 from retina.types import Clip
 
 # A sparse board of -1, 0, 1 has a small s.d., a movie whose mean was taken out by hand
@@ -30,8 +31,8 @@ def moments(train: Sequence[Clip], every: int = 1) -> tuple[float, float]:
     size = 0
     for clip in train:
         shown = clip.stimulus[clip.skip :: every]
-        for start in range(0, len(shown), _ROWS):
-            piece = shown[start : start + _ROWS].astype(np.float64)
+        for some in pieces(shown, rows=_ROWS):
+            piece = some.astype(np.float64)
             total += piece.sum()
             squares += (piece**2).sum()
             size += piece.size
@@ -47,9 +48,8 @@ def check_varies(train: Sequence[Clip], name: str) -> None:
     first = train[0].stimulus[train[0].skip]
     least = 1e-6 * max(float(np.abs(first).max(initial=0)), 1e-150)
     for clip in train:
-        for start in range(clip.skip, len(clip.stimulus), _ROWS):
-            piece = clip.stimulus[start : start + _ROWS].astype(np.float64)
-            if np.abs(piece - first).max() > least:
+        for piece in pieces(clip.stimulus[clip.skip :], rows=_ROWS):
+            if np.abs(piece.astype(np.float64) - first).max() > least:
                 return
     raise BadStimulus(
         f"{name}: the training stimulus is constant ({float(np.mean(first)):g} on "
@@ -97,7 +97,7 @@ def below_darkness(coding: str, train: Sequence[Clip]) -> tuple[str, ...]:
     below = size = 0
     for clip in train:
         shown = clip.stimulus[clip.skip :]
-        below += int(np.count_nonzero(shown < dark - 1e-4))
+        below += sum(int(np.sum(piece < dark - 1e-4)) for piece in pieces(shown))
         size += shown.size
     if not below:
         return ()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retina.movie import pieces
 from retina.types import Clip
 
 # This many frames in a row that each differ from the one before do not come twice by
@@ -58,7 +59,8 @@ def changes(clip: Clip, every: bool = False) -> tuple[np.ndarray, np.ndarray]:
     if full_field([clip]):  # the value itself; adding 0 makes -0 into 0
         names = (frames.reshape(-1).astype(np.float64) + 0.0).view(np.int64)
     else:
-        names = np.array([hash(frame.tobytes()) for frame in frames], np.int64)
+        each = (hash(frame.tobytes()) for some in pieces(frames) for frame in some)
+        names = np.fromiter(each, np.int64, len(frames))
     new = np.arange(len(names))
     if not every:
         new = np.flatnonzero(np.diff(names, prepend=~names[:1]))

@@ -5,27 +5,27 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
 
 from retina import atomic, resources
 from retina.data import card as cards
-from retina.data.card import Card, File
+from retina.data.below import below
+from retina.data.card import Card
+from retina.data.filling import Filler, fillers
+from retina.data.rules import File
+from retina.data.unzip import member
 from retina.data.verify import check_file, is_good, wrong
-from retina.errors import BadSetting, ChecksumMismatch, MissingData
+from retina.errors import BadSetting, ChecksumMismatch, MissingData, nearest
 
 Progress = Callable[[str, int, int], None]
-Filler = Callable[[Path, Callable[[int], None]], None]
-_CHUNK = 1 << 16
 
 
 def fetch(
     name: str | Path,
     *,
     source: str | Path | None = None,
+    variant: str = "",
     offline: bool = False,
     patience_s: float = 30.0,
     say: Callable[[str], None] = print,
@@ -34,80 +34,107 @@ def fetch(
     """Puts the files of a data set into the cache; what is there already stays.
 
     name:       a data set, or the path of a card.
-    source:     a folder or a zip file that holds the files, in place of the network.
+    source:     a folder or a zip that holds the files, in place of the network.
+    variant:    whose files to fetch, where variants have files of their own; "" for the
+                card's default, "all" for every one.
     offline:    only look whether they are all there.
     patience_s: how long a server may be silent before the next address is tried.
     say:        is given each line of text; the licence and the size come first.
     progress:   called with (file, bytes so far, bytes in all).
     returns:    the folder of the files.
-    raises:     ChecksumMismatch, MissingData where a file cannot be had, BadSetting,
-                UnwritableFolder. A download that breaks off is resumed by the next
-                call.
+    raises:     ChecksumMismatch, MissingData where a file cannot be had, BadSetting for
+                an unknown variant, UnreadableFile for a broken zip, UnwritableFolder.
+                A download that breaks off is resumed by the next call.
 
     >>> fetch("simulated", say=lambda line: None).name
     'simulated'
     """
-    card = cards.read(name)
     if not 0 < patience_s < math.inf:
         raise BadSetting(f"patience_s {patience_s:g}: above 0")
     if offline and source is not None:
         raise BadSetting("offline looks into the cache alone: leave `--from` out")
-    if not card.files:
+    chosen = _chosen(cards.read(name), variant)
+    card = chosen[0]
+    files = tuple(dict.fromkeys(file for one in chosen for file in one.files))
+    if not files:
         say(f"{card.name} has no files to fetch: it is made at its first use")
         return resources.derived() / card.name
+    card = card.model_copy(update={"files": files})
     folder = resources.cache() / card.name
     say(f"{card.title} ({card.name})")
     say(f"licence: {card.licence}")
     if not card.publish:
         say("its terms forbid to publish results")
-    say(f"size: {card.bytes / 1e6:.1f} MB from {source or card.source}")
+    size = f"{card.bytes / 1e6:.1f} MB" if card.bytes else "not known"
+    say(f"size: {size} from {source or card.source}")
     report = progress or (lambda file, done, size: None)
-    lacking = [file for file in card.files if not is_good(folder / file.path, file)]
+    members = [file for file in files if file.path not in card.archives]
+    places = {file: below(folder, file.path, pickled=True) for file in members}
+    lacking = [file for file, place in places.items() if not is_good(place, file)]
     if offline:
         names = [file.path for file in lacking if not file.optional]
         if names:
             raise MissingData(
                 f"{card.name}: {', '.join(names)} not whole in {folder}: type `retina "
-                f"fetch {card.typed}` without --offline, or with --from FOLDER"
+                f"fetch {card.fetched}` without --offline, or with --from FOLDER"
             )
     elif lacking:
         with atomic.explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(folder), contextlib.ExitStack() as held:
-                fillers = _fillers(card, source, patience_s, held)
+            with _alone(folder):
                 for file in lacking:
-                    offered = fillers(file)
-                    if not offered and not file.optional:
-                        raise MissingData(_nowhere(card, file, source))
-                    _get(card, file, folder / file.path, offered, say, report)
+                    _get(card, file, folder, source, patience_s, say, report)
     say(f"{card.name} is complete in {folder}")
     return folder
+
+
+def _chosen(card: Card, variant: str) -> list[Card]:
+    """The card, or each of its variants that is asked for."""
+    if variant in ("", "all"):
+        names = list(card.variants) if variant else [card.default_variant]
+        return [card.variant(name) for name in names or [""]]
+    if variant not in card.variants:
+        raise BadSetting(
+            f"{card.name} has no variant {variant!r}: "
+            + nearest(variant, ("all", *card.variants))
+        )
+    return [card.variant(variant)]
 
 
 def _get(
     card: Card,
     file: File,
-    path: Path,
-    offered: list[Filler],
+    folder: Path,
+    source: str | Path | None,
+    patience_s: float,
     say: Callable[[str], None],
     report: Progress,
 ) -> None:
-    if not offered or is_good(path, file):
-        return  # where it is good now, another process has brought it
+    path = below(folder, file.path, pickled=True)
+    if is_good(path, file):
+        return  # another process, or another file's archive, has brought it
+    offered = fillers(card, file, source, patience_s)
+    if file.archive and not offered:
+        whole = next(one for one in card.files if one.path == file.archive)
+        _get(card, whole, folder, source, patience_s, say, report)
+        offered = [member(below(folder, whole.path, pickled=True), file.path)]
+    if not offered and not file.optional:
+        raise MissingData(_nowhere(card, file, source))
     for turn, fill in enumerate(offered, start=1):
         try:
             _place(card, file, path, fill, report)
-            break
         except (MissingData, ChecksumMismatch) as error:
             if turn == len(offered):
                 raise
             say(f"{error}; trying the next address")
-    known = "sha256 verified" if file.sha256 else "no sha256 in the card"
-    say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
+        else:
+            known = "sha256 verified" if file.sha256 else "no sha256 in the card"
+            say(f"{file.path}: {path.stat().st_size / 1e6:.1f} MB, {known}")
+            return
 
 
 def _nowhere(card: Card, file: File, source: str | Path | None) -> str:
-    typed = f"`retina fetch {card.typed} --from FOLDER`"
+    typed = f"`retina fetch {card.fetched} --from FOLDER`"
     if source is not None:
         return (
             f"{source} holds no {file.path}: give the folder or zip file that does: "
@@ -116,75 +143,42 @@ def _nowhere(card: Card, file: File, source: str | Path | None) -> str:
     return f"{card.name}: {file.path} has no address to download it from: type {typed}"
 
 
-def _fillers(
-    card: Card,
-    source: str | Path | None,
-    patience_s: float,
-    held: contextlib.ExitStack,
-) -> Callable[[File], list[Filler]]:
-    """file -> the ways to have it, in the order that they are tried."""
-    if source is None:
-        return lambda file: [
-            _download(card, file, url, patience_s)
-            for url in (file.url, *file.mirrors)
-            if url
-        ]
-    given = Path(source).expanduser()
-    if zipfile.is_zipfile(given):
-        archive = held.enter_context(zipfile.ZipFile(given))
-        return lambda file: _in_zip(archive, card, file)
-    return lambda file: _in_folder(given, card, file)
-
-
 def local(card: Card, name: str | Path = "") -> Path:
     """The folder that holds a card's files, each of them verified.
 
+    card:   of one variant, where the variants have files of their own.
     name:   what the card was found by; the files may lie beside a card given by path.
-    raises: MissingData that says what to type; ChecksumMismatch.
+    raises: MissingData that says what to type; ChecksumMismatch; BadCard for a link
+            that leads out of the folder.
     """
     if not card.files:
         return resources.derived() / card.name
     places = [resources.cache() / card.name, resources.derived() / card.name]
     if str(name).endswith(".toml"):
         places.append(Path(name).expanduser().absolute().parent)
-    needed = [file for file in card.files if not file.optional]
+    files = [file for file in card.files if file.path not in card.archives]
+    needed = [file for file in files if not file.optional]
     lacking = {
         place: [file.path for file in needed if not (place / file.path).is_file()]
         for place in places
     }
     folder = min(places, key=lambda place: len(lacking[place]))
     if lacking[folder]:
-        offered = all(file.url for file in needed if file.path in lacking[folder])
-        source = "" if offered else " --from FOLDER"
+        missing = [file for file in needed if file.path in lacking[folder]]
+        if all(file.url or file.archive for file in missing):
+            source, size = "", f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
+        else:
+            source, size = " --from FOLDER", ""
         raise MissingData(
             f"{card.name}: {', '.join(lacking[folder])} not in {folder}: type "
-            f"`retina fetch {card.typed}{source}` ({card.bytes / 1e6:.0f} MB), or set "
-            f"RETINA_CACHE to the folder that holds {card.name}/"
+            f"`retina fetch {card.fetched}{source}`{size}, or set RETINA_CACHE to the "
+            f"folder that holds {card.name}/"
         )
-    for file in card.files:
-        if (folder / file.path).is_file():
-            check_file(folder / file.path, file, card.typed)
+    for file in files:
+        path = below(folder, file.path, pickled=True)
+        if path.is_file():
+            check_file(path, file, card.fetched)
     return folder
-
-
-def _in_folder(source: Path, card: Card, file: File) -> list[Filler]:
-    tries = (
-        source / file.path,
-        source / card.name / file.path,
-        source / Path(file.path).name,
-    )
-    found = [path for path in tries if path.is_file()]
-    return [_copy(lambda: open(found[0], "rb"))] if found else []
-
-
-def _in_zip(archive: zipfile.ZipFile, card: Card, file: File) -> list[Filler]:
-    """Only the member of a file's own name is read; where it goes the card says."""
-    names = archive.namelist()
-    tries = (file.path, f"{card.name}/{file.path}")
-    found = [name for name in tries if name in names]
-    # An archive often has one folder around it all.
-    found += [name for name in names if name.endswith(f"/{file.path}")]
-    return [_copy(lambda: archive.open(found[0]))] if found else []
 
 
 def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -> None:
@@ -206,7 +200,7 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
         os.unlink(aside)
         raise ChecksumMismatch(
             f"{file.path} ({found}): nothing was replaced. Type `retina fetch "
-            f"{card.typed}` again, or `--from FOLDER` with the files of {card.source}"
+            f"{card.fetched}` again, or `--from FOLDER` with the files of {card.source}"
         )
     os.replace(aside, path)
 
@@ -220,59 +214,3 @@ def _alone(folder: Path) -> Iterator[None]:
 
             fcntl.flock(held, fcntl.LOCK_EX)
         yield
-
-
-def _copy(opened: Callable[[], IO[bytes]]) -> Filler:
-    def fill(aside: Path, report: Callable[[int], None]) -> None:
-        with opened() as source, open(aside, "wb") as sink:
-            shutil.copyfileobj(source, sink, _CHUNK)
-            report(sink.tell())
-
-    return fill
-
-
-class _Counter:
-    """Stands where pooch wants a progress bar."""
-
-    def __init__(self, report: Callable[[int], None], have: int) -> None:
-        self.report, self.have, self.done, self.total = report, have, 0, 0
-
-    def update(self, more: int) -> None:
-        # pooch counts whole chunks, also where the last is shorter.
-        self.done = min(self.done + more, self.total or self.done + more)
-        self.report(self.have + self.done)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        pass
-
-
-def _download(card: Card, file: File, url: str, patience_s: float) -> Filler:
-    import pooch
-    import requests
-
-    def fill(aside: Path, report: Callable[[int], None]) -> None:
-        have = aside.stat().st_size
-        if have >= file.bytes > 0:
-            return  # all of it came, but it was never moved into place
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        load = pooch.HTTPDownloader(
-            chunk_size=_CHUNK, headers=headers, timeout=patience_s
-        )
-        load.progressbar = _Counter(report, have)  # type: ignore[assignment]
-        try:
-            with open(aside, "ab") as sink:
-                # Only pooch's own file caches need the Pooch that it wants here.
-                nothing: Any = None
-                load(url, sink, nothing)
-        except requests.exceptions.RequestException as error:
-            raise MissingData(
-                f"{url} cannot be downloaded ({error}): type `retina fetch "
-                f"{card.typed}` again to go on from here, or add --from FOLDER"
-            ) from None
-
-    return fill

@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from retina.data.card import SplitRule
 from retina.data.copied import changes, copied, enough, full_field, sentence
+from retina.data.rules import SplitRule
 from retina.errors import Leak
 from retina.types import Clip, Split
 
@@ -89,14 +89,14 @@ def _meetings(
             )
             if one.part != other.part or not trials:
                 continue
-            for a in one.frames:
-                for b in other.frames:
-                    if _meet(a, b):
+            for a in one.frames or (one.share,):
+                for b in other.frames or (other.share,):
+                    if a and b and _meet(a, b):
                         text = f"{other.role} {b} and {one.role} {a} share frames"
                         yield one, other, text
 
 
-def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
+def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 

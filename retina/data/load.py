@@ -9,18 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from retina import registry
+from retina.arrays import shape
 from retina.data import card as cards
 from retina.data import fetch
 from retina.data.card import Card
+from retina.data.cells import keep, select
 from retina.data.leak import shared
-from retina.errors import (
-    BadCard,
-    BadSetting,
-    Leak,
-    ShapeMismatch,
-    UnreadableFile,
-    nearest,
-)
+from retina.data.preparation.prepare import prepare
+from retina.errors import BadSetting, Leak, ShapeMismatch
 from retina.types import Block, Recording
 
 
@@ -41,8 +37,8 @@ def load(
     >>> len(load("simulated").cells)
     12
     """
-    recording = stored(name, cells)
     whole = cards.read(name)
+    recording = prepare(stored(name, cells), whole.prepare)
     chosen = [word for word in _words(cells) if word in whole.variants]
     for text in shared(whole.variant(*chosen).splits):
         raise Leak(
@@ -55,7 +51,7 @@ def load(
 def stored(
     name: str | Path, cells: str | Sequence[str | int] | None = None
 ) -> Recording:
-    """A recording as `load` gives it, whether or not its splits share frames."""
+    """A recording as its files hold it: not prepared, its splits not looked at."""
     whole = cards.read(name)
     words = _words(cells)
     chosen = [word for word in words if word in whole.variants]
@@ -66,10 +62,26 @@ def stored(
         )
     card = whole.variant(*chosen)
     words = [word for word in words if word not in chosen]
-    recording = registry.find("readers", card.reader)(fetch.local(whole, name), card)
-    check_expected(recording, card)
+    recording = registry.find("readers", card.reader)(fetch.local(card, name), card)
+    if card.unread:
+        recording = dataclasses.replace(
+            recording, notes=(*recording.notes, *_caveat(recording, card))
+        )
+    else:
+        check_expected(recording, card)
     names = [cell.name for cell in recording.cells]
     return keep(recording, select(card, names, words))
+
+
+def _caveat(recording: Recording, card: Card) -> tuple[str, ...]:
+    """What to say of a recording that is read for the first time."""
+    differs = "; ".join(differences(recording, card))
+    return (
+        f"{card.name} is not verified: its card was written from the published layout, "
+        "not from these files. "
+        + (f"They differ: {differs}. " if differs else "")
+        + f"Look at `retina check {card.typed}` before you believe a figure",
+    )
 
 
 def _words(cells: str | Sequence[str | int] | None) -> list[str]:
@@ -78,69 +90,6 @@ def _words(cells: str | Sequence[str | int] | None) -> list[str]:
     if isinstance(cells, str):
         cells = cells.split(",")
     return [str(word).strip() for word in cells if str(word).strip()]
-
-
-def select(card: Card, names: list[str], words: list[str]) -> list[int]:
-    """Indices of the cells that the words name, in the order of the words.
-
-    names: of the recording's cells.
-    words: cell names, subset names, "all", or "-name"; [] for the card's default.
-    """
-    known = {name: i for i, name in enumerate(names)}
-    sets = {"all": names} | {key: list(value) for key, value in card.subsets.items()}
-    for key, subset in card.subsets.items():
-        for name in subset:
-            if name not in known:
-                raise BadCard(
-                    f"{card.name}: subset {key!r} names cell {name!r}: "
-                    + nearest(name, known)
-                )
-    wanted: list[str] = []
-    drop: set[str] = set()
-    for word in words:
-        if word in sets:
-            wanted += sets[word]
-        elif word in known:
-            wanted.append(word)
-        elif word.startswith("-") and word[1:] in known:
-            drop.add(word[1:])
-        else:
-            raise BadSetting(
-                f"{card.name} has no cell or subset {word!r}: "
-                + nearest(word, (*known, *sets, *card.variants))
-            )
-    if not wanted:
-        wanted = sets[card.default_cells]
-    kept = [name for name in dict.fromkeys(wanted) if name not in drop]
-    if not kept:
-        raise BadSetting(f"cells={','.join(words)!r} leaves no cell of {card.name}")
-    return [known[name] for name in kept]
-
-
-def keep(recording: Recording, chosen: list[int]) -> Recording:
-    """The recording with the cells of those indices, in that order."""
-    if chosen == list(range(len(recording.cells))):
-        return recording
-    truth = recording.truth
-    if truth is not None:
-        truth = {
-            block: {key: value[..., chosen] for key, value in arrays.items()}
-            for block, arrays in truth.items()
-        }
-    return dataclasses.replace(
-        recording,
-        cells=tuple(recording.cells[i] for i in chosen),
-        blocks=tuple(_keep_block(block, chosen) for block in recording.blocks),
-        truth=truth,
-    )
-
-
-def _keep_block(block: Block, chosen: list[int]) -> Block:
-    if block.counts is not None:
-        return dataclasses.replace(block, counts=block.counts[..., chosen])
-    assert block.spikes is not None
-    spikes = tuple(tuple(trial[i] for i in chosen) for trial in block.spikes)
-    return dataclasses.replace(block, spikes=spikes)
 
 
 def held(blocks: Sequence[Block]) -> dict[str, int]:
@@ -165,16 +114,13 @@ def _events(block: Block) -> int:
     )
 
 
-def check_expected(recording: Recording, card: Card) -> None:
-    """Compares cells, blocks, trials, frames and events with the card's numbers.
-
-    raises: UnreadableFile or ShapeMismatch that says what differs.
-    """
-    if len(recording.cells) != card.cell_count:
-        raise ShapeMismatch(
-            f"{card.name}: the files hold {len(recording.cells)} cells, the card says "
-            f"{card.cell_count}: correct the card, or fetch the files again"
-        )
+def differences(recording: Recording, card: Card) -> list[str]:
+    """What of cells, frame shape, blocks, trials, frames, events the card has wrong."""
+    found: list[str] = []
+    if card.cell_count and len(recording.cells) != card.cell_count:
+        found.append(f"{len(recording.cells)} cells (card: {card.cell_count})")
+    if card.frame and recording.frame != card.frame:
+        found.append(f"frames of {shape(recording.frame)} (card: {shape(card.frame)})")
     for rule in card.splits:
         if rule.expect is None:
             continue
@@ -183,14 +129,20 @@ def check_expected(recording: Recording, card: Card) -> None:
             for block in recording.blocks
             if (block.role, block.group) == (rule.role, rule.group)
         ]
-        found, wanted = held(blocks), rule.expect.model_dump(exclude_none=True)
-        wrong = [
-            f"{found[key]} {key} (card: {wanted[key]})"
+        there, wanted = held(blocks), rule.expect.model_dump(exclude_none=True)
+        found += [
+            f"{rule.group or rule.role}: {there[key]} {key} (card: {wanted[key]})"
             for key in wanted
-            if found[key] != wanted[key]
+            if there[key] != wanted[key]
         ]
-        if wrong:
-            raise UnreadableFile(
-                f"{card.name}, {rule.group or rule.role}: the files hold "
-                f"{', '.join(wrong)}: correct the card, or fetch the files again"
-            )
+    return found
+
+
+def check_expected(recording: Recording, card: Card) -> None:
+    """raises: ShapeMismatch that says all that is not as the card says."""
+    found = differences(recording, card)
+    if found:
+        raise ShapeMismatch(
+            f"{card.name}, the files hold {', '.join(found)}: correct the card, or "
+            "fetch the files again"
+        )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retina.errors import UnreadableFile, nearest
+from retina.data.below import below
+from retina.errors import MissingData, UnreadableFile, nearest
 
 
 def variable(folder: Path, file: str, name: str) -> np.ndarray:
@@ -17,21 +18,24 @@ def variable(folder: Path, file: str, name: str) -> np.ndarray:
     """
     import scipy.io
 
-    path = folder / file
+    path = below(folder, file)
     try:
         # Reading one variable alone stays blind to damage further on; the checksum
         # has seen the whole file.
         table = scipy.io.loadmat(path, variable_names=[name])
+        known = [] if name in table else [one[0] for one in scipy.io.whosmat(path)]
+    except FileNotFoundError:
+        raise MissingData(f"there is no {path}: name the file as it lies") from None
     except NotImplementedError:
         raise UnreadableFile(
             f"{path} is a MATLAB v7.3 file, and its reader wants v5: save it with "
             "-v7, or name an HDF5 reader in the card"
         ) from None
     except Exception as error:  # scipy raises many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
         raise UnreadableFile(
-            f"{path} is not a readable MATLAB v5 file ({error}): fetch it again"
+            f"{path} is not a readable MATLAB v5 file ({said}): fetch it again"
         ) from None
     if name not in table:
-        known = [entry[0] for entry in scipy.io.whosmat(path)]
         raise UnreadableFile(f"{path} has no variable {name!r}: {nearest(name, known)}")
     return table[name]

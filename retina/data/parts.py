@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from retina.data.card import Card, SplitRule
+from retina.data.card import Card
+from retina.data.rules import SplitRule
 from retina.errors import BadCard, BadResponse, BadStimulus, ShapeMismatch, nearest
+from retina.movie import mapped
 from retina.types import Block, Cell, Recording
 
 
@@ -19,6 +21,10 @@ class Part:
     first: row of each frame in the file's own numbering, where rows were added or left
            out; None where row i is frame i. One entry more than there are frames of the
            file: the last is the number of rows.
+    begin: rows at which something else was shown before: no history crosses them, and
+           each stretch between two of them becomes a block of its own.
+    skip:  rows after each of these that are history only, where that is more than the
+           card's lead.
     """
 
     stimulus: np.ndarray
@@ -27,6 +33,8 @@ class Part:
     counts: np.ndarray | None = None
     count_s: float | None = None
     first: np.ndarray | None = None
+    begin: tuple[int, ...] = (0,)
+    skip: int = 0
 
 
 def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recording:
@@ -41,9 +49,7 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
         species=card.species,
         cells=tuple(cells),
         blocks=tuple(
-            _block(card, rule, frames, parts)
-            for rule in card.splits
-            for frames in rule.frames
+            block for rule in card.splits for block in _blocks(card, rule, parts)
         ),
         frame_s=card.frame_s,
         coding=card.coding,
@@ -55,32 +61,62 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
     )
 
 
-def _block(
-    card: Card, rule: SplitRule, frames: tuple[int, int], parts: Mapping[str, Part]
-) -> Block:
-    name = f"{rule.group or rule.role}_{frames[0]}_{frames[1]}"
-    alike = [(one.role, one.group) for one in card.splits]
-    if alike.count((rule.role, rule.group)) > 1:
-        name = f"{rule.part}_{name}"
+def _blocks(card: Card, rule: SplitRule, parts: Mapping[str, Part]) -> Iterator[Block]:
+    named = f"{card.name}: split {rule.group or rule.role!r}"
     if rule.part not in parts:
-        raise BadCard(
-            f"{card.name}: split {name!r} names part {rule.part!r}: "
-            + nearest(rule.part, parts)
-        )
+        raise BadCard(f"{named} names part {rule.part!r}: {nearest(rule.part, parts)}")
     part = parts[rule.part]
     shown = len(part.stimulus)
+    if not shown:
+        raise BadStimulus(f"{card.name}: part {rule.part!r} has no stimulus frame")
     if part.onsets_s.shape != (shown + 1,):
         raise ShapeMismatch(
             f"{card.name}: {shown} stimulus frames but {len(part.onsets_s) - 1} frame "
             "times: they must be as many"
         )
     first = np.arange(shown + 1) if part.first is None else part.first
-    if frames[1] >= len(first):
-        raise BadCard(
-            f"{card.name}: split {name!r} ends at frame {frames[1]} but part "
-            f"{rule.part!r} has {len(first) - 1} frames"
-        )
-    start, stop = int(first[frames[0]]) - card.lead, int(first[frames[1]])
+    for frames in rule.frames:
+        if frames[1] >= len(first):
+            raise BadCard(
+                f"{named} ends at frame {frames[1]} but part {rule.part!r} has "
+                f"{len(first) - 1} frames"
+            )
+    alike = [(one.role, one.group) for one in card.splits]
+    prefix = ""
+    if alike.count((rule.role, rule.group)) > 1:
+        prefix = f"{rule.part}_"
+    for frames in rule.frames or [_of(rule.share, len(first) - 1)]:
+        rows = int(first[frames[0]]), int(first[frames[1]])
+        pieces = list(_pieces(card, part, *rows))
+        if not pieces:
+            raise BadCard(
+                f"{named}: frames {frames[0]}-{frames[1] - 1} of part {rule.part!r} "
+                f"hold nothing but history (lead = {card.lead}"
+                + (f", skip = {part.skip})" if part.skip else ")")
+            )
+        for start, stop in pieces:
+            ends = frames if len(pieces) == 1 and rule.frames else (start, stop)
+            name = f"{prefix}{rule.group or rule.role}_{ends[0]}_{ends[1]}"
+            yield _block(card, rule, part, start - card.lead, stop, name)
+
+
+def _of(share: tuple[float, float] | None, frames: int) -> tuple[int, int]:
+    assert share is not None
+    return round(share[0] * frames), round(share[1] * frames)
+
+
+def _pieces(card: Card, part: Part, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Scored rows [start, stop), cut where history may not cross."""
+    ends = (*part.begin[1:], len(part.stimulus))
+    for begin, end in zip(part.begin, ends, strict=True):
+        one = max(start, begin + max(card.lead, part.skip))
+        if one < min(stop, end):
+            yield one, min(stop, end)
+
+
+def _block(
+    card: Card, rule: SplitRule, part: Part, start: int, stop: int, name: str
+) -> Block:
     onsets = part.onsets_s[start : stop + 1]
     spikes = counts = None
     if part.spikes is not None:
@@ -136,15 +172,18 @@ def _count_rows(card: Card, part: Part, start: int, stop: int, name: str) -> np.
 
 
 def as_stimulus(values: np.ndarray, where: str) -> np.ndarray:
-    """Integers as they are, floats as float32.
+    """Integers as they are, floats as float32; those of a mapped movie as they are.
 
     >>> as_stimulus(np.zeros(2), "here").dtype
     dtype('float32')
     """
     if np.issubdtype(values.dtype, np.floating):
-        return values.astype(np.float32)
+        if mapped(values):
+            return values
+        with np.errstate(over="ignore"):  # to infinity, which is told with its frame
+            return values.astype(np.float32)
     if values.dtype == bool:
-        return values.astype(np.int8)
+        return values.view(np.int8)
     if not np.issubdtype(values.dtype, np.integer):
         raise BadStimulus(f"{where}: the stimulus is {values.dtype}, not numbers")
     return values

@@ -1,7 +1,8 @@
 """The embedded recording `simulated`: a known retina, so that every truth is known.
 
-What is shown is a binary checkerboard, 20 x 20 pixels at 30 Hz, and what answers is the
-circuit of `retina.data.simulated_circuit`, stepped at 240 Hz:
+What is shown is a binary checkerboard, 20 x 20 pixels at 30 Hz (or a full field, or
+either in steps: `retina.data.simulated_stimulus`), and what answers is the circuit of
+`retina.data.simulated_circuit`, stepped at 240 Hz:
 
     light            L = 1 + 0.9 s                           s = +1 or -1 per pixel
     photoreceptor    y, z = cascades of L;  r = 2 y / (1 + z) - 1       per pixel
@@ -34,16 +35,25 @@ import numpy as np
 from retina import atomic
 from retina.data import simulated_circuit as circuit
 from retina.data import simulated_spikes as spiking
+from retina.data.simulated_stimulus import Levels, checked_levels, drawn, noise, stepped
 from retina.errors import BadSetting, UnwritableFolder, nearest
 from retina.types import Block, Cell, Recording
 
 VERSION = 1  # of the simulation: a change of any constant raises it
 LEAD = 30  # frames
+# Options that came later: a plan that leaves them alone is kept under its earlier name.
+LATER = ("full_field", "levels", "level_s")
+LEAST = {"seed": 0, "block_s": 2.0, "frozen_s": 2.0, "level_s": 0.0}  # of others: 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What is shown. Blocks are `block_s` long and never repeat; `frozen` does.
+
+    full_field: one value for the whole frame, drawn evenly between -1 and 1, in place
+                of a checkerboard.
+    levels:     pairs of contrast and mean light (1 and 1: the plain noise), each held
+                for level_s seconds, in turn; () for none.
 
     >>> Plan().train_blocks * Plan().block_s / 60
     18.0
@@ -56,11 +66,20 @@ class Plan:
     block_s: float = 60.0
     frozen_s: float = 20.0
     repeats: int = 40
+    full_field: bool = False
+    levels: Levels = ()
+    level_s: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.full_field, bool):
+            raise BadSetting(
+                f"simulated: full_field is {self.full_field!r}; give true or false"
+            )
         for field in dataclasses.fields(self):
+            if field.name in ("full_field", "levels"):
+                continue
             value = getattr(self, field.name)
-            low = {"seed": 0, "block_s": 2.0, "frozen_s": 2.0}.get(field.name, 1)
+            low = LEAST.get(field.name, 1)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise BadSetting(f"simulated: {field.name} is {value!r}, not a number")
             if field.type == "int" and value != int(value):
@@ -69,6 +88,8 @@ class Plan:
                 raise BadSetting(
                     f"simulated: {field.name} is {value!r}; it must be {low} or more"
                 )
+        levels = checked_levels(self.levels, self.level_s)
+        object.__setattr__(self, "levels", levels)
 
 
 def simulated(options: dict[str, Any], folder: Path) -> Recording:
@@ -96,7 +117,10 @@ def simulated(options: dict[str, Any], folder: Path) -> Recording:
         if key not in known:
             raise BadSetting(f"simulated has no option {key!r}: {nearest(key, known)}")
     plan = Plan(**options)
-    words = json.dumps({"version": VERSION, **dataclasses.asdict(plan)}, sort_keys=True)
+    told = dataclasses.asdict(plan)
+    plain = dataclasses.asdict(Plan())
+    told = {k: v for k, v in told.items() if k not in LATER or v != plain[k]}
+    words = json.dumps({"version": VERSION, **told}, sort_keys=True)
     file = Path(folder) / f"simulated-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
     file = file.with_suffix(".npz")
     arrays, notes = _read(file), ()
@@ -137,9 +161,10 @@ def _make(plan: Plan) -> dict[str, np.ndarray]:
         ("frozen", 1, plan.frozen_s, plan.repeats),
     )
     for part, blocks, seconds, trials in shown:
-        shape = (blocks, round(seconds / circuit.FRAME_S), circuit.SIDE, circuit.SIDE)
-        packed = pixels.integers(0, 256, size=-(-np.prod(shape) // 8), dtype=np.uint8)
-        hazard = circuit.hazards(_unpack(packed, shape), wiring)
+        shape = (blocks, round(seconds / circuit.FRAME_S), *_frame(plan))
+        packed = drawn(shape, pixels)
+        stimulus = stepped(noise(packed, shape), plan.levels, plan.level_s)
+        hazard = circuit.hazards(stimulus, wiring)
         counts, when = spiking.sample(hazard, trials, chance)
         per_frame = hazard.reshape(*shape[:2], circuit.SUBSTEPS, -1).mean(2)
         arrays |= {
@@ -153,9 +178,8 @@ def _make(plan: Plan) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    bits = np.unpackbits(packed, count=int(np.prod(shape))).reshape(shape)
-    return 2 * bits.astype(np.int8) - 1
+def _frame(plan: Plan) -> tuple[int, ...]:
+    return () if plan.full_field else (circuit.SIDE, circuit.SIDE)
 
 
 def _read(file: Path) -> dict[str, np.ndarray] | None:
@@ -177,7 +201,8 @@ def _recording(
         ("frozen", [("frozen", "test", "frozen")]),
     ):
         shape = tuple(int(n) for n in arrays[f"{part}_shape"])
-        stimulus = _unpack(arrays[f"{part}_bits"], shape)
+        seen = noise(arrays[f"{part}_bits"], shape)
+        stimulus = stepped(seen, plan.levels, plan.level_s)
         counts = arrays[f"{part}_counts"]
         seconds = (arrays[f"{part}_steps"] + 0.5) * spiking.CLOCK_S
         trains = iter(np.split(seconds, np.cumsum(counts.ravel())[:-1]))

@@ -205,7 +205,8 @@ def _lattice(generator: np.random.Generator) -> np.ndarray:
 def hazards(stimulus: np.ndarray, wiring: Wiring) -> np.ndarray:
     """The hazard of each ganglion cell that has not fired lately.
 
-    stimulus: (block, frame, 20, 20) int8, +1 or -1; every block starts from grey.
+    stimulus: (block, frame, 20, 20), or (block, frame) for a full field; light is
+              1 + contrast * stimulus, and every block starts from grey.
     returns:  (block, frame * SUBSTEPS, cell) float32, Hz.
     """
     blocks, frames = stimulus.shape[:2]

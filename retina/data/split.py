@@ -8,10 +8,18 @@ import numpy as np
 
 from retina.data.coding import check_varies, moments, odd_coding
 from retina.errors import BadResponse, BadSetting, BadStimulus
-from retina.types import Block, Clip, Recording, Spec, Split
+from retina.movie import mapped
+from retina.types import GRADED, Block, Clip, Recording, Spec, Split, one_of
 
 # Two clocks within a thousandth are one: 0.0333 is meant to be 1/30.
 _SAME = 1e-3
+# Numbers that tell a mean and an s.d.; of more, each n-th frame is looked at.
+_ENOUGH = 2**31
+
+_GRADED = (
+    "responses are graded, in units of their own: the Poisson loss that they are "
+    "fitted with is a quasi-likelihood, and no figure per spike is given"
+)
 
 
 def split(recording: Recording, bin_s: float | None = None) -> Split:
@@ -53,7 +61,8 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
     check_varies(clips["train"], recording.name)
     mean, sd = 0.0, 1.0
     if recording.coding == "light":
-        mean, sd = moments(clips["train"])
+        size = sum(clip.stimulus[clip.skip :].size for clip in clips["train"])
+        mean, sd = moments(clips["train"], 1 + size // _ENOUGH)
         if sd <= 1e-6 * abs(mean):  # one pixel that flickers in its last digits
             raise BadStimulus(
                 f"{recording.name}: the training stimulus is constant ({mean:g})"
@@ -73,7 +82,12 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         spec,
         **clips,
         cells=recording.cells,
-        notes=(*recording.notes, *odd, *_unheard(clips["validation"], recording)),
+        notes=(
+            *recording.notes,
+            *odd,
+            *_unheard(clips["validation"], recording),
+            *((_GRADED,) if recording.event == GRADED else ()),
+        ),
         publish=recording.publish,
         species=recording.species,
     )
@@ -85,6 +99,11 @@ def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
         raise BadSetting(
             f"{recording.name} publishes counts per {block.count_s:g} s; bin_s = "
             f"{bin_s:g} is shorter: leave bin_s out, or take a multiple"
+        )
+    if mapped(block.stimulus) and not _same(bin_s, frame_s):
+        raise BadSetting(
+            f"{recording.name}: bin_s = {bin_s:g}, but its movie is read from disk a "
+            f"frame at a time: leave bin_s out (a frame is {frame_s:g} s)"
         )
     if _same(bin_s, frame_s):
         row, skip = np.arange(len(block.stimulus)), block.lead
@@ -192,8 +211,8 @@ def _unheard(validation: tuple[Clip, ...], recording: Recording) -> tuple[str, .
     if len(silent) in (0, len(recording.cells)):
         return ()
     return (
-        f"cell {', '.join(silent)} has no {recording.event} in the validation blocks: "
-        "the other cells alone say when a fit stops",
+        f"cell {', '.join(silent)} has no {one_of(recording.event)} in the validation "
+        "blocks: the other cells alone say when a fit stops",
     )
 
 
@@ -204,7 +223,7 @@ def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
     if silent:
         out = ",".join("-" + name for name in silent)
         raise BadResponse(
-            f"{recording.name}: cell {', '.join(silent)} has no {recording.event} in "
-            f"the training blocks, so nothing can be fitted to it: leave it out with "
-            f"--cells={out} (or cells={out!r})"
+            f"{recording.name}: cell {', '.join(silent)} has no "
+            f"{one_of(recording.event)} in the training blocks, so nothing can be "
+            f"fitted to it: leave it out with --cells={out} (or cells={out!r})"
         )

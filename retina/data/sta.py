@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retina.movie import PIECE, release, rows_of
 from retina.types import Clip
 
 
@@ -34,10 +35,18 @@ def sta(clips: Sequence[Clip], lags: range, mean: float = 0.0) -> np.ndarray:
         start, stop = max(clip.skip, *lags), time + min(0, *lags)
         if start >= stop:
             continue
-        shown = clip.stimulus.reshape(time, -1).astype(np.float32)
         counts = clip.response[:, start:stop].sum(0).T
-        for i, lag in enumerate(lags):
-            total[i] += counts @ shown[start - lag : stop - lag]
+        most = rows_of(clip.stimulus, PIECE)
+        for begin in range(start, stop, most):
+            end = min(begin + most, stop)
+            first, last = begin - max(lags), end - min(lags)
+            shown = clip.stimulus[first:last].reshape(last - first, -1)
+            shown = shown.astype(np.float32)
+            now = counts[:, begin - start : end - start]
+            for i, lag in enumerate(lags):
+                at = begin - lag - first
+                total[i] += now @ shown[at : at + end - begin]
+            release(clip.stimulus)
         events += counts.sum(1)
     with np.errstate(invalid="ignore"):
         average = total / events[:, None] - mean

@@ -45,8 +45,8 @@ def stc(
 ) -> Covariance:
     """Covariance of the stimulus before events, less that of the whole stimulus.
 
-    The spike-triggered average is projected out first, where there is one. The stimulus should be white:
-    correlations of its own turn the directions.
+    The spike-triggered average is projected out first, where there is one. The stimulus
+    should be white: correlations of its own turn the directions.
 
     clips:  on one clock; scored bins of the first trial are used.
     lags:   bins of history.

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from retina import atomic, resources
-from retina.data.card import File
+from retina.data.rules import File
 from retina.errors import ChecksumMismatch, UnwritableFolder
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from retina import atomic, resources
+from retina.data.below import below
 from retina.data.card import Card
 from retina.errors import BadCard, BrokenRun, MissingExtra, UnreadableFile, nearest
 
@@ -102,9 +103,9 @@ def running(folder: Path, card: Card, movie: Movie, trials: range) -> np.ndarray
     raises:  UnreadableFile; MissingExtra where `retinawhitenoise` is not installed.
     """
     held = [
-        (folder / file, range(first, stop))
+        (below(folder, file), range(first, stop))
         for file, first, stop in movie.packed
-        if (folder / file).is_file()
+        if below(folder, file).is_file()
     ]
     covered = {trial for _, inside in held for trial in inside}
     if not covered.issuperset(trials):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.fitting.clips import Table, cut
+from retina.fitting.clips import Table, at_hand, cut
 from retina.fitting.loss import nats
 from retina.stage import Model, Params, Signal, Tree
 from retina.types import Clip
@@ -93,9 +93,8 @@ def blame(
     """
     null = jnp.asarray(null_rate, jnp.float32)
     for row in np.asarray(first):
-        signal, counts = cut(
-            model, table.stimulus, table.counts, row, table.lead, table.bins
-        )
+        shown, at = at_hand(table, np.asarray(row))
+        signal, counts = cut(model, shown, table.counts, at, table.lead, table.bins)
         found = within(model, params, signal, counts, null, table.lead)
         if found is None:
             continue

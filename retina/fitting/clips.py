@@ -1,4 +1,4 @@
-"""Training data on the device, once, and the table of clips to be cut from it.
+"""Training data, once, and the table of clips to be cut from it.
 
 A clip is `lead` bins of history and `bins` bins of loss, contiguous, inside one block
 and one trial. Clips share the stimulus; nothing is copied per window.
@@ -12,22 +12,27 @@ there. Figures for a slow leak and for the kinetics: tests/fitting/test_warm_up.
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from retina.errors import ShapeMismatch
+from retina.errors import BadSetting, ShapeMismatch
+from retina.fitting.streaming import Movie
 from retina.stage import Model, Tree
 from retina.types import Clip
+
+STREAMED = 2**30  # bytes of a stimulus as stored; a larger one stays where it is
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """Blocks laid end to end, and where clips may start.
 
-    stimulus: (row, *frame), as stored, on the device.
+    stimulus: (row, *frame), as stored, on the device; or a Movie, of which `at_hand`
+              brings there what some clips need.
     counts:   (row, cell) float32; zeros in the row before each trial.
     first:    (clip, 2) int32: a clip's first row in stimulus, and the row of counts
               that precedes its first bin.
@@ -36,7 +41,7 @@ class Table:
     lead, bins: rows of history and of loss in each clip.
     """
 
-    stimulus: jax.Array
+    stimulus: jax.Array | Movie
     counts: jax.Array
     first: np.ndarray
     seen: np.ndarray
@@ -45,13 +50,18 @@ class Table:
 
 
 def tabulate(
-    model: Model, clips: tuple[Clip, ...], bins: int, warm_up_s: float | None = None
+    model: Model,
+    clips: tuple[Clip, ...],
+    bins: int,
+    warm_up_s: float | None = None,
+    stream: bool | None = False,
 ) -> Table:
     """Lay the clips of a split out for fitting.
 
     bins:      bins of loss per clip; shortened to what the shortest block holds.
-    warm_up_s: at most so much of the model's burn-in is in the lead, as in `Recipe`.
-    raises:    ShapeMismatch where a block is shorter than the model's history.
+    warm_up_s, stream: as in `Recipe`.
+    raises:    ShapeMismatch where a block is shorter than the model's history;
+               BadSetting where the stimulus is to be held and is larger than memory.
     """
     bin_s, burn_in_s = model.spec.bin_s, model.stage.burn_in_s
     if warm_up_s is not None:
@@ -87,14 +97,48 @@ def tabulate(
             counts.append(trial.astype(np.float32))
             heard += len(trial) + 1
         row += end
+    movie = Movie([clip.stimulus for clip in clips])
+    if stream is None:
+        stream = movie.nbytes > STREAMED
+    if not stream:
+        _check_held(movie.nbytes)
     return Table(
-        stimulus=jnp.asarray(np.concatenate([clip.stimulus for clip in clips])),
+        stimulus=movie if stream else jnp.asarray(movie.whole()),
         counts=jnp.asarray(np.concatenate(counts)),
         first=np.concatenate(first).astype(np.int32),
         seen=np.concatenate(seen).astype(np.int32),
         lead=lead,
         bins=bins,
     )
+
+
+def at_hand(table: Table, first: np.ndarray, rows: int = 0) -> tuple[Tree, Tree]:
+    """A stimulus on the device that some clips can be cut from, and their rows in it.
+
+    first: (..., 2), rows of the table.
+    rows:  of a streamed stimulus, as many as it shall have at least.
+    """
+    if not isinstance(table.stimulus, Movie):
+        return table.stimulus, first
+    length = table.lead + table.bins
+    begin, at = np.unique(first[..., 0], return_inverse=True)
+    shown = table.stimulus.gather(begin, length, rows)
+    at = at.reshape(first.shape[:-1]) * length
+    return jnp.asarray(shown), np.stack([at, first[..., 1]], -1).astype(np.int32)
+
+
+def _check_held(size: int) -> None:
+    """raises: BadSetting where so many bytes are more than this machine's memory."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # not a POSIX system
+        return
+    if size > memory:
+        raise BadSetting(
+            f"the training stimulus takes {size / 1e9:.3g} GB, more than the "
+            f"{memory / 1e9:.3g} GB of memory here: stream it (--set optimiser=adam, "
+            "without stream=false)"
+        )
 
 
 def cut(

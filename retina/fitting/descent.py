@@ -62,8 +62,8 @@ def make_round(
 
     optimiser: a name that `direction` knows.
     in_turn, activity, precision: as in `Recipe`.
-    returns: (walk, given, order, rate, stimulus, counts) -> (walk, loss (seed,)), where
-             order is (seed, step, clip in batch, 2) rows of the table, rate is
+    returns: (walk, given, order, rate, stimulus, counts) -> (walk, loss (seed, step)),
+             where order is (seed, step, clip in batch, 2) rows of the table, rate is
              (seed, step), and given holds the params that are not trained (a model
              with a training pass has them in the walk) and keywords of the penalty.
     """
@@ -159,8 +159,7 @@ def rounds(
             )
             return Walk(free, average, moments, walk.steps + 1, moving), value
 
-        walk, values = lax.scan(step, walk, (order, rate))
-        return walk, jnp.mean(values)
+        return lax.scan(step, walk, (order, rate))
 
     def round_(walk, given, order, rate, stimulus, counts):
         seeds = order.shape[0]

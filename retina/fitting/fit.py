@@ -25,11 +25,12 @@ from retina.fitting.plateau import EXPLODED
 from retina.fitting.resume import identity
 from retina.fitting.scatter import scattered
 from retina.fitting.start import mean_counts
+from retina.fitting.streaming import Movie
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
 from retina.stage import Model, Recipe, Tree
-from retina.types import Fit, Split
+from retina.types import Fit, Split, one_of
 
 
 def fit(
@@ -120,7 +121,8 @@ def _fit(
     # First of all: blocks too short for the model are told before work is done on them.
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
-    table = tabulate(model, split.train, bins, settings.warm_up_s)
+    stream = settings.stream if by_clips else False
+    table = tabulate(model, split.train, bins, settings.warm_up_s, stream)
     bits = validator(model, split.validation, null_rate)
     # A lane is a recipe and a seed. Recipes start alike and see the same clips.
     lanes = len(recipes) * seeds
@@ -224,6 +226,7 @@ def finished(
             "burn_in_s": model.stage.burn_in_s,
             "clip_bins": table.bins,
             "clips": len(table.first),
+            "streamed": isinstance(table.stimulus, Movie),
             **told,
         },
     )
@@ -237,7 +240,7 @@ def check_clips(split: Split) -> None:
         names = [split.cells[n].name if split.cells else str(n) for n in silent]
         raise BadResponse(
             f"{split.spec.dataset or 'the recording'}: cell {', '.join(names)} has no "
-            f"{split.spec.event} in the training blocks: leave it out"
+            f"{one_of(split.spec.event)} in the training blocks: leave it out"
         )
     if not split.validation:
         raise MissingData(
@@ -247,9 +250,9 @@ def check_clips(split: Split) -> None:
     if not any(clip.response[:, clip.skip :].any() for clip in split.validation):
         raise BadResponse(
             f"{split.spec.dataset or 'the recording'}: no cell has a "
-            f"{split.spec.event} in the validation blocks, so nothing can say when to "
-            'stop: choose other frames for the split with role = "validation" on its '
-            "card"
+            f"{one_of(split.spec.event)} in the validation blocks, so nothing can say "
+            'when to stop: choose other frames for the split with role = "validation" '
+            "on its card"
         )
 
 

@@ -75,6 +75,8 @@ def fit_jointly(
             f"optimiser 'lbfgs': {models[0].name} is fitted jointly on batches of "
             "clips: try optimiser='adam'"
         )
+    if recipe.stream:
+        raise BadSetting("stream True: fit_jointly holds its movies: leave it out")
     for split in splits:
         check_clips(split)
     leak.refuse_across(splits)
@@ -153,7 +155,8 @@ class Together(Descent):
     def __init__(self, models, tables, nulls, settings, free, fixed, number):
         self.tables, self.settings, self._fixed = tables, settings, fixed
         epoch = max(-(-len(table.first) // settings.batch) for table in tables)
-        self.every = round_steps(epoch, settings.max_steps)
+        self.every = self._part = round_steps(epoch, settings.max_steps)
+        self._feed = None
         self.numbers = [number]
         moving = None
         if models[0].training is not None:
@@ -161,8 +164,8 @@ class Together(Descent):
         self.devices = here = Devices.dividing(settings.batch)
         self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
         self._given = here.copies((fixed, {}))
-        at_rest = [table.stimulus for table in tables], [t.counts for t in tables]
-        self._recorded = here.copies(at_rest)
+        self._shown = here.copies([table.stimulus for table in tables])
+        self._counts = here.copies([table.counts for table in tables])
         begun = time.perf_counter()
         losses = [
             descent.objective(
@@ -183,7 +186,7 @@ class Together(Descent):
         )
         self._compile(begun)
 
-    def _order(self, step: int, steps: int) -> jax.Array:
+    def _order(self, step: int, steps: int) -> np.ndarray:
         """(1, steps, batch, recording, 2): rows of each recording's table, shuffled."""
         drawn = [
             descent.shuffled(
@@ -191,7 +194,7 @@ class Together(Descent):
             )
             for n, table in enumerate(self.tables)
         ]
-        return self.devices.shares(jnp.asarray(np.stack(drawn, axis=2)[None]))
+        return np.stack(drawn, axis=2)[None]
 
 
 def _mean_loss(models: list[Model], losses: list[descent.Objective]):

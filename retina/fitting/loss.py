@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from retina.movie import STRETCH, rows_of, stretches
 from retina.stage import Model, Tree
 from retina.types import Clip
 
@@ -62,9 +63,14 @@ def validator(
     """
     listens = model.stage.uses_response
     groups: dict[tuple, list[Clip]] = {}
+    long: list[Clip] = []
     for clip in clips:
-        groups.setdefault((clip.stimulus.shape, clip.skip), []).append(clip)
+        if len(clip.stimulus) > rows_of(clip.stimulus, STRETCH):
+            long.append(clip)
+        else:
+            groups.setdefault((clip.stimulus.shape, clip.skip), []).append(clip)
     null = jnp.asarray(null_rate, jnp.float32)
+    in_stretches = _in_stretches(model, null)
 
     def gained(params, stimulus, response, skip: int) -> jax.Array:
         """Log likelihood above the null of one clip, summed over trials: (cell,)."""
@@ -96,12 +102,16 @@ def validator(
         responses = np.stack([clip.response[:trials] for clip in members])
         loaded.append((stimuli, jnp.asarray(responses, jnp.float32), skip))
         spikes += responses[:, :, skip:].sum((0, 1, 2), dtype=np.float64)
+    for clip in long:
+        spikes += clip.response[:, clip.skip :].sum((0, 1), dtype=np.float64)
 
     def bits(params: Tree) -> np.ndarray:
         gain = np.zeros(model.spec.cells)
         for stimuli, responses, skip in loaded:
             each = run(params, stimuli, responses, skip)
             gain += np.asarray(each, np.float64).sum(0)
+        for clip in long:
+            gain += in_stretches(params, clip)
         # A rate that overflowed gives inf - inf; nan is for a silent cell alone, and
         # is left out of the mean that chooses the best parameters.
         gain = np.where(np.isnan(gain), -np.inf, gain)
@@ -109,3 +119,43 @@ def validator(
             return np.where(spikes > 0, gain / (np.log(2) * spikes), np.nan)
 
     return bits
+
+
+def _in_stretches(model: Model, null: jax.Array) -> Callable[[Tree, Clip], np.ndarray]:
+    """(params, clip) -> log likelihood above the null, (cell,), the state carried on.
+
+    For a clip that is too long to be given to the model at once.
+    """
+    stage = model.stage
+
+    @jax.jit
+    def stretch(params, state, stimulus, heard, response, scored):
+        def one(rate, counts):
+            ratio = jnp.log((rate + FLOOR) / null[None])
+            gain = counts * ratio - (rate - null[None])
+            return jnp.sum(jnp.where(scored[:, None], gain, 0), axis=0)
+
+        if stage.uses_response:
+            state, rates = lax.map(
+                lambda trial: stage.apply(params, trial[0], (stimulus, trial[1])),
+                (state, heard),
+            )
+            return state, jax.vmap(one)(rates, response).sum(0)
+        state, rate = stage.apply(params, state, stimulus)
+        return state, jax.vmap(lambda counts: one(rate, counts))(response).sum(0)
+
+    def gained(params: Tree, clip: Clip) -> np.ndarray:
+        response = clip.response.astype(np.float32)
+        heard = np.pad(response[:, :-1], ((0, 0), (1, 0), (0, 0)))
+        scored = np.arange(len(clip.stimulus)) >= clip.skip
+        state = stage.start(params)
+        if stage.uses_response:  # each trial has a past of its own
+            state = jax.tree.map(lambda a: jnp.stack([a] * len(response)), state)
+        gain = np.zeros(model.spec.cells)
+        for rows, shown in stretches(clip.stimulus):
+            said = heard[:, rows], response[:, rows], scored[rows]
+            state, each = stretch(params, state, shown, *said)
+            gain += np.asarray(each, np.float64)
+        return gain
+
+    return gained

@@ -6,13 +6,16 @@ the fast view that fitting used.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from retina.errors import ViewsDisagree
-from retina.fitting.loss import rates_of
+from retina.movie import stretches
 from retina.stage import Model, Tree
 
 # Of the mean count per bin. The two views add the same float32 products in different
@@ -20,8 +23,11 @@ from retina.stage import Model, Tree
 TOLERANCE = 1e-3
 
 
+Stimuli = np.ndarray | Sequence[np.ndarray]
+
+
 def streamed(
-    model: Model, params: Tree, stimuli: np.ndarray, counts: np.ndarray | None = None
+    model: Model, params: Tree, stimuli: Stimuli, counts: np.ndarray | None = None
 ) -> np.ndarray:
     """Expected counts, bin by bin through the streaming step, from a cold start.
 
@@ -31,27 +37,19 @@ def streamed(
     """
     stage = model.stage
 
-    @jax.jit
-    def run(params, stimulus, heard):
+    def scanned(params, state, signal):
         def step(state, x_t):
             return stage.step(params, state, x_t)
 
-        signal = (stimulus, heard) if stage.uses_response else stimulus
-        return lax.scan(step, stage.start(params), signal)[1]
+        return lax.scan(step, state, signal)
 
-    rates = []
-    for number, stimulus in enumerate(stimuli):
-        heard = np.zeros((len(stimulus), model.spec.cells), np.float32)
-        if stage.uses_response and counts is not None:
-            heard[1:] = counts[number, :-1]
-        rates.append(np.asarray(run(params, jnp.asarray(stimulus), jnp.asarray(heard))))
-    return np.stack(rates)
+    return _through(scanned, model, params, stimuli, counts)
 
 
 def agree(
     model: Model,
     params: Tree,
-    stimuli: np.ndarray,
+    stimuli: Stimuli,
     rates: np.ndarray,
     counts: np.ndarray | None = None,
 ) -> float:
@@ -60,12 +58,10 @@ def agree(
     stimuli, counts: as `streamed` had them; rates: (clip, time, cell), what it gave.
     raises: ViewsDisagree beyond TOLERANCE: nothing may then be scored or priced.
     """
-    view = jax.jit(lambda p, x, y: rates_of(model, p, x, y))
     worst = 0.0
-    for number, stimulus in enumerate(stimuli):
-        heard = np.zeros_like(rates[0]) if counts is None else counts[number]
-        fast = view(params, jnp.asarray(stimulus), jnp.asarray(heard, jnp.float32))
-        gap = np.abs(np.asarray(fast, np.float64) - rates[number]).max()
+    every = _through(model.stage.apply, model, params, stimuli, counts)
+    for fast, rate in zip(every.astype(np.float64), rates, strict=True):
+        gap = np.abs(fast - rate).max()
         worst = max(worst, float(gap / max(float(np.abs(rates).mean()), 1e-12)))
         if not np.isfinite(gap):
             worst = np.inf
@@ -76,3 +72,33 @@ def agree(
             "are not the same function (tests/contract shows which stage)"
         )
     return worst
+
+
+def _through(
+    view: Callable[..., Any],
+    model: Model,
+    params: Tree,
+    stimuli: Stimuli,
+    counts: np.ndarray | None,
+) -> np.ndarray:
+    """Rates of clips by one of a stage's views, a long one in stretches."""
+    stage = model.stage
+    start = jax.jit(lambda params: stage.start(params))
+
+    @jax.jit
+    def run(params, state, stimulus, heard):
+        signal = (stimulus, heard) if stage.uses_response else stimulus
+        return view(params, state, signal)
+
+    rates = []
+    for number, stimulus in enumerate(stimuli):
+        heard = np.zeros((len(stimulus), model.spec.cells), np.float32)
+        if counts is not None:
+            heard[1:] = counts[number, :-1]
+        state, parts = start(params), []
+        for rows, shown in stretches(stimulus):
+            now = jnp.asarray(shown), jnp.asarray(heard[rows])
+            state, part = run(params, state, *now)
+            parts.append(np.asarray(part))
+        rates.append(np.concatenate(parts))
+    return np.stack(rates)

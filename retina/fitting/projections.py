@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina.fitting.start import spike_triggered_average
+from retina.fitting.start import spike_triggered_average, standard
 from retina.layers import receptive_field as field
 from retina.layers.door import image_shape
+from retina.movie import stretches
 from retina.stage import Stage, Tree
 from retina.types import Clip, Spec
 
@@ -69,11 +70,9 @@ def _covariance_change(
     before, always = np.zeros((2, cells, taps, taps))
     spikes, bins = np.zeros(cells), 0
     for clip in clips:
-        stimulus = clip.stimulus.reshape(len(clip.stimulus), -1).astype(np.float32)
-        stimulus = (stimulus - np.float32(spec.stimulus_mean)) * np.float32(
-            1 / spec.stimulus_sd
-        )
-        signal = stimulus @ laid.reshape(cells, -1).T
+        flat = laid.reshape(cells, -1).T
+        shown = stretches(clip.stimulus)
+        signal = np.concatenate([standard(some, spec) @ flat for _, some in shown])
         begin = max(clip.skip, taps - 1)
         counts = clip.response[:, begin:].mean(0, dtype=np.float64)
         for n in range(cells):
@@ -97,10 +96,14 @@ def examples(
     returns: (bin, *seen) float32, (bin, cell) float64 mean counts over trials, and
              (bin,) trials that they are the mean of.
     """
-    apply = jax.jit(lambda x: front.apply(params, front.start(params), x)[1])
+    apply = jax.jit(lambda state, x: front.apply(params, state, x))
     seen, said, trials = [], [], []
     for clip in clips:
-        seen.append(np.asarray(apply(jnp.asarray(clip.stimulus)))[clip.skip :])
+        state, parts = front.start(params), []
+        for _, shown in stretches(clip.stimulus):
+            state, part = apply(state, jnp.asarray(shown))
+            parts.append(np.asarray(part))
+        seen.append(np.concatenate(parts)[clip.skip :])
         said.append(clip.response[:, clip.skip :].mean(0, dtype=np.float64))
         trials.append(np.full(len(said[-1]), float(len(clip.response))))
     return np.concatenate(seen), np.concatenate(said), np.concatenate(trials)

@@ -43,6 +43,10 @@ def checked_recipe(model: Model, changes: Mapping[str, Any]) -> Recipe:
             f"precision {settings.precision!r}: L-BFGS compares losses that differ by "
             "less than such rounding: try --set optimiser=adam"
         )
+    if settings.stream and settings.optimiser == "lbfgs":
+        raise BadSetting(
+            "stream True: L-BFGS takes all data at once: add --set optimiser=adam"
+        )
     for name in ("clip_bins", "batch", "patience"):
         if getattr(settings, name) < 1:
             raise BadSetting(f"{name} {getattr(settings, name)}: 1 or more")

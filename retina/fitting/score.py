@@ -9,19 +9,20 @@ import jax
 import numpy as np
 
 from retina.costs.cost import RUNS
-from retina.errors import MissingData
+from retina.errors import BadSetting, MissingData
 from retina.fitting.predict import agree, streamed
 from retina.fitting.simulate import free_running
 from retina.metrics.clips import evaluate, few_repeats_note
 from retina.metrics.medians import middle
 from retina.metrics.resample import interval
 from retina.stage import Tree
-from retina.types import Clip, Fit, Metric, Score
+from retina.types import GRADED, Clip, Fit, Metric, Score, Spec
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 REPEATED = ("cc_norm", "feve", "pearson", "pearson_trial", "bits_per_spike")
 SINGLE = ("pearson_trial", "bits_per_spike")
 LISTENED = ("bits_per_spike", "pearson_trial")
+COUNTED = ("bits_per_spike", "deviance")  # say nothing where no event is counted
 SEED = 20160210  # of every bootstrap, so that a score is the same when asked again
 
 
@@ -43,7 +44,8 @@ def score(
              model with history is scored free-running (a prediction from the stimulus),
              and in `.others` teacher-forced (a likelihood, the recorded past given).
              Of several seeds, every figure is the median over them.
-    raises:  ViewsDisagree where step and apply differ; MissingData without test clips.
+    raises:  ViewsDisagree where step and apply differ; MissingData without test clips;
+             BadSetting for a metric of counts where the responses are none.
     """
     if not clips:
         raise MissingData("no test clips: the data set's card names no test split")
@@ -64,7 +66,7 @@ def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     model = fit.model
     made: Pairs = []
     for same in _of_one_shape(clips):
-        stimuli = np.stack([clip.stimulus for clip in same])
+        stimuli = [clip.stimulus for clip in same]
         if model.stage.uses_response:
             key = jax.random.key(SEED)
             every = free_running(model, params, stimuli, key=key, runs=RUNS)
@@ -81,7 +83,7 @@ def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     made: Pairs = []
     for same in _of_one_shape(clips):
         trials = [(clip, trial) for clip in same for trial in clip.response]
-        stimuli = np.stack([clip.stimulus for clip, _ in trials])
+        stimuli = [clip.stimulus for clip, _ in trials]
         counts = np.stack([trial for _, trial in trials])
         every = streamed(fit.model, params, stimuli, counts)
         agree(fit.model, params, stimuli, every, counts)
@@ -111,12 +113,38 @@ def _group(
     trials = min(len(clip.response) for clip in clips)
     clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
     chosen = list(names or (REPEATED if trials > 1 else SINGLE))
+    if names:
+        _check_counted(fit.model.spec, chosen, clips)
+    elif fit.model.spec.event == GRADED:
+        chosen = [name for name in chosen if name not in COUNTED]
     if not fit.model.stage.uses_response:
         return [_score(fit, group, clips, rates, chosen, draws, "none")]
     heard = [name for name in chosen if name in LISTENED]
     free = _score(fit, group, clips, rates, chosen, draws, "free_running")
     forced = _score(fit, group, clips, listened, heard, draws, "teacher_forced")
     return [free, forced]
+
+
+def _check_counted(spec: Spec, names: Sequence[str], clips: Sequence[Clip]) -> None:
+    """raises: BadSetting for a likelihood of counts where the responses are none.
+
+    A mean over trials is no count either, but bits per spike is linear in it: what it
+    gives for the mean is what it gives for the trials.
+    """
+    asked = [name for name in COUNTED if name in names]
+    left = ", ".join(name for name in REPEATED if name not in COUNTED)
+    if asked and spec.event == GRADED:
+        raise BadSetting(
+            f"{asked[0]} is a likelihood of counts, and the responses of "
+            f"{spec.dataset!r} are graded: its value would change with their unit. Ask "
+            f"for {left}"
+        )
+    whole = all(np.all(clip.response == np.rint(clip.response)) for clip in clips)
+    if "deviance" in asked and not whole:
+        raise BadSetting(
+            f"deviance is of counts, and the responses of {spec.dataset!r} are no "
+            f"whole numbers (a mean over trials?): ask for bits_per_spike, {left}"
+        )
 
 
 def _score(
@@ -151,7 +179,8 @@ def _score(
             seeds=tuple(float(middle(values)) for values in each),
         )
     trials = len(clips[0].response)
-    note = few_repeats_note(clips[0].response) if trials > 1 else ""
+    few = trials > 1 and spec.event != GRADED
+    note = few_repeats_note(clips[0].response) if few else ""
     if history == "free_running":
         note = "; ".join(filter(None, [note, f"mean rate of {RUNS} sampled histories"]))
     return Score(

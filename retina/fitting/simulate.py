@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import ndtri
 
+from retina.errors import BadSetting
 from retina.stage import Model, Tree
+from retina.types import GRADED, Clip, Split
 
 LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
 # Expected counts per bin: a runaway of a history filter stops here, and counts of a
@@ -25,6 +31,7 @@ def simulate(
     key:      jax.random.key.
     trials:   independent repeats, from the same cold start.
     returns:  (trial, time, cell) float32, counts per bin.
+    raises:   BadSetting for a model of graded responses: there are no counts to draw.
 
     >>> import jax
     >>> from retina.build import model
@@ -34,17 +41,63 @@ def simulate(
     >>> simulate(mean, params, np.zeros(5), key=jax.random.key(1), trials=3).shape
     (3, 5, 2)
     """
+    check_counts(model)
     return np.asarray(sampled(model, params, jnp.asarray(stimulus), key, trials)[0])
 
 
+def simulated_split(
+    model: Model, params: Tree, split: Split, *, key: jax.Array
+) -> Split:
+    """A split with sampled counts in the place of those recorded, clip by clip.
+
+    split:   whose stimuli are shown, with as many trials; of the model's frame and
+             cells.
+    key:     jax.random.key; clip n, in the order train, validation, test, is that of
+             `simulate` with `jax.random.fold_in(key, n)`.
+    returns: Split.
+    """
+    # Clips of one shape are compiled once.
+    run = jax.jit(lambda p, x, k, n: sampled(model, p, x, k, n)[0], static_argnums=3)
+    number = itertools.count()
+
+    def spoken(clip: Clip) -> Clip:
+        own = jax.random.fold_in(key, next(number))
+        counts = run(params, jnp.asarray(clip.stimulus), own, len(clip.response))
+        return dataclasses.replace(clip, response=np.asarray(counts))
+
+    return dataclasses.replace(
+        split,
+        train=tuple(map(spoken, split.train)),
+        validation=tuple(map(spoken, split.validation)),
+        test=tuple(map(spoken, split.test)),
+    )
+
+
+def check_counts(model: Model) -> None:
+    """raises: BadSetting for a model of graded responses."""
+    if model.spec.event == GRADED:
+        raise BadSetting(
+            f"{model.spec.dataset or 'the recording'} has graded responses: nothing is "
+            f"known of how they scatter, so none can be drawn from {model.name!r}. Use "
+            "its rate"
+        )
+
+
 def free_running(
-    model: Model, params: Tree, stimuli: np.ndarray, *, key: jax.Array, runs: int
+    model: Model,
+    params: Tree,
+    stimuli: np.ndarray | Sequence[np.ndarray],
+    *,
+    key: jax.Array,
+    runs: int,
 ) -> np.ndarray:
     """Expected counts given the stimulus alone: the mean over `runs` sampled histories.
 
     stimuli: (clip, time, *frame), clips of one shape.
     returns: (clip, time, cell) float64; its price is `runs` times that of one run.
+    raises:  BadSetting for a model of graded responses.
     """
+    check_counts(model)
     run = jax.jit(lambda p, x, k: sampled(model, p, x, k, runs)[1])
     keys = jax.random.split(key, len(stimuli))
     return np.stack(

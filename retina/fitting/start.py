@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from retina.movie import stretches
 from retina.types import Clip, Spec
 
 ENOUGH = 60_000  # bins
@@ -23,7 +24,8 @@ def spike_triggered_average(
     """Mean stimulus before an event, minus the mean stimulus.
 
     clips:   training clips; bins before a clip's `skip` trigger nothing. Clips beyond
-             the first ENOUGH bins are left out: a start needs no more.
+             the first ENOUGH bins are left out, and what of a clip lies beyond as
+             many: a start needs no more.
     taps:    lags, 0 = the frame on the screen during the bin; at most skip + 1 reach
              back before the clip and are dropped there.
     returns: (taps, cell, height, width) float32, in units of the stimulus s.d.
@@ -37,22 +39,30 @@ def spike_triggered_average(
         if used >= ENOUGH:
             break
         used += clip.bins
-        stimulus = clip.stimulus.reshape(len(clip.stimulus), pixels)
-        stimulus = (stimulus.astype(np.float32) - np.float32(spec.stimulus_mean)) * (
-            np.float32(1 / spec.stimulus_sd)
-        )
-        counts = clip.response.mean(0, dtype=np.float32)
+        last = clip.skip + ENOUGH
+        counts = clip.response[:, :last].mean(0, dtype=np.float32)
         events += counts[clip.skip :].sum(0, dtype=np.float64)
         counts = counts - counts[clip.skip :].mean(0)
         counts[: clip.skip] = 0
-        # Row (lag, cell) holds the counts `lag` bins after each frame: one product.
-        later = np.zeros((taps, spec.cells, len(counts)), np.float32)
-        for lag in range(taps):
-            later[lag, :, : len(counts) - lag] = counts[lag:].T
-        sums += later.reshape(taps * spec.cells, -1) @ stimulus
+        for rows, shown in stretches(clip.stimulus[:last]):
+            stimulus = standard(shown, spec)
+            # Row (lag, cell) holds the counts `lag` bins after each frame: one product.
+            later = np.zeros((taps, spec.cells, len(stimulus)), np.float32)
+            for lag in range(taps):
+                heard = counts[rows.start + lag : rows.stop + lag]
+                later[lag, :, : len(heard)] = heard.T
+            sums += later.reshape(taps * spec.cells, -1) @ stimulus
     average = sums.reshape(taps, spec.cells, pixels)
     average = average / np.maximum(events, 1)[None, :, None]
     return average.reshape(taps, spec.cells, *shape).astype(np.float32)
+
+
+def standard(stimulus: np.ndarray, spec: Spec) -> np.ndarray:
+    """(time, pixel) float32, standardised as at the model's door."""
+    flat = stimulus.reshape(len(stimulus), -1).astype(np.float32)
+    flat -= np.float32(spec.stimulus_mean)
+    flat *= np.float32(1 / spec.stimulus_sd)
+    return flat
 
 
 def field_centres(

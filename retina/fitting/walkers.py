@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.fitting import cells, descent, ends, lbfgs, quasi_newton, whitening
-from retina.fitting.clips import Table
+from retina.fitting.clips import Table, at_hand
 from retina.fitting.devices import Devices
 from retina.fitting.optimiser import rates
+from retina.fitting.streaming import PART, Feed, Movie
 from retina.stage import Tree
 
 # The curvature is taken at the start, and from this step on once more, where the cells
@@ -39,7 +40,10 @@ class Failed(NamedTuple):
 
 
 class Descent:
-    """Rounds of gradient steps, about twice an epoch."""
+    """Rounds of gradient steps, about twice an epoch.
+
+    A round is one dispatch; of a streamed stimulus as many as it has parts.
+    """
 
     settled = False
     last = np.zeros(1)  # no loss to compare with: validation alone ends these fits
@@ -53,13 +57,18 @@ class Descent:
         self.numbers = numbers
         epoch = -(-len(table.first) // settings.batch)
         self.every = round_steps(epoch, settings.max_steps)
+        self._part, self._feed = self.every, None
+        if isinstance(table.stimulus, Movie):
+            self._part = self._steps_of_a_part(table.stimulus)
+            self._feed = Feed(self._at)
         moving = None
         if model.training is not None:
             moving = descent.untrained(model, fixed), jnp.asarray(numbers, jnp.uint32)
         self.devices = here = Devices.dividing(settings.batch)
         self.walk = here.copies(descent.begin(free, moving, settings.optimiser))
         self._given = here.copies((fixed, jax.tree.map(jnp.asarray, weights)))
-        self._recorded = here.copies((table.stimulus, table.counts))
+        self._counts = here.copies(table.counts)
+        self._shown = None if self._feed else here.copies(table.stimulus)
         begun = time.perf_counter()
         self._any_round = descent.make_round(
             model,
@@ -74,54 +83,85 @@ class Descent:
         self._compile(begun)
 
     def _compile(self, begun: float) -> None:
-        """The program of a whole round; `begun` is when its making began."""
-        order = self._order(0, self.every)
-        rate = jnp.zeros((len(self.numbers), self.every), jnp.float32)
+        """The program of a whole round, or part; `begun` is when its making began."""
+        order, shown = self._at(0, self._part)
+        rate = jnp.zeros((len(self.numbers), self._part), jnp.float32)
         rate = self.devices.copies(rate)
         self._round = self._any_round.lower(
-            self.walk, self._given, order, rate, *self._recorded
+            self.walk, self._given, order, rate, shown, self._counts
         ).compile()
         self.compile_s = time.perf_counter() - begun
 
-    def _order(self, step: int, steps: int) -> jax.Array:
+    def _steps_of_a_part(self, movie: Movie) -> int:
+        """As equal as they can be, so that few rounds end in a shorter one."""
+        most = max(PART // (self._rows(1) * movie.nbytes // movie.shape[0]), 1)
+        parts = -(-self.every // most)
+        return -(-self.every // parts)
+
+    def _rows(self, steps: int) -> int:
+        """Of a streamed stimulus that so many steps need, at most."""
+        clips = steps * self.settings.batch * len(set(self.numbers))
+        return clips * (self.table.lead + self.table.bins)
+
+    def _order(self, step: int, steps: int) -> np.ndarray:
         batch = self.settings.batch
         drawn = [
             descent.shuffled(self.table, number, step, steps, batch)
             for number in self.numbers
         ]
-        return self.devices.shares(jnp.asarray(np.stack(drawn)))
+        return np.stack(drawn)
+
+    def _at(self, step: int, steps: int) -> tuple[jax.Array, Tree]:
+        """The order of some steps, and a stimulus that their clips are cut from."""
+        order, shown = self._order(step, steps), self._shown
+        if self._feed is not None:
+            shown, order = at_hand(self.table, order, self._rows(steps))
+            shown = self.devices.copies(shown)
+        return self.devices.shares(jnp.asarray(order)), shown
+
+    def _parts(self, step: int) -> list[tuple[int, int]]:
+        """(step, steps) of each dispatch of the round that begins at a step."""
+        end = min(step + self.every, self.settings.max_steps)
+        starts = range(step, end, self._part)
+        return [(now, min(self._part, end - now)) for now in starts]
 
     def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
         """The loss of a round (seed,), and its steps."""
         copies, last = self.devices.copies, self.settings.max_steps
-        steps = min(self.every, last - step)
-        factors = rates(self.settings.schedule, step, steps, last)
-        # The last round may be shorter: another program.
-        run = self._round if steps == self.every else self._any_round
-        self.walk, loss = run(
-            copies(self.walk),  # a checkpoint's is on one device
-            self._given,
-            self._order(step, steps),
-            copies(jnp.asarray(rate[:, None] * factors[None])),
-            *self._recorded,
-        )
-        return np.asarray(self.devices.here(loss)), steps
+        parts = self._parts(step)
+        end = sum(parts[-1])
+        ahead = [*parts[1:], *self._parts(end), (end, 0)]
+        walk = copies(self.walk)  # a checkpoint's is on one device
+        losses = []
+        for (now, steps), then in zip(parts, ahead, strict=False):
+            feed = self._feed
+            order, shown = feed.take(now, steps, then) if feed else self._at(now, steps)
+            factors = rates(self.settings.schedule, now, steps, last)
+            # The last of a round, or of the fit, may be shorter: another program.
+            run = self._round if steps == self._part else self._any_round
+            rate_now = copies(jnp.asarray(rate[:, None] * factors[None]))
+            walk, loss = run(walk, self._given, order, rate_now, shown, self._counts)
+            losses.append(np.asarray(self.devices.here(loss)))
+        self.walk = walk
+        return np.concatenate(losses, axis=1).mean(axis=1), end - step
 
     def retrace(self, before, step: int, rate: np.ndarray, lane: int) -> Failed | None:
         copies, last = self.devices.copies, self.settings.max_steps
         walk = self.devices.here(before)
         for now in range(step, min(step + self.every, last)):
             factor = rates(self.settings.schedule, now, 1, last)
+            order, shown = self._at(now, 1)
             after, loss = self._any_round(
                 copies(walk),
                 self._given,
-                self._order(now, 1),
+                order,
                 copies(jnp.asarray(rate[:, None] * factor[None])),
-                *self._recorded,
+                shown,
+                self._counts,
             )
             after, loss = self.devices.here((after, loss))
             moved = ends.finite((after.free, after.moving))[lane]
-            if not np.isfinite(np.asarray(loss)[lane]) or not moved:
+            if not np.isfinite(np.asarray(loss)[lane, 0]) or not moved:
                 fixed = self._fixed if walk.moving is None else walk.moving[0]
                 drawn = descent.shuffled(
                     self.table, self.numbers[lane], now, 1, self.settings.batch

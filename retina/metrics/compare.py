@@ -46,12 +46,17 @@ class Difference:
         return bool(low > 0 or high < 0)
 
     @property
+    def figures(self) -> str:
+        """The median and its interval, as text."""
+        return _figures(self.median, *self.ci95)
+
+    @property
     def sentence(self) -> str:
         """The comparison in words, for a report."""
         a, b = self.names
         low, high = self.ci95
         losses = sum(value < 0 for value in self.per_cell)
-        figures = _figures(self.median, low, high)
+        figures = self.figures
         delta = f"median \N{GREEK CAPITAL LETTER DELTA}{self.metric} "
         if not self.decided:
             return (

@@ -8,13 +8,17 @@ import jax.numpy as jnp
 
 from retina.circuit.circuit import circuit as stage_of
 from retina.circuit.cones import CASCADE
+from retina.circuit.integrate_and_fire import integrate_and_fire
 from retina.circuit.standard import standard
 from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.layers.door import door, image_shape
+from retina.layers.history import history_output
 from retina.layers.light import light, mean_light
 from retina.layers.nonlinearity import output
+from retina.models.circuit_idle import refuse_idle
 from retina.models.circuit_start import start_from
-from retina.stage import Model, Recipe, chain
+from retina.settings import keywords
+from retina.stage import Model, Recipe, Stage, chain
 from retina.types import Spec
 
 # Presets set keywords and nothing else; what is given beside them stays as given.
@@ -25,7 +29,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mouse": {"cone_tau_s": 0.02, "surround_um": 150.0},
     "macaque": {"cone_tau_s": 0.01, "surround_um": 150.0},
 }
-OUTPUTS = {"softplus": "softplus", "escape": "exp"}
+# What a ganglion cell makes of its drive: the kind of output behind each word.
+GANGLION = {
+    "softplus": "softplus",
+    "escape": "exp",
+    "escape_history": "exp",
+    "lif": "softplus",
+    "adaptive_lif": "softplus",
+}
+HISTORY_S, COSINES = 0.3, 8  # of a history filter: its reach, and at most so many
 
 
 def circuit(
@@ -36,7 +48,10 @@ def circuit(
     photoreceptor: str = "linear",
     cone_tau_s: float | None = None,
     mean_rstar_per_s: float | None = None,
-    horizontal: bool = True,
+    horizontal: bool | str = True,
+    ephaptic: bool = True,
+    ph: bool = True,
+    gaba: bool = False,
     gap_junction_ns: float = 0.0,
     types: int | None = None,
     release: str = "fast_kinetic",
@@ -62,18 +77,25 @@ def circuit(
     cone_tau_s:    of each of three integrators of a linear one, to begin with.
     mean_rstar_per_s: for phototransduction, in place of what the recording's card says
                    of its mean light.
-    horizontal:    whether there are horizontal cells.
+    horizontal:    whether there are horizontal cells; true: feed-forward and linear;
+                   feedback: they act back on the calcium of cones.
+    ephaptic, ph, gaba: pathways of that feedback. GABA remembers 20 s and more, and
+                   asks a minute of history of each clip: see `warm_up_s`.
     gap_junction_ns: between neighbouring horizontal cells, whose leak is 1 nS.
     types:         of ON and of OFF bipolar cells; None: 2 on an image, 16 where the
                    frame is one pixel and types have no places to be repeated at.
-    release:       of bipolar cells: static, fast_kinetic (three states), kinetic (with
-                   their slow reserve, a fourth) or ribbon_cycle (four pools).
+    release:       of bipolar cells: static (no state), depletion (one pool),
+                   fast_kinetic (three states), kinetic (with their slow reserve, a
+                   fourth), ribbon_quanta (docked and waiting vesicles) or ribbon_cycle
+                   (four pools).
     amacrine:      wide (the mean over the frame), narrow (a window) or None.
     amacrines:     types of amacrine cells; None: as many as `types`.
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.
     contrast_gain: of ganglion cells, as Berry et al. 1999.
     slow_gain:     of all ganglion cells together, by their mean activity.
-    ganglion:      softplus, or escape: an exponential hazard.
+    ganglion:      softplus; escape, an exponential hazard; escape_history, the same
+                   with a filter of the cell's own past counts; lif, a leaky integrator
+                   that its own spikes reset; adaptive_lif, with a current they add to.
     pooling:       of bipolar cells by ganglion cells: gaussian or free.
     stride:        pixels between neighbouring bipolar cells.
     pixel_um:      of a pixel on the retina, which no recording here states.
@@ -87,20 +109,18 @@ def circuit(
     >>> circuit(Spec((), 2, 1 / 30), types=2).stage.burn_in_s
     5.74
     """
+    asked = {name: value for name, value in locals().items() if name != "spec"}
+    image = image_shape(spec)
     if preset not in PRESETS:
         raise BadSetting(f"preset {preset!r}: {nearest(preset, PRESETS)}")
-    if ganglion not in OUTPUTS:
-        raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, OUTPUTS)}")
-    if gap_junction_ns and not horizontal:
-        raise BadSetting(
-            f"gap_junction_ns {gap_junction_ns:g} joins horizontal cells: give 0, or "
-            "horizontal=true"
-        )
+    if ganglion not in GANGLION:
+        raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, GANGLION)}")
+    usual = {name: one.default for name, one in keywords(circuit).items()}
+    refuse_idle(asked, usual, flat=image == (1, 1))
     at_least_one(types=types, amacrines=amacrines, stride=stride)
     at_least_zero(shrink=shrink)
     lit = photoreceptor == CASCADE
     mean = mean_light(spec, mean_rstar_per_s) if lit else None
-    image = image_shape(spec)
     types = types or (16 if image == (1, 1) else 2)
     said = PRESETS[preset]
     declared = standard(
@@ -111,6 +131,9 @@ def circuit(
         cone_tau_s=said["cone_tau_s"] if cone_tau_s is None else cone_tau_s,
         mean_rstar_per_s=mean,
         horizontal=horizontal,
+        ephaptic=ephaptic,
+        ph=ph,
+        gaba=gaba,
         gap_junction_ns=gap_junction_ns,
         types=types,
         release=release,
@@ -125,11 +148,11 @@ def circuit(
         centre_um=centre_um,
         surround_um=said["surround_um"] if surround_um is None else surround_um,
     )
-    kind = OUTPUTS[ganglion]
+    kind = GANGLION[ganglion]
     stage = chain(
         door(spec) if mean is None else light(spec, mean),
         stage_of(declared, spec.bin_s, dt_s=dt_s),
-        output(kind, spec.cells),
+        _spiking(ganglion, spec),
     )
     onto = [p.name for p in declared.projections if p.target == "ganglion"]
 
@@ -153,3 +176,17 @@ def circuit(
         ),
         circuit=declared,
     )
+
+
+def _spiking(ganglion: str, spec: Spec) -> Stage:
+    """The last stage, from drive to expected counts."""
+    kind, cells = GANGLION[ganglion], spec.cells
+    if ganglion == "escape_history":
+        taps = max(1, round(HISTORY_S / spec.bin_s))
+        return history_output(
+            kind, cells, taps=taps, basis=min(COSINES, taps), coupling=False
+        )
+    if ganglion in ("lif", "adaptive_lif"):
+        adaptive = ganglion == "adaptive_lif"
+        return integrate_and_fire(cells, spec.bin_s, adaptive=adaptive, hazard=kind)
+    return output(kind, cells)

@@ -39,7 +39,7 @@ def start_from(
 ):
     """`params` of the model, with those that data can tell put in their place.
 
-    stage: the model's chain of door, circuit and output of this kind.
+    stage: the model's chain of door, circuit and an output of this kind.
     """
     clip = max(clips, key=lambda clip: len(clip.stimulus))
     _, entrance = stage.parts[0]
@@ -58,9 +58,13 @@ def start_from(
     whole = dict(stage.parts)["circuit"]
     _, drive = jax.jit(whole.apply)(found, whole.start(found), seen)
     middle = np.asarray(drive[first:], np.float64).mean(0)
-    last = output_from_mean(kind, params["output"], mean_counts(clips))
+    name, _ = stage.parts[-1]
+    last = dict(params[name])
+    if "history" in last:
+        last["history"] = jnp.zeros_like(last["history"])
+    last |= output_from_mean(kind, last, mean_counts(clips))
     last["bias"] = last["bias"] - jnp.asarray(middle, jnp.float32)
-    return params | {"circuit": found, "output": last}
+    return params | {"circuit": found, name: last}
 
 
 def _run(part: Circuit, spec: Spec, params, seen, first: int) -> np.ndarray:
@@ -74,7 +78,7 @@ def _run(part: Circuit, spec: Spec, params, seen, first: int) -> np.ndarray:
 
 def _front(declared: Circuit, name: str) -> Circuit:
     """The circuit up to one bipolar population, without amacrine cells."""
-    kept = {"cone", "horizontal", name}
+    kept = {"cone", "pedicle", "horizontal", name}
     return Circuit(
         tuple(p for p in declared.populations if p.name in kept),
         tuple(p for p in declared.projections if {p.source, p.target} <= kept),

@@ -16,6 +16,7 @@ from retina.layers.light import light, mean_light
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.standardise import from_measured, measured, standardise
 from retina.models.cnn import clipwise, core, weight_squares
+from retina.movie import STRETCH, rows_of
 from retina.stage import Model, Stage, before, chain
 from retina.types import Clip, Spec
 
@@ -125,7 +126,9 @@ def _behind(front: list[Stage], params, clips: tuple[Clip, ...]) -> tuple[Clip, 
     for clip in clips:
         if bins >= ENOUGH:
             break
-        shown = np.asarray(run(jnp.asarray(clip.stimulus)))
-        seen.append(dataclasses.replace(clip, stimulus=shown))
+        last = clip.skip + min(ENOUGH, rows_of(clip.stimulus, STRETCH))
+        shown = np.asarray(run(jnp.asarray(np.array(clip.stimulus[:last]))))
+        heard = clip.response[:, :last]
+        seen.append(dataclasses.replace(clip, stimulus=shown, response=heard))
         bins += len(shown)
     return tuple(seen)

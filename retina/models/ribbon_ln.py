@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retina.circuit.synapses.terminal import terminal
+from retina.circuit.synapses.gated import gated
 from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.nonlinearity import output, output_from_mean
@@ -28,9 +28,10 @@ def ribbon_ln(
     """The LN drive gates release at a ribbon that runs down and refills.
 
     lags, rank, basis, window, output_kind, smooth: as in `ln`.
-    rung:   the synapse, dearer from one to the next: depletion (one pool), kinetic (the
-            four states of `lnk`), ribbon_quanta (docked and waiting vesicles, the mean
-            of what is drawn), ribbon_cycle (four pools).
+    rung:   the synapse, dearer from one to the next: depletion (one pool), fast_kinetic
+            (three states), kinetic (the four states of `lnk`), ribbon_quanta (docked
+            and waiting vesicles, the mean of what is drawn), ribbon_cycle (four pools).
+            The names are those of `release` in `circuit`.
     source: Schroeder, James, Lagnado & Berens 2019, NeurIPS 32 (LN
             and ribbon); `retina.circuit.synapses` for each rung's own.
 
@@ -40,7 +41,7 @@ def ribbon_ln(
     at_least_zero(smooth=smooth)
     cells = (spec.cells,)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
-    front = [*stages, terminal(cells, spec.bin_s, rung)]
+    front = [*stages, gated(cells, spec.bin_s, rung)]
     stage = chain(
         *front,
         standardise(cells),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from retina.circuit.synapses.terminal import terminal
+from retina.circuit.synapses.gated import gated
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.convolution import conv2d, output_shape
@@ -53,7 +53,7 @@ def subunit_ribbon(
         memoryless(lambda params, x: x[..., None], about=("one_channel",)),
         conv2d(seen, subunits, size, bias=False),
         fir(places, lags, basis=courses_for(image, lags, basis)),
-        terminal(places, spec.bin_s, rung, axis="subunit"),
+        gated(places, spec.bin_s, rung, axis="subunit"),
         dense(places, spec.cells),
         output(output_kind, spec.cells),
     ]

@@ -14,7 +14,7 @@ from retina.fitting.fit import fit as refit
 from retina.fitting.loss import validator
 from retina.fitting.plateau import GAIN
 from retina.fitting.recipe import checked_recipe
-from retina.fitting.simulate import simulate
+from retina.fitting.simulate import simulated_split
 from retina.fitting.start import mean_counts
 from retina.metrics.medians import middle
 from retina.stage import Recipe, Tree
@@ -92,7 +92,7 @@ def recovery(
     if seeds < 2:
         raise BadSetting(f"seeds {seeds}: 2 or more, as starts are compared")
     spoken, fitted = jax.random.split(key)
-    simulated = _simulated(fit, split, spoken)
+    simulated = simulated_split(fit.model, fit.params, split, key=spoken)
     asked: dict[str, Any] = {"scatter": SCATTER} | _own_recipe(fit) | recipe
     made = refit(
         fit.model,
@@ -101,19 +101,31 @@ def recovery(
         seeds=seeds,
         **asked,
     )
-    null_rate = mean_counts(simulated.train)
+    return against_truth(made, fit.params, simulated)
+
+
+def against_truth(made: Fit, truth: Tree, spoken: Split) -> Recovery:
+    """The starts of a fit beside the parameters that spoke.
+
+    made:    fitted to the sampled counts, of two seeds or more.
+    spoken:  the split that holds those counts.
+    raises:  BadSetting for one seed alone.
+    """
+    if len(made.seeds) < 2:
+        raise BadSetting("one start alone compares with nothing: fit two seeds or more")
+    null_rate = mean_counts(spoken.train)
 
     def bits(clips: tuple[Clip, ...]) -> np.ndarray:
         """Median over cells: of each start, and last of the truth."""
-        of = validator(fit.model, clips, null_rate)
-        return middle(np.stack([of(params) for params in (*made.seeds, fit.params)]))
+        of = validator(made.model, clips, null_rate)
+        return middle(np.stack([of(params) for params in (*made.seeds, truth)]))
 
     return compared(
-        fit.model.stage.parameters,
-        fit.params,
+        made.model.stage.parameters,
+        truth,
         made.seeds,
-        bits(simulated.validation),
-        bits(simulated.train),
+        bits(spoken.validation),
+        bits(spoken.train),
     )
 
 
@@ -179,22 +191,6 @@ def compared(
         reached=bool(trained.max() > training_bits[-1] - GAIN),
         params=tuple(found),
         truth=truth,
-    )
-
-
-def _simulated(fit: Fit, split: Split, key: jax.Array) -> Split:
-    """The split with counts that the model spoke in place of those recorded."""
-
-    def spoken(clip: Clip, key: jax.Array) -> Clip:
-        trials = len(clip.response)
-        counts = simulate(fit.model, fit.params, clip.stimulus, key=key, trials=trials)
-        return dataclasses.replace(clip, response=counts)
-
-    keys = iter(jax.random.split(key, len(split.train) + len(split.validation)))
-    return dataclasses.replace(
-        split,
-        train=tuple(spoken(clip, next(keys)) for clip in split.train),
-        validation=tuple(spoken(clip, next(keys)) for clip in split.validation),
     )
 
 

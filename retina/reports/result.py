@@ -21,20 +21,42 @@ _COSTS = (
 ).split()
 
 
-def result(points: Sequence[Point], labels: Mapping[str, str]) -> dict[str, Any]:
+def result(
+    points: Sequence[Point],
+    labels: Mapping[str, str],
+    controls: Sequence[Point] = (),
+    effects: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Every point with all its scores and figures of cost, and what computed them.
 
-    labels:  run -> what sets it apart from the others of its model.
-    returns: {"versions", "points": [{"run", "label", "model", "dataset", "settings",
-             "validation_bits", "scores": [...], "cost": {...}}]}; recordings whose
-             licence forbids publication are left out and named under "withheld".
+    labels:   run -> what sets it apart from the others of its model.
+    controls: points of what was fitted to sampled spikes.
+    effects:  from `retina.search.effect.as_rows`.
+    returns:  {"versions", "points": [{"run", "label", "model", "dataset", "settings",
+              "validation_bits", "scores": [...], "cost": {...}}]}, and "controls" (as
+              points) and "effects" where there are any; recordings whose licence
+              forbids publication are left out and named under "withheld".
 
     >>> result([], {})["points"]
     []
     """
     shown = [point for point in points if point.score.publish]
     withheld = sorted({p.dataset for p in points} - {p.dataset for p in shown})
-    rows = [
+    made = {
+        "versions": store.versions(),
+        "withheld": withheld,
+        "points": _points(shown, labels),
+    }
+    if controls:
+        open_ = [point for point in controls if point.score.publish]
+        made["controls"] = _points(open_, labels)
+    if effects:
+        made["effects"] = [row for row in effects if row["dataset"] not in withheld]
+    return made
+
+
+def _points(points: Sequence[Point], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
         {
             "run": point.run,
             "label": labels.get(point.run, point.model),
@@ -45,14 +67,16 @@ def result(points: Sequence[Point], labels: Mapping[str, str]) -> dict[str, Any]
             "scores": [_score(one) for one in (point.score, *point.score.others)],
             "cost": _cost(point.cost),
         }
-        for point in shown
+        for point in points
     ]
-    return {"versions": store.versions(), "withheld": withheld, "points": rows}
 
 
-def write(points: Sequence[Point], labels: Mapping[str, str], folder: Path) -> Path:
+def write(
+    points: Sequence[Point], labels: Mapping[str, str], folder: Path, **more: Any
+) -> Path:
     """`result` as a file in the folder; it is the old one or the new one."""
-    text = json.dumps(result(points, labels), indent=1, allow_nan=False) + "\n"
+    table = result(points, labels, **more)
+    text = json.dumps(table, indent=1, allow_nan=False) + "\n"
     atomic.write_file(folder / NAME, text.encode())
     return folder / NAME
 

@@ -30,6 +30,8 @@ _UNITS = (
     ("flops_per_s_per_synapse", "FLOPs per synapse-second"),
     ("flops_per_synaptic_event", "FLOPs per synaptic event"),
     ("total_ops_per_bin", "all operations per bin"),
+    ("sparse_flops_per_bin", "FLOPs per bin where zero weights are skipped"),
+    ("bit_operations_per_bin", "bit-operations of products per bin"),
     ("transcendentals_per_bin", "transcendentals per bin"),
     ("params", "parameters"),
     ("param_bytes", "bytes of parameters"),

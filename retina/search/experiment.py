@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retina import registry, resources
 from retina.errors import BadCard, UnknownName, nearest
@@ -24,6 +24,14 @@ class Family(_Strict):
     set:  keyword -> value.
     grid: keyword -> list of values.
     fit:  fields of `retina.stage.Recipe` to change.
+    against:   the family that this one is compared with, by the label of its run: its
+               model and the keywords it states, such as "circuit" or "ln rank=1".
+    mechanism: "added": this family has one that the other lacks; "removed": it lacks
+               one that the other has.
+    control:   a positive control: both are also fitted to spikes sampled from the fit
+               that has the mechanism, on the same stimulus with as many trials.
+    spikes_of: likewise a label: fitted to spikes sampled from the fit of that family,
+               in place of those that were recorded.
 
     TOML has no null; the word "None" stands for Python's.
     """
@@ -33,6 +41,23 @@ class Family(_Strict):
     grid: dict[str, list[Any]] = {}
     fit: dict[str, Any] = {}
     seeds: int | None = Field(default=None, ge=1)
+    against: str = ""
+    mechanism: Literal["added", "removed"] = "added"
+    control: bool = False
+    spikes_of: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Family:
+        if not self.against and (self.control or "mechanism" in self.model_fields_set):
+            word = "control" if self.control else "mechanism"
+            raise ValueError(
+                f'{word} needs the family to compare with: against = "..."'
+            )
+        if self.against and self.spikes_of:
+            raise ValueError(
+                "against compares on what was recorded: leave it out, or spikes_of"
+            )
+        return self
 
 
 class Expected(_Strict):

@@ -1,4 +1,4 @@
-"""From an experiment to its jobs: every combination of every grid."""
+"""From an experiment to its jobs: every combination of every grid, and the controls."""
 
 from __future__ import annotations
 
@@ -16,25 +16,92 @@ from retina.settings import checked
 from retina.stage import TUNED, Recipe
 
 
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two jobs of which one has a mechanism that the other lacks.
+
+    control: the same two, of spikes sampled from the fit of `has`; () for none.
+    """
+
+    has: Job
+    lacks: Job
+    control: tuple[Job, ...] = ()
+
+
 def jobs(experiment: Experiment) -> list[Job]:
     """The jobs of an experiment, in the order of its file, data set by data set.
 
-    raises: BadCard for a keyword that a model or its recipe does not have, for a value
-            of the wrong type, and for two families that state the same fit.
+    returns: what the families state; last the jobs of the positive controls.
+    raises:  BadCard for a keyword that a model or its recipe does not have, for a value
+             of the wrong type, for two families that state the same fit, and for a
+             label that no family has, or two.
 
     >>> from retina.search.experiment import read
     >>> len(jobs(read("quickstart"))) >= 8
     True
     """
-    found: dict[str, Job] = {}
-    for dataset in experiment.datasets:
-        for family in experiment.families:
-            for chosen in combinations(family):
-                job = _job(experiment, dataset, family, chosen)
-                if job.name in found:
-                    raise BadCard(f"the experiment states {job.label!r} twice")
-                found[job.name] = job
+    stated = [job for _, job in _stated(experiment)]
+    controls = [job for pair in pairs(experiment) for job in pair.control]
+    return list({job.name: job for job in (*stated, *controls)}.values())
+
+
+def pairs(experiment: Experiment) -> list[Pair]:
+    """What the experiment compares, in the order of its file, data set by data set.
+
+    raises: BadCard, as `jobs`.
+    """
+    stated = _stated(experiment)
+    found = []
+    for family, job in stated:
+        if not family.against:
+            continue
+        other = _called(family.against, job.dataset, stated)
+        has, lacks = (job, other) if family.mechanism == "added" else (other, job)
+        control = (_of_spikes(has, has), _of_spikes(lacks, has))
+        found.append(Pair(has, lacks, control if family.control else ()))
+    return found
+
+
+def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
+    """Every job that a family states itself."""
+    plain = [
+        (family, _job(experiment, dataset, family, chosen))
+        for dataset in experiment.datasets
+        for family in experiment.families
+        for chosen in combinations(family)
+    ]
+    found: dict[str, tuple[Family, Job]] = {}
+    for family, job in plain:
+        if family.spikes_of:
+            heard = _called(family.spikes_of, job.dataset, plain)
+            job = _of_spikes(job, heard)
+        if job.name in found:
+            raise BadCard(f"the experiment states {job.label!r} twice")
+        found[job.name] = family, job
     return list(found.values())
+
+
+def _called(label: str, dataset: str, stated: list[tuple[Family, Job]]) -> Job:
+    """The job of recorded spikes that has this label."""
+    known = [
+        job for family, job in stated if job.dataset == dataset and not family.spikes_of
+    ]
+    found = [job for job in known if job.label == label]
+    if not found:
+        raise BadCard(
+            f"no family is called {label!r}: {nearest(label, [j.label for j in known])}"
+        )
+    if len(found) > 1:
+        raise BadCard(
+            f"{len(found)} families are called {label!r}: state a keyword that tells "
+            "them apart"
+        )
+    return found[0]
+
+
+def _of_spikes(job: Job, heard: Job) -> Job:
+    label = f"{job.label} of spikes of {heard.label}"
+    return dataclasses.replace(job, label=label, spikes_of=heard.name)
 
 
 def combinations(family: Family) -> list[dict[str, Any]]:

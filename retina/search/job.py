@@ -27,6 +27,8 @@ class Job:
     settings: every keyword of the model with its value, the defaults too: a default
               that changes makes another job.
     fit:      changes of the model's recipe. cells, bin_s, seeds, key: as in Experiment.
+    spikes_of: the name of the job whose fit is sampled for the spikes that this one is
+              fitted to; "" for those that were recorded.
     """
 
     label: str
@@ -39,6 +41,7 @@ class Job:
     bin_s: float | None = None
     seeds: int = 1
     key: int = 0
+    spikes_of: str = ""
 
     def canonical(self) -> str:
         """One text per job: JSON with sorted keys, without the label.
@@ -48,6 +51,8 @@ class Job:
         """
         table = dataclasses.asdict(self)
         del table["label"]
+        if not self.spikes_of:  # as before there was such a thing
+            del table["spikes_of"]
         source = registry.source("models", self.model)
         if source:
             table["source"] = source
@@ -96,7 +101,7 @@ def run(
 ) -> tuple[Fit, Point]:
     """Fit, score and count: pure but for the checkpoint, so it may run anywhere.
 
-    split: the job's recording on the job's clock.
+    split: the job's recording on the job's clock, or what was sampled in its place.
     """
     import jax
 

@@ -125,7 +125,15 @@ def card_of(record: Mapping[str, Any]) -> cards.Card:
 
 
 def _card_name(record: Mapping[str, Any]) -> str:
-    """The path of a card that was given by its path: a bare name may be another's."""
+    """The path of a card that was given by its path: a bare name may be another's.
+
+    raises: BrokenRun for a run of sampled spikes: no card holds those.
+    """
+    if record.get("spikes_of"):
+        raise BrokenRun(
+            f"this run was fitted to spikes of {record['spikes_of']}, not to those of "
+            f"{record['dataset']}: what came of it is in result.json of its sweep"
+        )
     return record.get("card") or record["dataset"]
 
 

@@ -23,19 +23,21 @@ from retina.errors import (
     nearest,
 )
 from retina.failures import check_device
+from retina.search import effect, grid, records
 from retina.search import experiment as experiments
-from retina.search import grid, records
 from retina.search.frontier import Frontier, cost_range, frontier
 from retina.search.job import Job, run
-from retina.types import Point, Split
+from retina.search.splits import Splits
+from retina.types import Point
 
 Progress = Callable[[Mapping[str, Any]], None]
 FAILED = "failed"
+CONTROLS = "controls"  # runs of sampled spikes, apart from those that are compared
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A job that could not be finished: its error in one line, and the whole of it."""
+    """A job that could not be finished or compared: its error in a line, and whole."""
 
     job: Job
     error: str
@@ -57,7 +59,9 @@ class Swept:
     """What came out. `status` is the exit status: 0, or 1 where a job failed.
 
     points:    of the finished jobs, in the order of the experiment.
-    skipped:   how many of them were finished before.
+    controls:  likewise, of those that were fitted to sampled spikes.
+    effects:   what the families that name another one do beside it.
+    skipped:   how many jobs were finished before.
     estimates: of all jobs; only for a dry run.
     surprises: figures outside the range that the experiment expects, in words.
     """
@@ -69,6 +73,8 @@ class Swept:
     skipped: int = 0
     estimates: tuple[Estimate, ...] = ()
     surprises: tuple[str, ...] = ()
+    controls: tuple[Point, ...] = ()
+    effects: tuple[effect.Effect, ...] = ()
 
     @property
     def status(self) -> int:
@@ -101,6 +107,9 @@ def sweep(
 ) -> Swept:
     """Run the jobs of an experiment; each finished one is a run in `out`.
 
+    Those of sampled spikes come last, in `out`/controls: no table and no frontier sets
+    them beside runs of what was recorded.
+
     experiment: its name or path, or one that was read already.
     out:        a folder of runs, made if need be. Jobs that are finished in it are
                 skipped; each is stored whole before the next starts, so that a stop at
@@ -123,8 +132,8 @@ def sweep(
         experiment = experiments.read(experiment)
     jobs = grid.jobs(experiment)
     folder = Path(out)
+    splits = Splits(folder)
     if dry_run:
-        splits = _Splits()
         estimates = tuple(_estimate(job, folder, splits) for job in jobs)
         return Swept(experiment, folder, estimates=estimates)
     name, _, address = executor.partition("://")
@@ -148,7 +157,6 @@ def sweep(
             done[job.name] = point
             tell(job, "skipped")
     skipped, failures = len(done), []
-    splits = _Splits()
 
     def work(job: Job) -> Point | Failure:
         tell(job, "started")
@@ -159,20 +167,47 @@ def sweep(
             tell(job, "done", point=result)
         return result
 
-    for job, result in execute(work, todo, address):
-        if isinstance(result, Failure):
-            failures.append(result)
-        else:
-            done[job.name] = result
-    points = tuple(done[job.name] for job in jobs if job.name in done)
+    def run_all(some: list[Job]) -> None:
+        for job, result in execute(work, some, address):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                done[job.name] = result
+
+    run_all([job for job in todo if not job.spikes_of])
+    run_all([job for job in todo if job.spikes_of in done])
+    for job in todo:
+        if job.spikes_of and job.spikes_of not in done:
+            error = "not tried, as the fit that its spikes come from failed"
+            failures.append(Failure(job, error, ""))
+            tell(job, "failed", error=error)
+
+    def refused(pair: grid.Pair, error: RetinaError) -> None:
+        words = f"not compared with {pair.lacks.label}: {_line(error)}"
+        failures.append(Failure(pair.has, words, traceback.format_exc()))
+
+    measured = effect.effects(
+        grid.pairs(experiment),
+        lambda job: job.name in done,
+        lambda job: (store.load(_place(job, folder)), splits.of(job)[0]),
+        refused,
+    )
+    ordered = [job for job in jobs if job.name in done]
     return Swept(
         experiment=experiment,
         folder=folder,
-        points=points,
+        points=tuple(done[job.name] for job in ordered if not job.spikes_of),
         failures=tuple(failures),
         skipped=skipped,
         surprises=tuple(_surprises(experiment, jobs, done)),
+        controls=tuple(done[job.name] for job in ordered if job.spikes_of),
+        effects=measured,
     )
+
+
+def _place(job: Job, folder: Path) -> Path:
+    """The run of a job."""
+    return (folder / CONTROLS if job.spikes_of else folder) / job.name
 
 
 def finished(job: Job, folder: Path) -> Point | None:
@@ -180,7 +215,7 @@ def finished(job: Job, folder: Path) -> Point | None:
 
     Complete is a run that was scored with every metric of the job.
     """
-    place = folder / job.name
+    place = _place(job, folder)
     if not place.is_dir():
         return None
     try:
@@ -196,22 +231,22 @@ def finished(job: Job, folder: Path) -> Point | None:
 
 
 def _work(
-    job: Job, folder: Path, splits: _Splits, progress: Progress
+    job: Job, folder: Path, splits: Splits, progress: Progress
 ) -> Point | Failure:
-    with lock.beside(folder / job.name):
+    with lock.beside(_place(job, folder)):
         # Another sweep may have finished it since this one began.
         return finished(job, folder) or _done(job, folder, splits, progress)
 
 
 def _done(
-    job: Job, folder: Path, splits: _Splits, progress: Progress
+    job: Job, folder: Path, splits: Splits, progress: Progress
 ) -> Point | Failure:
-    begun = time.perf_counter()
+    begun, place = time.perf_counter(), _place(job, folder)
     failed = folder / FAILED / f"{job.name}.json"
     try:
         split, recording = splits.of(job)
         # Of this card: what an edited one tests on, the earlier may have trained on.
-        checkpoint = folder / f".{job.name}.{recording[:8]}.checkpoint"
+        checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
         try:
             fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
         except BrokenRun:
@@ -230,6 +265,7 @@ def _done(
     extra = {
         "job": job.canonical(),
         "label": job.label,
+        "spikes_of": job.spikes_of,
         "cells": job.cells,
         "cell_names": point.score.cell_names,
         "card": job.dataset if job.dataset.endswith(".toml") else "",
@@ -237,8 +273,8 @@ def _done(
         "seconds": time.perf_counter() - begun,
         **records.describe(point),
     }
-    store.save(fit, folder / job.name, extra=extra)
-    for begun_fit in folder.glob(f".{glob.escape(job.name)}.*checkpoint"):
+    store.save(fit, place, extra=extra)
+    for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
         _remove(begun_fit)
     failed.unlink(missing_ok=True)
     return point
@@ -259,28 +295,7 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-class _Splits:
-    """The last recording that was loaded: jobs come data set by data set."""
-
-    def __init__(self) -> None:
-        self._key: tuple | None = None
-        self._split: Split | None = None
-
-    def of(self, job: Job) -> tuple[Split, str]:
-        """A job's recording, and the digest of the card that it was loaded by."""
-        from retina.data.load import load
-        from retina.data.split import split
-
-        recording = cards.digest(cards.read(job.dataset))
-        key = (job.dataset, job.cells, job.bin_s, recording)
-        if self._split is None or key != self._key:
-            self._split = None
-            self._split = split(load(job.dataset, cells=job.cells), job.bin_s)
-            self._key = key
-        return self._split, recording
-
-
-def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
+def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
     from retina import build
 
     was = finished(job, folder)
@@ -292,7 +307,9 @@ def _estimate(job: Job, folder: Path, splits: _Splits) -> Estimate:
         from retina.costs.cost import runs_of
         from retina.costs.flops import count_step
 
-        model = build.model(job.model, splits.of(job)[0].spec, **job.settings)
+        # What is sampled has the same frame, cells and clock.
+        recorded, _ = splits.of(dataclasses.replace(job, spikes_of=""))
+        model = build.model(job.model, recorded.spec, **job.settings)
         params = jax.eval_shape(model.stage.init, jax.random.key(0))
         flops = runs_of(model) * count_step(model, params)[1].flops
         return Estimate(job, flops, False)

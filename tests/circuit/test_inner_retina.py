@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from retina.circuit.amacrine import amacrine
+from retina.circuit.circuit import circuit
 from retina.circuit.contrast_gain import contrast_gain
-from retina.circuit.gap_junction import C_NF, LEAK_NS, REST_MV, gap_junction
+from retina.circuit.coupled import LEAK_NS, coupled
+from retina.circuit.declaration import Circuit, Projection
+from retina.circuit.kernels import dense, one_to_one
+from retina.circuit.leaky_rectifier import SOFT, leaky_rectifier
+from retina.circuit.population import Population
 from retina.circuit.slow_gain import slow_gain
 from retina.costs.flops import count_step
 from retina.errors import BadSetting
-from tests.circuit.truth import in_float64, run
 
 
 def _apply(stage, x, **changed):
@@ -26,85 +29,121 @@ def _apply(stage, x, **changed):
     return np.asarray(stage.apply(params, stage.start(params), x)[1], np.float64)
 
 
+LOUD = SOFT * math.log1p(math.exp(-0.1 / SOFT))  # of an amacrine cell at rest
+
+
+def _inhibited(cells: int, wide: bool, effect: str, site: str, delay: int = 1):
+    """Bipolar release, and amacrine cells that turn it down where it is heard.
+
+    site: "before": they hear what is left of release; "after": what there was.
+    """
+    release, left = Population("release", (cells,)), Population("left", (cells,))
+    number = 1 if wide else cells
+    amacrine = Population("amacrine", (number,), leaky_rectifier, safe_s=0.01)
+    kernel = dense() if wide else one_to_one()
+    heard = "left" if site == "before" else "release"
+    sign = -1 if effect == "add" else 1
+    edges = (
+        Projection("release", "left"),
+        Projection(heard, "amacrine", kernel),
+        Projection("amacrine", "left", kernel, sign=sign, delay=delay, effect=effect),
+    )
+    return circuit(Circuit((release, amacrine, left), edges), 0.01)
+
+
+def _released(stage, x, back: float, tau_s: float = 0.05, theta: float = 0.1):
+    params = stage.init(jax.random.key(0))
+    for name, leaves in params.items():
+        params[name] = {n: jnp.ones_like(v) for n, v in leaves.items()}
+    for name in params:
+        if name.startswith("amacrine->"):
+            params[name] = {n: back * v for n, v in params[name].items()}
+    ones = params["amacrine"]["theta"]
+    params["amacrine"] = {"tau_s": tau_s * ones, "theta": theta * ones}
+    x = jnp.asarray(x, jnp.float32)
+    return np.asarray(stage.apply(params, stage.start(params), x)[1], np.float64)
+
+
+def _soft(v):
+    return SOFT * np.logaddexp(0, (v - 0.1) / SOFT)
+
+
 def test_an_amacrine_cell_is_heard_after_its_delay():
-    """A step of 1: 1 - b max(1 - e^(-t/tau) - theta, 0), three bins later."""
-    stage = amacrine(1, None, 0.01, site="postsynaptic", delay=3)
-    out = _apply(stage, np.ones((40, 1)), to=1.0, back=0.5, tau_s=0.05, theta=0.1)
+    """A step of 1: 1 - b s softplus((1 - e^(-t/tau) - theta)/s), three bins later."""
+    stage = _inhibited(1, False, "add", "after", delay=3)
+    out = _released(stage, np.ones((40, 1)), 0.5)
     t = 0.01 * (np.arange(40) + 1 - 3)
-    active = np.maximum(1 - np.exp(-t / 0.05) - 0.1, 0) * (t > 0)
+    active = _soft(1 - np.exp(-t / 0.05)) * (t > 0)
     np.testing.assert_allclose(out[:, 0], 1 - 0.5 * active, atol=1e-5)
 
 
-def test_presynaptic_feedback_settles_where_release_and_inhibition_agree():
-    """r = x / (1 + b (w r - theta)): a quadratic; without theta and x = 6, r = 2."""
-    stage = amacrine(1, None, 0.01)
-    out = _apply(stage, np.full((200, 1), 6.0), to=1.0, back=1.0, theta=0.0)
-    assert out[-1, 0] == pytest.approx(2.0, rel=1e-3)
-    assert out[0, 0] == pytest.approx(6.0)  # nothing has been heard yet
+def test_feedback_settles_where_release_and_inhibition_agree():
+    """r = x / (1 + a(r)), its root by bisection; at first nothing has been heard."""
+    stage = _inhibited(1, False, "divide", "before")
+    out = _released(stage, np.full((200, 1), 6.0), 1.0)
+    low, high = 0.0, 6.0
+    for _ in range(60):
+        r = (low + high) / 2
+        low, high = (r, high) if r * (1 + _soft(r)) < 6 else (low, r)
+    assert out[-1, 0] == pytest.approx(r, rel=1e-3)
+    assert out[0, 0] == pytest.approx(6.0)
 
 
 def test_a_wide_field_cell_hears_all_and_inhibits_all():
     x = np.zeros((60, 3))
     x[:, 0] = 3.0
-    wide = _apply(amacrine(3, 1, 0.01, site="postsynaptic"), x)
-    narrow = _apply(amacrine(3, None, 0.01, site="postsynaptic"), x)
-    assert np.all(wide[-1, 1:] < -0.1) and np.all(narrow[-1, 1:] == 0)
-    with pytest.raises(BadSetting, match="delay 0: 1 or more"):
-        amacrine(3, 1, 0.01, delay=0)
-    with pytest.raises(BadSetting, match="did you mean 'presynaptic'"):
-        amacrine(3, 1, 0.01, site="presynaptc")
+    wide, narrow = (
+        _released(_inhibited(3, wide, "add", "after"), x, 1.0) for wide in (True, False)
+    )
+    assert np.all(wide[-1, 1:] < -0.5)
+    np.testing.assert_allclose(narrow[-1, 1:], -LOUD, rtol=1e-5)
 
 
 def _row(coupling: float, seconds: float) -> np.ndarray:
     """Three coupled cells, 30 pA into the first: the matrix exponential."""
     away = coupling * np.array([[1, -1, 0], [-1, 2, -1], [0, -1, 1.0]])
-    matrix = -(LEAK_NS * np.eye(3) + away) / C_NF
-    goal = np.linalg.solve(-matrix, np.array([30.0, 0, 0]) / C_NF)
-    return REST_MV + goal - expm(matrix * seconds) @ goal
+    matrix = -(np.eye(3) + away / LEAK_NS) / 0.02
+    goal = np.linalg.solve(-matrix, np.array([30.0, 0, 0]) / 0.02)
+    return goal - expm(matrix * seconds) @ goal
 
 
 @pytest.mark.parametrize("coupling", [0.0, 0.1, 1.0, 10.0])
 def test_coupled_cells_follow_their_linear_equation(coupling: float):
-    """Explicit Euler, float64: a first-order error, below 1 % of the 30 mV response."""
+    """Exact: float32 rounding of 30 mV is left."""
     current = np.zeros((20, 3))
     current[:, 0] = 30.0
-    errors = []
-    # At least four sub-steps a bin, so that halving them does halve them.
-    safe_s = C_NF / (LEAK_NS + 16 * coupling)
-    parts = max(4, math.ceil(0.002 / safe_s))
-    exact = np.array([_row(coupling, 0.002 * (t + 1)) for t in range(20)])
-    for number in (parts, 2 * parts):
-        stage = gap_junction(3, 0.002, coupling, dt_s=0.002 / number)
-        with jax.enable_x64(True):
-            states, _ = run(stage, in_float64(stage), jnp.asarray(current))
-        errors.append(np.abs(np.asarray(states["V"]) - exact).max())
-    assert errors[0] < 0.3
-    assert 1.9 < errors[0] / errors[1] < 2.1
+    exact = np.array([_row(coupling, 0.01 * (t + 1)) for t in range(20)])
+    found = _apply(coupled(1, 3, 0.01, coupling_ns=coupling), current)
+    np.testing.assert_allclose(found, exact, atol=5e-5)
 
 
 def test_tight_coupling_comes_to_be_fusion():
+    """Two cells of one potential, which hear the mean of 30 and 0 pA."""
     current = np.zeros((30, 2))
     current[:, 0] = 30.0
-    fused = _apply(gap_junction(2, 0.002, math.inf), current)
-    tight = _apply(gap_junction(2, 0.002, 50.0), current)
-    alone = _apply(gap_junction(2, 0.002, 0.0), current)
-    np.testing.assert_allclose(fused[-1], REST_MV + 15, atol=0.1)
-    np.testing.assert_allclose(tight[-1], fused[-1], atol=0.3)
-    np.testing.assert_allclose(alone[-1], [REST_MV + 30, REST_MV], atol=0.1)
+    fused, tight, alone = (
+        _apply(coupled(1, 2, 0.01, coupling_ns=g), current) for g in (math.inf, 500, 0)
+    )
+    t = 0.01 * (np.arange(30) + 1)
+    mean = 15 * (1 - np.exp(-t / 0.02))
+    np.testing.assert_allclose(fused, np.stack([mean, mean], 1), atol=1e-4)
+    np.testing.assert_allclose(tight, fused, atol=0.05)
+    np.testing.assert_allclose(alone, np.stack([2 * mean, 0 * mean], 1), atol=1e-4)
 
 
-def test_a_pair_costs_four_flops():
-    def flops(cells: int, coupling: float) -> int:
-        stage = gap_junction(cells, 1e-4, coupling)
+def test_a_sheet_costs_four_products_whatever_the_coupling():
+    def counted(height: int, width: int, coupling: float):
+        stage = coupled(height, width, 0.01, coupling_ns=coupling)
         params = stage.init(jax.random.key(0))
-        return count_step(stage, params, jnp.zeros(cells))[1].flops
+        return count_step(stage, params, jnp.zeros(height * width))[1]
 
-    for cells in (2, 5, 9):
-        assert flops(cells, 1.0) - flops(cells, 0.0) == 4 * (cells - 1)
-    with pytest.raises(BadSetting, match="is not safe; give 0.000588 s or less"):
-        gap_junction(3, 0.01, 1.0, dt_s=0.005)
+    for h, w in ((1, 5), (3, 4)):
+        found = counted(h, w, 1.0)
+        assert found.macs == 2 * (h * h * w + h * w * w)
+        assert found.flops == 2 * found.macs + 3 * h * w  # two factors, a sum
+        assert counted(h, w, 0.0).flops == counted(h, w, math.inf).flops == found.flops
     with pytest.raises(BadSetting, match="coupling_ns -1: 0 or more"):
-        gap_junction(3, 0.01, -1.0)
+        coupled(1, 3, 0.01, coupling_ns=-1.0)
 
 
 def test_contrast_gain_falls_within_its_time_constant():

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 from retina.circuit.synapses.alpha import alpha
 from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
@@ -21,6 +22,7 @@ from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
 from retina.circuit.synapses.state_machine import state_machine
 from retina.circuit.synapses.synapse import Event
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
+from retina.circuit.terminal import terminal
 from retina.errors import BadSetting
 from tests.circuit.truth import Case, slopes, transitions
 
@@ -66,6 +68,56 @@ def test_linear_rungs_are_exact_at_every_step(synapse, kernel):
     """No error of integration: float32 rounding of some hundred products is left."""
     found = _respond(driven(synapse), _train())[:, 0]
     np.testing.assert_allclose(found, _summed(kernel), atol=3e-6)
+
+
+RATES = np.array([0.0, 300.0, 300.0, 20.0, 0.0, 90.0])  # events/s, held over a step
+
+
+def _held(name: str, params, rate: float, y):
+    """Slopes of the states and, last, of the output's sum over time."""
+    if name == "exponential":
+        return [rate - y[0] / params["tau_s"], y[0]]
+    if name == "alpha":
+        tau = params["tau_s"]
+        return [rate * np.e - y[0] / tau, (y[0] - y[1]) / tau, y[1]]
+    rise, decay = params["tau_r_s"], params["tau_d_s"]
+    flow = rate * params["scale"]
+    return [flow - y[0] / decay, flow - y[1] / rise, y[0] - y[1]]
+
+
+@pytest.mark.parametrize("dt_s", [2e-4, 0.03, 1.0])
+@pytest.mark.parametrize("make", [exponential, alpha, double_exponential])
+def test_a_rate_held_over_a_step_is_heard_exactly(make, dt_s: float):
+    """The mean of the output over every step, by LSODA; from a fifteenth to hundreds of
+    time constants. Float32 of what a lasting rate would come to is left."""
+    synapse = make(1, dt_s)
+    stage = terminal(synapse)
+    params = stage.init(jax.random.key(0))
+    x = jnp.asarray(RATES[:, None], jnp.float32)
+    found = np.asarray(stage.apply(params, stage.start(params), x)[1])[:, 0]
+    plain = {n: float(v) for n, v in params.items()}
+    plain["scale"] = float(synapse.scale(params))
+    y, expected = np.zeros(2 if make is exponential else 3), []
+    for rate in RATES:
+        y[-1] = 0
+        solved = solve_ivp(
+            lambda t, y, rate=rate: _held(synapse.about[0], plain, rate, y),
+            (0, dt_s),
+            y,
+            "LSODA",
+            rtol=1e-9,
+            atol=1e-12,
+        )
+        y = solved.y[:, -1]
+        expected.append(y[-1] / dt_s)
+    lasting = terminal(make(1, 10.0))
+    _, most = lasting.step(params, lasting.start(params), jnp.full(1, 300.0))
+    np.testing.assert_allclose(found, expected, atol=5e-7 * float(most[0]))
+    # A conductance's is that times the driving force.
+    forced = terminal(conductance(synapse, CHLORIDE_MV))
+    driven_by = forced.init(jax.random.key(0))
+    out = np.asarray(forced.apply(driven_by, forced.start(driven_by), x)[1])[:, 0]
+    np.testing.assert_allclose(out, found * (CHLORIDE_MV + 60), rtol=1e-5)
 
 
 def test_sharing_one_state_changes_nothing():

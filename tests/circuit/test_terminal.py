@@ -10,8 +10,9 @@ from scipy.integrate import solve_ivp
 
 from retina.circuit.kinetics import kinetics
 from retina.circuit.synapses.depletion import depletion
+from retina.circuit.synapses.gated import STATED, gated
 from retina.circuit.synapses.price import price
-from retina.circuit.synapses.terminal import RUNGS, terminal
+from retina.circuit.synapses.synapse import POOLS_S
 from retina.errors import BadSetting
 
 PARAMS = {"use": jnp.float32(6.0), "tau_s": jnp.float32(0.3)}
@@ -73,10 +74,10 @@ def _run(stage, params, x):
     return stage.apply(params, stage.start(params), jnp.asarray(x, jnp.float32))[1]
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", STATED)
 def test_kinds_have_numbers_and_places_have_states(rung: str):
     """One drive at two places is one release; that of another kind is another."""
-    stage = terminal((2, 3), 0.02, rung, axis="subunit")
+    stage = gated((2, 3), 0.02, rung, axis="subunit")
     params = stage.init(jax.random.key(0))
     assert {v.shape for v in params.values()} == {(3,)}
     moved = params | {"bias": jnp.array([-1.0, 0.0, 1.0])}
@@ -90,24 +91,46 @@ def test_kinds_have_numbers_and_places_have_states(rung: str):
     assert np.all(np.abs(changed - y)[16:, 1].max(0) > 1e-5), "nothing is remembered"
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", STATED)
 def test_release_adapts_to_a_standing_drive(rung: str):
     """A step of drive releases more at once than later: 10 % at the least."""
-    stage = terminal((1,), 0.01, rung)
+    stage = gated((1,), 0.01, rung)
     params = stage.init(jax.random.key(0))
     y = _run(stage, params, np.repeat([0.0, 2.0], 300)[:, None])[:, 0]
     assert y[300:340].max() > 1.1 * y[340:].min()
 
 
+@pytest.mark.parametrize("rung", ["ribbon_quanta", "ribbon_cycle"])
+def test_pools_forget_their_start_ten_times_sooner_than_declared(rung: str):
+    """Few vesicles ready, or all of them: of that 5 % is left after a tenth of it."""
+    stage = gated((1,), 0.01, rung)
+    params = stage.init(jax.random.key(0))
+    filled = {
+        "ribbon_quanta": ({}, {"docked": 7.0, "ribbon": 50.0}),
+        "ribbon_cycle": ({"RP": 19.75}, {"RRP": 3.0, "IP": 10.0, "exo": 6.75}),
+    }
+    empty = dict.fromkeys(stage.start(params), 0.0)
+    states = [
+        {n: jnp.full(1, v) for n, v in (empty | pools).items()}
+        for pools in filled[rung]
+    ]
+    bins = round(POOLS_S / 10 / 0.01)
+    x = jnp.zeros((bins, 1))
+    one, two = (stage.apply(params, state, x)[1][:, 0] for state in states)
+    apart = np.abs(one - two)
+    assert apart[-1] < 0.05 * apart.max()
+    assert stage.burn_in_s == POOLS_S
+
+
 def test_without_use_depletion_passes_its_gate():
-    stage = terminal((2,), 0.02, "depletion")
+    stage = gated((2,), 0.02, "depletion")
     params = stage.init(jax.random.key(0)) | {"use": jnp.zeros(2)}
     x = np.random.default_rng(0).standard_normal((20, 2))
     np.testing.assert_allclose(_run(stage, params, x), np.logaddexp(0, x), rtol=1e-5)
 
 
 def test_the_kinetic_terminal_is_the_kinetics_of_lnk():
-    stage, alone = terminal((3,), 0.02, "kinetic"), kinetics(3, 0.02)
+    stage, alone = gated((3,), 0.02, "kinetic"), kinetics(3, 0.02)
     params = stage.init(jax.random.key(0))
     rates = {n: v for n, v in params.items() if n != "bias"}
     x = np.random.default_rng(0).standard_normal((20, 3))
@@ -117,4 +140,4 @@ def test_the_kinetic_terminal_is_the_kinetics_of_lnk():
 
 def test_a_rung_that_does_not_exist_is_one_line():
     with pytest.raises(BadSetting, match="did you mean 'ribbon_quanta'"):
-        terminal((1,), 0.01, "ribon_quanta")
+        gated((1,), 0.01, "ribon_quanta")

@@ -37,7 +37,7 @@ def _installed(folder: Path, kind: str, name: str) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(folder), str(CHECKOUT)])}
 
 
-@pytest.mark.parametrize("kind", ["model", "metric"])
+@pytest.mark.parametrize("kind", ["model", "metric", "reduction"])
 def test_a_new_function_passes_its_contract(retina, tmp_path, kind):
     done = retina("new", kind, "lab_made")
     assert done.status == 0 and "wrote lab_made.py" in done.out
@@ -85,6 +85,7 @@ def test_in_a_checkout_it_goes_where_it_is_found(retina, tmp_path, kind):
         "dataset": "datasets/lab_made.toml",
         "model": "retina/models/lab_made.py",
         "metric": "retina/metrics/lab_made.py",
+        "reduction": "retina/reduction/lab_made.py",
         "experiment": "experiments/lab_made/experiment.toml",
     }
     assert (tmp_path / wanted[kind]).is_file()

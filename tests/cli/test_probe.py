@@ -63,7 +63,11 @@ def test_probe_says_what_to_put_right(retina):
         done = retina("probe", "run", *words)
         assert done.status == 1 and said in done.err, done.err
         assert len(done.err.splitlines()) == 1
-    for words in (("sta", "--at", 5), ("local", "--part", "door")):
+    for words in (
+        ("sta", "--at", 5),
+        ("local", "--part", "door"),
+        ("sta", "--seeds", 4),
+    ):
         assert retina("probe", "run", *words).status == 2
 
 

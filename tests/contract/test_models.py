@@ -39,7 +39,6 @@ SMALL: dict[str, Any] = {
     "subunits": 2,
     "size": 3,
     "sizes": (3, 3),
-    "stride": 1,
     "width": 6,
     "depth": 2,
     "units": 6,
@@ -48,11 +47,17 @@ SMALL: dict[str, Any] = {
     "patch": 2,
     "hidden_channels": (3, 2),
     "temporal_sizes": (4, 3),
-    "mean_rstar_per_s": 1e4,
     "types": 2,
-    "amacrines": 1,
     "release": "static",  # with its feedback and pools it is a variant below
     "amacrine": None,
+    # Of the model that another one wraps.
+    "settings": (("lags", 5), ("rank", None), ("window", 4)),
+}
+# Of one model alone; others would refuse it, or mean another thing by it.
+OWN: dict[str, dict[str, Any]] = {
+    "bcn": {"amacrines": 1},
+    "conv_gru": {"stride": 1},
+    "photoreceptor_cnn": {"mean_rstar_per_s": 1e4},
 }
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
@@ -65,6 +70,8 @@ SLOW, FEW = ("bcn", "photoreceptor_cnn", "subunit_ribbon"), 1
 CLOSE = 2e-5
 
 NAMES = registry.names("models")
+# Other models' own parts, seen through something: tests/reduction holds them as well.
+WRAPS = ("cropped", "pruned", "quantised")
 VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("ln", IMAGE, {"rank": None}),
     ("ln", IMAGE, {"rank": 1, "output_kind": "exp"}),
@@ -78,7 +85,14 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("core_readout", IMAGE, {"readout": "point"}),
     ("core_readout", IMAGE, {"readout": "factorised"}),
     ("circuit", FIELD, {"release": "fast_kinetic", "amacrine": "wide"}),
-    ("circuit", FIELD, {"photoreceptor": "phototransduction"}),
+    ("circuit", FIELD, {"ganglion": "adaptive_lif"}),
+    ("circuit", IMAGE, {"horizontal": "feedback"}),
+    ("circuit", FIELD, {"ganglion": "escape_history"}),
+    (
+        "circuit",
+        FIELD,
+        {"photoreceptor": "phototransduction", "mean_rstar_per_s": 1e4},
+    ),
 ]
 CASES = [
     *((name, IMAGE, {}) for name in NAMES),
@@ -95,7 +109,11 @@ def _label(case: tuple[str, Spec, dict[str, Any]]) -> str:
 
 # Each model once by default; on a full field and in its variants with the slow tests.
 PARAMS = [
-    pytest.param(n, id=_label(one), marks=() if n < len(NAMES) else pytest.mark.slow)
+    pytest.param(
+        n,
+        id=_label(one),
+        marks=() if n < len(NAMES) and one[0] not in WRAPS else pytest.mark.slow,
+    )
     for n, one in enumerate(CASES)
 ]
 
@@ -107,13 +125,19 @@ def case(request) -> int:
     return request.param
 
 
-NAMED = pytest.mark.parametrize("name", NAMES)
+NAMED = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in WRAPS else ())
+        for name in NAMES
+    ],
+)
 
 
 def _made(name: str, spec: Spec, settings: dict[str, Any]) -> Model:
     keywords = inspect.signature(registry.find("models", name)).parameters
     small = {key: value for key, value in SMALL.items() if key in keywords}
-    return build.model(name, spec, **(small | settings))
+    return build.model(name, spec, **(small | OWN.get(name, {}) | settings))
 
 
 @functools.cache

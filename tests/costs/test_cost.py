@@ -237,6 +237,8 @@ def test_json_has_exactly_the_keys_of_the_contract(shared):
             "fan_in",
             "depth",
             "transcendentals_per_bin",
+            "sparse_flops_per_bin",
+            "bit_operations_per_bin",
             "by_part",
             "by_primitive",
             "by_kind",

@@ -50,7 +50,7 @@ def test_a_good_card_is_read(tmp_path):
         (GOOD + 'files = [{ path = "/a" }]', ["leaves the data set's folder"]),
         (GOOD.replace('"light"', '"dark"'), ["coding", "'contrast' or 'light'"]),
         (GOOD + "lead = 3\n", ["is not TOML"]),
-        (GOOD + SPLITS.replace("[10, 200]", "[]"), ["splits.0.frames"]),
+        (GOOD + SPLITS.replace("[10, 200]", "[]"), ["splits.0", "either frames"]),
         (GOOD.replace('"small"', '"other"'), ["named 'other'", 'name = "small"']),
     ],
 )

@@ -169,3 +169,28 @@ def test_too_few_events_for_a_covariance_are_refused():
     counts[0, ::50] = 1
     with pytest.raises(BadSetting, match="more events than numbers"):
         stc([Clip("a", shown, counts, skip=10)], 10, 0)
+
+
+def test_a_card_asks_for_steps_and_its_runs_are_of_them(tmp_path, monkeypatch):
+    """Its digest changes with them; without any it is what it was."""
+    from retina import resources
+    from retina.data.card import digest, read
+    from retina.data.check import check
+
+    text = resources.path("datasets", "simulated").read_text(encoding="utf-8")
+    path = tmp_path / "simulated.toml"
+    path.write_text(text, encoding="utf-8")
+    before = digest(read(path))
+    assert before == digest(read("simulated"))
+    steps = "prepare = [{ crop = [4, 4, 12, 12] }, { downsample = 3 }]\nlead = 30"
+    path.write_text(text.replace("lead = 30", steps), encoding="utf-8")
+    assert digest(read(path)) != before
+    made = retina.load(path)
+    assert made.frame == (4, 4)
+    assert [note.startswith("prepared: ") for note in made.notes[-2:]] == [True] * 2
+    told = [f.text for f in check(path) if f.about == "prepare"]
+    assert told == [note.removeprefix("prepared: ") for note in made.notes[-2:]]
+    path.write_text(text.replace("lead = 30", "prepare = [{ crp = 1 }]\nlead = 30"))
+    with pytest.raises(BadCard, match="crop"):
+        retina.load(path)
+    assert [f.about for f in check(path) if f.level == "wrong"] == ["prepare"]

@@ -224,9 +224,9 @@ def test_what_the_card_expects_is_checked(npz_card):
     frames = [10, 60]
     {expect}
     """
-    with pytest.raises(UnreadableFile, match=r"train.*events \(card: 3\)"):
+    with pytest.raises(ShapeMismatch, match=r"train.*events \(card: 3\)"):
         load(npz_card(arrays(), splits=splits))
-    with pytest.raises(ShapeMismatch, match="hold 3 cells, the card says 2"):
+    with pytest.raises(ShapeMismatch, match=r"hold 3 cells \(card: 2\)"):
         load(npz_card(changed(cells=np.array(["a", "b", "c"]))))
 
 

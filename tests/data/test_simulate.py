@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
+from retina.data import card as cards
 from retina.data import simulated_circuit as circuit
 from retina.data import simulated_spikes as spiking
 from retina.data.simulate import LEAD, Plan, simulated
 from retina.errors import BadSetting
 
+LEVELS = [[1.0, 1.0], [0.5, 1.2]]
 SMALL = {
     "train_blocks": 2,
     "validation_blocks": 1,
@@ -23,6 +27,15 @@ SMALL = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return simulated({}, tmp_path_factory.mktemp("simulated"))
+
+
+@pytest.fixture(scope="module")
+def shown_steps(tmp_path_factory):
+    """The checkerboard of the card simulated_steps, with less to train on."""
+    card = cards.read("simulated_steps").variant("checkerboard")
+    short = {"train_blocks": 1, "validation_blocks": 1, "running_blocks": 1}
+    options = dict(card.options) | short | {"block_s": 4.0}
+    return simulated(options, tmp_path_factory.mktemp("steps"))
 
 
 def counts(block):
@@ -96,6 +109,65 @@ def test_same_seed_same_bytes_and_another_seed_another_retina(tmp_path):
     assert (other.blocks[0].stimulus != made[0].blocks[0].stimulus).any()
 
 
+def test_what_came_later_leaves_the_plain_recording_as_it_was(tmp_path):
+    """Its name, and its noise bit for bit, from before there were levels."""
+    simulated(SMALL, tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert file.name == "simulated-1e17190e4592cb93.npz"
+    arrays = hashlib.sha256()
+    with np.load(file) as kept:
+        for name in sorted(kept.files):
+            if name.endswith(("bits", "shape")):
+                arrays.update(kept[name].tobytes())
+    assert arrays.hexdigest() == (
+        "fb4f7048f11ca763cdabacd507967a0fcee93eb909eebe053acfc1636e151fa4"
+    )
+
+
+@pytest.mark.parametrize("full_field", [False, True])
+def test_levels_follow_each_other_and_begin_one_later_in_each_block(
+    tmp_path, full_field
+):
+    plan = SMALL | {"levels": LEVELS, "level_s": 1.0, "full_field": full_field}
+    recording = simulated(plan, tmp_path)
+    assert recording.frame == (() if full_field else (20, 20))
+    first, second = (block.stimulus for block in recording.role("train"))
+    light = 1 + circuit.PHOTORECEPTOR.contrast * first
+    assert first.dtype == np.float32 and light.min() >= 0
+    for seconds in range(4):
+        for shown, level in ((first, seconds % 2), (second, (seconds + 1) % 2)):
+            contrast, mean = LEVELS[level]
+            values = shown[30 * seconds : 30 * seconds + 30]
+            noise = (values - (mean - 1) / 0.9) / (contrast * mean)
+            # float32 rounds a few times.
+            assert np.abs(noise).max() <= 1 + 1e-6
+            if full_field:
+                # 30 draws from an even spread: their largest is above 0.7 in all but
+                # 1 of 40,000 cases, and the seed is fixed.
+                assert np.abs(noise).max() > 0.7
+            else:
+                np.testing.assert_allclose(np.abs(noise), 1, rtol=1e-5)
+
+
+def test_a_full_field_drives_the_cells_of_a_type_alike(tmp_path):
+    plan = SMALL | {"full_field": True, "levels": [[0.5, 1.0]], "level_s": 1.0}
+    truth = simulated(plan, tmp_path).truth
+    assert truth is not None
+    hazard = truth["frozen"]["hazard"].reshape(-1, 4, 3)
+    # Their weights add up to 1 in another order: float32 sums differ in the last bits.
+    np.testing.assert_allclose(hazard, hazard[..., :1] + 0 * hazard, rtol=1e-3)
+    assert hazard.std(0).min() > 0
+
+
+def test_spikes_follow_the_steps_and_the_card_repeats_several(shown_steps):
+    block = next(b for b in shown_steps.blocks if b.group == "frozen")
+    assert block.trials >= 40 and block.onsets_s[-1] >= 8 * 4.0
+    # Eight levels of 120 frames: contrast 1.0 is the first and fifth, 0.7 follows.
+    wanted = shown_steps.truth["frozen"]["expected"][: 8 * 120]
+    per_level = wanted.reshape(8, 120, 12).mean(1)
+    assert np.all(per_level[[0, 4]].mean(0) > per_level[[1, 5]].mean(0))
+
+
 def test_the_kept_file_is_read_not_made_again(tmp_path, monkeypatch):
     first = simulated(SMALL, tmp_path)
     with monkeypatch.context() as patch:
@@ -130,6 +202,20 @@ def test_bad_options():
         Plan(repeats=2.5)  # type: ignore[arg-type]
     with pytest.raises(BadSetting, match="not a number"):
         Plan(seed="x")  # type: ignore[arg-type]
+    with pytest.raises(BadSetting, match="give true or false"):
+        Plan(full_field=1)  # type: ignore[arg-type]
+    with pytest.raises(BadSetting, match="a level lasts a frame or more"):
+        simulated({"levels": LEVELS}, None)  # type: ignore[arg-type]
+    with pytest.raises(BadSetting, match="there are no levels"):
+        Plan(level_s=1.0)
+    for levels, words in (
+        ("high", "give pairs of contrast"),
+        ([[1.0]], "give a contrast and a mean light"),
+        ([[1.2, 1.0]], "between 0 and 1.11"),
+        ([[1.0, 0.0]], "mean light above 0"),
+    ):
+        with pytest.raises(BadSetting, match=words):
+            simulated({"levels": levels, "level_s": 1.0}, None)  # type: ignore[arg-type]
 
 
 def test_expected_count_of_a_constant_hazard_is_the_renewal_rate():

@@ -12,14 +12,16 @@ from scipy.linalg import expm
 
 from retina import build
 from retina.circuit.coupled import LEAK_NS, coupled
+from retina.circuit.synapses.rungs import RUNGS
 from retina.costs.cost import cost
 from retina.costs.flops import count_step
 from retina.errors import BadSetting
+from retina.fitting.loss import rates_of
 from retina.models.circuit import PRESETS
-from retina.types import Spec
+from retina.types import Clip, Spec
 
 FIELD, IMAGE = Spec((), 3, 1 / 30), Spec((6, 5), 2, 1 / 30)
-SMALL = {"types": 2, "amacrines": 1}
+SMALL = {"types": 2}
 
 
 def _model(spec: Spec = FIELD, **settings):
@@ -56,6 +58,22 @@ def test_the_price_of_each_mechanism():
     assert _flops(_model(IMAGE, amacrine="narrow")) > image
 
 
+def test_rung_and_release_are_one_set_of_names():
+    """And each of them releases: more in light by an ON cell, at a steady pace."""
+    for name, rung in RUNGS.items():
+        model = _model(release=name, amacrine=None, horizontal=False)
+        if rung.make is not None:
+            assert build.model("ribbon_ln", FIELD, rung=name).stage.burn_in_s > 0
+        params = model.stage.init(jax.random.key(0))
+        inner = params["circuit"]
+        inner["off->ganglion"] = {"weight": 0 * inner["off->ganglion"]["weight"]}
+        x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
+        rate = model.stage.apply(params, model.stage.start(params), x)[1]
+        assert np.all(rate[40:50].max(0) > 1.02 * rate[39]), name
+    with pytest.raises(BadSetting, match="rung 'static'"):
+        build.model("ribbon_ln", FIELD, rung="static")
+
+
 def test_on_and_off_cells_hear_light_with_opposite_signs():
     model = _model(release="static", amacrine=None, horizontal=False)
     params = model.stage.init(jax.random.key(0))
@@ -69,6 +87,52 @@ def test_on_and_off_cells_hear_light_with_opposite_signs():
         )[1]
         before, after = rate[15], rate[22]
         assert np.all(after > before if name == "on" else after < before)
+
+
+@pytest.mark.parametrize("ganglion", ["lif", "adaptive_lif", "escape_history"])
+def test_a_cell_that_hears_its_own_spikes(ganglion: str):
+    """A start from data: the geometric mean of its rate is near the data's 0.3 while it
+    hears no spikes, and a reset takes from the next bin's."""
+    spec = Spec((), 3, 1 / 60)
+    model = _model(spec, ganglion=ganglion, release="static", amacrine=None)
+    assert model.stage.uses_response and model.warm_start is not None
+    generator = np.random.default_rng(0)
+    stimulus = generator.standard_normal(600).astype("f4")
+    counts = generator.poisson(0.3, (1, 600, 3)).astype("f4")
+    params = model.stage.init(jax.random.key(0))
+    params = model.warm_start(params, (Clip("train", stimulus, counts),))
+    assert jax.tree.structure(params) == jax.tree.structure(model.stage.parameters)
+    x, silent = jnp.asarray(stimulus), jnp.zeros((600, 3))
+    rate = rates_of(model, params, x, silent)[60:]
+    assert 0.2 < np.exp(np.log(rate).mean()) < 0.45
+    one = silent.at[300].set(1)
+    ratio = (
+        rates_of(model, params, x, one)[301] / rates_of(model, params, x, silent)[301]
+    )
+    assert np.all(ratio < 0.8) == (ganglion != "escape_history")
+
+
+@pytest.mark.parametrize(
+    ("spec", "pathway", "number"),
+    [(FIELD, "ephaptic", "cleft"), (IMAGE, "ph", "depth_ph")],
+)
+def test_horizontal_cells_that_feed_back(spec: Spec, pathway: str, number: str):
+    """A pathway on its own, on one cone too: it costs, and changes the response."""
+    quick = {"release": "static", "amacrine": None}
+    off = {"ephaptic": False, "ph": False, pathway: True}
+    model = _model(spec, **quick, horizontal="feedback", **off)
+    assert "horizontal" not in {p.name for p in model.circuit.populations}
+    assert _flops(model) > _flops(_model(spec, **quick, horizontal=False))
+    params = model.stage.init(jax.random.key(0))
+    pedicle = params["circuit"]["pedicle"]
+    deaf = params["circuit"] | {"pedicle": pedicle | {number: jnp.float32(0)}}
+    x = jax.random.normal(jax.random.key(1), (30, *spec.frame))
+    run = jax.jit(lambda p: model.stage.apply(p, model.stage.start(p), x)[1])
+    one, two = run(params), run(params | {"circuit": deaf})
+    assert np.all(np.isfinite(one)) and np.ptp(one) > 0.01
+    assert np.ptp(one - two) > 1e-3
+    # GABA's memory is declared.
+    assert _model(spec, horizontal="feedback", gaba=True).stage.burn_in_s > 60
 
 
 def test_a_state_is_forgotten_within_the_declared_time():
@@ -107,8 +171,8 @@ def test_a_sheet_of_coupled_cells_follows_its_matrix():
 
 def test_presets_set_keywords_and_nothing_else():
     for name, values in PRESETS.items():
-        one = _model(preset=name)
-        two = _model(**values)
+        one = _model(IMAGE, preset=name)
+        two = _model(IMAGE, **values)
         assert one.stage.about == two.stage.about
     assert _model(preset="mouse", cone_tau_s=0.05).stage.about != _model().stage.about
 
@@ -131,15 +195,68 @@ def test_its_cost_names_the_synapses_it_declares():
             {"photoreceptor": "phototransduction"},
             "does not say how bright it was",
         ),
+        ({"horizontal": "feedbak"}, "horizontal 'feedbak': did you mean 'feedback'"),
+        ({"gaba": True}, "no horizontal cell feeds back; leave it out, or give hor"),
+        (
+            {"horizontal": "feedback", "ephaptic": False, "ph": False},
+            "feed nothing back: switch one on",
+        ),
         ({"photoreceptor": "linea"}, "photoreceptor 'linea': did you mean 'linear'"),
-        ({"gap_junction_ns": 1.0}, "one pixel has no neighbours; give 0"),
+        (
+            {"gap_junction_ns": 1.0},
+            "gap_junction_ns 1.0 would do nothing: one pixel has no neighbours; leave "
+            "it out, or give a stimulus of images",
+        ),
         ({"dt_s": 0.02}, "dt_s 0.02 s is not safe; give 0.00714 s or less"),
-        ({"pooling": "fre"}, "pooling 'fre': did you mean 'free'"),
     ],
 )
 def test_what_it_cannot_take(settings, match):
     with pytest.raises(BadSetting, match=match):
         _model(**settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "beside", "why"),
+    [
+        ("cone_tau_s", 0.02, {"photoreceptor": "dynamical_adaptation"}, "cones are"),
+        ("mean_rstar_per_s", 1e4, {}, "linear cones hear contrast"),
+        ("amacrines", 3, {"amacrine": None}, "there are no amacrine cells"),
+        ("inhibition", "divide", {"amacrine": None}, "there are no amacrine cells"),
+        ("surround_um", 99.0, {"horizontal": False}, "there are no horizontal cells"),
+        ("gap_junction_ns", 1.0, {"horizontal": "feedback"}, "are not coupled"),
+        ("dt_s", 1e-3, {"release": "static", "amacrine": None}, "once per bin"),
+        (
+            "preset",
+            "mouse",
+            {"horizontal": False, "photoreceptor": "dynamical_adaptation"},
+            "what it sets",
+        ),
+    ],
+)
+def test_a_keyword_that_would_do_nothing_is_refused(name, value, beside, why):
+    with pytest.raises(BadSetting, match=f"^{name} {value} would do nothing: .*{why}"):
+        _model(IMAGE, **{name: value}, **beside)
+    alone = {"photoreceptor": "phototransduction"} if "rstar" in name else {}
+    _model(IMAGE, **{name: value}, **alone)  # and where it does something, taken
+
+
+def test_on_a_full_field_what_is_of_places_is_refused():
+    of_places: dict[str, Any] = {
+        "pooling": "free",
+        "stride": 1,
+        "pixel_um": 20.0,
+        "centre_um": 20.0,
+        "surround_um": 99.0,
+    }
+    for name, value in of_places.items():
+        with pytest.raises(BadSetting, match=f"^{name} .*: a full field has no places"):
+            _model(**{name: value})
+        _model(IMAGE, **{name: value})
+    with pytest.raises(BadSetting, match="pooling 'fre': did you mean 'free'"):
+        _model(IMAGE, pooling="fre")
+    # A default that is written out, as in the record of a run, stays silent.
+    model = _model(amacrine=None)
+    assert build.model("circuit", FIELD, **dict(model.settings)).stage.about
 
 
 def test_cones_in_their_light_give_the_circuit_contrasts():

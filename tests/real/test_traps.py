@@ -51,7 +51,7 @@ def test_the_first_repeat_is_stored_one_frame_late(found):
 
 def test_two_frames_were_shown_for_two(found):
     (text,) = texts(found, "clock", "note")
-    # Frames 12251 and 14244 of the file: each becomes two rows, the second of them told.
+    # Frames 12251 and 14244 of the file: each becomes two rows; the second is told.
     assert "frame 12252, 14246 " in text
 
 

@@ -61,6 +61,7 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
         {"bin_s": 0.01},
         {"seeds": 2},
         {"key": 1},
+        {"spikes_of": "ln-0123456789"},
     ]
     assert len(changes) == len(dataclasses.fields(Job)) - 1
     names = {dataclasses.replace(job, **change).name for change in changes}

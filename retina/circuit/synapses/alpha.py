@@ -43,6 +43,16 @@ def alpha(count: int, dt_s: float) -> Synapse:
         after = {"g": a * state["g"] + state["h"], "h": a * state["h"]}
         return after, state["g"]
 
+    def on_rate(params, state, rate, post_mv):
+        """h is e times the first filter here, without the unit of a step."""
+        tau = params["tau_s"]
+        steps = dt_s / tau
+        a, part = jnp.exp(-steps), -jnp.expm1(-steps)
+        goal = math.e * tau * rate
+        h, g = state["h"] - goal, state["g"] - goal
+        after = {"g": goal + a * (g + steps * h), "h": goal + a * h}
+        return after, goal + (g * part + h * (part - steps * a)) / steps
+
     return Synapse(
         count,
         dt_s,
@@ -54,5 +64,6 @@ def alpha(count: int, dt_s: float) -> Synapse:
         about=("alpha",),
         burn_in_s=15 * TAU.high,
         linear=True,
+        on_rate=on_rate,
         scale=lambda params: math.e * dt_s / params["tau_s"] * keep(params),
     )

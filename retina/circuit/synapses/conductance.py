@@ -24,13 +24,18 @@ def conductance(inner: Synapse, reversal_mv: float = GLUTAMATE_MV) -> Synapse:
         reversal_mv, "mV", -120.0, 60.0, False, "recalled: glutamate 0, Cl -60 to -70"
     )
 
-    def step(params, state, pre, post_mv):
-        state, g = inner.step(params, state, pre, post_mv)
-        return state, g * (params["reversal_mv"] - post_mv)
+    def driving(view):
+        def through(params, state, pre, post_mv):
+            state, g = view(params, state, pre, post_mv)
+            return state, g * (params["reversal_mv"] - post_mv)
+
+        return view and through
 
     return inner._replace(
         init=lambda key: inner.init(key) | {"reversal_mv": jnp.float32(reversal_mv)},
-        step=step,
+        step=driving(inner.step),
+        on_rate=driving(inner.on_rate),
         parameters={**inner.parameters, "reversal_mv": described},
+        hears_post=True,
         about=("conductance", reversal_mv, inner.about),
     )

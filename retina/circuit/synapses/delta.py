@@ -41,4 +41,5 @@ def delta(count: int, dt_s: float) -> Synapse:
         about=("delta",),
         burn_in_s=0.0,
         linear=True,
+        on_rate=lambda params, state, rate, post_mv: (state, rate * dt_s),
     )

@@ -12,6 +12,7 @@ Tsodyks & Markram 1997, PNAS 94:719, for graded release; with k = 0 it passes u.
 from __future__ import annotations
 
 import jax.numpy as jnp
+from jax import lax
 
 from retina.circuit.synapses.synapse import Synapse, at_dt
 from retina.parameter import Parameter
@@ -43,10 +44,28 @@ def depletion(count: int, dt_s: float) -> Synapse:
     def start(params, key=None):
         return {"filled": jnp.ones(count, params["tau_s"].dtype)}
 
+    def refill_and_keep(params, pre):
+        """D' = (D + refill) keep."""
+        refill = dt_s / params["tau_s"]
+        return refill, 1 / ((1 + refill) + (params["use"] * dt_s) * pre)
+
     def step(params, state, pre, post_mv):
-        refill, keep = refill_and_keep(params, pre, dt_s)
+        refill, keep = refill_and_keep(params, pre)
         filled = (state["filled"] + refill) * keep
         return {"filled": filled}, pre * filled
+
+    def clip(params, state, pre, post_mv):
+        """All that is not recursion is done at once."""
+        along = {n: jnp.broadcast_to(v, (1, count)) for n, v in params.items()}
+        refill, keep = refill_and_keep(along, pre)
+        refill = refill[0]
+
+        def once(filled, keep):
+            filled = (filled + refill) * keep
+            return filled, filled
+
+        last, filled = lax.scan(once, state["filled"], keep)
+        return {"filled": last}, pre * filled
 
     return Synapse(
         count,
@@ -57,11 +76,7 @@ def depletion(count: int, dt_s: float) -> Synapse:
         on_event=None,
         parameters=PARAMETERS,
         about=("depletion",),
-        burn_in_s=6.0,
+        # Release empties the pool as well, so that it forgets sooner than by refill.
+        burn_in_s=3 * PARAMETERS["tau_s"].high,
+        clip=clip,
     )
-
-
-def refill_and_keep(params, pre, dt_s: float):
-    """(what a step refills, by what the sum is then multiplied): D' = (D + r) keep."""
-    refill = dt_s / params["tau_s"]
-    return refill, 1 / ((1 + refill) + (params["use"] * dt_s) * pre)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from retina.circuit.synapses.exponential import leak
 from retina.circuit.synapses.synapse import Synapse, at_dt
 from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
@@ -52,6 +53,12 @@ def double_exponential(count: int, dt_s: float, kind: str = "ampa") -> Synapse:
         }
         return after, state["decay"] - state["rise"]
 
+    def on_rate(params, state, rate, post_mv):
+        inflow = rate * scale(params)
+        decay, slow = leak(state["decay"], inflow, params["tau_d_s"], dt_s)
+        rise, fast = leak(state["rise"], inflow, params["tau_r_s"], dt_s)
+        return {"decay": decay, "rise": rise}, slow - fast
+
     def scale(params):
         fast, slow = params["tau_r_s"], params["tau_d_s"]
         peak_s = fast * slow / (slow - fast) * jnp.log(slow / fast)
@@ -68,5 +75,6 @@ def double_exponential(count: int, dt_s: float, kind: str = "ampa") -> Synapse:
         about=("double_exponential", kind),
         burn_in_s=10 * decay * FAR,
         linear=True,
+        on_rate=on_rate,
         scale=scale,
     )

@@ -1,6 +1,7 @@
 """Exponential synapse: g jumps by its weight and decays, dg/dt = -g / tau.
 
-Exact at the ends of time steps, whatever their length.
+Exact at the ends of time steps, whatever their length; driven by a rate, in its mean
+over a step too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ def exponential(count: int, dt_s: float) -> Synapse:
     def step(params, state, pre, post_mv):
         return {"g": jnp.exp(-dt_s / params["tau_s"]) * state["g"]}, state["g"]
 
+    def on_rate(params, state, rate, post_mv):
+        g, mean = leak(state["g"], rate, params["tau_s"], dt_s)
+        return {"g": g}, mean
+
     return Synapse(
         count,
         dt_s,
@@ -44,4 +49,20 @@ def exponential(count: int, dt_s: float) -> Synapse:
         about=("exponential",),
         burn_in_s=10 * TAU.high,
         linear=True,
+        on_rate=on_rate,
     )
+
+
+def leak(g, inflow, tau_s, dt_s: float):
+    """(at its end, mean over it) of a step of dg/dt = inflow - g / tau, exactly.
+
+    >>> end, mean = leak(jnp.float32(0), jnp.float32(2), jnp.float32(0.5), 0.5)
+    >>> round(float(end), 4), round(float(mean), 4)  # 1 - 1/e, 1/e
+    (0.6321, 0.3679)
+    """
+    steps = dt_s / tau_s
+    goal = inflow * tau_s
+    apart = g - goal
+    # 1 - e^(-x) itself: where x is small the rounding of e^(-x) would show.
+    mean = goal + apart * (-jnp.expm1(-steps) / steps)
+    return goal + apart * jnp.exp(-steps), mean

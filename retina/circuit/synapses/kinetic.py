@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retina.circuit.kinetics import kinetics
+from retina.circuit.kinetics import kinetics, substeps_of
 from retina.circuit.synapses.synapse import Synapse
 
 
@@ -27,4 +27,5 @@ def kinetic(count: int, dt_s: float, *, reserve: bool = True) -> Synapse:
         parameters=stage.parameters,
         about=("kinetic", *(() if reserve else ("fast",))),
         burn_in_s=stage.burn_in_s,
+        substeps=substeps_of(dt_s, reserve),
     )

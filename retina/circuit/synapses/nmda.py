@@ -29,10 +29,13 @@ def nmda(inner: Synapse) -> Synapse:
     ['mg_mm', 'mg_per_mv', 'tau_d_s', 'tau_r_s']
     """
 
-    def step(params, state, pre, post_mv):
-        state, g = inner.step(params, state, pre, post_mv)
-        blocked = jnp.exp(-params["mg_per_mv"] * post_mv)
-        return state, g / (1 + params["mg_mm"] / HALF_MM * blocked)
+    def gated(view):
+        def through(params, state, pre, post_mv):
+            state, g = view(params, state, pre, post_mv)
+            blocked = jnp.exp(-params["mg_per_mv"] * post_mv)
+            return state, g / (1 + params["mg_mm"] / HALF_MM * blocked)
+
+        return view and through
 
     def init(key):
         values = {n: jnp.float32(p.value) for n, p in PARAMETERS.items()}
@@ -40,7 +43,9 @@ def nmda(inner: Synapse) -> Synapse:
 
     return inner._replace(
         init=init,
-        step=step,
+        step=gated(inner.step),
+        on_rate=gated(inner.on_rate),
         parameters={**inner.parameters, **PARAMETERS},
+        hears_post=True,
         about=("nmda", inner.about),
     )

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from retina.circuit.substeps import repeat, substeps
-from retina.circuit.synapses.synapse import Synapse
+from retina.circuit.synapses.synapse import POOLS_S, Synapse
 from retina.parameter import Parameter
 
 SOURCE = "Schroeder et al. 2021, eLife 67851 (ribbon.py)"
@@ -89,5 +89,6 @@ def ribbon_cycle(count: int, dt_s: float, substep_s: float | None = None) -> Syn
         on_event=None,
         parameters=PARAMETERS,
         about=("ribbon_cycle", number),
-        burn_in_s=10.0,
+        burn_in_s=POOLS_S,
+        substeps=number,
     )

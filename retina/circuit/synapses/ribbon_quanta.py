@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from retina.circuit.substeps import substeps
-from retina.circuit.synapses.synapse import Synapse
+from retina.circuit.synapses.synapse import POOLS_S, Synapse
 from retina.parameter import Parameter
 
 SOURCE = "Schroeder et al. 2019 (abc-ribbon), binary noise"
@@ -106,5 +106,6 @@ def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
         on_event=None,
         parameters=PARAMETERS,
         about=("ribbon_quanta", mean, number),
-        burn_in_s=20.0,
+        burn_in_s=POOLS_S,
+        substeps=number,
     )

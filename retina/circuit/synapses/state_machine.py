@@ -70,6 +70,7 @@ def state_machine(inner: Synapse, states: int = 8) -> Synapse:
         about=("state_machine", states, inner.about),
         burn_in_s=inner.burn_in_s + 60.0,
         linear=False,
+        on_rate=None,
         older=older,
     )
 

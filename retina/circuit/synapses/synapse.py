@@ -24,6 +24,13 @@ class Event(NamedTuple):
     time_s: Any
 
 
+# Pools of vesicles have no slowest time constant: any rate may be fitted down to almost
+# 0, where a pool keeps its start for ever. At the rates they start from, 5 % of it is
+# left after 1 s (tests/circuit); this leaves room for a fit ten times slower.
+# `depletion` has a bound, and the states of `kinetic` a time of their own.
+POOLS_S = 10.0
+
+
 def _one(params: Params) -> float:
     return 1.0
 
@@ -49,9 +56,17 @@ class Synapse(NamedTuple):
     burn_in_s:  time for the slowest state to forget its start.
     linear:     events add up, so that all synapses onto one compartment may share one
                 state: events of all of them are added to it.
+    on_rate:    (params, state, rate, post_mv) -> (state, out), of a linear rung one
+                time step in which events come at a rate, weight x events per second;
+                exact at any step, out the mean over it. In place of `on_event` and
+                `step`: a state is moved by events or by rates, never by both.
     scale:      params -> amount whose response peaks at 1.
     older:      (state, dt_s) -> state with the times of past events moved back, so that
                 the present is always 0: for time steps without end.
+    hears_post: whether out depends on post_mv.
+    substeps:   turns of a loop inside `step`.
+    clip:       `step` over a whole clip, pre and out (time, count), where that has a
+                faster form.
     """
 
     count: int
@@ -64,8 +79,12 @@ class Synapse(NamedTuple):
     about: tuple
     burn_in_s: float
     linear: bool = False
+    on_rate: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
     scale: Callable[[Params], Any] = _one
     older: Callable[[State, float], State] = _same
+    hears_post: bool = False
+    substeps: int = 1
+    clip: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
 
 
 def at_dt(name: str, dt_s: float) -> None:

@@ -100,5 +100,6 @@ def tsodyks_markram(inner: Synapse, kind: str = "depressing") -> Synapse:
         about=("tsodyks_markram", kind, inner.about),
         burn_in_s=inner.burn_in_s + 20.0,
         linear=False,
+        on_rate=None,
         older=older,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from retina.data.load import keep
+from retina.data.cells import keep
 from retina.data.quality.ceiling import ceilings
 from retina.data.quality.fields import receptive_fields
 from retina.data.quality.shift import averages

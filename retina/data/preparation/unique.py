@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from retina.data.load import keep
+from retina.data.cells import keep
 from retina.data.quality.shared_spikes import WINDOW_S, shares, trains_of
 from retina.errors import BadSetting
 from retina.types import Recording

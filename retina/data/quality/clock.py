@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retina.data.finding import Finding
+from retina.movie import PIECE, release, rows_of
 from retina.types import Block, Recording
 
 LONG = 1.5  # frames: what lasts longer was shown twice, or its trigger was lost
@@ -67,7 +68,12 @@ def _held(block: Block) -> Iterator[str]:
     rows = block.stimulus.reshape(len(block.stimulus), -1)
     if len(rows) < 2:
         return
-    at = np.flatnonzero(np.all(rows[1:] == rows[:-1], axis=1)) + 1
+    same, each = [], rows_of(rows, PIECE)
+    for start in range(0, len(rows) - 1, each):
+        piece = rows[start : start + each + 1]
+        same.append(np.all(piece[1:] == piece[:-1], axis=1))
+        release(rows)
+    at = np.flatnonzero(np.concatenate(same)) + 1
     if 0 < len(at) < max(2, RARE * len(rows)):
         frames = ", ".join(str(frame) for frame in at[:8])
         more = f" and {len(at) - 8} more" if len(at) > 8 else ""

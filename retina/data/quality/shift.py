@@ -10,6 +10,7 @@ import numpy as np
 from retina.data.finding import Finding, some
 from retina.data.leak import memory
 from retina.data.sta import peaks, sta
+from retina.movie import pieces
 from retina.types import Clip, Split
 
 FURTHEST = 3  # bins either way
@@ -113,10 +114,15 @@ def _correlation(
 ) -> np.ndarray:
     """(shift,) correlation of prediction and response, the mean over cells."""
     time, lags = len(clip.stimulus), len(average)
-    shown = clip.stimulus.reshape(time, -1).astype(np.float32) - made.spec.stimulus_mean
     drive = np.zeros((time, average.shape[1]))
-    for lag in range(lags):
-        drive[lag:] += shown[: time - lag] @ average[lag].T.astype(np.float32)
+    begin = 0
+    for piece in pieces(clip.stimulus):
+        shown = piece.reshape(len(piece), -1).astype(np.float32)
+        shown = shown - made.spec.stimulus_mean
+        for lag in range(lags):
+            later = drive[begin + lag : begin + lag + len(piece)]
+            later += shown[: len(later)] @ average[lag].T.astype(np.float32)
+        begin += len(piece)
     heard = clip.response[..., cells].mean(0, dtype=np.float64)
     start = max(clip.skip, lags) + FURTHEST
     if time - start <= 2 * FURTHEST + 2:

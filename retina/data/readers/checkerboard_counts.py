@@ -8,8 +8,10 @@ import h5py
 import numpy as np
 
 from retina.data import whitenoise
-from retina.data.card import Card, SplitRule
+from retina.data.below import below
+from retina.data.card import Card
 from retina.data.matlab import variable
+from retina.data.rules import SplitRule
 from retina.errors import BadCard, UnreadableFile
 from retina.types import Block, Cell, Recording
 
@@ -38,6 +40,8 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
     shown = whitenoise.running(folder, card, movie, trials)
     blocks: list[Block] = []
     for rule in card.splits:
+        if not rule.frames:
+            raise BadCard(f"{card.name}: its splits need frames, a share is not enough")
         if rule.part == "frozen":
             stimulus = _frozen_stimulus(folder, card, movie)
             counts = np.ascontiguousarray(frozen.transpose(2, 1, 0))
@@ -91,7 +95,7 @@ def _block(
 
 def _frozen_stimulus(folder: Path, card: Card, movie: whitenoise.Movie) -> np.ndarray:
     file, name = card.options["frozen_stimulus"]
-    path = folder / file
+    path = below(folder, file)
     try:
         with h5py.File(path) as store:
             shown = np.asarray(store[name][*movie.window])  # type: ignore[index]

@@ -7,7 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from retina.data.below import below
 from retina.data.card import Card
+from retina.data.mapped import of_hdf5
 from retina.data.parts import Part, as_stimulus, recording
 from retina.errors import UnreadableFile, nearest
 from retina.types import Cell, Recording
@@ -23,7 +25,7 @@ def hdf5_quanta(folder: Path, card: Card) -> Recording:
     raises:  UnreadableFile.
     """
     options = card.needs("file", "stimulus", "counts", "count_s", "cell")
-    path = folder / options["file"]
+    path = below(folder, options["file"])
     stimulus = dataset(path, options["stimulus"])
     counts = dataset(path, options["counts"])
     if counts.ndim != 2:
@@ -41,7 +43,7 @@ def hdf5_quanta(folder: Path, card: Card) -> Recording:
 
 
 def dataset(path: Path, name: str) -> np.ndarray:
-    """One data set of an HDF5 file, whole.
+    """One data set of an HDF5 file, whole; a large one is mapped.
 
     raises: UnreadableFile for a file that is truncated, of another format, or lacks it.
     """
@@ -49,7 +51,7 @@ def dataset(path: Path, name: str) -> np.ndarray:
         with h5py.File(path) as store:
             if name not in store:
                 raise UnreadableFile(f"{path} has no {name!r}: {nearest(name, store)}")
-            return np.asarray(store[name][()])  # type: ignore[index]
+            return of_hdf5(store[name])  # type: ignore[arg-type]
     except OSError as error:
         raise UnreadableFile(
             f"{path} is not a readable HDF5 file ({error}): fetch it again"

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from retina.data.below import below
 from retina.data.card import Card
+from retina.data.mapped import npy, of_npz
+from retina.data.named import named
 from retina.data.parts import Part, as_stimulus, recording
-from retina.errors import BadResponse, ShapeMismatch, UnreadableFile, nearest
+from retina.errors import (
+    BadResponse,
+    MissingData,
+    ShapeMismatch,
+    UnreadableFile,
+    nearest,
+)
 from retina.types import Cell, Recording
 
 
@@ -19,7 +27,8 @@ def npz(folder: Path, card: Card) -> Recording:
     folder: with the card's files.
     card:   option ``file``. The file holds, all plain arrays:
 
-            stimulus      (frame, *frame shape), one row per frame
+            stimulus      (frame, *frame shape), one row per frame; or, in its place,
+            stimulus_file the name of an .npy file beside this one that holds it
             onsets_s      (frame + 1,) seconds, each onset and the end of the last;
                           without it frames follow each other by the card's frame_s
             counts        (trial, bin, cell), with count_s, seconds per bin
@@ -31,19 +40,34 @@ def npz(folder: Path, card: Card) -> Recording:
             For several stretches each name is preceded by the stretch's and a dot, as
             in ``frozen.stimulus``; the card's splits name them as their ``part``.
             ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
+
+            A stimulus of more than 256 MB is mapped, never loaded whole: by ``savez``
+            or in an .npy file it lies as that needs; what ``savez_compressed`` wrote is
+            copied once, plain. uint8 is smallest, and is not searched for NaN.
+
+            Arrays of other names: a table ``parts`` says which is which, as for the
+            reader `hdf5`.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where most spikes come after the last frame.
     """
-    path = folder / card.needs("file")["file"]
+    options = card.needs("file", parts={})
+    path = below(folder, options["file"])
     try:
-        with np.load(path, allow_pickle=False) as store:
-            arrays = {key: store[key] for key in store.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UnreadableFile(f"{path} is not a readable npz file: {error}") from None
+        with open(path, "rb") as file:  # numpy leaves a broken zip open
+            with np.load(file, allow_pickle=False) as store:
+                arrays = {key: _values(path, store, key) for key in store.files}
+    except FileNotFoundError:
+        raise MissingData(f"there is no {path}: name the file as it lies") from None
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
+    if options["parts"]:
+        return named(card, lambda name: _array(arrays, name, path), path.name)
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     parts = {
         stretch: _part(
+            folder,
             {
                 key.rpartition(".")[2]: value
                 for key, value in arrays.items()
@@ -59,13 +83,24 @@ def npz(folder: Path, card: Card) -> Recording:
     return recording(card, parts, cells)
 
 
-def _part(arrays: dict[str, np.ndarray], card: Card, where: str, cells: int) -> Part:
-    known = "stimulus onsets_s counts count_s spike_s spike_cell spike_trial".split()
+def _part(
+    folder: Path, arrays: dict[str, np.ndarray], card: Card, where: str, cells: int
+) -> Part:
+    known = (
+        "stimulus stimulus_file onsets_s counts count_s spike_s spike_cell spike_trial"
+    ).split()
     for key in arrays:
         if key not in known:
             raise UnreadableFile(
                 f"{where}: unknown array {key!r}: {nearest(key, known)}"
             )
+    if "stimulus_file" in arrays and "stimulus" not in arrays:
+        name = str(arrays["stimulus_file"])
+        if Path(name).name != name:
+            raise UnreadableFile(
+                f"{where}: stimulus_file {name!r} is not the name of a file beside it"
+            )
+        arrays["stimulus"] = npy(folder / name)
     if "stimulus" not in arrays:
         raise UnreadableFile(f"{where} has no stimulus: {nearest('stimulus', arrays)}")
     stimulus = as_stimulus(arrays["stimulus"], where)
@@ -135,3 +170,14 @@ def _trains(
         tuple(np.sort(times[(trial == t) & (cell == c)]) for c in range(cells))
         for t in range(int(trial.max()) + 1 if len(trial) else 1)
     )
+
+
+def _values(path: Path, store: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    return of_npz(path, store, key) if key.endswith("stimulus") else store[key]
+
+
+def _array(arrays: dict[str, np.ndarray], name: object, path: Path) -> np.ndarray:
+    if name not in arrays:
+        known = nearest(str(name), arrays)
+        raise UnreadableFile(f"{path} has no array {name!r}: {known}")
+    return arrays[str(name)]

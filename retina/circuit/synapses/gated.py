@@ -1,11 +1,10 @@
-"""Terminals: a drive of any sign gates release at a synapse of one rung of the ladder.
+"""Gated terminals: a drive of any sign gates release at a rung of the ladder.
 
     opened = gate(drive + bias),   release = rung(opened)
 
 The drive is of size about 1 (an LN model's filtered stimulus). `gate` is what the rung
-expects: a softplus for `depletion`, which has no ceiling of its own; a sigmoid for the
-others. Midpoint and slope of a ribbon's own gate stay as published, since bias and size
-of the drive say the same.
+expects (`rungs`). Midpoint and slope of a ribbon's own gate stay as published, since
+bias and size of the drive say the same.
 """
 
 from __future__ import annotations
@@ -16,26 +15,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from retina.circuit.synapses.depletion import depletion, refill_and_keep
-from retina.circuit.synapses.kinetic import kinetic
-from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
-from retina.circuit.synapses.ribbon_quanta import ribbon_quanta
+from retina.circuit.synapses.rungs import GATES, RUNGS
 from retina.circuit.synapses.synapse import Synapse
+from retina.circuit.terminal import terminal
 from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
-from retina.stage import Stage, recurrent
+from retina.stage import Stage
 
-# Where the gate stands at a drive of 0: low enough that pools hold out.
-BIAS = {"depletion": 0.0, "kinetic": -1.0, "ribbon_cycle": -2.0, "ribbon_quanta": -3.0}
-RUNGS = tuple(BIAS)
+STATED = tuple(name for name, rung in RUNGS.items() if rung.make)
 # As published the pools of a cycle settle within a bin and leave nothing to learn.
 SLOWER = {"e_max": 10, "d_max": 10, "i_max": 50, "r_max": 50}
-GATES = ("slope", "half", "half_mv")
+FIXED = ("slope", "half", "half_mv")
 
 
-def terminal(
+def gated(
     shape: tuple[int, ...],
     bin_s: float,
     rung: str,
@@ -47,21 +41,24 @@ def terminal(
 
     shape:  of one input; numbers belong to the last axis and are shared along the
             others: a kind of terminal that stands at many places.
-    rung:   depletion, kinetic, ribbon_cycle or ribbon_quanta (its mean).
+    rung:   a name of `rungs`, any but static.
     axis:   what the last axis is, for `Parameter.axes`.
     bias:   at the start; None: as chosen for the rung.
     raises: BadSetting for another rung.
 
-    >>> stage = terminal((3, 2), 0.01, "depletion")
+    >>> stage = gated((3, 2), 0.01, "depletion")
     >>> params = stage.init(jax.random.key(0))
     >>> stage.step(params, stage.start(params), jnp.ones((3, 2)))[1].shape
     (3, 2)
     """
-    if rung not in RUNGS:
-        raise BadSetting(f"rung {rung!r}: {nearest(rung, RUNGS)}")
+    if rung not in STATED:
+        raise BadSetting(f"rung {rung!r}: {nearest(rung, STATED)}")
     kinds, count = shape[-1], math.prod(shape)
-    synapse = _synapse(rung, count, bin_s)
-    bias = BIAS[rung] if bias is None else bias
+    make = RUNGS[rung].make
+    assert make is not None
+    synapse = make(count, bin_s)
+    release = terminal(synapse)
+    bias = RUNGS[rung].bias if bias is None else bias
     described = _described(synapse.parameters, rung, axis) | {
         "bias": Parameter(bias, axes=(axis,))
     }
@@ -70,8 +67,9 @@ def terminal(
         params = {
             n: jnp.full(kinds, p.value or 0.0, "f4") for n, p in described.items()
         }
-        # Only these differ a little from one to the next.
-        return params | (kinetic(kinds, bin_s).init(key) if rung == "kinetic" else {})
+        drawn = make(kinds, bin_s).init(key)
+        # Where a rung draws a number for each, they differ a little.
+        return params | {n: v for n, v in drawn.items() if jnp.shape(v) == (kinds,)}
 
     def spread(params):
         """Every number at every place: (count,)."""
@@ -83,46 +81,31 @@ def terminal(
     def step(params, state, drive):
         each = spread(params)
         pre = _pre(rung, each, drive.reshape(-1))
-        state, out = synapse.step(each, state, pre, None)
+        state, out = release.step(each, state, pre)
         return state, out.reshape(shape)
 
     def apply(params, state, drive):
         each = spread(params)
         along = {n: v[None] for n, v in each.items()}
         pre = _pre(rung, along, drive.reshape(drive.shape[0], -1))
-        if rung == "depletion":
-            state, out = _deplete(along, state, pre, bin_s)
-        else:
-            # Sub-steps are done again in the backward pass, not kept.
-            once = jax.checkpoint(lambda s, u: synapse.step(each, s, u, None))
-            state, out = lax.scan(once, state, pre)
+        state, out = release.apply(each, state, pre)
         return state, out.reshape(-1, *shape)
 
-    return recurrent(
-        step,
-        start=start,
+    return release._replace(
         init=init,
+        start=start,
+        step=step,
+        apply=apply,
         parameters=described,
-        burn_in_s=min(synapse.burn_in_s, 10.0),
         about=("terminal", shape, synapse.about, bin_s, bias),
-    )._replace(apply=apply)
-
-
-def _synapse(rung: str, count: int, bin_s: float) -> Synapse:
-    if rung == "depletion":
-        return depletion(count, bin_s)
-    if rung == "kinetic":
-        return kinetic(count, bin_s)
-    if rung == "ribbon_cycle":
-        return ribbon_cycle(count, bin_s)
-    return ribbon_quanta(count, bin_s, mean=True)
+    )
 
 
 def _described(parameters: Any, rung: str, axis: str) -> dict[str, Parameter]:
     described = {}
     for n, one in parameters.items():
         one = dataclasses.replace(one, axes=(axis,))
-        if n in GATES:
+        if n in FIXED:
             one = dataclasses.replace(one, trainable=False)
         elif rung == "ribbon_cycle":
             part = SLOWER[n]
@@ -136,13 +119,10 @@ def _described(parameters: Any, rung: str, axis: str) -> dict[str, Parameter]:
 
 
 def _pre(rung: str, params: Any, drive: jax.Array) -> jax.Array:
-    drive = drive + params["bias"]
-    if rung == "depletion":
-        return jax.nn.softplus(drive)
-    if rung == "kinetic":
-        return jax.nn.sigmoid(drive)
-    half = params["half_mv" if rung == "ribbon_cycle" else "half"]
-    return half + drive / params["slope"]
+    drive, gate = drive + params["bias"], RUNGS[rung].gate
+    if gate in ("rate", "fraction"):
+        return GATES[gate](drive)
+    return params["half_mv" if gate == "mv" else "half"] + drive / params["slope"]
 
 
 def _rest(rung: str, synapse: Synapse, params: Any) -> Any:
@@ -155,18 +135,5 @@ def _rest(rung: str, synapse: Synapse, params: Any) -> Any:
     return synapse.start(params)
 
 
-def _deplete(params: Any, state: Any, pre: jax.Array, bin_s: float):
-    """The `depletion` of a clip: all that is not recursion is done at once."""
-    refill, keep = refill_and_keep(params, pre, bin_s)
-    refill = refill[0]
-
-    def once(filled, keep):
-        filled = (filled + refill) * keep
-        return filled, filled
-
-    last, filled = lax.scan(once, state["filled"], keep)
-    return {"filled": last}, pre * filled
-
-
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(terminal((2, 3), 0.02, rung), (2, 3)) for rung in RUNGS]
+    return [(gated((2, 3), 0.02, rung), (2, 3)) for rung in STATED]

@@ -1,0 +1,126 @@
+"""`retina reduce`: a smaller run from a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retina import lock, registry
+from retina.cli import output
+from retina.cli import settings as words
+from retina.cli.fitting import Key, finished
+from retina.cli.names import Json
+from retina.errors import BrokenRun
+
+
+def reduce(
+    method: Annotated[
+        str,
+        typer.Argument(help="A name, a file, or several in a row: channels,quantise."),
+    ],
+    run: Annotated[str, typer.Argument(help="A folder made by fit, sweep or reduce.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A keyword of the method (retina show METHOD), refit_steps, or a "
+            "setting of the refit.",
+        ),
+    ] = None,
+    key: Key = 0,
+    out: Annotated[Path | None, typer.Option(help="The new run's folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Take a part of a fitted model away, and fit the rest again for a while."""
+    from retina import store
+
+    settings = words.parse(set_ or ())
+    functions = {name: registry.find("reductions", name) for name in method.split(",")}
+    record = store.read(run)
+    if record.get("spikes_of"):
+        raise BrokenRun(
+            f"{run} was fitted to spikes sampled from {record['spikes_of']}, not to a "
+            "recording that the refit could take: reduce that run"
+        )
+    asked = {
+        "reduce": method,
+        "source": [registry.source("reductions", name) for name in functions],
+        "run": str(Path(run).resolve()),
+        # What the run is, not only where: another may take the folder over.
+        "run_sha256": record["params_sha256"],
+        "settings": settings,
+        "key": key,
+    }
+    folder = out or _default(asked, Path(run))
+    with lock.beside(folder):
+        there = finished(folder, asked)
+        if not there:
+            _reduce(Path(run), folder, asked, record)
+    if there:
+        output.say(f"{folder} is finished already")
+    made = store.read(folder)
+    if json:
+        kept = ("model", "dataset", "parent", "validation", "training")
+        output.print_json({"run": str(folder)} | {name: made[name] for name in kept})
+    else:
+        print(_table(made["training"]["lineage"]))
+        print(f"run {folder}; next: retina score {folder}")
+
+
+def _reduce(
+    run: Path, folder: Path, asked: Mapping[str, Any], record: Mapping[str, Any]
+) -> None:
+    import dataclasses
+
+    import jax
+
+    from retina import atomic, failures, store
+    from retina.reduction.steps import reduce
+    from retina.search import records
+
+    atomic.check_writable(folder)
+    failures.check_device()
+    parent, split = store.load(run), records.split_of(record)
+    with output.meter(f"{asked['reduce']} of {run.name}") as tell:
+        small = reduce(
+            asked["reduce"],
+            parent,
+            split,
+            key=jax.random.key(asked["key"]),
+            progress=lambda event: tell(*output.fit_words(event)),
+            **asked["settings"],
+        )
+        tell(1.0, "done")
+    same = ("card", "cells", "recording")
+    extra = {name: record[name] for name in same if name in record} | {
+        "asked": asked,
+        "cell_names": [cell.name for cell in split.cells],
+    }
+    store.save(dataclasses.replace(small, parent=asked["run"]), folder, extra=extra)
+
+
+def _default(asked: Mapping[str, Any], run: Path) -> Path:
+    from retina import store
+
+    digest = hashlib.sha256(store.dumps(asked).encode()).hexdigest()[:8]
+    methods = "-".join(Path(name).stem for name in asked["reduce"].split(","))
+    return run.parent / f"{run.name}-{methods}-{digest}"
+
+
+def _table(lineage: Any) -> str:
+    """A row for each reduction since the first fit."""
+    rows = []
+    for step in lineage:
+        bits = [step["validation"][name] for name in ("before", "cut", "refitted")]
+        costs = ", ".join(
+            f"{column} {before:,} to {after:,}"
+            for column, (before, after) in step["cost"].items()
+        )
+        rows.append((step["method"], *(f"{one:.4f}" for one in bits), costs))
+    heads = ("reduction", "bits before", "cut", "refitted", "cost")
+    return output.columns(rows, heads) + "\n(validation bits per spike, mean of cells)"

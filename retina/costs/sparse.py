@@ -1,0 +1,100 @@
+"""What a machine that skips zero weights would save of one streaming step.
+
+No declaration is asked for: the step is traced, what depends on parameters alone is
+computed, and every product with it is looked at. Weights that are zero where they are
+stored but not where they are used (a filter put together from courses) save nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina.costs.contraction import summed, touching
+from retina.costs.flops import trace_step
+from retina.costs.program import Op, Program, Value
+from retina.stage import Model, Tree
+
+
+def zero_macs(model: Model, params: Tree, stored: Any = None) -> int:
+    """Multiply-adds of one bin whose weight is zero.
+
+    params: numbers, not shapes.
+    stored: dtype of the stimulus; float32 unless told.
+    returns: of products and convolutions; a product in a loop whose length is not
+             written in the program (`while`), or in a branch, is taken as full.
+
+    >>> from retina import build
+    >>> from retina.types import Spec
+    >>> ln = build.model("ln", Spec((), 2, 0.01), lags=5, rank=None)
+    >>> params = ln.stage.init(jax.random.key(0))
+    >>> kept = params["space_time"]["filters"].at[:, 2:].set(0)
+    >>> zero_macs(ln, params | {"space_time": params["space_time"] | {"filters": kept}})
+    6
+    """
+    step = trace_step(model, params, dtype=stored)
+    leaves = map(jnp.asarray, jax.tree.leaves(params))
+    return _skipped(step.program, dict(zip(step.params, leaves, strict=True)))
+
+
+def _skipped(program: Program, known: dict[Value, Any]) -> int:
+    """Products with a zero; `known` is extended by what can be computed."""
+    zeros = 0
+    for op in program.ops:
+        ins = [known.get(v) if v.held is None else v.held for v in op.ins]
+        if op.run is not None and all(one is not None for one in ins):
+            known.update(zip(op.outs, op.run(*ins), strict=True))
+        elif op.name == "scan":
+            (body,) = op.bodies
+            steady = range(op.params["num_consts"])
+            inside = {body.inputs[n]: ins[n] for n in steady if ins[n] is not None}
+            zeros += op.params["length"] * _skipped(body, inside)
+        elif op.name == "dot_general":
+            zeros += _zero_products(op, ins)
+        elif op.name == "conv_general_dilated":
+            zeros += _zero_taps(op, ins)
+    return zeros
+
+
+def _zero_products(op: Op, ins: Sequence[Any]) -> int:
+    weights = [one for one in ins if one is not None]
+    if len(weights) != 1:
+        return 0
+    # Each weight enters as often as any other.
+    uses = op.outs[0].size * summed(op) // max(weights[0].size, 1)
+    return uses * int(np.sum(np.asarray(weights[0]) == 0))
+
+
+def _zero_taps(op: Op, ins: Sequence[Any]) -> int:
+    """Products with a real sample, by tap: padding meets none, so taps differ."""
+    given, spec = op.params, op.params["dimension_numbers"]
+    if ins[0] is not None or ins[1] is None:
+        return 0
+    x, kernel, out = op.ins[0], np.asarray(ins[1]), op.outs[0]
+    met = np.ones([1] * kernel.ndim, np.int64)
+    for axis, stride in enumerate(given["window_strides"]):
+        if given["lhs_dilation"][axis] != 1 or given["rhs_dilation"][axis] != 1:
+            return 0
+        along = spec.rhs_spec[axis + 2]
+        low, high = given["padding"][axis]
+        samples, taps = x.shape[spec.lhs_spec[axis + 2]], kernel.shape[along]
+        # A window of one tap, padded as if the others were there.
+        each = [
+            touching(
+                samples=samples,
+                window=1,
+                stride=stride,
+                low=low - tap,
+                high=high - (taps - 1 - tap),
+            )
+            for tap in range(taps)
+        ]
+        shape = [1] * kernel.ndim
+        shape[along] = taps
+        met = met * np.asarray(each).reshape(shape)
+    batch = out.shape[spec.out_spec[0]]
+    return int(batch * ((kernel == 0) * met).sum())

@@ -1,0 +1,153 @@
+"""Stretches of a recording from arrays that a card names, whatever the file is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from retina.data.card import Card
+from retina.data.parts import Part, as_stimulus, recording
+from retina.data.responses import as_long, cells, counts
+from retina.data.shown import check_onsets, in_order
+from retina.data.trains import cells_of, check_seconds, trains
+from retina.errors import BadCard, BadResponse, ShapeMismatch, nearest
+from retina.types import Recording
+
+# Each with what it is where a card does not say.
+KEYS = {
+    **{"stimulus": None, "stimulus_axes": "", "onsets": "", "begin": []},
+    **{"counts": "", "counts_axes": "trial, bin, cell", "count_s": 0.0},
+    **{"spike_s": "", "spike_cell": "", "spike_trial": ""},
+}
+Get = Callable[[Any], np.ndarray]
+
+
+def named(card: Card, get: Get, where: str) -> Recording:
+    """The recording of the arrays in the card's table ``options.parts``.
+
+    card:   ``parts`` holds a table for each stretch, by the names that the splits use:
+
+            stimulus       the array of frames; ``stimulus_axes``, its axes in their
+                           order, words of "frame, y, x, channel"
+            onsets         seconds, (frame,) or one more for the end; "" (the default)
+                           for frames that follow each other by frame_s
+            begin          frames at which something else was shown before ([])
+            counts         events per bin; ``counts_axes``, words of "trial, bin, cell"
+                           (this order); ``count_s``, seconds per bin (frame_s)
+            or instead of counts
+            spike_s, spike_cell, spike_trial    (spike,) seconds on the clock of the
+                           onsets, and each one's cell and trial, from 0 ("": one trial)
+
+    get:    the array of a name.
+    raises: BadCard; ShapeMismatch; whatever `get` raises.
+    """
+    tables = card.options.get("parts")
+    if not isinstance(tables, Mapping) or not tables:
+        raise BadCard(
+            f"{card.name}: options.parts is {tables!r}: give a table "
+            "[options.parts.NAME] for each stretch"
+        )
+    parts, notes, labels = {}, [], None
+    for name, table in tables.items():
+        part, names, note = _part(card, _checked(card, name, table), get, where)
+        parts[name] = part
+        notes += [f"{name or 'the file'}: {note}"] if note else []
+        if labels is not None and labels != names:
+            raise ShapeMismatch(
+                f"{card.name}: part {name!r} has {len(names)} cells, another part "
+                f"{len(labels)}: they must be the same"
+            )
+        labels = names
+    assert labels is not None
+    made = recording(card, parts, cells_of(card, labels))
+    return dataclasses.replace(made, notes=(*made.notes, *notes))
+
+
+def _checked(card: Card, name: str, table: Any) -> dict[str, Any]:
+    if not isinstance(table, Mapping):
+        raise BadCard(f"{card.name}: options.parts.{name} is {table!r}, not a table")
+    for key in table:
+        if key not in KEYS:
+            raise BadCard(
+                f"{card.name}: unknown key 'options.parts.{name}.{key}': "
+                + nearest(key, KEYS)
+            )
+    if not table.get("stimulus"):
+        raise BadCard(f"{card.name}: key 'options.parts.{name}.stimulus' is missing")
+    if bool(table.get("counts")) == bool(table.get("spike_s")):
+        raise BadCard(
+            f"{card.name}: options.parts.{name} needs either counts or spike_s"
+        )
+    if table.get("spike_s") and not table.get("spike_cell"):
+        raise BadCard(f"{card.name}: options.parts.{name} has spike_s, no spike_cell")
+    for key in ("stimulus_axes", "counts_axes"):
+        if not isinstance(table.get(key, ""), str):
+            raise BadCard(f"{card.name}: options.parts.{name}.{key} is no text")
+    return {**KEYS, **table}
+
+
+def _part(
+    card: Card, table: dict[str, Any], get: Get, where: str
+) -> tuple[Part, list[str], str]:
+    shown = in_order(get(table["stimulus"]), table["stimulus_axes"], where)
+    shown = as_stimulus(shown, where)
+    frames = len(shown)
+    edges = np.arange(frames + 1) * card.frame_s
+    if table["onsets"]:
+        edges = check_onsets(
+            get(table["onsets"]).ravel().astype(np.float64), frames, card
+        )
+    begin = _begin(card, table["begin"], frames)
+    if table["counts"]:
+        count_s = _seconds(card, table["count_s"])
+        said = counts(get(table["counts"]), table["counts_axes"], where)
+        note = ""
+        if count_s == card.frame_s:
+            said, note = as_long(said, frames, where)
+        part = Part(shown, edges, counts=said, count_s=count_s, begin=begin)
+        return part, [cell.name for cell in cells(card, said.shape[2])], note
+    trial = get(table["spike_trial"]).ravel() if table["spike_trial"] else None
+    cell = _whole(get(table["spike_cell"]).ravel())
+    if cell.dtype.kind not in "iu" or (len(cell) and cell.min() < 0):
+        raise BadResponse(f"{where}: {table['spike_cell']} are no whole numbers from 0")
+    if len(cell) and cell.max() >= (card.cell_count or np.inf):
+        raise BadResponse(
+            f"{where}: {table['spike_cell']} runs to {cell.max()}, but the card says "
+            f"{card.cell_count} cells, counted from 0"
+        )
+    names, made = trains(
+        get(table["spike_s"]).ravel(),
+        cell,
+        trial if trial is None else _whole(trial),
+        [str(i) for i in range(card.cell_count)],
+        where,
+    )
+    check_seconds(made, edges[0], edges[-1], where)
+    return Part(shown, edges, made, begin=begin), names, ""
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """MATLAB keeps whole numbers as floats."""
+    if values.dtype.kind != "f" or not np.isfinite(values).all():
+        return values
+    whole = np.abs(values).max(initial=0) < 2**53 and np.all(values == np.rint(values))
+    return values.astype(np.int64) if whole else values
+
+
+def _begin(card: Card, given: Any, frames: int) -> tuple[int, ...]:
+    whole = isinstance(given, list) and all(type(n) is int for n in given)
+    rows = sorted({0, *given}) if whole else [-1]
+    if rows[0] < 0 or rows[-1] >= max(frames, 1):
+        raise BadCard(
+            f"{card.name}: begin = {given!r} are not frames of the {frames} there are"
+        )
+    return tuple(rows)
+
+
+def _seconds(card: Card, given: Any) -> float:
+    if not isinstance(given, int | float) or given < 0:
+        raise BadCard(f"{card.name}: count_s = {given!r} is no number of seconds")
+    return float(given) or card.frame_s

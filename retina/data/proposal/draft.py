@@ -1,0 +1,244 @@
+"""A card for a person's own files, with what to look at and what to fill in marked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retina.data.extras import needed
+from retina.data.proposal.guess import Guess, stretches
+from retina.data.proposal.seen import Seen, look, reader_of
+from retina.errors import BadSetting, MissingData, UnreadableFile
+
+FILL, LOOK = "  # <- fill in", "  # <- look at this"
+TRAIN, VALIDATION = 0.8, 0.9  # of the frames
+
+
+def draft(name: str, files: Sequence[Path]) -> str:
+    """TOML of a card named `name` for files that lie in one folder.
+
+    files:  one file with a stimulus and a response (npz, HDF5, MATLAB, NWB), or a table
+            of spikes (CSV, parquet) and a file with the stimulus.
+    raises: MissingData where nothing looks like a stimulus or a response, with what
+            there is; BadSetting; UnreadableFile; MissingExtra.
+    """
+    if not files:
+        raise BadSetting("name the files: --from FILE")
+    folders = {path.resolve().parent for path in files}
+    if len(folders) > 1:
+        raise BadSetting("the files lie in different folders: put them into one")
+    kinds = {path: reader_of(path) for path in files}
+    nwb = [path for path, kind in kinds.items() if kind == "nwb"]
+    if nwb:
+        return _nwb(name, nwb[0])
+    tables = [path for path, kind in kinds.items() if kind in ("csv", "parquet")]
+    found = {path: look(path) for path in files}
+    if tables:
+        return _table(name, kinds, found, tables[0])
+    if len(files) > 1 or not kinds[files[0]]:
+        raise BadSetting(
+            "stimulus and response should lie in one file, or the spikes in a CSV or "
+            "parquet table (columns cell and time_s) beside the stimulus"
+        )
+    guesses = stretches(found[files[0]])
+    if not guesses or not any(one.counts or one.spike_s for one in guesses.values()):
+        raise MissingData(
+            f"{files[0].name} holds {_listed(found[files[0]])}: nothing of it looks "
+            "like a stimulus and a response of as many bins: name arrays so, or write "
+            f"the card by hand (`retina new dataset {name}`)"
+        )
+    options = ["[options]", f"file = {_t(files[0].name)}"]
+    for part, guess in guesses.items():
+        options += ["", f"[options.parts.{_t(part or 'all')}]", *_arrays(guess)]
+    named = {part or "all": guess for part, guess in guesses.items()}
+    return _card(name, kinds[files[0]], files, options, named)
+
+
+def _arrays(guess: Guess) -> list[str]:
+    mark = "" if guess.sure else LOOK
+    lines = [f"stimulus = {_t(guess.stimulus.name)}"]
+    lines += [f"stimulus_axes = {_t(guess.axes)}{mark}"]
+    for key in ("onsets", "counts", "spike_s", "spike_cell", "spike_trial"):
+        one = getattr(guess, key)
+        if one is not None:
+            lines.append(f"{key} = {_t(one.name)}")
+    if guess.counts is not None:
+        lines.append(f"counts_axes = {_t(guess.counts_axes)}{mark}")
+    return lines
+
+
+def _table(
+    name: str,
+    kinds: dict[Path, str],
+    found: dict[Path, list[Seen]],
+    table: Path,
+) -> str:
+    shown = [one for path, own in found.items() if path != table for one in own]
+    guesses = stretches([*shown, *_as_spikes(found[table])])
+    guess = guesses.get("")
+    if guess is None or guess.spike_s is None or guess.spike_s.file != table.name:
+        raise MissingData(
+            f"{table.name} has the columns {_listed(found[table])}, the other files "
+            f"{_listed(shown) if shown else 'are missing'}: wanted columns cell and "
+            "time_s, and a stimulus (npy, npz, HDF5 or MATLAB) beside them"
+        )
+    place = [guess.stimulus.file, guess.stimulus.name]
+    options = ["[options]", f"spikes = {_t(table.name)}"]
+    options += [f"stimulus = {_t([word for word in place if word])}"]
+    mark = "" if guess.sure else LOOK
+    options += [f"stimulus_axes = {_t(guess.axes)}{mark}"]
+    if guess.onsets is not None:
+        options += [f"onsets = {_t([guess.onsets.file, guess.onsets.name])}"]
+    for key, one in (
+        ("time_s", guess.spike_s),
+        ("cell", _column(found[table], "cell") or guess.spike_cell),
+        ("trial", guess.spike_trial),
+    ):
+        if one is not None:
+            options.append(f"{key} = {_t(one.name)}")
+    return _card(name, kinds[table], list(found), options, {"": guess})
+
+
+def _as_spikes(columns: list[Seen]) -> list[Seen]:
+    """Labels of cells may be words: they count as numbers of their own."""
+    return [
+        one
+        if one.kind in "iuf"
+        else Seen(one.file, one.name, one.shape, "i", lambda one=one: _ranks(one))
+        for one in columns
+    ]
+
+
+def _ranks(one: Seen) -> np.ndarray:
+    return np.unique(one.read(), return_inverse=True)[1]
+
+
+def _column(columns: list[Seen], name: str) -> Seen | None:
+    return next((one for one in columns if one.name == name), None)
+
+
+def _nwb(name: str, path: Path) -> str:
+    library = needed("pynwb", "nwb", "an NWB file")
+    try:
+        with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
+            held = io.read()
+            places = {**held.acquisition, **held.stimulus_template, **held.stimulus}
+            shown = {
+                key: tuple(one.data.shape)
+                for key, one in places.items()
+                if getattr(one, "external_file", None) is None
+                and getattr(getattr(one, "data", None), "shape", (0,))[0] > 1
+            }
+            species = getattr(held.subject, "species", None) or "not stated"
+            cells = 0 if held.units is None else len(held.units.id)
+            tables = [*held.intervals, *(["trials"] if held.trials is not None else [])]
+            rate = next(iter(places.values())).rate if places else None
+    except Exception as error:  # hdmf raises many kinds on files that are not NWB
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
+    if not shown or not cells:
+        raise MissingData(
+            f"{path.name} holds {cells} units and the stimuli {sorted(shown)}: a card "
+            "needs units with spike times and a stimulus whose frames are in the file"
+        )
+    options = ["[options]", f"file = {_t(path.name)}"]
+    for key in shown:
+        options += ["", f"[options.parts.{_t(key)}]", f"stimulus = {_t(key)}"]
+        if tables:
+            options.append(
+                f"# repeats = {_t(tables[0])}{LOOK}: the intervals of its showings"
+            )
+    lengths = {key: _Length(shape[0], cells) for key, shape in shown.items()}
+    frame_s = 1 / float(rate) if rate else None
+    return _card(name, "nwb", [path], options, lengths, species, frame_s)
+
+
+class _Length:
+    """What a card's splits need to know of a stretch."""
+
+    def __init__(self, frames: int, cells: int):
+        self.frames, self.cells, self.trials, self.frame_s = frames, cells, 1, None
+
+
+def _card(
+    name: str,
+    reader: str,
+    files: Sequence[Path],
+    options: list[str],
+    parts: dict[str, Any],
+    species: str = "not stated",
+    frame_s: float | None = None,
+) -> str:
+    guessed = next((p.frame_s for p in parts.values() if p.frame_s), frame_s)
+    frame_s = float(f"{guessed or 1 / 60:.9g}")
+    mark = LOOK if guessed else FILL
+    cells = next((one.cells for one in parts.values() if one.cells), 1)
+    shortest = min(one.frames for one in parts.values())
+    lead = max(1, min(round(1.0 / frame_s), shortest // 20))
+    lines = [
+        "# Proposed from the files. What is marked is yours to fill in or to look at;",
+        f"# `retina check {name}.toml` says what is still missing.",
+        f"name = {_t(name)}",
+        f'title = "One line: which cells, which stimulus"{FILL}',
+        f"species = {_t(species)}{FILL}",
+        f'citation = "Authors (year) title, journal"{FILL}',
+        f'licence = "not stated"{FILL}: who may use it, in your own words',
+        f'source = "which rig, which day"{FILL}',
+        f"reader = {_t(reader)}",
+        f'coding = "light"{LOOK}: "contrast" where it has mean 0 and unit scale',
+        f"frame_s = {frame_s!r}{mark}: seconds per frame",
+        f'stimulus_unit = ""{FILL}: what one number of the stimulus means',
+        f"lead = {lead}",
+        f"cell_count = {cells}",
+        'notes = ["Nobody has looked at it yet."]',
+        "",
+        *options,
+        *_splits(parts, lead),
+    ]
+    for path in files:
+        lines += ["", "[[files]]", f"path = {_t(path.name)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _splits(parts: dict[str, Any], lead: int) -> list[str]:
+    """A stretch with repeats is the test; else the last tenth of the longest one."""
+    repeated = [name for name, one in parts.items() if one.trials > 1]
+    called = [n for n in parts if "test" in n.lower() or "frozen" in n.lower()]
+    tests = [n for n in (repeated or called) if len(parts) > 1]
+    lines: list[str] = []
+
+    def add(role: str, part: str, frames: tuple[int, int], group: str = "") -> None:
+        lines.extend(["", "[[splits]]", f"role = {_t(role)}"])
+        lines.extend([f"part = {_t(part)}"] if part else [])
+        lines.extend([f"group = {_t(group)}"] if group else [])
+        lines.append(f"frames = [{frames[0]}, {frames[1]}]{LOOK}")
+
+    for name in sorted(parts, key=lambda name: name in tests):
+        one, frames = parts[name], parts[name].frames
+        if name in tests:
+            group = "frozen" if one.trials > 1 else "running"
+            add("test", name, (lead, frames), group)
+            continue
+        first, second = round(TRAIN * frames), round(VALIDATION * frames)
+        if tests:
+            first, second = round(VALIDATION * frames), frames
+        add("train", name, (lead, first))
+        add("validation", name, (first + lead, second))
+        if not tests:
+            group = "frozen" if one.trials > 1 else "running"
+            add("test", name, (second + lead, frames), group)
+    return lines
+
+
+def _listed(found: Sequence[Seen]) -> str:
+    words = [f"{one.name or one.file} {'x'.join(map(str, one.shape))}" for one in found]
+    more = f" and {len(words) - 8} more" if len(words) > 8 else ""
+    return (", ".join(words[:8]) + more) or "no array of numbers"
+
+
+def _t(value: Any) -> str:
+    return json.dumps(value)

@@ -1,0 +1,184 @@
+"""Which array is what: by its name, its shape, and what its numbers do.
+
+A guess is a proposal that a person looks at; what cannot be guessed stays None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from retina.data.proposal.seen import Seen
+
+FRAMES = 50  # at least, of anything that is called a stimulus
+WORDS = {
+    "stimulus": r"stim|movie|frames?$|image|light|flicker|video|contrast",
+    "counts": r"count|binned|resp|psth|spikes?$|raster",
+    "spike_s": r"spike_?(s|t|time)|spk|spiketimes|time_s",
+    "cell": r"cell|unit|neuron|cluster|id$",
+    "trial": r"trial|repeat|rep$",
+    "onsets": r"onset|frame_?t|flip|trigger|ttl|timestamp|^time$|/time$|t_stim",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Guess:
+    """One stretch: names of arrays by what they are, and what follows from them.
+
+    axes:  of the stimulus, and of the counts, in the words of a card.
+    sure:  whether the order of the axes could be told.
+    """
+
+    stimulus: Seen
+    frames: int
+    axes: str
+    counts: Seen | None = None
+    counts_axes: str = ""
+    cells: int | None = None
+    trials: int = 1
+    spike_s: Seen | None = None
+    spike_cell: Seen | None = None
+    spike_trial: Seen | None = None
+    onsets: Seen | None = None
+    frame_s: float | None = None
+    sure: bool = True
+
+
+def stretches(found: Sequence[Seen]) -> dict[str, Guess]:
+    """One guess for each group of arrays that begin alike, such as train/ and test/.
+
+    Where only one group has a stimulus, all arrays are taken together, as "".
+    """
+    groups: dict[str, list[Seen]] = {}
+    for one in found:
+        prefix = re.split(r"[./]", one.name)[0] if re.search(r"[./]", one.name) else ""
+        groups.setdefault(prefix, []).append(one)
+    made = {name: guess for name, own in groups.items() if (guess := guess_of(own))}
+    whole = {name: one for name, one in made.items() if one.counts or one.spike_s}
+    if len(whole) > 1:
+        return whole
+    one = guess_of(list(found))
+    return {"": one} if one else {}
+
+
+def guess_of(found: Sequence[Seen]) -> Guess | None:
+    """None where nothing looks like a stimulus."""
+    numbers = [one for one in found if one.kind in "biuf"]
+    shown = _stimulus(numbers)
+    if shown is None:
+        return None
+    others = [one for one in numbers if one is not shown]
+    flat = [one for one in others if len(one.shape) == 1]
+    onsets = next(
+        (
+            one
+            for one in _named(flat, "onsets")
+            if one.shape[0] - 1 in shown.shape or one.shape[0] in shown.shape
+            if _increases(one.read())
+        ),
+        None,
+    )
+    frames, axes, sure = _axes(shown, onsets)
+    frame_s = None
+    if onsets is not None:
+        frame_s = float(np.median(np.diff(onsets.read().astype(np.float64))))
+    spikes = _spikes([one for one in flat if one is not onsets])
+    if spikes:
+        times, cell, trial = spikes
+        who = cell.read() if cell else None
+        last = float(np.max(times.read(), initial=0.0))
+        return Guess(
+            *(shown, frames, axes),
+            cells=len(np.unique(who)) if who is not None else 1,
+            trials=int(trial.read().max()) + 1 if trial else 1,
+            spike_s=times,
+            spike_cell=cell,
+            spike_trial=trial,
+            onsets=onsets,
+            frame_s=frame_s or (last / frames if last > 0 else None),
+            sure=sure,
+        )
+    for one in _named([o for o in others if len(o.shape) in (1, 2, 3)], "counts"):
+        told = _counts_axes(one, frames)
+        if told:
+            words, cells, trials, clear = told
+            return Guess(
+                *(shown, frames, axes, one, words, cells, trials),
+                onsets=onsets,
+                frame_s=frame_s,
+                sure=sure and clear,
+            )
+    return Guess(shown, frames, axes, onsets=onsets, frame_s=frame_s, sure=sure)
+
+
+def _named(found: Sequence[Seen], what: str) -> list[Seen]:
+    """Those whose last name says it first, then the others."""
+    return sorted(found, key=lambda one: not re.search(WORDS[what], _last(one)))
+
+
+def _last(one: Seen) -> str:
+    return re.split(r"[./]", one.name.lower())[-1] or one.file.lower()
+
+
+def _stimulus(found: Sequence[Seen]) -> Seen | None:
+    long = [one for one in found if max(one.shape, default=0) >= FRAMES]
+    calls = [one for one in long if re.search(WORDS["stimulus"], _last(one))]
+    calls = [one for one in calls if not re.search(WORDS["onsets"], _last(one))]
+    films = [one for one in long if len(one.shape) in (3, 4)]
+    for some in (calls, films):
+        if some:
+            return max(some, key=lambda one: int(np.prod(one.shape)))
+    return None
+
+
+def _axes(shown: Seen, onsets: Seen | None) -> tuple[int, str, bool]:
+    """Frames, the words of the axes, and whether the frames' axis is certain."""
+    sizes, sure = shown.shape, True
+    if onsets is not None:
+        lengths = (onsets.shape[0], onsets.shape[0] - 1)
+        at = next(i for i, n in enumerate(sizes) if n in lengths)
+    else:
+        at = int(np.argmax(sizes))
+        sure = sizes.count(max(sizes)) == 1
+    rest = ["y", "x", "channel"][: len(sizes) - 1]
+    if len(sizes) == 2:
+        rest = ["x"]
+    return sizes[at], ", ".join([*rest[:at], "frame", *rest[at:]]), sure
+
+
+def _counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool] | None:
+    at = [i for i, n in enumerate(one.shape) if abs(n - frames) <= 1]
+    if not at:
+        return None
+    others = [n for i, n in enumerate(one.shape) if i != at[0]]
+    if len(one.shape) == 1:
+        return "bin", 1, 1, True
+    if len(one.shape) == 2:
+        words = ["cell", "cell"]
+        words[at[0]] = "bin"
+        return ", ".join(words), others[0], 1, len(at) == 1
+    # Two axes are left, of trials and of cells; nothing tells which.
+    words = ["trial", "cell"]
+    words.insert(at[0], "bin")
+    return ", ".join(words), others[1], others[0], False
+
+
+def _spikes(flat: Sequence[Seen]) -> tuple[Seen, Seen | None, Seen | None] | None:
+    times = [one for one in flat if one.kind == "f"]
+    times = [one for one in times if re.search(WORDS["spike_s"], _last(one))]
+    if not times:
+        return None
+    time = times[0]
+    alike = [one for one in flat if one.shape == time.shape and one is not time]
+    picked: list[Seen | None] = []
+    for what in ("cell", "trial"):
+        named = [one for one in alike if re.search(WORDS[what], _last(one))]
+        picked.append(next((one for one in named if one.kind in "iuf"), None))
+    return time, picked[0], picked[1]
+
+
+def _increases(values: np.ndarray) -> bool:
+    return bool(len(values) > 1 and np.all(np.diff(values.astype(np.float64)) > 0))

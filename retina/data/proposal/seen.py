@@ -1,0 +1,176 @@
+"""What lies in a file: its arrays, without reading more of them than must be."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from retina.data.below import below
+from retina.data.extras import needed
+from retina.data.hdf5 import array, names, opened
+from retina.data.matlab import variable
+from retina.errors import BadSetting, MissingData, UnreadableFile
+
+# Ending -> the reader of a card.
+READERS = {
+    **dict.fromkeys((".h5", ".hdf5"), "hdf5"),
+    **{".npz": "npz", ".mat": "matlab5", ".nwb": "nwb"},
+    **{".csv": "csv", ".parquet": "parquet", ".npy": ""},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One array of numbers, or column of a table.
+
+    file:  its name, beside the card.
+    name:  in the file; "" for the one array of an npy file.
+    read:  () -> all its values.
+    """
+
+    file: str
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    read: Callable[[], np.ndarray]
+
+
+def reader_of(path: Path) -> str:
+    """The reader for a file by its ending; "" for one that only holds a stimulus.
+
+    raises: BadSetting for another ending; MissingData where there is no such file.
+    """
+    if not path.is_file():
+        raise MissingData(f"there is no {path}: name a file as it lies")
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise BadSetting(
+            f"{path.name}: nothing is known of files that end in "
+            f"{suffix or 'nothing'}: one of {', '.join(READERS)}"
+        )
+    return "hdf5" if suffix == ".mat" and _is_hdf5(path) else READERS[suffix]
+
+
+def look(path: Path) -> list[Seen]:
+    """The arrays of a file.
+
+    raises: UnreadableFile; BadSetting; MissingData; MissingExtra.
+    """
+    kind = reader_of(path)
+    below(path.parent, path.name)  # a pickle in disguise is refused
+    looks = {
+        "hdf5": _hdf5,
+        "npz": _npz,
+        "": _npy,
+        "matlab5": _matlab,
+        "csv": _csv,
+        "parquet": _parquet,
+    }
+    if kind == "nwb":
+        raise BadSetting(f"{path.name} is asked for its stimuli, not for arrays")
+    return looks[kind](path)
+
+
+def _is_hdf5(path: Path) -> bool:
+    """MATLAB v7.3 is HDF5 behind a block of 512 bytes."""
+    with open(path, "rb") as file:
+        return b"\x89HDF\r\n\x1a\n" in (file.read(8), file.seek(512) and file.read(8))
+
+
+def _hdf5(path: Path) -> list[Seen]:
+    with opened(path.parent, path.name) as store:
+        found = [
+            (name, store[name].shape, store[name].dtype.kind)
+            for name in names(store)
+            if hasattr(store[name], "dtype") and store[name].dtype.kind in "biuf"
+        ]
+
+    def read(name: str) -> np.ndarray:
+        with opened(path.parent, path.name) as store:
+            return array(store, name)
+
+    return [
+        Seen(path.name, name, shape, kind, lambda name=name: read(name))
+        for name, shape, kind in found
+    ]
+
+
+def _npz(path: Path) -> list[Seen]:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as store:
+            arrays = {name: store[name] for name in store.files}
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npz file ({said})") from None
+    return [_held(path, name, values) for name, values in arrays.items()]
+
+
+def _npy(path: Path) -> list[Seen]:
+    try:
+        return [_held(path, "", np.load(path, allow_pickle=False))]
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npy file ({said})") from None
+
+
+def _matlab(path: Path) -> list[Seen]:
+    from scipy.io import whosmat
+
+    try:
+        found = whosmat(str(path))
+    except Exception as error:
+        raise UnreadableFile(
+            f"{path} is not a readable MATLAB file ({error})"
+        ) from None
+    kinds = {"double": "f", "single": "f", "logical": "b"}
+    plain = [
+        (name, shape, kinds.get(kind, kind[0]))
+        for name, shape, kind in found
+        if kind in kinds or kind.startswith(("int", "uint"))
+    ]
+    # MATLAB has no arrays of one axis.
+    return [
+        Seen(
+            path.name,
+            name,
+            tuple(n for n in shape if n > 1) or (1,),
+            kind,
+            lambda name=name: np.squeeze(variable(path.parent, path.name, name)),
+        )
+        for name, shape, kind in plain
+    ]
+
+
+def _csv(path: Path) -> list[Seen]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.reader(file))
+    if len(rows) < 2:
+        raise UnreadableFile(f"{path} has no line below its column names")
+    columns = {
+        name.strip(): np.array([row[i].strip() for row in rows[1:] if len(row) > i])
+        for i, name in enumerate(rows[0])
+    }
+    return [_held(path, name, _numbers(words)) for name, words in columns.items()]
+
+
+def _parquet(path: Path) -> list[Seen]:
+    library = needed("pyarrow.parquet", "parquet", "a parquet file")
+    table = library.read_table(str(path))
+    return [_held(path, n, np.asarray(table[n].to_numpy())) for n in table.column_names]
+
+
+def _numbers(words: np.ndarray) -> np.ndarray:
+    for kind in (np.int64, np.float64):
+        try:
+            return words.astype(kind)
+        except ValueError:
+            continue
+    return words
+
+
+def _held(path: Path, name: str, values: np.ndarray) -> Seen:
+    return Seen(path.name, name, values.shape, values.dtype.kind, lambda: values)

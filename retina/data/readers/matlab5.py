@@ -1,0 +1,58 @@
+"""Any MATLAB v5 file: the card names the variables and their axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retina.data.card import Card
+from retina.data.matlab import variable
+from retina.data.named import named
+from retina.errors import BadCard, UnreadableFile
+from retina.types import Recording
+
+
+def matlab5(folder: Path, card: Card) -> Recording:
+    """Stimulus and counts, or spike times, of one's own MATLAB file (not v7.3).
+
+    folder: with the card's files.
+    card:   option ``file``, and a table ``parts`` of `retina.data.named.named`, as for
+            the reader `hdf5`, but with names of variables. MATLAB counts from 1: so do
+            ``spike_cell`` and ``spike_trial`` where ``first`` = 1 (0 by default).
+    returns: the parts of the table; cells are named "0", "1", ...
+    raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
+    """
+    options = card.needs("file", "parts", first=0)
+    if options["first"] not in (0, 1):
+        raise BadCard(f"{card.name}: first = {options['first']}: 0 or 1")
+    tables = options["parts"] if isinstance(options["parts"], dict) else {}
+    counted = {
+        table.get(key)
+        for table in tables.values()
+        if isinstance(table, dict)
+        for key in ("spike_cell", "spike_trial")
+    }
+
+    def get(name: object) -> np.ndarray:
+        found = variable(folder, options["file"], str(name))
+        if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
+            raise UnreadableFile(
+                f"{options['file']}: {name!r} is no array of numbers, but "
+                f"{getattr(found, 'dtype', type(found).__name__)}"
+            )
+        found = _few(found, str(name), tables)
+        return found - options["first"] if name in counted else found
+
+    return named(card, get, str(options["file"]))
+
+
+def _few(found: np.ndarray, name: str, tables: dict) -> np.ndarray:
+    """A stimulus of one value per frame: MATLAB has no arrays of one axis."""
+    full_field = any(
+        isinstance(table, dict)
+        and table.get("stimulus") == name
+        and table.get("stimulus_axes") == "frame"
+        for table in tables.values()
+    )
+    return found.ravel() if full_field and found.ndim == 2 else found

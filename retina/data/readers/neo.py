@@ -1,0 +1,125 @@
+"""Any file that the library neo reads; the stimulus lies in a file of its own."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retina.data.below import below
+from retina.data.card import Card
+from retina.data.extras import needed
+from retina.data.table import asked, beside
+from retina.data.trains import trains
+from retina.errors import BadCard, MissingData, RetinaError, UnreadableFile
+from retina.types import Recording
+
+# They run what a file says: pickles, text that is evaluated, a Windows library.
+_REFUSED = ("PickleIO", "ElphyIO", "Plexon2IO")
+
+
+def neo(folder: Path, card: Card) -> Recording:
+    """Spike trains of a spike sorter's or an amplifier's own format.
+
+    folder: with the card's files.
+    card:   option ``file``. ``io``: the class of neo.io that reads it ("": by the
+            file's name). ``block``: which one of the file (0). ``segments``: "trials",
+            each segment is a presentation of the same stimulus, its times from its
+            start; or "one", the file's only segment ("one"). ``stimulus``,
+            ``stimulus_axes``, ``onsets`` and ``cells`` as of the reader `csv`.
+    returns: one part, ""; cells are named by the spike trains' names, or else by their
+             place.
+    raises:  MissingExtra without neo (extra ``neo``); UnreadableFile, also for formats
+             that may run code; BadResponse; ShapeMismatch; MissingData; BadCard.
+    """
+    options = card.needs(
+        *("file", "stimulus"),
+        **{"io": "", "block": 0, "segments": "one"},
+        **{"stimulus_axes": "", "onsets": [], "cells": []},
+    )
+    if options["segments"] not in ("one", "trials"):
+        raise BadCard(
+            f'{card.name}: segments = {options["segments"]!r}: "one", "trials"'
+        )
+    path = below(folder, options["file"])
+    if not path.exists():
+        raise MissingData(f"there is no {path}: name the file in the card as it lies")
+    segments = _segments(path, options["io"], options["block"])
+    if options["segments"] == "one" and len(segments) != 1:
+        raise BadCard(
+            f'{path} has {len(segments)} segments: write segments = "trials" where '
+            "each is a presentation of the same stimulus"
+        )
+    time, cell, trial = [], [], []
+    for t, segment in enumerate(segments):
+        for name, times in segment:
+            time.append(times)
+            cell += [name] * len(times)
+            trial.append(np.full(len(times), t))
+    if not time:
+        raise UnreadableFile(f"{path} holds no spike train")
+    known = [name for name, _ in segments[0]]
+    names, made = trains(
+        np.concatenate(time),
+        np.array(cell, str),
+        np.concatenate(trial),
+        asked(card) or known,
+        path.name,
+    )
+    return beside(folder, card, names, made)
+
+
+def _segments(path: Path, io: str, block: int) -> list[list[tuple[str, np.ndarray]]]:
+    library = needed("neo", "neo", "a file of an amplifier or spike sorter")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own, of formats and old numpy
+            chosen = _io(library, path, io)
+            blocks = chosen.read(lazy=False)
+            if not 0 <= block < len(blocks):
+                raise BadCard(f"{path} has {len(blocks)} blocks, there is no {block}")
+            return [_trains(segment) for segment in blocks[block].segments]
+    except RetinaError:
+        raise
+    except Exception as error:  # as many kinds as formats
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UnreadableFile(f"{path} cannot be read by neo ({said})") from None
+
+
+def _io(library: Any, path: Path, io: str) -> Any:
+    if io:
+        kind = getattr(library.io, io, None)
+        if kind not in library.io.iolist:
+            raise BadCard(f"neo.io has no class {io!r}: see neo.io.iolist")
+        chosen: list[Any] = [kind]
+    else:
+        chosen = [k for k in library.io.list_candidate_ios(str(path)) if k.is_readable]
+        chosen = [k for k in chosen if k.__name__ not in _REFUSED] or chosen
+    if not chosen:
+        raise UnreadableFile(f"neo knows no format of the name {path.name}: give `io`")
+    if chosen[0].__name__ in _REFUSED:
+        raise UnreadableFile(
+            f"{path}: {chosen[0].__name__} may run code from the file: save it in "
+            "another format of neo, such as NIX"
+        )
+    mode = "dir" if path.is_dir() else "file"
+    if chosen[0].mode == "dir" or mode == "dir":
+        return chosen[0](dirname=str(path))
+    return chosen[0](filename=str(path))
+
+
+def _trains(segment: Any) -> list[tuple[str, np.ndarray]]:
+    """Name and seconds from the segment's start of each of its spike trains."""
+    start = 0.0
+    found = list(segment.spiketrains)
+    if found:
+        start = min(float(one.t_start.rescale("s").magnitude) for one in found)
+    labels = [str(one.name or one.annotations.get("id", "")) for one in found]
+    if "" in labels or len(set(labels)) < len(labels):
+        labels = [str(i) for i in range(len(found))]
+    return [
+        (label, np.asarray(one.times.rescale("s").magnitude, np.float64) - start)
+        for label, one in zip(labels, found, strict=True)
+    ]

@@ -1,0 +1,201 @@
+"""Neurodata Without Borders: sorted units, and stimuli that the card names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retina.data.below import below
+from retina.data.card import Card
+from retina.data.extras import needed
+from retina.data.hdf5 import contained, opened
+from retina.data.parts import Part, as_stimulus, recording
+from retina.data.shown import check_onsets, in_order
+from retina.data.trains import cells_of
+from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
+from retina.types import Recording
+
+KEYS = {"stimulus": "", "stimulus_axes": "", "repeats": "", "counts": ""}
+
+
+def nwb(folder: Path, card: Card) -> Recording:
+    """Spike times of the units table, and one or several stimuli of an NWB file.
+
+    folder: with the card's files.
+    card:   option ``file``, and a table ``parts``. It holds a table for each stretch,
+            by the names that the splits use: ``stimulus``, the name of a TimeSeries or
+            ImageSeries among the file's stimuli or acquisitions, with its frames inside
+            the file; ``stimulus_axes``, the order of its axes ("frame, y, x");
+            ``repeats``, the name of a table of intervals at whose every start_time the
+            stimulus was shown anew ("": once, at its own timestamps); ``counts``, where
+            spike times are not known, a TimeSeries (bin, cell, trial) of the processing
+            module "retina". ``names``: the column of the units table, or of that
+            module's table "cells", that names the cells ("id").
+    returns: the parts of the table, on the file's clock; repeats on one of their own.
+    raises:  MissingExtra without pynwb (extra ``nwb``); UnreadableFile, also for links
+             out of the file; ShapeMismatch; BadResponse; BadCard.
+    """
+    options = card.needs("file", "parts", names="id")
+    tables = options["parts"]
+    if not isinstance(tables, Mapping) or not tables:
+        raise BadCard(
+            f"{card.name}: options.parts is {tables!r}: give a table "
+            "[options.parts.NAME] for each stretch"
+        )
+    library = needed("pynwb", "nwb", "an NWB file")
+    path = below(folder, options["file"])
+    with opened(folder, options["file"]) as store:
+        contained(store)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own, of older versions of the format
+            with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
+                held = io.read()
+                given = {n: _checked(card, n, table) for n, table in tables.items()}
+                counted = any(table["counts"] for table in given.values())
+                names, times = (_cells if counted else _units)(
+                    held, path, options["names"]
+                )
+                parts = {
+                    name: _part(held, path, card, table, times)
+                    for name, table in given.items()
+                }
+    except RetinaError:
+        raise
+    except Exception as error:  # hdmf raises many kinds on files that are not NWB
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
+    return recording(card, parts, cells_of(card, names))
+
+
+def _checked(card: Card, name: str, table: Any) -> dict[str, str]:
+    if not isinstance(table, Mapping) or not table.get("stimulus"):
+        raise BadCard(f"{card.name}: key 'options.parts.{name}.stimulus' is missing")
+    for key, value in table.items():
+        if key not in KEYS or not isinstance(value, str):
+            raise BadCard(
+                f"{card.name}: 'options.parts.{name}.{key}' = {value!r}: "
+                + nearest(key, KEYS)
+            )
+    return {**KEYS, **table}
+
+
+def _units(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarray]]:
+    units = held.units
+    if units is None or "spike_times" not in units.colnames:
+        raise UnreadableFile(f"{path} has no units with spike_times")
+    if column == "id":
+        labels = [str(one) for one in units.id[:]]
+    elif column in units.colnames:
+        labels = [str(one) for one in units[column][:]]
+    else:
+        known = nearest(column, units.colnames)
+        raise UnreadableFile(f"{path}: units have no column {column!r}: {known}")
+    times = [
+        np.sort(np.asarray(units.get_unit_spike_times(i), np.float64).ravel())
+        for i in range(len(labels))
+    ]
+    return labels, times
+
+
+def _part(
+    held: Any, path: Path, card: Card, table: dict[str, str], times: list[np.ndarray]
+) -> Part:
+    name = table["stimulus"]
+    places = {**held.acquisition, **held.stimulus_template, **held.stimulus}
+    if name not in places:
+        raise UnreadableFile(
+            f"{path} has no stimulus {name!r}: {nearest(name, places)}"
+        )
+    series = places[name]
+    if getattr(series, "external_file", None) is not None or not hasattr(
+        series, "data"
+    ):
+        raise UnreadableFile(
+            f"{path}: the frames of {name!r} are not in the file: write them into it, "
+            "or name them with another reader"
+        )
+    data = np.asarray(series.data[()] if hasattr(series.data, "shape") else series.data)
+    shown = as_stimulus(in_order(data, table["stimulus_axes"], card.name), card.name)
+    if series.timestamps is not None:
+        onsets = np.asarray(series.timestamps[:], np.float64)
+    else:
+        rate, start = float(series.rate or 0), float(series.starting_time or 0)
+        if not rate > 0:
+            raise UnreadableFile(f"{path}: {name!r} has neither timestamps nor a rate")
+        onsets = start + np.arange(len(shown)) / rate
+    if table["repeats"]:
+        starts, ends = _intervals(held, path, table["repeats"])
+        # The end of a showing is that of its last frame, where it says so.
+        last = ends[0] - starts[0] + onsets[0]
+        if onsets[-1] < last < onsets[-1] + 2 * card.frame_s:
+            onsets = np.append(onsets, last)
+    edges = check_onsets(onsets, len(shown), card)
+    if table["counts"]:
+        counts, count_s = _counts(held, path, table["counts"])
+        return Part(shown, edges - edges[0], counts=counts, count_s=count_s)
+    if not table["repeats"]:
+        return Part(shown, edges, (tuple(times),))
+    edges = edges - edges[0]
+    trials = tuple(
+        tuple(_from(train, start, edges[-1]) for train in times) for start in starts
+    )
+    return Part(shown, edges, trials)
+
+
+def _from(train: np.ndarray, start_s: float, lasts_s: float) -> np.ndarray:
+    low, high = np.searchsorted(train, [start_s, start_s + lasts_s])
+    return train[low:high] - start_s
+
+
+def _intervals(held: Any, path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends of a table; ends are nan where it has none."""
+    tables = {**held.intervals}
+    if held.trials is not None:
+        tables["trials"] = held.trials
+    if name not in tables:
+        raise UnreadableFile(
+            f"{path} has no intervals {name!r}: {nearest(name, tables)}"
+        )
+    starts = np.asarray(tables[name]["start_time"][:], np.float64)
+    if not len(starts) or not np.isfinite(starts).all():
+        raise ShapeMismatch(f"{path}: intervals {name!r} hold no start_time")
+    ends = np.asarray(tables[name]["stop_time"][:], np.float64)
+    return starts, ends if len(ends) == len(starts) else np.full(len(starts), np.nan)
+
+
+def _cells(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarray]]:
+    """Names from the module's table; there are no spike times."""
+    found = _module(held, path)["cells"]
+    if column not in found.colnames:
+        known = nearest(column, found.colnames)
+        raise UnreadableFile(f"{path}: cells have no column {column!r}: {known}")
+    return [str(one) for one in found[column][:]], []
+
+
+def _counts(held: Any, path: Path, name: str) -> tuple[np.ndarray, float]:
+    """(trial, bin, cell) and seconds per bin."""
+    places = _module(held, path).data_interfaces
+    if name not in places:
+        raise UnreadableFile(f"{path} has no counts {name!r}: {nearest(name, places)}")
+    series = places[name]
+    data = np.asarray(series.data[()] if hasattr(series.data, "shape") else series.data)
+    if data.ndim != 3 or not float(series.rate or 0) > 0:
+        raise ShapeMismatch(
+            f"{path}: counts {name!r} have shape {data.shape} and rate {series.rate}: "
+            "wanted (bin, cell, trial), and a rate"
+        )
+    return data.transpose(2, 0, 1), 1.0 / float(series.rate)
+
+
+def _module(held: Any, path: Path) -> Any:
+    if "retina" not in held.processing:
+        known = (
+            nearest("retina", held.processing) if held.processing else "there is none"
+        )
+        raise UnreadableFile(f"{path} has no processing module 'retina': {known}")
+    return held.processing["retina"]

@@ -1,0 +1,101 @@
+"""Spike times with a label each, made one sorted row per trial and cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retina.data.card import Card
+from retina.errors import BadResponse, ShapeMismatch
+from retina.types import Cell
+
+Trains = tuple[tuple[np.ndarray, ...], ...]
+
+
+def trains(
+    time_s: np.ndarray,
+    cell: np.ndarray,
+    trial: np.ndarray | None,
+    names: Sequence[str],
+    where: str,
+) -> tuple[list[str], Trains]:
+    """The cells' names, and their spike times per trial and cell.
+
+    time_s: (spike,) seconds.
+    cell:   (spike,) each spike's cell, text or numbers.
+    trial:  (spike,) each spike's trial, whole numbers from 0; None for one trial.
+    names:  the cells to keep, in that order; without any, all that fired, sorted.
+    raises: ShapeMismatch; BadResponse.
+
+    >>> names, made = trains(np.array([2.0, 1.0]), np.array([9, 10]), None, [], "here")
+    >>> names, [float(one[0]) for one in made[0]]
+    (['9', '10'], [2.0, 1.0])
+    """
+    trial = np.zeros(time_s.shape, np.int64) if trial is None else trial
+    if not time_s.shape == cell.shape == trial.shape or time_s.ndim != 1:
+        raise ShapeMismatch(
+            f"{where}: times {time_s.shape}, cells {cell.shape} and trials "
+            f"{trial.shape} must be one row each, of equal length"
+        )
+    if time_s.dtype.kind not in "iuf" or not np.isfinite(time_s).all():
+        raise BadResponse(f"{where}: spike times must be numbers of seconds, not NaN")
+    if trial.dtype.kind not in "iu" or (len(trial) and trial.min() < 0):
+        raise BadResponse(f"{where}: trials must be whole numbers from 0")
+    number = int(trial.max()) + 1 if len(trial) else 1
+    if number > max(len(trial), 1):
+        raise BadResponse(
+            f"{where}: trial {number - 1} among {len(trial)} spikes: trials are "
+            "counted from 0 without gaps"
+        )
+    labels, which = np.unique(
+        [_text(one) for one in cell.tolist()], return_inverse=True
+    )
+    found = sorted(labels.tolist(), key=_natural)
+    listed = list(names) or found
+    if len(set(listed)) != len(listed):
+        raise BadResponse(f"{where}: a cell is named twice")
+    places = {label: i for i, label in enumerate(listed)}
+    place = np.array([places.get(label, -1) for label in labels.tolist()], np.int64)
+    row = place[which] if len(labels) else np.zeros(0, np.int64)
+    times = time_s.astype(np.float64)
+    order = np.lexsort((times, row, trial))
+    times, row, trial = times[order], row[order], trial[order]
+    key = trial * (len(listed) + 1) + row + 1  # what is not listed comes first
+    wanted = [
+        t * (len(listed) + 1) + c + 1 for t in range(number) for c in range(len(listed))
+    ]
+    low, high = np.searchsorted(key, wanted), np.searchsorted(key, wanted, "right")
+    each = [times[a:b] for a, b in zip(low, high, strict=True)]
+    size = len(listed)
+    made = tuple(tuple(each[t * size : (t + 1) * size]) for t in range(number))
+    return listed, made
+
+
+def check_seconds(made: Trains, start_s: float, stop_s: float, where: str) -> None:
+    """raises: BadResponse where most spikes come after the stimulus has ended."""
+    sizes = [len(train) for trial in made for train in trial]
+    late = sum(int((train > stop_s).sum()) for trial in made for train in trial)
+    if 2 * late > sum(sizes):
+        raise BadResponse(
+            f"{where}: {late} of {sum(sizes)} spikes lie after {stop_s:g} s, when the "
+            f"last frame ends (the first begins at {start_s:g} s): are they in seconds?"
+        )
+
+
+def cells_of(card: Card, names: Sequence[str]) -> list[Cell]:
+    return [Cell(name, card.cell_types.get(name, "")) for name in names]
+
+
+def _text(label: object) -> str:
+    if isinstance(label, bytes):
+        return label.decode("utf-8", "replace")
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)
+
+
+def _natural(label: str) -> tuple[int, int, str]:
+    """Numbers by their size, before words."""
+    whole = label.isascii() and label.isdigit() and len(label) < 19
+    return (0, int(label), label) if whole else (1, 0, label)

@@ -1,0 +1,1 @@
+"""Recordings written in layouts that other programs read, each with its card."""

@@ -1,0 +1,1 @@
+"""One file per method: a fit and its recording -> a smaller model with parameters."""

@@ -1,0 +1,74 @@
+"""Unstructured pruning: single weights, the smallest first, held at zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retina import build
+from retina.models.pruned import KEPT
+from retina.reduction.cutting import Path, at, count_kept, fitting, parts, put
+from retina.stage import Model, Tree
+from retina.types import Fit, Split
+
+
+def prune(
+    fit: Fit, split: Split, key: jax.Array, /, *, keep: float = 0.5
+) -> tuple[Model, Tree]:
+    """Zeroes the smallest weights of each array; the refit moves only the others.
+
+    keep:    share of the weights of each array that stay.
+    returns: the model `pruned` of what was fitted, and its parameters.
+    raises:  BadSetting where an array would be empty.
+    lowers:  sparse_flops_per_bin
+    source:  Han et al. 2015, arXiv 1506.02626.
+
+    A dense machine multiplies the zeros too: no other figure falls. Masks of a readout
+    that has several for each cell stay whole, since what is multiplied is their sum.
+    """
+    model, params = fit.model, fit.params
+    if model.name != "pruned":
+        model = build.model(
+            "pruned", model.spec, of=fit.model.name, settings=fit.model.settings
+        )
+        params = _beside(model.stage.parameters, params)
+    for path, _ in parts(model.stage):
+        params = _pruned(params, path, keep)
+    return fitting(model, params, "prune")
+
+
+def _beside(parameters: Any, params: Tree) -> Tree:
+    """Parameters with all weights kept, where the pruned model wants to be told."""
+    return {
+        name: _beside(one, params[name])
+        if isinstance(one, dict)
+        else params.get(name, jnp.ones_like(params[name.removesuffix(KEPT)], bool))
+        if name.endswith(KEPT)
+        else params[name]
+        for name, one in parameters.items()
+    }
+
+
+def _pruned(params: Tree, path: Path, keep: float) -> Tree:
+    own = at(params, path)
+    for name, value in own.items():
+        if isinstance(value, dict):
+            params = _pruned(params, (*path, name), keep)
+        elif name + KEPT in own and not _summed_first(path, value):
+            before = np.asarray(own[name + KEPT])
+            what = "weights of " + ".".join((*path, name))
+            number = count_kept(keep, int(before.sum()), what)
+            size = np.where(before, np.abs(np.asarray(value)), -1).reshape(-1)
+            kept = np.zeros(size.size, bool)
+            kept[np.argsort(-size, kind="stable")[:number]] = True
+            mask = jnp.asarray(kept.reshape(before.shape))
+            params = put(params, (*path, name + KEPT), mask)
+    return params
+
+
+def _summed_first(path: Path, value: jax.Array) -> bool:
+    """Of a `factorised` readout with several masks per cell."""
+    return path[-1:] == ("factorised",) and value.shape[1] > 1

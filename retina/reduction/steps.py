@@ -1,0 +1,209 @@
+"""The verb `reduce`: a fit made smaller by one method or several, each then refitted.
+
+A method is a function ``NAME(fit, split, key, /, *, ...) -> (Model, params)`` in a file
+of its name. It only cuts; what all of them share stands here: the refit, the check that
+what is claimed to fall does fall, and the lineage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from retina import registry
+from retina.costs.cost import cost
+from retina.errors import BadSetting, nearest
+from retina.fitting.fit import fit as fit_model
+from retina.fitting.loop import Progress
+from retina.fitting.recipe import idle
+from retina.settings import checked, keywords
+from retina.stage import TUNED, Model, Recipe, Tree
+from retina.types import Cost, Fit, Split
+
+REFIT_STEPS = 200  # source="chosen"
+
+
+def reduce(
+    method: str | Sequence[str],
+    fit: Fit,
+    split: Split,
+    *,
+    key: jax.Array,
+    refit_steps: int = REFIT_STEPS,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Fit:
+    """A smaller fit: a part is taken away, then the rest is fitted again for a while.
+
+    method:      a name of `retina list reductions`, a file, or several of them in their
+                 order: "channels,quantise" or ["channels", "quantise"].
+    fit:         of several seeds, the one that was best on validation is reduced.
+    split:       the recording that it was fitted on; test clips are not looked at.
+    key:         jax.random.key; all randomness follows from it.
+    refit_steps: at most, after each method, by the recipe of the fit. The
+                 best on validation is kept, and the cut itself is in the running. 0: no
+                 refit, such as quantisation after training.
+    progress:    as of `retina.fit`, called during each refit.
+    settings:    keywords of the method, and fields of Recipe for the refit. Where there
+                 are several methods, a keyword must be that of one of them alone.
+    returns:     Fit; training["lineage"] has an entry for each method from the first
+                 fit on: {"method", "settings", "of" (the model it was), "validation"
+                 (bits per spike, mean over cells: "before", "cut", "refitted"), "cost"
+                 ({column: (before, after)} of what the method claims to lower)}.
+    raises:      UnknownName; BadSetting for a keyword that no method has, where a
+                 method cannot be used on this model, would empty a layer, or would
+                 lower nothing of what it claims to lower.
+
+    >>> import retina
+    >>> # small = retina.reduce("channels", fit, split, key=jax.random.key(0), keep=0.5)
+    """
+    names = method.split(",") if isinstance(method, str) else list(method)
+    methods = {name: registry.find("reductions", name) for name in names}
+    if len(methods) < len(names):
+        raise BadSetting(f"{','.join(names)}: name each reduction once")
+    own, recipe = divided(settings, methods)
+    if refit_steps < 0:
+        raise BadSetting(f"refit_steps {refit_steps}: 0 or more")
+    recipe = recipe | {"max_steps": refit_steps}
+    for number, (name, function) in enumerate(methods.items()):
+        each = jax.random.fold_in(key, number)
+        fit = _reduced(name, function, own[name], fit, split, each, recipe, progress)
+    return fit
+
+
+def divided(
+    settings: Mapping[str, Any], methods: Mapping[str, Callable[..., Any]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Which settings are whose: (by method, of the refit's recipe), types checked.
+
+    raises: BadSetting for one that is nobody's, or of two methods.
+    """
+    own: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    recipe = {}
+    known = {name: keywords(function) for name, function in methods.items()}
+    for key, value in settings.items():
+        of = [name for name in methods if key in known[name]]
+        if len(of) > 1:
+            raise BadSetting(
+                f"{key} is a keyword of {' and of '.join(of)}: reduce by one, then "
+                "reduce the run that comes of it by the other"
+            )
+        if of:
+            own[of[0]] |= checked({key: value}, methods[of[0]], of[0])
+        elif key in keywords(Recipe) and key != "max_steps":
+            recipe |= checked({key: value}, Recipe, "the refit", TUNED)
+        else:
+            every = {word for words in known.values() for word in words}
+            names = " ".join(methods)
+            raise BadSetting(
+                f"reduction {names!r} has no keyword {key!r}: "
+                f"{nearest(key, {*every, 'refit_steps'})} (retina show {names})"
+            )
+    return own, recipe
+
+
+def claims(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+    """The figures of Cost that a method says it lowers, from its docstring.
+
+    None of them rises, and at least one falls, or `reduce` refuses.
+
+    >>> def mine(fit, split, key, /):
+    ...     '''lowers: flops_per_bin, params'''
+    >>> claims(mine, "mine")
+    ('flops_per_bin', 'params')
+    """
+    found = re.search(r"^lowers: *(.+)$", inspect.getdoc(function) or "", re.MULTILINE)
+    # One number each, whatever the recording.
+    plain = ("int", "float", "int | None")
+    known = [field.name for field in dataclasses.fields(Cost) if field.type in plain]
+    named = tuple(re.split(r",\s*", found[1].strip())) if found else ()
+    for column in named:
+        if column not in known:
+            raise BadSetting(
+                f"reduction {name!r} lowers no cost {column!r}: "
+                f"{nearest(column, known)}"
+            )
+    if not named:
+        raise BadSetting(
+            f"reduction {name!r} does not say which cost it lowers: add the line "
+            "'lowers: flops_per_bin', or another figure, to its docstring"
+        )
+    return named
+
+
+def _reduced(
+    name: str,
+    function: Callable[..., tuple[Model, Tree]],
+    settings: Mapping[str, Any],
+    parent: Fit,
+    split: Split,
+    key: jax.Array,
+    recipe: Mapping[str, Any],
+    progress: Progress | None,
+) -> Fit:
+    columns = claims(function, name)
+    cutting, refitting = jax.random.split(key)
+    model, params = function(parent, split, cutting, **settings)
+    before = _figures(columns, parent.model, parent.params, split)
+    after = _figures(columns, model, params, split)
+    _check_lower(name, before, after)
+    start = model._replace(warm_start=lambda drawn, clips: params)
+    how = {**kept_recipe(parent, model), **recipe}
+    small = fit_model(start, split, key=refitting, progress=progress, **how)
+    step = {
+        "method": name,
+        "settings": {k: p.default for k, p in keywords(function).items()}
+        | dict(settings),
+        "of": parent.model.name,
+        "validation": {
+            "before": parent.validation.get("mean"),
+            "cut": small.curve[0]["validation_bits"],
+            "refitted": small.validation["mean"],
+        },
+        "cost": {column: (before[column], after[column]) for column in columns},
+    }
+    lineage = (*parent.training.get("lineage", ()), step)
+    told = {**small.training, "lineage": lineage}
+    return dataclasses.replace(small, model=model, training=told)
+
+
+def kept_recipe(parent: Fit, model: Model) -> dict[str, Any]:
+    """What a fit was asked to do otherwise than its model's recipe, if it applies."""
+    told, default = parent.training, parent.model.recipe
+    # Not how long it was, nor how far from the parameters it has to start.
+    names = [n for n in keywords(Recipe) if n not in ("max_steps", "scatter")]
+    changed = {
+        name: told[name]
+        for name in names
+        if name in told and told[name] != getattr(default, name)
+    }
+    settings = dataclasses.replace(model.recipe, **changed)
+    return {n: v for n, v in changed.items() if not idle(n, settings, model)[0]}
+
+
+def _figures(
+    columns: Sequence[str], model: Model, params: Tree, split: Split
+) -> dict[str, Any]:
+    found = cost(model, params, split)
+    return {column: getattr(found, column) for column in columns}
+
+
+def _check_lower(
+    name: str, before: Mapping[str, float], after: Mapping[str, float]
+) -> None:
+    lower = [column for column in before if after[column] < before[column]]
+    higher = [column for column in before if after[column] > before[column]]
+    if higher or not lower:
+        words = ", ".join(
+            f"{column} {before[column]:,} before, {after[column]:,} after"
+            for column in (higher or before)
+        )
+        raise BadSetting(
+            f"{name} would lower nothing here ({words}): ask for more, see retina show "
+            f"{name}"
+        )

@@ -1,0 +1,69 @@
+"""`retina reduce`: a smaller run, with its parent and its lineage."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from retina import store
+
+FIT = ["--set", "lags=6", "--set", "rank=none", "--set", "max_steps=15"]
+
+
+@pytest.fixture
+def run(retina, tmp_path):
+    assert retina("fit", "tiny", "ln", *FIT, "--out", "run").status == 0
+    return tmp_path / "run"
+
+
+def test_a_run_is_reduced_once_and_what_is_wrong_is_said(retina, run, tmp_path):
+    words = ("reduce", "taps", "run", "--out", "short", "--set")
+    done = retina(*words, "keep=0.7")
+    assert done.status == 0, done.err
+    assert "flops_per_bin" in done.out and "next: retina score short" in done.out
+    record = store.read(tmp_path / "short")
+    assert record["parent"] == str(run)
+    assert record["asked"]["run_sha256"] == store.read(run)["params_sha256"]
+    assert dict(record["settings"])["lags"] == 4
+    (step,) = record["training"]["lineage"]
+    assert (step["method"], step["of"]) == ("taps", "ln")
+
+    same = retina(*words, "keep=0.7")
+    assert same.status == 0 and "short is finished already" in same.err
+    other = retina(*words, "keep=0.4")
+    assert other.status == 1 and "keep 0.7 there, 0.4 here" in other.err
+    for words, says in (
+        (("reduce", "tabs", "run"), "did you mean 'taps'"),
+        (("reduce", "taps", "run", "--set", "kep=1"), "did you mean 'keep'"),
+        (("reduce", "taps", "run", "--set", "keep=0.01"), "would leave none of 6 lags"),
+        (("reduce", "channels", "run"), "channels is for models with channels"),
+        (("reduce", "taps", "absent"), "no run"),
+    ):
+        done = retina(*words)
+        assert done.status == 1 and says in done.err, done
+        assert len(done.err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_reduced_run_is_scored_and_reduced_again(retina, run, tmp_path):
+    assert retina("reduce", "taps", "run", "--out", "short").status == 0
+    score = retina("score", "short", "--json")
+    assert score.status == 0 and json.loads(score.out)["model"] == "ln"
+    again = retina("reduce", "quantise", "short", "--set", "refit_steps=0", "--json")
+    told = json.loads(again.out)
+    assert told["parent"] == str(tmp_path / "short")
+    assert told["run"].startswith("short-quantise-")
+    lineage = told["training"]["lineage"]
+    assert [step["method"] for step in lineage] == ["taps", "quantise"]
+    cost = json.loads(retina("cost", told["run"], "--json").out)
+    # Of two cells, 3 weights of 8 bits each times a signal of 32.
+    assert cost["bit_operations_per_bin"] == 2 * 3 * 8 * 32
+    assert cost["flops_per_bin"] > 0
+
+
+def test_a_method_is_shown_with_its_keywords(retina):
+    text = retina("show", "quantise").out
+    assert "reduction quantise" in text and "kind" in text
+    about = json.loads(retina("show", "prune", "--json").out)
+    assert about["keywords"] == {"keep": 0.5}

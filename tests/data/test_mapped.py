@@ -1,0 +1,163 @@
+"""Large arrays of a file are mapped; packed ones are written plain, once."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from retina import resources
+from retina.data import mapped
+from retina.data.load import load
+from retina.data.readers.hdf5_quanta import dataset
+from retina.data.split import split
+from retina.data.sta import sta
+from retina.errors import BadSetting, BadStimulus, UnreadableFile
+from retina.fitting.start import spike_triggered_average
+from retina.movie import mapped as is_mapped
+from retina.movie import pieces, release
+from retina.types import Clip, Spec
+
+from .conftest import arrays
+
+MOVIE = np.random.default_rng(0).integers(0, 256, (300, 3, 4)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def all_is_large(monkeypatch):
+    monkeypatch.setattr(mapped, "LARGE", 2000)  # bytes
+
+
+def _derived() -> list[Path]:
+    return sorted((resources.derived() / "movies").glob("*"))
+
+
+def _same_splits(one, two) -> None:
+    """All that is computed from the stimulus, to the last bit."""
+    assert one.spec == two.spec and one.notes == two.notes
+    for a, b in zip(
+        (*one.train, *one.validation, *one.test),
+        (*two.train, *two.validation, *two.test),
+        strict=True,
+    ):
+        assert np.array_equal(a.stimulus, b.stimulus)
+        assert np.array_equal(a.response, b.response)
+
+
+def _npz(npz_card, folder: Path, kind: str) -> Path:
+    table = {**arrays(), "stimulus": MOVIE}
+    if kind == "stimulus_file":
+        del table["stimulus"]
+        np.save(folder / "movie.npy", MOVIE)
+        table["stimulus_file"] = np.array("movie.npy")
+    card = npz_card(table)
+    if kind == "packed":
+        path = next(folder.glob("*.npz"))
+        np.savez_compressed(path, **table)
+        text = card.read_text().partition("[[files]]")
+        card.write_text(text[0] + f'[[files]]\npath = "{path.name}"\n')
+    return card
+
+
+@pytest.mark.parametrize("kind", ["plain", "stimulus_file", "packed"])
+def test_npz(kind, npz_card, cache, monkeypatch, caplog):
+    folder = cache / "small"
+    folder.mkdir()
+    card = _npz(npz_card, folder, kind)
+    with caplog.at_level(logging.WARNING, "retina"):
+        recording = load(card)
+        again = load(card)
+    packed = kind == "packed"
+    assert len(_derived()) == packed == len(caplog.records)
+    for one in (*recording.blocks, *again.blocks):
+        assert is_mapped(one.stimulus)
+    monkeypatch.setattr(mapped, "LARGE", 2**20)
+    plain = load(card)
+    assert not any(is_mapped(block.stimulus) for block in plain.blocks)
+    _same_splits(split(recording), split(plain))
+    with pytest.raises(BadSetting, match="read from disk.*leave bin_s out"):
+        split(recording, 0.2)
+
+
+@pytest.mark.parametrize("chunks", [None, (7, 3, 4)], ids=["plain", "chunked"])
+def test_hdf5(chunks, cache, tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as store:
+        made = store.create_dataset(
+            "movie", data=MOVIE, chunks=chunks, compression=chunks and "gzip"
+        )
+        assert made.chunks == chunks
+    found = dataset(path, "movie")
+    assert is_mapped(found) and np.array_equal(found, MOVIE)
+    assert len(_derived()) == bool(chunks)
+
+
+def test_a_copy_that_is_cut_off_leaves_nothing(cache, tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, stimulus=MOVIE)
+
+    def cut_off(file, dtype, shape):
+        yield MOVIE[:10]
+        raise EOFError("cut off")
+
+    with np.load(path) as store:
+        monkeypatch.setattr(mapped, "_read", cut_off)
+        with pytest.raises(EOFError):
+            mapped.of_npz(path, store, "stimulus")
+    assert not _derived()
+
+
+@pytest.mark.parametrize("name", ["../movie.npy", "/etc/movie.npy"])
+def test_a_movie_elsewhere_is_refused(name, npz_card):
+    table = {**arrays(), "stimulus_file": np.array(name)}
+    del table["stimulus"]
+    with pytest.raises(UnreadableFile, match="not the name of a file beside it"):
+        load(npz_card(table))
+
+
+def test_a_movie_that_is_no_npy_file(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"nothing of the kind" * 200)
+    with pytest.raises(UnreadableFile, match="not a readable npy file"):
+        mapped.npy(tmp_path / "a.npy")
+
+
+def test_nan_in_a_mapped_movie_is_found(tmp_path):
+    shown = MOVIE.astype(np.float16)
+    shown[123, 1, 1] = np.nan
+    np.save(tmp_path / "a.npy", shown)
+    counts = np.zeros((1, 300, 1), np.float32)
+    with pytest.raises(BadStimulus, match="1 of 300.*frame 123"):
+        Clip("a", mapped.npy(tmp_path / "a.npy"), counts)
+
+
+def test_release_keeps_what_was_written(tmp_path):
+    """Pages of a private mapping are its only place."""
+    np.save(tmp_path / "a.npy", MOVIE)
+    for mode in ("r", "r+", "c"):
+        shown = np.load(tmp_path / "a.npy", mmap_mode=mode)
+        if mode != "r":
+            shown[5] = 7
+        before = np.array(shown)
+        release(shown)
+        assert np.array_equal(shown, before)
+        assert np.array_equal(np.concatenate([*pieces(shown, 50)]), before)
+
+
+def test_in_pieces_the_averages_are_the_same(monkeypatch):
+    """Sums of float32 products, cut elsewhere: equal within their rounding."""
+    draw = np.random.default_rng(1)
+    counts = draw.poisson(0.5, (1, 300, 2)).astype(np.float32)
+    clip = Clip("a", MOVIE, counts, skip=10)
+    spec = Spec((3, 4), 2, 0.1, 127.0, 74.0)
+
+    def averages():
+        return sta([clip], range(-3, 6)), spike_triggered_average((clip,), 6, spec)
+
+    whole = averages()
+    monkeypatch.setattr("retina.data.sta.PIECE", 12 * 40)
+    monkeypatch.setattr("retina.movie.STRETCH", 12 * 40)
+    for one, two in zip(averages(), whole, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-4 * np.abs(two).max())

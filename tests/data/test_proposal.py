@@ -1,0 +1,184 @@
+"""Cards proposed from files: what is found, and what is said when nothing is."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+from typer.testing import CliRunner
+
+from retina.cli.main import app
+from retina.data.load import load
+from retina.data.proposal.draft import draft
+from retina.data.proposal.guess import guess_of
+from retina.data.proposal.seen import Seen
+from retina.errors import BadSetting, MissingData, UnreadableFile
+
+FRAMES, CELLS = 400, 3
+
+
+def movie(*axes: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 255, (FRAMES, 4, 5), np.uint8).transpose(*axes)
+
+
+def counts(trials: int = 1) -> np.ndarray:
+    return np.random.default_rng(1).poisson(1.0, (trials, FRAMES, CELLS))
+
+
+def spikes() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return np.sort(rng.uniform(0, 40, 900)), rng.integers(0, CELLS, 900)
+
+
+def written(folder, name: str):
+    """The recording of a proposed card whose blanks are filled with anything."""
+    path = folder / f"{name}.toml"
+    text = draft(name, sorted(p for p in folder.iterdir() if p.suffix != ".toml"))
+    table = tomllib.loads(text)
+    assert text.count("<- fill in") >= 6 and table["stimulus_unit"] == ""
+    path.write_text(text.replace('stimulus_unit = ""', 'stimulus_unit = "grey"'))
+    return load(path), table
+
+
+def holds(recording, trials: int = 1) -> None:
+    assert len(recording.cells) == CELLS and recording.frame == (4, 5)
+    assert {block.role for block in recording.blocks} == {"train", "validation", "test"}
+    shown = np.concatenate([b.stimulus[b.lead :] for b in recording.role("train")])
+    np.testing.assert_array_equal(shown, movie(0, 1, 2)[10 : 10 + len(shown)])
+    assert all(block.trials == trials for block in recording.blocks)
+
+
+def test_npz_with_names_of_ones_own(tmp_path):
+    np.savez(
+        tmp_path / "a.npz", the_movie=movie(1, 2, 0), resp=counts()[0].T, frame_times=T
+    )
+    recording, table = written(tmp_path, "mine")
+    assert table["options"]["parts"]["all"] == {
+        "stimulus": "the_movie",
+        "stimulus_axes": "y, x, frame",
+        "onsets": "frame_times",
+        "counts": "resp",
+        "counts_axes": "cell, bin",
+    }
+    assert table["frame_s"] == pytest.approx(0.1)
+    holds(recording)
+
+
+T = np.arange(FRAMES) * 0.1
+
+
+def test_hdf5_of_several_stretches(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as store:
+        for name, trials in (("train", 1), ("test", 5)):
+            store[f"{name}/stimulus"] = movie(0, 1, 2)
+            store[f"{name}/response/binned"] = counts(trials)
+            store[f"{name}/time"] = T
+    _, table = written(tmp_path, "mine")
+    assert set(table["options"]["parts"]) == {"train", "test"}
+    roles = [(rule["role"], rule["part"]) for rule in table["splits"]]
+    assert roles == [("train", "train"), ("validation", "train"), ("test", "test")]
+    assert table["splits"][2]["group"] == "frozen"
+
+
+def test_matlab_with_spike_times(tmp_path):
+    times, cell = spikes()
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell}
+    savemat(tmp_path / "a.mat", held | {"onsets": T})
+    recording, table = written(tmp_path, "mine")
+    assert table["reader"] == "matlab5" and table["cell_count"] == CELLS
+    holds(recording)
+    total = sum(len(t) for b in recording.blocks for t in b.spikes[0])
+    assert 0 < total <= 900
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_spikes_beside_a_stimulus(tmp_path, kind):
+    times, cell = spikes()
+    np.save(tmp_path / "movie.npy", movie(0, 1, 2))
+    labels = np.array(["left", "right", "middle"])[cell]
+    if kind == "csv":
+        with open(tmp_path / "spikes.csv", "w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["cell", "time_s"])
+            rows.writerows(zip(labels, times, strict=True))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(
+            pa.table({"cell": labels, "time_s": times}), tmp_path / "spikes.parquet"
+        )
+    path = tmp_path / "mine.toml"
+    text = draft("mine", [tmp_path / f"spikes.{kind}", tmp_path / "movie.npy"])
+    table = tomllib.loads(text)
+    # 40 s of 400 frames: the last spike says about how long a frame is.
+    assert table["frame_s"] == pytest.approx(0.1, rel=0.01)
+    text = text.replace(f"frame_s = {table['frame_s']!r}", "frame_s = 0.1")
+    path.write_text(text.replace("lead = ", "# lead = ").replace("[options]", LEAD))
+    recording = load(path)
+    assert [cell.name for cell in recording.cells] == ["left", "middle", "right"]
+
+
+LEAD = "lead = 10\n[options]"
+
+
+def test_nwb_by_its_stimuli(tmp_path):
+    pytest.importorskip("pynwb")
+    from retina.data.export import export
+
+    export("simulated", tmp_path / "a.nwb", "nwb", cells="10,11")
+    text = draft("mine", [tmp_path / "a.nwb"])
+    table = tomllib.loads(text)
+    assert table["reader"] == "nwb" and table["cell_count"] == 2
+    assert len(table["options"]["parts"]) > 3 and "# repeats = " in text
+
+
+def test_axes_that_cannot_be_told_are_marked(tmp_path):
+    square = np.zeros((200, 200, 3))
+    square[0, 0] = 1
+    np.savez(tmp_path / "a.npz", movie=square, counts=np.ones((4, 200, 5), np.int64))
+    text = draft("mine", [tmp_path / "a.npz"])
+    (line,) = [x for x in text.splitlines() if x.startswith("stimulus_axes")]
+    assert "look at this" in line
+    (line,) = [x for x in text.splitlines() if x.startswith("counts_axes")]
+    assert '"trial, bin, cell"' in line and "look at this" in line
+
+
+def test_nothing_that_looks_like_a_recording_is_told_with_what_there_is(tmp_path):
+    np.savez(tmp_path / "a.npz", weights=np.zeros((3, 3)), movie=movie(0, 1, 2))
+    with pytest.raises(MissingData, match="weights 3x3, movie 400x4x5: nothing of it"):
+        draft("mine", [tmp_path / "a.npz"])
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(BadSetting, match="end in .txt: one of .h5"):
+        draft("mine", [tmp_path / "a.txt"])
+    with pytest.raises(MissingData, match="there is no"):
+        draft("mine", [tmp_path / "lost.npz"])
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
+    with pytest.raises(UnreadableFile, match="not a readable npz"):
+        draft("mine", [tmp_path / "cut.npz"])
+
+
+def test_a_card_that_is_there_is_not_written_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", movie=movie(0, 1, 2), counts=counts(), frame_times=T)
+    (tmp_path / "mine.toml").write_text("mine")
+    arguments = ["new", "dataset", "mine", "--from", "a.npz"]
+    assert CliRunner().invoke(app, arguments).exit_code == 1
+    assert (tmp_path / "mine.toml").read_text() == "mine"
+    arguments[2] = "other"
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0 and "retina check ./other.toml" in done.output
+
+
+def test_a_name_does_not_make_a_stimulus_of_frame_times():
+    seen = [
+        Seen("a", "frame_times", (400,), "f", lambda: T),
+        Seen("a", "light", (400,), "f", lambda: np.sin(T)),
+    ]
+    guess = guess_of(seen)
+    assert guess is not None and guess.stimulus.name == "light"
+    assert guess.onsets is not None and guess.onsets.name == "frame_times"

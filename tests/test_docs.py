@@ -1,0 +1,60 @@
+"""The tutorial, followed to the letter: every block, in its order."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from retina.cli.main import app
+
+TUTORIAL = Path(__file__).parents[1] / "docs" / "your_own_recording.md"
+
+
+def blocks() -> list[tuple[str, str]]:
+    text = TUTORIAL.read_text(encoding="utf-8")
+    return re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fill_in(card: Path, lines: str) -> None:
+    """Each line in the place of the one that begins alike; a new one at the top."""
+    own = card.read_text(encoding="utf-8").splitlines()
+    for line in filter(None, lines.splitlines()):
+        key = line.split(" = ")[0]
+        at = [i for i, other in enumerate(own) if other.startswith(f"{key} = ")]
+        if at:
+            own[at[0]] = line
+        else:
+            own.insert(own.index('reader = "hdf5"'), line)
+    card.write_text("\n".join(own) + "\n", encoding="utf-8")
+
+
+def test_the_tutorial_runs_as_it_stands(folder):
+    said = {}
+    for kind, text in blocks():
+        if kind == "python":
+            exec(compile(text, str(TUTORIAL), "exec"), {})
+        elif kind == "toml":
+            fill_in(folder / "monday.toml", text)
+        else:
+            assert kind == "sh"
+            for line in text.strip().splitlines():
+                word, *arguments = shlex.split(line)
+                assert word == "retina"
+                done = CliRunner().invoke(app, arguments)
+                assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception}"
+                said[arguments[0]] = done.output
+    # The six that the tutorial fills in; it has nothing else to look at but what is so.
+    assert "6 blanks to fill in" in said["new"]
+    assert "wrong" not in said["check"] and "CC_max" in said["check"]
+    assert "cc_norm" in said["score"] and "FLOP" in said["cost"]
+    assert (folder / "monday.html").is_file() and (folder / "shared.toml").is_file()
