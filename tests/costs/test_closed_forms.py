@@ -214,6 +214,9 @@ FORMS = {
         recursive_ln, ribbon_ln, subunit_ribbon, tcn,
     )
 } | {"mean": nothing}  # fmt: skip
+# As they are built, around an `ln`: a machine that multiplies by every number does what
+# it did before (`sparse_flops_per_bin` and `bit_operations_per_bin` do not).
+FORMS |= dict.fromkeys(("cropped", "pruned", "quantised"), ln)
 # A declaration, not an equation: its parts and rungs have their forms in tests/circuit.
 DECLARED = {"circuit"}
 
