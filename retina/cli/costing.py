@@ -107,26 +107,31 @@ def _executors(model: Any, params: Any, split: Any) -> dict[str, Any]:
     from retina.costs import executors
 
     _fitted(params, "--executors")
-    return dataclasses.asdict(
-        executors.executors(model, params, () if split is None else split.test)
-    )
+    clips = () if split is None else split.test
+    # Counts of spikes are spikes where no bin holds two.
+    hears = model.stage.uses_response and model.spec.event == "spike"
+    spikes = hears and all(float(clip.response.max()) <= 1 for clip in clips)
+    made = executors.executors(model, params, clips, spikes=spikes)
+    return dataclasses.asdict(made) | {"declared_spikes": spikes}
 
 
 def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
     """The recipe that the run was fitted by, or the model's own."""
     from retina import store
-    from retina.search.learning import learning, updates
+    from retina.costs import local_rules
+    from retina.search.learning import asked, learning, updates
 
     if split is None:
         raise typer.BadParameter("--learning needs a recording: --dataset NAME")
     steps, changes = None, {}
     if runs.is_run(what):
         told = store.read(what)["training"]
-        steps = told["steps"]
-        changes = {name: told[name] for name in ("optimiser",) if name in told}
+        steps, changes = told["steps"], asked(model, told)
     made = learning(model, split, steps, **changes)
     figures = dataclasses.asdict(made) | {"step": made.step}
-    return figures | {"updates": updates(model)}
+    local = {name: local_rules.per_synapse(name) for name in local_rules.RULES}
+    more = {"updates": updates(model), "local_rules_per_synapse_and_step": local}
+    return figures | more
 
 
 def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:
@@ -161,7 +166,11 @@ def _fitted(params: Any, flag: str) -> None:
 
 def _figures(title: str, figures: Mapping[str, Any]) -> str:
     """A block of figures as the table above it has them."""
-    rows = [(key.replace("_", " "), _words(value)) for key, value in figures.items()]
+    rows = [
+        (key.replace("_", " "), _words(value))
+        for key, value in figures.items()
+        if value not in ("", None)
+    ]
     return f"\n{title}\n{output.columns(rows)}"
 
 

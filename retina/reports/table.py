@@ -226,11 +226,11 @@ def _cost(cost: Cost, width: int) -> str:
         exact = f"{value:,}" if isinstance(value, int) else _exact(value)
         rows.add_row(words, exact, amount(value))
     step, setup = cost.counts.get("bin"), cost.counts.get("setup")
-    for weight in WEIGHTS if step is not None else ():
-        assert step is not None
-        value = step.flops_with(weight)
-        words = f"FLOPs per bin, a transcendental as {weight}"
-        rows.add_row(words, f"{value:,}", amount(value))
+    if step is not None:
+        for weight in WEIGHTS:
+            value = step.flops_with(weight)
+            words = f"FLOPs per bin, a transcendental as {weight}"
+            rows.add_row(words, f"{value:,}", amount(value))
     grids = [
         rows,
         _kinds("kind", "by kind", {"bin": step, "setup, once": setup}, across=True),

@@ -7,7 +7,8 @@ since what is counted is there.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,11 +20,11 @@ from retina.costs.cost import stands_for
 from retina.costs.flops import count
 from retina.fitting import cells, descent, lbfgs, optimiser, penalties, quasi_newton
 from retina.fitting.clips import Table, tabulate
-from retina.fitting.recipe import checked_recipe
+from retina.fitting.recipe import checked_recipe, idle
 from retina.fitting.start import mean_counts
 from retina.fitting.whitening import BLOCK, Whitening
 from retina.parameter import to_free
-from retina.stage import Model, Tree
+from retina.stage import Model, Recipe, Tree
 from retina.types import Interval, Split
 
 
@@ -37,7 +38,8 @@ class Learning:
     update:     what the optimiser makes of the gradient.
     seconds:    of recording whose loss enters the step; trials count each.
     per_synaptic_event: of all three, over the quanta that the recorded cells hear in
-                that time; None where the constants are not defensible.
+                that time; None where the constants are not defensible, or a full
+                field collapses space.
     steps, total: of a whole fit, where its steps are known; validation is not in it.
     note:       what is left out.
     """
@@ -81,8 +83,7 @@ def learning(
     fitted = model._replace(penalty=penalties.penalty(model, settings))
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
-    # Its shapes alone are asked for.
-    table = tabulate(model, split.train, bins, settings.warm_up_s, stream=True)
+    table = tabulate(model, split.train, bins, settings.warm_up_s)
     null = mean_counts(split.train)
     params = jax.eval_shape(model.stage.init, jax.random.key(0))
     free = jax.eval_shape(lambda p: to_free(model.stage.parameters, p), params)
@@ -97,7 +98,7 @@ def learning(
     step = both + update
     events = stands_for(split.spec.dataset, None, split, split.spec.event).events_per_s
     per_event = None
-    if events is not None:
+    if events is not None and math.prod(split.spec.frame) > 1:
         heard = seconds * split.spec.cells
         per_event = Interval(step / heard / events.high, step / heard / events.low)
     return Learning(
@@ -111,6 +112,27 @@ def learning(
         None if steps is None else steps * step,
         note,
     )
+
+
+def asked(model: Model, training: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fit was asked otherwise than its model's recipe, for `learning`.
+
+    training: of the fit.
+
+    >>> from retina import build
+    >>> from retina.types import Spec
+    >>> ln = build.model("ln", Spec((), 2, 0.01))
+    >>> asked(ln, {"optimiser": "sgd", "batch": 3, "steps": 9, "max_steps": 9})
+    {'optimiser': 'sgd', 'batch': 3}
+    """
+    changed = {
+        field.name: training[field.name]
+        for field in dataclasses.fields(Recipe)
+        if field.name != "max_steps"
+        and training.get(field.name, own := getattr(model.recipe, field.name)) != own
+    }
+    settings = dataclasses.replace(model.recipe, **changed)
+    return {n: v for n, v in changed.items() if not idle(n, settings, model)[0]}
 
 
 def updates(model: Model) -> dict[str, int]:
@@ -191,8 +213,8 @@ def _cell_by_cell(
     walk = jax.eval_shape(quasi_newton.begin, at)
     problems, numbers = at.shape
     square = (problems, numbers, numbers)
-    root = jax.ShapeDtypeStruct(square, at.dtype) if numbers <= BLOCK else None
-    white = Whitening(at, root)  # type: ignore[arg-type]  # shapes stand for arrays
+    root: Any = jax.ShapeDtypeStruct(square, at.dtype) if numbers <= BLOCK else None
+    white = Whitening(at, root)
     scale = jax.ShapeDtypeStruct((problems,), jnp.float32)
 
     def advance(walk, white, value, slope, scale):

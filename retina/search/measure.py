@@ -75,7 +75,7 @@ def told_bits_per_s(score: Score, split: Split) -> float | None:
     clips = [clip for clip in split.test if (clip.group or clip.name) == score.group]
     counts = [clip.response[:, clip.skip :] for clip in clips]
     seconds = sum(c.shape[0] * c.shape[1] for c in counts) * split.spec.bin_s
-    spikes = np.sum([c.sum((0, 1), dtype=np.float64) for c in counts], axis=0)
+    spikes = np.sum([c.sum((0, 1), dtype="float64") for c in counts], axis=0)
     total = sum(
         bits * number
         for bits, number in zip(metric.per_cell, spikes, strict=True)

@@ -67,6 +67,15 @@ def test_per_synaptic_event_is_a_range_of_the_constants(ln):
     )
     lamprey = learning(ln, a_split("lamprey"), optimiser="sgd")
     assert lamprey.per_synaptic_event is None
+    flat = a_split("mouse")
+    spec = dataclasses.replace(flat.spec, frame=())
+    clips = [
+        (dataclasses.replace(c, stimulus=c.stimulus[:, 0]),)
+        for c in (*flat.train, *flat.validation, *flat.test)
+    ]
+    field = Split(spec, clips[0], clips[1], clips[2], species="mouse")
+    model = retina.model("ln", spec, lags=LAGS)
+    assert learning(model, field, optimiser="sgd").per_synaptic_event is None
 
 
 def test_every_optimiser_has_its_price_and_sgd_is_the_cheapest(ln):
@@ -85,10 +94,9 @@ def test_every_optimiser_has_its_price_and_sgd_is_the_cheapest(ln):
 def test_a_training_pass_with_batch_statistics_is_counted():
     split = a_split()
     image = dataclasses.replace(split.spec, frame=(1, PIXELS))
-    parts = (split.train, split.validation, split.test)
     train, validation, test = (
-        tuple(dataclasses.replace(c, stimulus=c.stimulus[:, None]) for c in clips)
-        for clips in parts
+        (dataclasses.replace(c, stimulus=c.stimulus[:, None]),)
+        for c in (*split.train, *split.validation, *split.test)
     )
     split = Split(image, train, validation, test)
     model = retina.model("bn_cnn", image, lags=4, channels=2, sizes=(1, 1))

@@ -112,8 +112,8 @@ def test_a_bit_costs_what_a_second_costs_over_the_bits_of_a_second(split):
     _, point = point_of(split, "ln", lags=4)
     score = point.score
     clips = [c for c in split.test if (c.group or c.name) == score.group]
-    heard = [c.response[:, c.skip :].sum((0, 1), dtype=np.float64) for c in clips]
-    spikes = np.sum(heard, axis=0)
+    counts = [c.response[:, c.skip :].sum((0, 1), dtype="float64") for c in clips]
+    spikes = np.sum(counts, axis=0)
     seconds = sum(c.bins * len(c.response) for c in clips) * split.spec.bin_s
     each = score.metrics["bits_per_spike"].per_cell
     wanted = sum(b * n for b, n in zip(each, spikes, strict=True)) / seconds
