@@ -21,6 +21,8 @@ from retina.types import Clip
 class Executors:
     """FLOPs of one bin, mean over the bins looked at.
 
+    Of one run: a model with spike history is scored on many, and `cost` charges all.
+
     dense, structured, event: of the three machines; they differ in products alone.
     active_share: of the products of one bin, those with a value that is not zero.
     neurobench_effective_macs, neurobench_effective_acs, neurobench_dense: synaptic
