@@ -12,6 +12,7 @@ import pytest
 from retina import resources
 from retina.data import mapped
 from retina.data.load import load
+from retina.data.quality import clock, shift
 from retina.data.readers.hdf5_quanta import dataset
 from retina.data.split import split
 from retina.data.sta import sta
@@ -19,9 +20,10 @@ from retina.errors import BadCard, BadSetting, BadStimulus, UnreadableFile
 from retina.fitting.start import spike_triggered_average
 from retina.movie import mapped as is_mapped
 from retina.movie import pieces, release
-from retina.types import Clip, Spec
+from retina.types import Block, Cell, Clip, Recording, Spec
 
 from .conftest import arrays
+from .drawn import drawn_recording
 
 MOVIE = np.random.default_rng(0).integers(0, 256, (300, 3, 4)).astype(np.uint8)
 
@@ -161,3 +163,27 @@ def test_in_pieces_the_averages_are_the_same(monkeypatch):
     monkeypatch.setattr("retina.movie.STRETCH", 12 * 40)
     for one, two in zip(averages(), whole, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-4 * np.abs(two).max())
+
+
+def test_in_pieces_the_checks_are_the_same(monkeypatch):
+    """A frame held over the edge of a piece; a correlation within rounding."""
+    shown = np.arange(200, dtype=np.float32)
+    shown[40] = shown[39]
+    times = np.arange(201) * 0.1
+    block = Block("a", "train", shown, times, ((np.array([0.3]),),))
+    held = Recording("x", "none", (Cell("0"),), (block,), 0.1)
+    made = split(drawn_recording())
+    average = shift.averages(made).past[..., None]  # one pixel
+
+    def found():
+        said = [one.text for one in clock.clock(held)]
+        three = made.test[0], average, made, np.ones(3, bool)
+        return said, shift._correlation(*three)
+
+    said, whole = found()
+    assert any("frame 40 " in text for text in said)
+    monkeypatch.setattr(clock, "PIECE", 40)
+    monkeypatch.setattr(shift, "pieces", lambda stimulus: pieces(stimulus, 70))
+    again, parts = found()
+    assert again == said
+    np.testing.assert_allclose(parts, whole, atol=1e-6)
