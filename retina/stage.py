@@ -299,9 +299,8 @@ class Recipe:
     warm_up_s:     seconds of history before a clip's loss at most. None: until the
                    slowest state has forgotten its start. Less is a cold start that
                    values and gradients feel; record and score say so.
-    stream:        clips are read from where the movie lies as they are needed, while
-                   the device works on those before. None: where it takes more than 1
-                   GiB. The numbers are the same.
+    stream:        clips are read as they are needed, the next while these are fitted.
+                   None: of a movie of more than 1 GiB. The numbers are the same.
     scatter:       how far apart seeds start. The s.d. of the logarithm of a random
                    factor on each parameter: see `retina.fitting.scatter`.
     l1, l2, smooth_space, smooth_time, group, locality, activity: weights in the loss of

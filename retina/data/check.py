@@ -28,13 +28,17 @@ from retina.data.split import split
 from retina.errors import RetinaError
 from retina.types import Recording, Split
 
+# Of a cell, in spikes per second: beyond these a unit of time is more likely wrong.
+SLOW, FAST = 0.02, 300.0
+MANY = 50  # spikes of a block, before their end says anything
+
 
 def check(name: str | Path) -> list[Finding]:
     """Licence, units, files, splits, counts, repeats, alignment of one data set.
 
     name:    a data set, or the path of a card; every variant is checked.
     returns: findings in that order. Where the files are missing or wrong, that is the
-             last one.
+             last one of the variant; "note" where it is not the default one.
     raises:  UnknownName, BadCard.
 
     >>> [finding.level for finding in check("simulated")].count("wrong")
@@ -50,8 +54,9 @@ def check(name: str | Path) -> list[Finding]:
             recording = stored(name, ["all", *([variant] if variant else [])])
             found += _recording(card.variant(variant), recording, variant)
         except RetinaError as error:
-            found.append(Finding("wrong", "files", str(error)))
-            break
+            # What of several was not fetched is nobody's mistake.
+            other = variant and variant != card.default_variant
+            found.append(Finding("note" if other else "wrong", "files", str(error)))
     return list(dict.fromkeys(found))
 
 
@@ -170,21 +175,29 @@ def _prepared(card: Card, chosen: Recording, where: str) -> Iterator[Finding]:
 
 
 def _spans(recording: Recording, where: str) -> Iterator[Finding]:
-    """Spike times in frames or milliseconds show: they end too early."""
-    for block in recording.blocks:
-        ends = [
-            train[-1] for trial in block.spikes or () for train in trial if len(train)
-        ]
-        if not ends:
-            continue
-        length = block.onsets_s[-1] - block.onsets_s[0]
-        if max(ends) < block.onsets_s[0] + 0.5 * length:
+    """Spike times in another unit: they end too early, or are too few or too many."""
+    events, seconds = 0, 0.0
+    for block in recording.role("train"):
+        length = float(block.onsets_s[-1] - block.onsets_s[0])
+        trains = [train for trial in block.spikes or () for train in trial]
+        held = sum(len(train) for train in trains)
+        events, seconds = events + held, seconds + length * len(trains)
+        last = max((float(train[-1]) for train in trains if len(train)), default=0.0)
+        last -= float(block.onsets_s[0])
+        if held >= MANY and last < 0.1 * length:
             yield Finding(
                 "wrong",
                 f"units{where}",
-                f"block {block.name!r} lasts {length:.1f} s but its spikes end after "
-                f"{max(ends) - block.onsets_s[0]:.1f} s: are they in seconds?",
+                f"block {block.name!r} lasts {length:.1f} s but its {held} spikes end "
+                f"after {last:.1f} s: are they in seconds?",
             )
+    if seconds and not SLOW <= events / seconds <= FAST:
+        yield Finding(
+            "note",
+            f"units{where}",
+            f"{events / seconds:.3g} spikes/s per cell in training: are spike times "
+            "and frames in seconds?",
+        )
 
 
 def _repeats(recording: Recording, where: str) -> Iterator[Finding]:

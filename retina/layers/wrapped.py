@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
+from retina.layers.linear import linear
 from retina.stage import Model, Params, Stage, chain
 from retina.types import Clip
 
@@ -17,7 +20,6 @@ def through(part: Stage, view: View, **changes: Any) -> Stage:
 
     changes: fields of the stage, such as `init` and `parameters` of what it now holds.
 
-    >>> from retina.layers.linear import linear
     >>> half = through(linear(2, 1), lambda p: jax.tree.map(lambda leaf: leaf / 2, p))
     >>> half.about == linear(2, 1).about
     True
@@ -112,3 +114,10 @@ def _merged(params: Params, after: Params, parameters: Any = None) -> Params:
         else:
             merged[name] = value if told is not None and told.trainable else after[name]
     return merged
+
+
+def contract() -> list[tuple[Stage, tuple[int, ...]]]:
+    def half(params: Params) -> Params:
+        return jax.tree.map(lambda leaf: leaf / 2, params)
+
+    return [(through(linear(3, 2), half), (3,))]

@@ -384,6 +384,7 @@ def test_cost_grows_linearly_with_time(case: int):
     assert 3 * step.flops <= two - one <= 3 * (step.flops + setup.flops)
 
 
+@pytest.mark.slow
 @NAMED
 def test_it_beats_the_mean_rate_after_a_short_fit(name: str):
     """On white noise, where each cell hears one pixel: clearly, in every cell."""

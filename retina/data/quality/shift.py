@@ -17,6 +17,9 @@ FURTHEST = 3  # bins either way
 BETTER = 1.15  # times the correlation without a shift
 WEAK = 0.1  # correlation with what the average predicts, below which none is told
 PIECES, SURE = 8, 3.0  # of a trial, and standard errors over them
+FAR = 4.0  # times: another part is predicted so much better
+KNOWN = 6.0  # standard errors of an average, from which on a peak is one
+SOON, LATE = 0.04, 0.25  # seconds; see `_latency`
 CLEAR = 1.5  # of an average's peak in the past to the highest in the future
 
 
@@ -59,10 +62,13 @@ def alignment(made: Split, found: Averages) -> Iterator[Finding]:
     longest = lags.stop
     at, signs = peaks(average, lags)
     size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
-    # A frame that stays on for several bins is also on after the event.
+    past, future = size[-lags.start :].max(0), size[: -lags.start].max(0)
     chance = size[: longest // 2].max(0)
-    clear = size[longest // 2 :].max(0) > CLEAR * chance
-    early = clear & (at < -same) | (chance > CLEAR * size[longest // 2 :].max(0))
+    real = np.maximum(past, future) > KNOWN * _scatter(made) * np.sqrt(1 + 2 * same)
+    early = real & (at < 0) & (future > BETTER * past)
+    early |= chance > CLEAR * past
+    # A frame that stays on for several bins is also on after the event.
+    clear = (past > CLEAR * chance) & ~early
     names = np.array([cell.name for cell in made.cells])
     if early.any():
         text = (
@@ -70,9 +76,8 @@ def alignment(made: Split, found: Averages) -> Iterator[Finding]:
             "events: stimulus and response are shifted against each other"
         )
         yield Finding("wrong", "alignment", text)
-    if (clear & ~early).any():
-        lag = at[clear & ~early]
-        sign = signs[clear & ~early]
+    if clear.any():
+        lag, sign = at[clear], signs[clear]
         each = [f"{int((lag == one).sum())} at {one}" for one in np.unique(lag)]
         text = (
             f"STA peaks of {len(lag)} cells, by lag in bins of {made.spec.bin_s:.4g} "
@@ -80,12 +85,35 @@ def alignment(made: Split, found: Averages) -> Iterator[Finding]:
             f"{int((sign > 0).sum())} positive"
         )
         yield Finding("ok", "alignment", text)
+        yield from _latency(float(np.median(lag)), made.spec.bin_s)
     if (~clear & ~early).any():
         vague = names[~clear & ~early]
         text = f"no clear STA peak in the past: {some(vague)}"
         yield Finding("note", "alignment", text)
-    if (clear & ~early).any():
-        yield from between_parts(made, found.past, clear & ~early)
+    if clear.any():
+        yield from between_parts(made, found.past, clear)
+
+
+def _scatter(made: Split) -> np.ndarray:
+    """(cell,) s.d. of an average of as many frames at random."""
+    counts = np.sum(
+        [c.response[:, c.skip :].sum((0, 1), dtype=np.float64) for c in made.train],
+        axis=0,
+    )
+    sd = float(made.train[0].stimulus[:10_000].std(dtype=np.float64))
+    return sd / np.sqrt(np.maximum(counts, 1.0))
+
+
+def _latency(lag: float, bin_s: float) -> Iterator[Finding]:
+    """A retina answers after some 30 to 200 ms, whatever the animal."""
+    if lag < 1 and bin_s < SOON:
+        text = f"half of the cells answer within {(lag + 1) * bin_s:.3g} s"
+    elif lag * bin_s > LATE:
+        text = f"half of the cells answer after {lag * bin_s:.3g} s or more"
+    else:
+        return
+    text += ": a retina takes some 0.03 to 0.2 s; is lag 0 the frame on the screen?"
+    yield Finding("note", "alignment", text)
 
 
 def between_parts(
@@ -93,67 +121,89 @@ def between_parts(
 ) -> Iterator[Finding]:
     """What the training part's averages predict, held against the other parts.
 
-    A part whose frames are late against its events correlates better when shifted.
+    A part whose frames are late against its events correlates better when shifted. The
+    shift is looked for in one half of its pieces and judged in the other.
 
     past:  (lag, cell, *frame) averages, lag 0 first.
     cells: (cell,) which are looked at.
     """
     average = np.nan_to_num(past[:, cells]).reshape(len(past), int(cells.sum()), -1)
-    parts: dict[str, list[Clip]] = {}
+    parts: dict[str, list[np.ndarray]] = {}
     for clip in (*made.validation, *made.test):
         name = f"test {clip.group!r}" if clip.group else "validation"
-        parts.setdefault(name, []).append(clip)
-    for name, clips in parts.items():
-        each = np.array([_correlation(clip, average, made, cells) for clip in clips])
-        weights = [clip.bins for clip in clips]
-        yield from _best(np.average(each, axis=0, weights=weights), name)
+        found = _correlations(clip, average, made, cells)
+        parts.setdefault(name, []).append(found)
+    each = {name: np.concatenate(found) for name, found in parts.items()}
+    known = [float(one.mean(0).max()) for one in each.values() if len(one)]
+    for name, correlations in each.items():
+        yield _judged(correlations, name, max(known, default=0.0))
 
 
-def _correlation(
+def _correlations(
     clip: Clip, average: np.ndarray, made: Split, cells: np.ndarray
 ) -> np.ndarray:
-    """(shift,) correlation of prediction and response, the mean over cells."""
-    time, lags = len(clip.stimulus), len(average)
+    """(piece, shift) of prediction and response, the mean over cells; or no piece."""
+    time, reach = len(clip.stimulus), len(average)
     drive = np.zeros((time, average.shape[1]))
     begin = 0
     for piece in pieces(clip.stimulus):
         shown = piece.reshape(len(piece), -1).astype(np.float32)
         shown = shown - made.spec.stimulus_mean
-        for lag in range(lags):
+        for lag in range(reach):
             later = drive[begin + lag : begin + lag + len(piece)]
             later += shown[: len(later)] @ average[lag].T.astype(np.float32)
         begin += len(piece)
     heard = clip.response[..., cells].mean(0, dtype=np.float64)
-    start = max(clip.skip, lags) + FURTHEST
-    if time - start <= 2 * FURTHEST + 2:
-        return np.zeros(2 * FURTHEST + 1)
-    rows = np.arange(start, time - FURTHEST)
+    rows = np.arange(max(clip.skip, reach) + reach, time - reach)
+    number = min(PIECES, len(rows) // (2 * reach))
+    shifts = range(-reach, reach + 1)
+    if number < 1:
+        return np.zeros((0, len(shifts)))
     return np.array(
         [
-            _mean(_pearson(drive[rows], heard[rows + shift]))
-            for shift in range(-FURTHEST, FURTHEST + 1)
+            [_mean(_pearson(drive[own], heard[own + by])) for by in shifts]
+            for own in np.array_split(rows, number)
         ]
     )
 
 
-def _best(correlation: np.ndarray, name: str) -> Iterator[Finding]:
-    none, best = correlation[FURTHEST], int(correlation.argmax()) - FURTHEST
-    most = correlation[best + FURTHEST]
-    if most < WEAK:
-        text = f"{name}: the averages predict too little to tell a shift"
-        yield Finding("note", "alignment", text)
-    elif best and most > BETTER * none:
-        frames = f"{abs(best)} bin{'s' if abs(best) > 1 else ''}"
-        late = "early" if best < 0 else "late"
+def _judged(each: np.ndarray, name: str, known: float) -> Finding:
+    """known: the best correlation of any part."""
+    reach = each.shape[1] // 2
+    if len(each) < 4:
+        return Finding("note", "alignment", f"{name}: too short to tell a shift")
+    halves = each[::2], each[1::2]
+    best = [int(half.mean(0).argmax()) - reach for half in halves]
+    judged = list(zip(best, halves[::-1], strict=True))
+    gain = np.concatenate([own[:, by + reach] - own[:, reach] for by, own in judged])
+    most = float(np.mean([own[:, by + reach].mean() for by, own in judged]))
+    none = float(each[:, reach].mean())
+    agreed = abs(best[0] - best[1]) <= 1 and 0 not in best
+    sure = gain.mean() > SURE * gain.std(ddof=1) / np.sqrt(len(gain))
+    if agreed and sure and most > WEAK:
+        by = round(float(np.mean(best)))
+        bins = f"{abs(by)} bin{'s' if abs(by) > 1 else ''}"
         text = (
-            f"{name}: events come {frames} {late} beside what the training part's "
-            f"averages predict (correlation {most:.2f}, as it stands {none:.2f}): its "
-            "frames are shifted against its events"
+            f"{name}: events come {bins} {'early' if by < 0 else 'late'} beside what "
+            f"the training part's averages predict (correlation {most:.2f}, as it "
+            f"stands {none:.2f}): "
         )
-        yield Finding("wrong", "alignment", text)
-    else:
+        if most > BETTER * none:
+            text += "its frames are shifted against its events"
+            return Finding("wrong", "alignment", text)
+        text += "a small shift, or cells that have become slower or faster"
+        return Finding("note", "alignment", text)
+    if none >= WEAK:
         text = f"{name}: no shift fits better than none (correlation {none:.2f})"
-        yield Finding("ok", "alignment", text)
+        return Finding("ok", "alignment", text)
+    if known > FAR * WEAK and each.mean(0).max() < known / FAR:
+        text = (
+            f"{name}: the training part's averages predict nothing of it (correlation "
+            f"{none:.2f}, elsewhere {known:.2f}): are its frames those that were shown?"
+        )
+        return Finding("wrong", "alignment", text)
+    text = f"{name}: the averages predict too little to tell a shift"
+    return Finding("note", "alignment", text)
 
 
 def between_trials(made: Split) -> Iterator[Finding]:
