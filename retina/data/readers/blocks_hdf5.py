@@ -51,7 +51,7 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
             known = group.get("truth")
             if isinstance(known, h5py.Group):
                 truth[name] = {
-                    key: array(store, f"{known.name}/{key}") for key in known
+                    str(key): array(store, f"{known.name}/{key}") for key in known
                 }
         if missing := wanted - {block.name for block in blocks}:
             raise UnreadableFile(f"{where} has no block {min(missing)!r}")
