@@ -19,8 +19,12 @@ FILE = ".sweep.json"
 
 
 @contextlib.contextmanager
-def kept(jobs: Sequence[Job], order: Order, y: str, executor: str) -> Iterator[None]:
+def kept(
+    jobs: Sequence[Job], order: Order, y: str, executor: str, trials: int = 0
+) -> Iterator[None]:
     """The plan lies in the folder until all its jobs have been tried.
+
+    trials: of a search: jobs of which nobody knows yet what they will be.
 
     A sweep that is stopped or killed leaves it: the same command takes its place.
     """
@@ -31,6 +35,7 @@ def kept(jobs: Sequence[Job], order: Order, y: str, executor: str) -> Iterator[N
         "pid": os.getpid(),
         "begun": time.time(),
         "y": y,
+        "trials": trials,
         "jobs": [
             {
                 "name": job.name,

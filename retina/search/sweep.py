@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from retina.search import effect, grid, plan, work
 from retina.search import experiment as experiments
 from retina.search.estimate import Estimate, estimates
 from retina.search.execute import execute
+from retina.search.explore import explore, spaces
 from retina.search.frontier import Frontier, cost_range, frontier
 from retina.search.job import Job
+from retina.search.searched import Searched, searched
 from retina.search.work import Failure, Order, Progress, finished
 from retina.types import Point
 
@@ -30,6 +33,8 @@ class Swept:
     effects:   what the families that name another one do beside it.
     skipped:   how many jobs were finished before.
     estimates: of all jobs; only for a dry run.
+    searched:  how exhaustive the search of a space was, on each data set.
+    labels:    run -> what a person calls it.
     surprises: figures outside the range that the experiment expects, in words.
     """
 
@@ -42,6 +47,8 @@ class Swept:
     surprises: tuple[str, ...] = ()
     controls: tuple[Point, ...] = ()
     effects: tuple[effect.Effect, ...] = ()
+    searched: tuple[Searched, ...] = ()
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -113,13 +120,20 @@ def sweep(
     place = {job.name: index for index, job in enumerate(jobs)}
     told = progress or (lambda event: None)
 
+    searching = bool(spaces(experiment))
+    trials = experiment.search.trials * len(experiment.datasets) if searching else 0
+    skipped = 0
+
     def tell(job: Job, state: str, **more: Any) -> None:
-        where = {"job": job, "index": place[job.name], "jobs": len(jobs)}
+        nonlocal skipped
+        skipped += state == "skipped"
+        index = place.setdefault(job.name, len(place))
+        where = {"job": job, "index": index, "jobs": len(jobs) + trials}
         told({**more, **where, "state": state})
 
     done: dict[str, Point] = {}
     failures: list[Failure] = []
-    todo = []
+    todo, explored = [], []
     for job in jobs:
         point = finished(job, folder)
         if point is None:
@@ -127,19 +141,25 @@ def sweep(
         else:
             done[job.name] = point
             tell(job, "skipped")
-    skipped = len(done)
 
-    def run_all(some: list[Job]) -> None:
-        for job, result in execute(some, order, executor, tell):
+    def heard(answers: Iterable[tuple[Job, Point | Failure]]) -> Iterator[Job]:
+        for job, result in answers:
             if isinstance(result, Failure):
                 failures.append(result)
             else:
                 done[job.name] = result
+            yield job
 
-    if todo:
-        with plan.kept(jobs, order, experiment.y, executor):
+    def run_all(some: list[Job]) -> None:
+        collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
+
+    if todo or searching:
+        with plan.kept(jobs, order, experiment.y, executor, trials):
             run_all([job for job in todo if not job.spikes_of])
             run_all([job for job in todo if job.spikes_of in done])
+            for dataset in experiment.datasets if searching else ():
+                answers = explore(experiment, dataset, order, executor, tell)
+                explored += heard(answers)
     for job in todo:
         if job.spikes_of and job.spikes_of not in done:
             error = "not tried, as the fit that its spikes come from failed"
@@ -158,7 +178,8 @@ def sweep(
         refused,
     )
     work.splits.cache_clear()
-    ordered = [job for job in jobs if job.name in done]
+    every = {job.name: job for job in (*jobs, *explored)}
+    ordered = [job for job in every.values() if job.name in done]
     return Swept(
         experiment=experiment,
         folder=folder,
@@ -168,7 +189,20 @@ def sweep(
         surprises=tuple(_surprises(experiment, jobs, done)),
         controls=tuple(done[job.name] for job in ordered if job.spikes_of),
         effects=measured,
+        searched=tuple(
+            searched(experiment, name, [done.get(job.name) for job in tries])
+            for name in experiment.datasets
+            if (tries := _tries(experiment, name, explored))
+        ),
+        labels={job.name: job.label for job in every.values()},
     )
+
+
+def _tries(experiment: experiments.Experiment, dataset: str, explored: list[Job]):
+    """The jobs that a space led to, each once, in the order in which they were made."""
+    found = grid.of_spaces(experiment) if not spaces(experiment) else explored
+    named = {job.name: job for job in found if job.dataset == dataset}
+    return list(named.values())
 
 
 def _surprises(

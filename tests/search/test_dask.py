@@ -116,7 +116,9 @@ def test_every_job_once_through_kills_and_a_restarted_scheduler(cluster, tmp_pat
     assert [outcomes[f"dies once {i}"] for i in range(2)] == [0, 1]
     for i in range(2):
         assert "Timeout" in outcomes[f"hangs {i}"] and "sleep" in outcomes[f"hangs {i}"]
-    ended = [path for path in folder.iterdir() if path.suffix not in (".begun", ".late")]
+    ended = [
+        path for path in folder.iterdir() if path.suffix not in (".begun", ".late")
+    ]
     assert len(ended) == 2002
 
 

@@ -26,7 +26,9 @@ def test_processes_answer_every_job_once_though_some_die(tmp_path):
     assert [kinds[f"dies once {i}"] for i in range(2)] == [0, 1]
     assert all(isinstance(kinds[f"raises {i}"], ValueError) for i in range(2))
     # Nobody but its own process was harmed: nothing else was begun twice.
-    assert isinstance(kinds["dies 0"], WorkerDied) and "signal 9" in str(kinds["dies 0"])
+    assert isinstance(kinds["dies 0"], WorkerDied) and "signal 9" in str(
+        kinds["dies 0"]
+    )
     written = [path for path in tmp_path.iterdir() if path.suffix != ".begun"]
     assert len(written) == 42
     assert all(len(path.read_text().split()) == 1 for path in written)
