@@ -18,18 +18,21 @@ from tests.search.tasks import jobs, task
 
 def test_processes_answer_every_job_once_though_some_die(tmp_path):
     given = [*jobs(40), *jobs(2, "raises"), *jobs(1, "dies"), *jobs(2, "dies once")]
+    given += jobs(1, "hangs")
     work = functools.partial(task, folder=tmp_path)
     answers = list(drive(lambda: local("2"), work, given))
     assert sorted(job.label for job, _ in answers) == sorted(job.label for job in given)
     kinds = {job.label: outcome for job, outcome in answers}
     assert [kinds[f"fine {i}"] for i in range(40)] == list(range(40))
     assert [kinds[f"dies once {i}"] for i in range(2)] == [0, 1]
+    # The limit ended its process, which left where it was.
+    assert "Timeout" in kinds["hangs 0"] and "in task" in kinds["hangs 0"]
     assert all(isinstance(kinds[f"raises {i}"], ValueError) for i in range(2))
     # Nobody but its own process was harmed: nothing else was begun twice.
     assert isinstance(kinds["dies 0"], WorkerDied) and "signal 9" in str(
         kinds["dies 0"]
     )
-    written = [path for path in tmp_path.iterdir() if path.suffix != ".begun"]
+    written = [path for path in tmp_path.iterdir() if not path.suffix]
     assert len(written) == 42
     assert all(len(path.read_text().split()) == 1 for path in written)
 

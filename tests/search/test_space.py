@@ -76,18 +76,17 @@ def test_a_grid_that_is_whole_says_so(asked, tmp_path):
     assert sweep(folder, tmp_path / "runs").searched == swept.searched
 
 
-EXPLORED = (
-    FAMILY
-    % (
-        "pixel = { low = 0, high = 19 }, weight = { low = 0.01, high = 1.0, log = true }"
-    )
-    + """
+EXPLORED = """
+[[families]]
+model = "TINY"
+[families.space]
+pixel = { low = 0, high = 19 }
+weight = { low = 0.01, high = 1.0, log = true }
 [search]
 method = "%s"
 trials = 5
 down = ["flops_per_bin", "params"]
 """
-)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +108,10 @@ def test_a_search_goes_on_where_it_was(asked, tmp_path, method):
     with pytest.raises(KeyboardInterrupt):
         sweep(folder, out, progress=impatient)
     swept = sweep(folder, out)
-    # What was done when it stopped was told to nobody: it may be asked for once more.
-    assert swept.status == 0 and 5 <= len(swept.points) <= 6 and swept.skipped >= 2
+    # The third was done, but optuna had not been told.
+    assert swept.status == 0 and len(swept.points) == 5 and swept.skipped == 2
     (one,) = swept.searched
-    assert one.points is None and one.tried >= 5 and len(one.curve) == one.tried
+    assert one.points is None and one.tried == len(one.curve) == 5
     assert "tried 5 of a continuous space" in one.sentence
     assert swept.labels[swept.points[0].run].startswith("tiny pixel=")
     again = sweep(folder, out)
@@ -121,7 +120,7 @@ def test_a_search_goes_on_where_it_was(asked, tmp_path, method):
 
 def test_a_search_whose_every_try_fails_ends(asked, tmp_path):
     pytest.importorskip("optuna")
-    text = (EXPLORED % "random").replace("pixel = {", 'breaks = ["value"], pixel = {')
+    text = (EXPLORED % "random").replace("pixel = {", 'breaks = ["value"]\npixel = {')
     swept = sweep(asked(text), tmp_path / "runs")
     assert swept.status == 1 and not swept.points and len(swept.failures) == 5
 
