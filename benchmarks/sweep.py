@@ -3,9 +3,9 @@
     python -m benchmarks.sweep [--jobs 2000] [--rounds 5]
 
 Overhead: many jobs that only leave a line in a file, through one process, over their
-number. Speed-up: jobs of arithmetic on one thread, through one process and through two, in
-turn; the ratio of a round is what counts, its median is told. Needs two idle cores: what
-else runs takes from the second process first.
+number. Speed-up: jobs of arithmetic on one thread, through one process and through two,
+in turn; the ratio of a round is what counts, its median is told. Needs two idle cores:
+what else runs takes from the second process first.
 """
 
 from __future__ import annotations

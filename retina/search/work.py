@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import glob
 import shutil
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -30,6 +31,9 @@ from retina.types import Point
 Progress = Callable[[Mapping[str, Any]], None]
 FAILED = "failed"
 CONTROLS = "controls"  # runs of sampled spikes, apart from those that are compared
+# Workers with several threads still do one job after the other: a time limit, the
+# recording that is kept and the device are the process's.
+_ONE = threading.RLock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ def work(job: Job, order: Order, progress: Progress | None = None) -> Point | Fa
              trouble as well. InUse where another process does this job.
     """
     place = place_of(job, order.folder)
-    with lock.beside(place):
+    with _ONE, lock.beside(place):
         # Another worker may have finished it since it was handed out.
         earlier = finished(job, order.folder) or failed(job, order)
         if earlier is not None:
