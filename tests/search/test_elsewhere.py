@@ -112,7 +112,7 @@ def test_half_a_file_of_a_worker_is_not_read(tmp_path, asked):
         assert set(running.read(tmp_path)) == {job.name}
         (tmp_path / f".{job.name}.running").write_text('{"host": "a')
         assert running.read(tmp_path) == {}
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_dry_run_estimates_time_from_what_was_done(asked, tmp_path):

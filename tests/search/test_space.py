@@ -48,7 +48,7 @@ FAMILY = '[[families]]\nmodel = "TINY"\nspace = { %s }\n'
         ("pixel = { low = 1 }", "", "high' is missing"),
         ("pixel = { low = 3, high = 2 }", "", "low 3 is not below high 2"),
         ("pixel = 3", "", "a list of values, or a range"),
-        ("pixel = { low = 0.5, high = 2.5, step = 1.0 }", "", "pixel=0.5 of .*integer"),
+        ("rank = { low = 0.5, high = 2.5, step = 1.0 }", "", "rank=0.5 of .*integer"),
         ("weight = { low = 0.0, high = 1.0 }", "", "continuous.*count"),
         ("pixel = { low = 0, high = 200 }", "", "201 points.*trials is 100"),
         ("pixel = [1]", "set = { pixel = 1 }", "'pixel' is in space and in set"),
@@ -59,7 +59,8 @@ FAMILY = '[[families]]\nmodel = "TINY"\nspace = { %s }\n'
 )
 def test_a_mistake_gives_one_line(asked, space, more, words):
     with pytest.raises(BadCard, match=words) as told:
-        grid.jobs(experiments.read(asked(FAMILY % space + more)))
+        family = FAMILY.replace("TINY", "ln") if "rank" in space else FAMILY
+        grid.jobs(experiments.read(asked(family % space + more)))
     assert "\n" not in str(told.value)
 
 
