@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LAST = 1 / 3  # of the tries, over which nothing much may have come; chosen
 MUCH = 0.01  # of the hypervolume; chosen
@@ -25,7 +26,7 @@ class Found:
     flattened: bool
 
 
-def found(values: Sequence[Sequence[float]], up: Sequence[bool]) -> Found:
+def found(values: ArrayLike, up: Sequence[bool]) -> Found:
     """The hypervolume that tries dominate, in the order in which they were made.
 
     values: (try, objective); a row with nan counts as a try that found nothing.
@@ -41,9 +42,9 @@ def found(values: Sequence[Sequence[float]], up: Sequence[bool]) -> Found:
     >>> found([[1, 100], [2, 10], [3, 1], [2, 50]], up=[True, False]).curve[0]
     0.0
     """
-    table = np.asarray(values, float).reshape(len(values), len(up))
+    table = np.asarray(values, float).reshape(-1, len(up))
     gains = np.where(up, table, -np.log1p(np.maximum(table, 0)))
-    whole = np.isfinite(gains).all(axis=1)
+    whole: np.ndarray = np.isfinite(gains).all(axis=1)
     if not whole.any():
         return Found((0.0,) * len(gains), False)
     low, high = gains[whole].min(0), gains[whole].max(0)

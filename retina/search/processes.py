@@ -81,8 +81,9 @@ class Processes(Executor):
                 status = self._ended(child)
                 child = None
                 how = f"signal {-status}" if status < 0 else f"status {status}"
-                future.set_exception(WorkerDied(f"its process ended with {how}"))
-                future.exception().__cause__ = error
+                died = WorkerDied(f"its process ended with {how}")
+                died.__cause__ = error
+                future.set_exception(died)
                 continue
             (future.set_result if answered else future.set_exception)(value)
         if child is not None:
