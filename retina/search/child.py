@@ -18,10 +18,12 @@ def main() -> None:
     os.dup2(2, 1)  # whatever is printed is no answer
     while True:
         try:
-            function, given, named = pickle.load(sys.stdin.buffer)
+            call = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
+            # Apart from its frame: a call that means nothing here is refused.
+            function, given, named = pickle.loads(call)
             answer = pickle.dumps((True, function(*given, **named)))
         except Exception as error:
             answer = _refusal(error)

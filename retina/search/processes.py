@@ -74,7 +74,7 @@ class Processes(Executor):
                 continue
             child = child or self._started(env)
             try:
-                child.stdin.write(call)
+                pickle.dump(call, child.stdin)
                 child.stdin.flush()
                 answered, value = pickle.load(child.stdout)
             except Exception as error:  # of the pipe, or a value that is not here

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import io
+import pickle
+import subprocess
+import sys
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 
@@ -35,6 +39,24 @@ def test_processes_answer_every_job_once_though_some_die(tmp_path):
     written = [path for path in tmp_path.iterdir() if not path.suffix]
     assert len(written) == 42
     assert all(len(path.read_text().split()) == 1 for path in written)
+
+
+def test_a_call_that_means_nothing_elsewhere_is_refused_and_kills_nobody(tmp_path):
+    """As a function of a script that other processes cannot import."""
+    sent = [pickle.dumps((task, (jobs(1)[0], tmp_path), {}))]
+    sent.insert(0, sent[0].replace(b"task", b"tusk"))
+    calls = b"".join(map(pickle.dumps, sent))
+    done = subprocess.run(
+        [sys.executable, "-m", "retina.search.child"],
+        input=calls,
+        capture_output=True,
+        env=environment(0, 1),
+    )
+    assert done.returncode == 0, done.stderr.decode()[-500:]
+    answers = io.BytesIO(done.stdout)
+    (fine, error), answer = pickle.load(answers), pickle.load(answers)
+    assert not fine and "tusk" in str(error)
+    assert answer == (True, 0)
 
 
 def test_here_each_job_is_told_before_the_next_begins(tmp_path):
