@@ -28,8 +28,10 @@ TASK_S = 0.25  # about what one job of the speed-up takes; chosen
 
 
 def jobs(count: int) -> list[Job]:
-    """Jobs that differ in their names only."""
-    return [Job(str(i), "none", "none", {"i": i}, {}, ()) for i in range(count)]
+    """Jobs that differ in their names only; a sweep knows those before it sends one."""
+    made = [Job(str(i), "none", "mean", {"i": i}, {}, ()) for i in range(count)]
+    assert len({job.name for job in made}) == count
+    return made
 
 
 def leaves_a_line(job: Job, folder: Path) -> None:

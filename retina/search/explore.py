@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,7 +105,11 @@ def _study(optuna: Any, experiment: Experiment, dataset: str, order: Order) -> A
         "random": optuna.samplers.RandomSampler,
     }
     # Of a search that goes on: the same seed would ask for the same points again.
-    study.sampler = samplers[search.method](seed=experiment.key + len(study.trials))
+    seed = experiment.key + len(study.trials)
+    with warnings.catch_warnings():
+        # That nsga3 may change is no concern of who searches today.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.sampler = samplers[search.method](seed=seed)
     return study
 
 
