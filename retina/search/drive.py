@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any
 
@@ -28,7 +28,7 @@ def drive(
     *,
     at_once: int | None = None,
     back_s: float = BACK_S,
-) -> Iterator[tuple[Job, Any]]:
+) -> Generator[tuple[Job, Any], None, None]:
     """Yields each job with what came of it, as soon as that is known.
 
     opened:  makes the executor, and makes it anew where it is lost.

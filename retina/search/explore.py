@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -154,15 +155,13 @@ def _corners(family: Family) -> list[dict[str, Any]]:
 
 
 def _state(name: str) -> Any:
-    from optuna.trial import TrialState
-
-    return TrialState[name]
+    return importlib.import_module("optuna.trial").TrialState[name]
 
 
 def _optuna() -> Any:
     try:
-        import optuna
-        import optuna.storages.journal  # noqa: F401
+        optuna = importlib.import_module("optuna")
+        importlib.import_module("optuna.storages.journal")
     except ImportError:
         raise MissingExtra(
             "a search needs optuna, which is not installed: pip install "

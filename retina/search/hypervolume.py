@@ -44,7 +44,7 @@ def found(values: ArrayLike, up: Sequence[bool]) -> Found:
     """
     table = np.asarray(values, float).reshape(-1, len(up))
     gains = np.where(up, table, -np.log1p(np.maximum(table, 0)))
-    whole: np.ndarray = np.isfinite(gains).all(axis=1)
+    whole = np.asarray(np.isfinite(gains).all(axis=1))
     if not whole.any():
         return Found((0.0,) * len(gains), False)
     low, high = gains[whole].min(0), gains[whole].max(0)

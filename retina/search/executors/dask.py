@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -39,7 +40,7 @@ def dask(address: str = "") -> Executor:
             f"dask://{address}: after the ? NAME=NUMBER, such as ?GPU=1"
         ) from None
     try:
-        import distributed
+        distributed = importlib.import_module("distributed")
     except ImportError:
         raise MissingExtra(
             "the executor dask needs dask.distributed, which is not installed: "
