@@ -87,6 +87,10 @@ class DeviceLost(RetinaError):
     """There is no device to compute on, or it disappeared."""
 
 
+class Unreachable(RetinaError):
+    """A scheduler or a database that does not answer."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known names.
 

@@ -24,6 +24,7 @@ from retina.cli import (
     scaling,
     simulating,
     sweeping,
+    watching,
 )
 from retina.errors import RetinaError
 
@@ -54,6 +55,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "simulate": simulating.simulate,
     "probe": probing.probe,
     "sweep": sweeping.sweep,
+    "status": watching.status,
     "compare": sweeping.compare,
     "frontier": sweeping.frontier,
 }

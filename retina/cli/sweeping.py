@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 from retina.cli import output
 from retina.cli.names import Json
+from retina.cli.tally import Tally
 from retina.errors import BadSetting, RetinaError
 
 _OTHER_AXES = "; on other axes: retina frontier RUN... --x COST --y METRIC"
@@ -20,7 +21,12 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do, and stop.")
     ] = False,
-    executor: Annotated[str, typer.Option(help="local, or name://address.")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="local, local://PROCESSES, dask://HOST:PORT, ...")
+    ] = "local",
+    limit: Annotated[
+        float | None, typer.Option(help="Seconds that a job may take.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A folder of runs.")] = None,
     json: Json = False,
 ) -> int:
@@ -35,7 +41,8 @@ def sweep(
         swept = run(asked, folder, executor, dry_run=True)
         return _print_estimates(swept, json)
     with output.meter(Path(experiment).name) as tell:
-        swept = run(asked, folder, executor, progress=lambda event: _tell(tell, event))
+        counted = Tally(tell, asked.y)
+        swept = run(asked, folder, executor, progress=counted, limit_s=limit)
     for failure in swept.failures:
         output.say(f"failed: {failure.job.label}: {failure.error}")
     for surprise in swept.surprises:
@@ -45,6 +52,8 @@ def sweep(
     if not json:
         _print_controls(swept)
         _print_effects(swept)
+        for one in swept.searched:
+            print(one.sentence)
         print(f"all figures {kept}")
     if json:
         from retina.search.effect import as_rows
@@ -55,6 +64,7 @@ def sweep(
                 "frontiers": {name: as_json(front) for name, front in fronts.items()},
                 "figures": figures,
                 "effects": as_rows(swept.effects),
+                "searched": [dataclasses.asdict(one) for one in swept.searched],
                 "result": kept,
                 "failed": {one.job.label: one.error for one in swept.failures},
                 "skipped": swept.skipped,
@@ -66,33 +76,30 @@ def sweep(
 def _kept(swept: Any) -> Path:
     """Every score and cost, in one file beside the runs."""
     from retina.reports import result
-    from retina.search import grid
     from retina.search.effect import as_rows
 
-    labels = {job.name: job.label for job in grid.jobs(swept.experiment)}
     return result.write(
         swept.points,
-        labels,
+        swept.labels,
         swept.folder,
         controls=swept.controls,
         effects=as_rows(swept.effects),
+        searched=[dataclasses.asdict(one) for one in swept.searched],
     )
 
 
 def _print_controls(swept: Any) -> None:
     """Scores on sampled spikes, apart from those on what was recorded."""
     from retina.reports.numbers import interval, median
-    from retina.search import grid
 
     if not swept.controls:
         return
-    labels = {job.name: job.label for job in grid.jobs(swept.experiment)}
     y = swept.experiment.y
     rows = []
     for point in swept.controls:
         metric = point.score.metrics[y]
         shown = f"{median(metric)} {interval(metric)}"
-        rows.append((labels[point.run], point.dataset, shown))
+        rows.append((swept.labels[point.run], point.dataset, shown))
     print("\nfitted to sampled spikes, and scored on them")
     print(output.columns(rows, ("model", "data set", f"{y} median [95 %]")))
 
@@ -151,18 +158,6 @@ def _shown(swept: Any, tables: bool) -> tuple[dict[str, Any], dict[str, Path]]:
     return fronts, figures
 
 
-def _tell(tell: output.Tell, event: Mapping[str, Any]) -> None:
-    state, label = event["state"], event["job"].label
-    inside, words = 0.0, state
-    if state == "fitting":
-        inside, words = output.fit_words(event)
-    elif state != "started":
-        inside = 1.0
-    if state == "failed":
-        words = f"failed: {event['error']}"
-    tell((event["index"] + min(inside, 1.0)) / event["jobs"], f"{label}: {words}")
-
-
 def _print_estimates(swept: Any, json: bool) -> int:
     rows = [
         {
@@ -171,6 +166,7 @@ def _print_estimates(swept: Any, json: bool) -> int:
             "flops_per_bin": one.flops_per_bin,
             "finished": one.finished,
             "error": one.error,
+            "seconds": one.seconds,
         }
         for one in swept.estimates
     ]
@@ -182,12 +178,27 @@ def _print_estimates(swept: Any, json: bool) -> int:
                 row["job"],
                 row["dataset"],
                 "?" if row["flops_per_bin"] is None else f"{row['flops_per_bin']:,}",
+                output.duration(row["seconds"]),
                 "finished" if row["finished"] else row["error"] or "to do",
             )
             for row in rows
         ]
-        print(output.columns(lines, ("job", "data set", "FLOPs per bin", "state")))
+        heads = ("job", "data set", "FLOPs per bin", "time", "state")
+        print(output.columns(lines, heads))
+        print(_time_in_all(rows, swept.experiment.time))
     return 1 if any(row["error"] for row in rows) else 0
+
+
+def _time_in_all(rows: list[dict[str, Any]], stated: str) -> str:
+    """What is left, job after job, by those that are finished."""
+    todo = [row for row in rows if not (row["finished"] or row["error"])]
+    known = [row["seconds"] for row in todo if row["seconds"] is not None]
+    line = f"{len(todo)} of {len(rows)} to do"
+    if known:
+        line += f", {output.duration(sum(known))} for {len(known)} of them one by one"
+    if len(known) < len(todo):
+        line += f"; nothing to go by for {len(todo) - len(known)}"
+    return f"{line}; the experiment says: {stated}"
 
 
 def frontier(

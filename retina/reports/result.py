@@ -26,16 +26,18 @@ def result(
     labels: Mapping[str, str],
     controls: Sequence[Point] = (),
     effects: Sequence[Mapping[str, Any]] = (),
+    searched: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Every point with all its scores and figures of cost, and what computed them.
 
     labels:   run -> what sets it apart from the others of its model.
     controls: points of what was fitted to sampled spikes.
     effects:  from `retina.search.effect.as_rows`.
+    searched: how exhaustive a search was, see `retina.search.searched`.
     returns:  {"versions", "points": [{"run", "label", "model", "dataset", "settings",
               "validation_bits", "scores": [...], "cost": {...}}]}, and "controls" (as
-              points) and "effects" where there are any; recordings whose licence
-              forbids publication are left out and named under "withheld".
+              points), "effects" and "searched" where there are any; recordings whose
+              licence forbids publication are left out and named under "withheld".
 
     >>> result([], {})["points"]
     []
@@ -52,6 +54,8 @@ def result(
         made["controls"] = _points(open_, labels)
     if effects:
         made["effects"] = [row for row in effects if row["dataset"] not in withheld]
+    if searched:
+        made["searched"] = [row for row in searched if row["dataset"] not in withheld]
     return made
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from retina import registry, resources
 from retina.errors import BadCard, UnknownName, nearest
+from retina.search.space import Range
 from retina.types import Cost
 
 
@@ -23,6 +24,7 @@ class Family(_Strict):
 
     set:  keyword -> value.
     grid: keyword -> list of values.
+    space: keyword -> list of values, or a range, to be searched as [search] says.
     fit:  fields of `retina.stage.Recipe` to change.
     against:   the family that this one is compared with, by the label of its run: its
                model and the keywords it states, such as "circuit" or "ln rank=1".
@@ -39,6 +41,7 @@ class Family(_Strict):
     model: str
     set: dict[str, Any] = {}
     grid: dict[str, list[Any]] = {}
+    space: dict[str, Range | list[Any]] = {}
     fit: dict[str, Any] = {}
     seeds: int | None = Field(default=None, ge=1)
     against: str = ""
@@ -53,11 +56,38 @@ class Family(_Strict):
             raise ValueError(
                 f'{word} needs the family to compare with: against = "..."'
             )
+        twice = sorted(set(self.space) & (set(self.grid) | set(self.set)))
+        if twice:
+            raise ValueError(f"{twice[0]!r} is in space and in set or grid as well")
+        if self.space and (self.against or self.spikes_of):
+            raise ValueError("a family with a space stands for itself: no against")
         if self.against and self.spikes_of:
             raise ValueError(
                 "against compares on what was recorded: leave it out, or spikes_of"
             )
         return self
+
+
+class Search(_Strict):
+    """How the spaces of an experiment are searched.
+
+    method:  "grid" tries every point. "nsga2", "nsga3", "tpe" and "random" try `trials`
+             of them, on each data set, by optuna.
+    trials:  the budget; of a grid the most points that it may have.
+    up:      what should be high: "validation_bits". Test clips choose nothing.
+    down:    figures of the cost that should be low.
+    at_once: trials that are chosen before an answer is waited for.
+    storage: URL of a database that several sweeps share; "" for a file in the folder.
+    """
+
+    method: Literal["grid", "nsga2", "nsga3", "tpe", "random"] = "grid"
+    trials: int = Field(default=100, ge=1)
+    up: tuple[Literal["validation_bits"], ...] = Field(
+        default=("validation_bits",), min_length=1, max_length=1
+    )
+    down: tuple[str, ...] = Field(default=("flops_per_bin",), max_length=3)
+    at_once: int = Field(default=2, ge=1)
+    storage: str = ""
 
 
 class Expected(_Strict):
@@ -92,6 +122,7 @@ class Experiment(_Strict):
     datasets: tuple[str, ...] = Field(min_length=1)
     families: tuple[Family, ...] = Field(min_length=1)
     expected: tuple[Expected, ...] = ()
+    search: Search = Search()
     cells: str | None = None
     bin_s: float | None = Field(default=None, gt=0)
     seeds: int = Field(default=1, ge=1)
@@ -139,6 +170,11 @@ def _check_names(experiment: Experiment, file: Path) -> None:
         raise BadCard(
             f"{file}: no cost x = {experiment.x!r}: {nearest(experiment.x, costs)}"
         )
+    for down in experiment.search.down:
+        if down not in costs:
+            raise BadCard(
+                f"{file}: search.down: no cost {down!r}: {nearest(down, costs)}"
+            )
     for expected in experiment.expected:
         figures = (*experiment.metrics, *costs)
         if expected.what not in figures:
@@ -160,10 +196,30 @@ def _first(error: ValidationError) -> str:
     problem = (unknown or problems)[0]
     place = problem["loc"]
     where = ".".join(str(step) for step in place)
-    table = {"families": Family, "expected": Expected}.get(str(place[0]), Experiment)
-    known = Experiment if len(place) == 1 else table
+    tables = {"families": Family, "expected": Expected, "search": Search}
+    known = Experiment if len(place) == 1 else tables.get(str(place[0]), Experiment)
+    if "space" in place:
+        return _first_of_range(problems, where)
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where!r}: {nearest(str(place[-1]), known.model_fields)}"
     if problem["type"] == "missing":
         return f"key {where!r} is missing"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _first_of_range(problems: list[Any], where: str) -> str:
+    """Of a range that is none: pydantic tells what is wrong with it as a list, too."""
+    of_range = [one for one in problems if "Range" in one["loc"]] or problems
+    unknown = [one for one in of_range if one["type"] == "extra_forbidden"]
+    one = (unknown or of_range)[0]
+    place = ".".join(
+        str(s) for s in one["loc"] if not str(s).startswith(("Ran", "lis"))
+    )
+    if one["type"] == "extra_forbidden":
+        key = str(one["loc"][-1])
+        return f"unknown key {place!r}: {nearest(key, Range.model_fields)}"
+    if one["type"] == "model_type":
+        return f"{place}: a list of values, or a range {{ low = ..., high = ... }}"
+    if one["type"] == "missing":
+        return f"key {place!r} is missing"
+    return f"{place}: {one['msg'].removeprefix('Value error, ')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from retina import registry
@@ -12,6 +12,7 @@ from retina.errors import BadCard, BadSetting, nearest
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job, complete
 from retina.search.label import label
+from retina.search.space import points, size
 from retina.settings import checked
 from retina.stage import TUNED, Recipe
 
@@ -45,6 +46,11 @@ def jobs(experiment: Experiment) -> list[Job]:
     return list({job.name: job for job in (*stated, *controls)}.values())
 
 
+def of_spaces(experiment: Experiment) -> list[Job]:
+    """Those of `jobs` that are points of a space."""
+    return [job for family, job in _stated(experiment) if family.space]
+
+
 def pairs(experiment: Experiment) -> list[Pair]:
     """What the experiment compares, in the order of its file, data set by data set.
 
@@ -65,10 +71,11 @@ def pairs(experiment: Experiment) -> list[Pair]:
 def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
     """Every job that a family states itself."""
     plain = [
-        (family, _job(experiment, dataset, family, chosen))
+        (family, job_of(experiment, dataset, family, chosen))
         for dataset in experiment.datasets
         for family in experiment.families
-        for chosen in combinations(family)
+        if not (family.space and experiment.search.method != "grid")
+        for chosen in _chosen(family, experiment.search.trials)
     ]
     found: dict[str, tuple[Family, Job]] = {}
     for family, job in plain:
@@ -104,6 +111,19 @@ def _of_spikes(job: Job, heard: Job) -> Job:
     return dataclasses.replace(job, label=label, spikes_of=heard.name)
 
 
+def _chosen(family: Family, most: int) -> Iterator[dict[str, Any]]:
+    """The grid of a family, and every point of its space."""
+    count = size(family.space)
+    if family.space and count is not None and count > most:
+        raise BadCard(
+            f"the space of {family.model!r} has {count:,} points, [search] trials is "
+            f'{most:,}: raise that, coarsen the ranges, or set method = "nsga2"'
+        )
+    for chosen in combinations(family):
+        for point in points(family.space):
+            yield chosen | point
+
+
 def combinations(family: Family) -> list[dict[str, Any]]:
     """The grid of one family, the last keyword running fastest.
 
@@ -114,9 +134,13 @@ def combinations(family: Family) -> list[dict[str, Any]]:
     return [dict(zip(family.grid, row, strict=True)) for row in values]
 
 
-def _job(
+def job_of(
     experiment: Experiment, dataset: str, family: Family, chosen: dict[str, Any]
 ) -> Job:
+    """One point of a family's grid or space as a job.
+
+    raises: BadCard for a keyword that the model does not have, or a value not its own.
+    """
     told = family.set | chosen
     settings = {key: _value(value) for key, value in told.items()}
     function = registry.find("models", family.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -58,7 +59,7 @@ class Job:
             table["source"] = source
         return json.dumps(table, sort_keys=True, separators=(",", ":"), default=str)
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """The name of its folder: the model, and a hash of all that decides it.
 

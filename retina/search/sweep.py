@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import glob
-import shutil
-import time
+import secrets
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from retina import atomic, lock, registry, store
-from retina.data import card as cards
-from retina.errors import (
-    BadSetting,
-    BrokenRun,
-    DeviceLost,
-    InUse,
-    RetinaError,
-    UnwritableFolder,
-    nearest,
-)
-from retina.failures import check_device
-from retina.search import effect, grid, records
+from retina import atomic, registry, store
+from retina.errors import BadSetting, RetinaError, nearest
+from retina.search import effect, grid, plan, work
 from retina.search import experiment as experiments
+from retina.search.estimate import Estimate, estimates
+from retina.search.execute import execute
+from retina.search.explore import explore, spaces
 from retina.search.frontier import Frontier, cost_range, frontier
-from retina.search.job import Job, run
-from retina.search.splits import Splits
+from retina.search.job import Job
+from retina.search.searched import Searched, searched
+from retina.search.work import Failure, Order, Progress, finished
 from retina.types import Point
-
-Progress = Callable[[Mapping[str, Any]], None]
-FAILED = "failed"
-CONTROLS = "controls"  # runs of sampled spikes, apart from those that are compared
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """A job that could not be finished or compared: its error in a line, and whole."""
-
-    job: Job
-    error: str
-    traceback: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """What a job would cost, without fitting: FLOPs per bin, as its point will say."""
-
-    job: Job
-    flops_per_bin: int | None
-    finished: bool
-    error: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +33,8 @@ class Swept:
     effects:   what the families that name another one do beside it.
     skipped:   how many jobs were finished before.
     estimates: of all jobs; only for a dry run.
+    searched:  how exhaustive the search of a space was, on each data set.
+    labels:    run -> what a person calls it.
     surprises: figures outside the range that the experiment expects, in words.
     """
 
@@ -75,6 +47,8 @@ class Swept:
     surprises: tuple[str, ...] = ()
     controls: tuple[Point, ...] = ()
     effects: tuple[effect.Effect, ...] = ()
+    searched: tuple[Searched, ...] = ()
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -104,6 +78,7 @@ def sweep(
     executor: str = "local",
     dry_run: bool = False,
     progress: Progress | None = None,
+    limit_s: float | None = None,
 ) -> Swept:
     """Run the jobs of an experiment; each finished one is a run in `out`.
 
@@ -112,17 +87,21 @@ def sweep(
 
     experiment: its name or path, or one that was read already.
     out:        a folder of runs, made if need be. Jobs that are finished in it are
-                skipped; each is stored whole before the next starts, so that a stop at
+                skipped; each is stored whole as soon as it is done, so that a stop at
                 any moment loses no finished job.
-    executor:   "local", or "name://address" of another executor.
+    executor:   "local" for this process, "local://2" for two, "dask://host:8786", or
+                "name://address" of another executor.
     dry_run:    nothing is fitted or written; `estimates` says what there is to do.
     progress:   called with {"job", "index", "jobs", "state"}; state is "started",
                 "fitting" (with the entries that `retina.fit` reports), "done",
                 "skipped" or "failed" (with "error").
-    raises:     BadCard, UnknownName for the experiment; UnwritableFolder; InUse where
-                another sweep fits the same job; DeviceLost, after which the same
-                sweep goes on. Any other error of one job is
-                recorded in `out`/failed and the sweep goes on.
+    limit_s:    how long a job may take; one that takes longer has failed. Its process
+                is ended, so jobs do not run in this one then.
+    raises:     BadCard, UnknownName for the experiment; BadSetting; UnwritableFolder;
+                InUse, once the other jobs are done, where another sweep is at one;
+                DeviceLost and Unreachable, after which the same sweep goes on. Any
+                other error of one job is recorded in `out`/failed and the sweep goes
+                on.
 
     >>> sweep("quickstrat", "runs")
     Traceback (most recent call last):
@@ -130,25 +109,31 @@ def sweep(
     """
     if not isinstance(experiment, experiments.Experiment):
         experiment = experiments.read(experiment)
-    jobs = grid.jobs(experiment)
-    folder = Path(out)
-    splits = Splits(folder)
+    if limit_s is not None and not limit_s > 0:
+        raise BadSetting(f"limit_s {limit_s:g}: more than 0, or None for no limit")
+    jobs, folder = grid.jobs(experiment), Path(out)
     if dry_run:
-        estimates = tuple(_estimate(job, folder, splits) for job in jobs)
-        return Swept(experiment, folder, estimates=estimates)
-    name, _, address = executor.partition("://")
-    execute = registry.find("executors", name)
+        return Swept(experiment, folder, estimates=estimates(jobs, folder))
+    registry.find("executors", executor.partition("://")[0])
     atomic.check_writable(folder / "run")
-    check_device()
+    order = Order(folder.absolute(), secrets.token_hex(4), limit_s)
     place = {job.name: index for index, job in enumerate(jobs)}
     told = progress or (lambda event: None)
 
+    searching = bool(spaces(experiment))
+    trials = experiment.search.trials * len(experiment.datasets) if searching else 0
+    skipped = 0
+
     def tell(job: Job, state: str, **more: Any) -> None:
-        where = {"job": job, "index": place[job.name], "jobs": len(jobs)}
+        nonlocal skipped
+        skipped += state == "skipped"
+        index = place.setdefault(job.name, len(place))
+        where = {"job": job, "index": index, "jobs": len(jobs) + trials}
         told({**more, **where, "state": state})
 
     done: dict[str, Point] = {}
-    todo = []
+    failures: list[Failure] = []
+    todo, explored = [], []
     for job in jobs:
         point = finished(job, folder)
         if point is None:
@@ -156,26 +141,25 @@ def sweep(
         else:
             done[job.name] = point
             tell(job, "skipped")
-    skipped, failures = len(done), []
 
-    def work(job: Job) -> Point | Failure:
-        tell(job, "started")
-        result = _work(job, folder, splits, lambda e: tell(job, "fitting", **e))
-        if isinstance(result, Failure):
-            tell(job, "failed", error=result.error)
-        else:
-            tell(job, "done", point=result)
-        return result
-
-    def run_all(some: list[Job]) -> None:
-        for job, result in execute(work, some, address):
+    def heard(answers: Iterable[tuple[Job, Point | Failure]]) -> Iterator[Job]:
+        for job, result in answers:
             if isinstance(result, Failure):
                 failures.append(result)
             else:
                 done[job.name] = result
+            yield job
 
-    run_all([job for job in todo if not job.spikes_of])
-    run_all([job for job in todo if job.spikes_of in done])
+    def run_all(some: list[Job]) -> None:
+        collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
+
+    if todo or searching:
+        with plan.kept(jobs, order, experiment.y, executor, trials):
+            run_all([job for job in todo if not job.spikes_of])
+            run_all([job for job in todo if job.spikes_of in done])
+            for dataset in experiment.datasets if searching else ():
+                answers = explore(experiment, dataset, order, executor, tell)
+                explored += heard(answers)
     for job in todo:
         if job.spikes_of and job.spikes_of not in done:
             error = "not tried, as the fit that its spikes come from failed"
@@ -183,16 +167,19 @@ def sweep(
             tell(job, "failed", error=error)
 
     def refused(pair: grid.Pair, error: RetinaError) -> None:
-        words = f"not compared with {pair.lacks.label}: {_line(error)}"
+        words = f"not compared with {pair.lacks.label}: {work.line(error)}"
         failures.append(Failure(pair.has, words, traceback.format_exc()))
 
+    splits = work.splits(order.folder)
     measured = effect.effects(
         grid.pairs(experiment),
         lambda job: job.name in done,
-        lambda job: (store.load(_place(job, folder)), splits.of(job)[0]),
+        lambda job: (store.load(work.place_of(job, folder)), splits.of(job)[0]),
         refused,
     )
-    ordered = [job for job in jobs if job.name in done]
+    work.splits.cache_clear()
+    every = {job.name: job for job in (*jobs, *explored)}
+    ordered = [job for job in every.values() if job.name in done]
     return Swept(
         experiment=experiment,
         folder=folder,
@@ -202,119 +189,20 @@ def sweep(
         surprises=tuple(_surprises(experiment, jobs, done)),
         controls=tuple(done[job.name] for job in ordered if job.spikes_of),
         effects=measured,
+        searched=tuple(
+            searched(experiment, name, [done.get(job.name) for job in tries])
+            for name in experiment.datasets
+            if (tries := _tries(experiment, name, explored))
+        ),
+        labels={job.name: job.label for job in every.values()},
     )
 
 
-def _place(job: Job, folder: Path) -> Path:
-    """The run of a job."""
-    return (folder / CONTROLS if job.spikes_of else folder) / job.name
-
-
-def finished(job: Job, folder: Path) -> Point | None:
-    """The point of a job whose run is complete in the folder; None where it is not.
-
-    Complete is a run that was scored with every metric of the job.
-    """
-    place = _place(job, folder)
-    if not place.is_dir():
-        return None
-    try:
-        record = store.read(place)
-        if record.get("job") != job.canonical():
-            return None
-        if record.get("recording") != cards.digest(cards.read(job.dataset)):
-            return None
-        point = records.point_of(record, job.name)
-        return point if set(job.metrics) <= set(point.score.metrics) else None
-    except BrokenRun:
-        return None
-
-
-def _work(
-    job: Job, folder: Path, splits: Splits, progress: Progress
-) -> Point | Failure:
-    with lock.beside(_place(job, folder)):
-        # Another sweep may have finished it since this one began.
-        return finished(job, folder) or _done(job, folder, splits, progress)
-
-
-def _done(
-    job: Job, folder: Path, splits: Splits, progress: Progress
-) -> Point | Failure:
-    begun, place = time.perf_counter(), _place(job, folder)
-    failed = folder / FAILED / f"{job.name}.json"
-    try:
-        split, recording = splits.of(job)
-        # Of this card: what an edited one tests on, the earlier may have trained on.
-        checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
-        try:
-            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
-        except BrokenRun:
-            if not checkpoint.exists():
-                raise
-            # A checkpoint of another version of the model: the fit starts afresh.
-            _remove(checkpoint)
-            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
-    except (UnwritableFolder, DeviceLost, InUse):
-        raise  # not the job's fault, and the next one's trouble as well
-    except Exception as error:
-        failure = Failure(job, _line(error), traceback.format_exc())
-        record = dataclasses.asdict(failure) | {"versions": store.versions()}
-        atomic.write_file(failed, store.dumps(record).encode())
-        return failure
-    extra = {
-        "job": job.canonical(),
-        "label": job.label,
-        "spikes_of": job.spikes_of,
-        "cells": job.cells,
-        "cell_names": point.score.cell_names,
-        "card": job.dataset if job.dataset.endswith(".toml") else "",
-        "recording": recording,
-        "seconds": time.perf_counter() - begun,
-        **records.describe(point),
-    }
-    store.save(fit, place, extra=extra)
-    for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
-        _remove(begun_fit)
-    failed.unlink(missing_ok=True)
-    return point
-
-
-def _remove(checkpoint: Path) -> None:
-    """Whatever stands in its place: earlier versions kept a file there."""
-    if checkpoint.is_dir():
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    else:
-        checkpoint.unlink(missing_ok=True)
-
-
-def _line(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, RetinaError):
-        return first
-    return f"{type(error).__name__}: {first}"
-
-
-def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
-    from retina import build
-
-    was = finished(job, folder)
-    if was is not None:
-        return Estimate(job, was.cost.flops_per_bin, True)
-    try:
-        import jax
-
-        from retina.costs.cost import runs_of
-        from retina.costs.flops import count_step
-
-        # What is sampled has the same frame, cells and clock.
-        recorded, _ = splits.of(dataclasses.replace(job, spikes_of=""))
-        model = build.model(job.model, recorded.spec, **job.settings)
-        params = jax.eval_shape(model.stage.init, jax.random.key(0))
-        flops = runs_of(model) * count_step(model, params)[1].flops
-        return Estimate(job, flops, False)
-    except Exception as error:
-        return Estimate(job, None, False, _line(error))
+def _tries(experiment: experiments.Experiment, dataset: str, explored: list[Job]):
+    """The jobs that a space led to, each once, in the order in which they were made."""
+    found = grid.of_spaces(experiment) if not spaces(experiment) else explored
+    named = {job.name: job for job in found if job.dataset == dataset}
+    return list(named.values())
 
 
 def _surprises(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import jax.numpy as jnp
 
 from retina.fitting.start import mean_counts
@@ -10,9 +12,11 @@ from retina.stage import Model, Recipe, memoryless
 
 
 def tiny(spec, /, *, pixel=0, weight=0.1, breaks="", wide=None):
-    """rate = mean * exp(weight * one pixel); `breaks` raises."""
+    """rate = mean * exp(weight * one pixel); `breaks` raises, or hangs."""
     if breaks == "value":
         raise ValueError("as asked\nand more")
+    if breaks == "hang":
+        time.sleep(3600)
 
     def one(params, x):
         return params["rate"] * jnp.exp(jnp.float32(weight) * x.astype("f4")[pixel, 0])

@@ -1,0 +1,66 @@
+"""A sweep in one line: done, running, failed, time left, the best so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from retina.cli import output
+
+
+class Tally:
+    """Counts what `retina.sweep` reports, and passes it on in words.
+
+    tell: fraction and words, from `output.meter`.
+    y:    the metric by which a run is the best.
+    """
+
+    def __init__(self, tell: output.Tell, y: str) -> None:
+        self._tell, self._y = tell, y
+        self._begun = time.monotonic()
+        self._running: dict[str, tuple[float, str]] = {}
+        self._done = self._skipped = self._failed = 0
+        self._best = (-math.inf, "")
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        state, job = event["state"], event["job"]
+        last = f"{job.label}: {state}"
+        if state in ("started", "fitting"):
+            inside, words = 0.0, state
+            if state == "fitting":
+                inside, words = output.fit_words(event)
+            self._running[job.name] = (min(inside, 1.0), words)
+            last = f"{job.label}: {words}"
+        else:
+            self._running.pop(job.name, None)
+            self._skipped += state == "skipped"
+            self._done += state == "done"
+            self._failed += state == "failed"
+            if state == "failed":
+                last = f"{job.label}: failed: {event['error']}"
+            if state == "done" and not job.spikes_of:
+                metric = event["point"].score.metrics.get(self._y)
+                if metric is not None and math.isfinite(metric.median):
+                    self._best = max(self._best, (metric.median, job.label))
+        self._tell(self._fraction(event["jobs"]), self._words(event["jobs"], last))
+
+    def _fraction(self, jobs: int) -> float:
+        inside = sum(fraction for fraction, _ in self._running.values())
+        return (self._skipped + self._done + self._failed + inside) / jobs
+
+    def _words(self, jobs: int, last: str) -> str:
+        words = [f"{self._skipped + self._done} of {jobs} done"]
+        if len(self._running) > 1:
+            words.append(f"{len(self._running)} running")
+        if self._failed:
+            words.append(f"{self._failed} failed")
+        fraction, before = self._fraction(jobs), self._skipped / jobs
+        if before < fraction < 1:
+            spent = time.monotonic() - self._begun
+            left = spent * (1 - fraction) / (fraction - before)
+            words.append(f"{output.duration(left)} left")
+        if self._best[1]:
+            words.append(f"best {self._y} {self._best[0]:.3f} ({self._best[1]})")
+        return ", ".join([*words, last])

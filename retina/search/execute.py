@@ -1,0 +1,124 @@
+"""Jobs of a sweep by the executor that was named, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
+from typing import Any
+
+from retina import registry
+from retina.errors import InUse, RetinaError
+from retina.failures import check_device
+from retina.search import deadline, running, work
+from retina.search.drive import drive
+from retina.search.job import Job
+from retina.search.work import Failure, Order
+from retina.types import Point
+
+Tell = Callable[..., None]
+HERE = "local"
+
+
+def execute(
+    jobs: Iterable[Job],
+    order: Order,
+    executor: str,
+    tell: Tell,
+    at_once: int | None = None,
+) -> Iterator[tuple[Job, Point | Failure]]:
+    """Yields each job with its point or its failure, as soon as it is known.
+
+    executor: as in `sweep`.
+    tell:     called with a job, "started", "fitting", "done" or "failed", and more.
+    at_once:  as in `drive`.
+    raises:   UnknownName, BadSetting, Unreachable, MissingExtra for the executor;
+              UnwritableFolder, DeviceLost at once; InUse when all else is done.
+    """
+    if executor == HERE and order.limit_s is not None:
+        executor = f"{HERE}://1"  # what takes too long takes its process with it
+    name, _, address = executor.partition("://")
+    opened = functools.partial(registry.find("executors", name), address)
+    told: set[str] = set()
+
+    def begun(job: Job) -> None:
+        if job.name not in told:
+            told.add(job.name)
+            tell(job, "started")
+
+    def here(job: Job) -> Any:
+        begun(job)
+        return work.work(job, order, lambda event: tell(job, "fitting", **event))
+
+    given: dict[str, Job] = {}
+
+    def noted() -> Iterator[Job]:
+        for job in jobs:
+            given[job.name] = job
+            yield job
+
+    def beat() -> None:
+        for folder in (order.folder, order.folder / work.CONTROLS):
+            for name, said in running.read(folder).items():
+                if name in given:
+                    begun(given[name])
+                    if "fit" in said:
+                        tell(given[name], "fitting", **said["fit"])
+
+    if executor == HERE:
+        check_device()
+    call = here if executor == HERE else functools.partial(work.work, order=order)
+    in_use: list[InUse] = []
+    answers = drive(opened, call, noted(), beat, at_once=at_once)
+    with contextlib.closing(answers):
+        for job, outcome in answers:
+            given.pop(job.name)
+            if isinstance(outcome, BrokenExecutor):
+                outcome = _died(job, order, outcome)
+            elif isinstance(outcome, InUse):
+                in_use.append(outcome)
+                continue
+            elif isinstance(outcome, RetinaError):
+                raise outcome
+            elif isinstance(outcome, Exception):
+                # Of the worker, not of the fit: `work` answers for that itself.
+                outcome = work.fail(job, order, work.line(outcome), _whole(outcome))
+            elif isinstance(outcome, Point) and not _arrived(job, order):
+                outcome = work.fail(job, order, _ELSEWHERE.format(order.folder))
+            begun(job)
+            if isinstance(outcome, Failure):
+                tell(job, "failed", error=outcome.error)
+            else:
+                tell(job, "done", point=outcome)
+            yield job, outcome
+    if in_use:
+        raise in_use[0]
+
+
+_ELSEWHERE = (
+    "its worker stored it, but not here: let all of them see {} under the same path"
+)
+
+
+def _arrived(job: Job, order: Order) -> bool:
+    return work.place_of(job, order.folder).is_dir()
+
+
+def _died(job: Job, order: Order, error: BrokenExecutor) -> Failure:
+    """Killed again and again, by the system or by its time limit."""
+    where = deadline.passed(work.mark_of(job, order))
+    if where:
+        return work.fail(job, order, work.late(order), where)
+    return work.fail(
+        job,
+        order,
+        f"its workers died ({error}): it may need more memory than there is; run "
+        "fewer at once, or make it smaller",
+    )
+
+
+def _whole(error: Exception) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,82 @@
+"""What workers say of the jobs they are at, in small files beside the runs.
+
+Whoever sees the folder can read them: the sweep itself, and `retina status`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from retina.search.job import Job
+
+Progress = Callable[[Mapping[str, Any]], None]
+EVERY_S = 2.0  # chosen: files may lie on a server
+_END = ".running"
+
+
+@contextlib.contextmanager
+def told(
+    job: Job, folder: Path, progress: Progress | None = None
+) -> Iterator[Progress]:
+    """Says that this process is at a job, until the block ends.
+
+    yields: what the job's fit is to report to; passed on to `progress`.
+    """
+    file = folder / f".{job.name}{_END}"
+    who = {"host": socket.gethostname(), "pid": os.getpid(), "begun": time.time()}
+    last = time.monotonic()
+    _write(file, {**who, "heard": who["begun"]})
+
+    def tell(event: Mapping[str, Any]) -> None:
+        nonlocal last
+        if progress is not None:
+            progress(event)
+        if time.monotonic() - last >= EVERY_S:
+            last = time.monotonic()
+            _write(file, {**who, "heard": time.time(), "fit": _plain(event)})
+
+    try:
+        yield tell
+    finally:
+        over(job, folder)
+
+
+def over(job: Job, folder: Path) -> None:
+    """Nobody is at this job."""
+    with contextlib.suppress(OSError):
+        (folder / f".{job.name}{_END}").unlink()
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """Name of a job -> what was last said of it.
+
+    returns: "host", "pid", "begun" and "heard" (seconds since 1970) and, once its fit
+             has reported, "fit" with the numbers of that. The process may have died
+             since: see when it was heard.
+    """
+    found = {}
+    for file in folder.glob(f".*{_END}"):
+        with contextlib.suppress(OSError, ValueError):  # ended, or half written
+            found[file.name[1 : -len(_END)]] = json.loads(file.read_text())
+    return found
+
+
+def _write(file: Path, said: Mapping[str, Any]) -> None:
+    # Not flushed: after a loss of power nobody asks. A full disk is told by the run.
+    with contextlib.suppress(OSError):
+        file.write_text(json.dumps(said))
+
+
+def _plain(event: Mapping[str, Any]) -> dict[str, float | None]:
+    return {
+        key: value if value is None else float(value)
+        for key, value in event.items()
+        if value is None or isinstance(value, int | float)
+    }

@@ -1,0 +1,206 @@
+"""One job, wherever it runs: fitted, scored, and stored before it returns."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from retina import atomic, lock, store
+from retina.data import card as cards
+from retina.errors import (
+    BrokenRun,
+    DeviceLost,
+    InUse,
+    RetinaError,
+    UnwritableFolder,
+)
+from retina.search import deadline, records, running
+from retina.search.job import Job, run
+from retina.search.splits import Splits
+from retina.types import Point
+
+Progress = Callable[[Mapping[str, Any]], None]
+FAILED = "failed"
+CONTROLS = "controls"  # runs of sampled spikes, apart from those that are compared
+# Workers with several threads still do one job after the other: a time limit, the
+# recording that is kept and the device are the process's.
+_ONE = threading.RLock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A job that could not be finished or compared: its error in a line, and whole."""
+
+    job: Job
+    error: str
+    traceback: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What all jobs of one call of `sweep` have in common.
+
+    folder:  of the runs; every worker must see it under this path.
+    sweep:   a name of the call: what has failed in it is not tried again within it.
+    limit_s: how long a job may take; then its process is ended. None for no limit.
+    """
+
+    folder: Path
+    sweep: str
+    limit_s: float | None = None
+
+
+def work(job: Job, order: Order, progress: Progress | None = None) -> Point | Failure:
+    """Do a job that is not done: it may be asked for again, elsewhere and any time.
+
+    returns: its point, once the run is stored; Failure, once that is recorded.
+    raises:  UnwritableFolder, DeviceLost: not the job's fault, and the next one's
+             trouble as well. InUse where another process does this job.
+    """
+    place = place_of(job, order.folder)
+    with _ONE, lock.beside(place):
+        # Another worker may have finished it since it was handed out.
+        earlier = finished(job, order.folder) or failed(job, order)
+        if earlier is not None:
+            return earlier
+        mark = mark_of(job, order)
+        where = deadline.passed(mark)
+        if where:
+            return fail(job, order, late(order), where)
+        with running.told(job, place.parent, progress) as tell:
+            with deadline.ends(order.limit_s, mark):
+                return _done(job, order, tell)
+
+
+def mark_of(job: Job, order: Order) -> Path:
+    """The file of `deadline.ends` of a job."""
+    place = place_of(job, order.folder)
+    return place.parent / f".{job.name}.{order.sweep}.late"
+
+
+def late(order: Order) -> str:
+    """What is said of a job that took longer than it may."""
+    return (
+        f"took longer than {order.limit_s:g} s: give it more (--limit), or make it "
+        "smaller; the same command goes on where it was"
+    )
+
+
+def place_of(job: Job, folder: Path) -> Path:
+    """The run of a job."""
+    return (folder / CONTROLS if job.spikes_of else folder) / job.name
+
+
+def finished(job: Job, folder: Path) -> Point | None:
+    """The point of a job whose run is complete in the folder; None where it is not.
+
+    Complete is a run that was scored with every metric of the job.
+    """
+    place = place_of(job, folder)
+    if not place.is_dir():
+        return None
+    try:
+        record = store.read(place)
+        if record.get("job") != job.canonical():
+            return None
+        if record.get("recording") != cards.digest(cards.read(job.dataset)):
+            return None
+        point = records.point_of(record, job.name)
+        return point if set(job.metrics) <= set(point.score.metrics) else None
+    except BrokenRun:
+        return None
+
+
+def failed(job: Job, order: Order) -> Failure | None:
+    """The failure that is recorded of a job in this sweep."""
+    try:
+        text = _failure_of(job, order).read_text(encoding="utf-8")
+        record = store.loads(text)
+        if record.get("sweep") == order.sweep:
+            return Failure(job, record["error"], record["traceback"])
+    except (OSError, ValueError, KeyError, AttributeError):
+        pass
+    return None
+
+
+def fail(job: Job, order: Order, error: str, traceback: str = "") -> Failure:
+    """Record what became of a job, also for a worker that is dead."""
+    running.over(job, place_of(job, order.folder).parent)
+    mark_of(job, order).unlink(missing_ok=True)
+    failure = Failure(job, error, traceback)
+    more = {"versions": store.versions(), "sweep": order.sweep}
+    record = dataclasses.asdict(failure) | more
+    atomic.write_file(_failure_of(job, order), store.dumps(record).encode())
+    return failure
+
+
+def line(error: BaseException) -> str:
+    """An error in one line; of an unforeseen one, what it is as well."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, RetinaError):
+        return first
+    return f"{type(error).__name__}: {first}"
+
+
+def _failure_of(job: Job, order: Order) -> Path:
+    return order.folder / FAILED / f"{job.name}.json"
+
+
+@functools.lru_cache(maxsize=1)
+def splits(folder: Path) -> Splits:
+    """Of this process: its jobs come data set by data set."""
+    return Splits(folder)
+
+
+def _done(job: Job, order: Order, progress: Progress) -> Point | Failure:
+    begun, place = time.perf_counter(), place_of(job, order.folder)
+    try:
+        split, recording = splits(order.folder).of(job)
+        # Of this card: what an edited one tests on, the earlier may have trained on.
+        checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
+        try:
+            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+        except BrokenRun:
+            if not checkpoint.exists():
+                raise
+            # A checkpoint of another version of the model: the fit starts afresh.
+            _remove(checkpoint)
+            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+    except (UnwritableFolder, DeviceLost, InUse):
+        raise
+    except Exception as error:
+        return fail(job, order, line(error), traceback.format_exc())
+    extra = {
+        "job": job.canonical(),
+        "label": job.label,
+        "spikes_of": job.spikes_of,
+        "cells": job.cells,
+        "cell_names": point.score.cell_names,
+        "card": job.dataset if job.dataset.endswith(".toml") else "",
+        "recording": recording,
+        "seconds": time.perf_counter() - begun,
+        **records.describe(point),
+    }
+    store.save(fit, place, extra=extra)
+    for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
+        _remove(begun_fit)
+    with contextlib.suppress(OSError):
+        _failure_of(job, order).unlink()
+    return point
+
+
+def _remove(checkpoint: Path) -> None:
+    """Whatever stands in its place: earlier versions kept a file there."""
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    else:
+        checkpoint.unlink(missing_ok=True)

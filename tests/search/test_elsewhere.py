@@ -1,0 +1,126 @@
+"""Sweeps whose jobs run in other processes, and what is seen of them from outside."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from retina import lock, store
+from retina.errors import BadSetting, BrokenRun, InUse
+from retina.search import experiment as experiments
+from retina.search import grid, plan, records, running, work
+from retina.search.status import status
+from retina.search.sweep import sweep
+from retina.search.work import Failure, Order
+from tests.search.test_sweep import TWO, WITH_A_FAILURE, written
+
+
+def test_two_processes_find_what_one_finds(asked, tmp_path):
+    folder, out, told = asked(WITH_A_FAILURE), tmp_path / "runs", []
+    swept = sweep(folder, out, "local://2", progress=told.append)
+    assert swept.status == 1
+    assert written(swept.points) == written(sweep(folder, tmp_path / "here").points)
+    (failure,) = swept.failures
+    record = json.loads((out / "failed" / f"{failure.job.name}.json").read_text())
+    assert failure.error == record["error"] == "ValueError: as asked"
+    assert "in tiny" in record["traceback"] == failure.traceback
+    ended = [
+        event["job"].label for event in told if event["state"] in ("done", "failed")
+    ]
+    assert len(ended) == len(set(ended)) == 3
+    left = {path.name for path in out.iterdir()}
+    assert left == {"failed", *(point.run for point in swept.points)}
+    now = status(out)
+    assert (now.done, now.jobs, now.going) == (2, 3, False)
+    assert now.failed == {failure.job.label: failure.error}
+
+
+def test_a_job_that_took_too_long_is_a_failure_wherever_it_is_asked_for(
+    asked, tmp_path
+):
+    """What a process leaves that was ended by its limit is in test_drive."""
+    job = grid.jobs(experiments.read(asked(TWO)))[0]
+    order = Order(tmp_path / "runs", "this", 5.0)
+    order.folder.mkdir()
+    work.mark_of(job, order).write_text("Timeout (0:00:05)!\n  File wait.py, line 1")
+    failure = work.work(job, order)
+    assert isinstance(failure, Failure) and "took longer than 5 s" in failure.error
+    assert "wait.py" in failure.traceback
+    assert work.work(job, order) == failure, "not begun again in the same sweep"
+    assert [path.name for path in order.folder.iterdir()] == ["failed"]
+    again = work.work(job, Order(order.folder, "next"))
+    assert not isinstance(again, Failure)
+
+
+@pytest.mark.slow
+def test_a_job_that_hangs_takes_no_other_with_it(asked, tmp_path):
+    hanging = WITH_A_FAILURE.replace('"value"', '"hang"')
+    swept = sweep(asked(hanging), tmp_path / "runs", limit_s=60.0)
+    assert swept.status == 1 and len(swept.points) == 2
+    (failure,) = swept.failures
+    assert "took longer than 60 s" in failure.error
+    assert "in tiny" in failure.traceback
+
+
+def test_a_limit_is_a_time(asked, tmp_path):
+    with pytest.raises(BadSetting, match="limit_s 0"):
+        sweep(asked(TWO), tmp_path / "runs", limit_s=0)
+
+
+def test_what_another_sweep_is_at_is_left_to_it_and_the_rest_is_done(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    first, second = grid.jobs(experiments.read(folder))
+    with lock.beside(out / first.name), pytest.raises(InUse, match="at work in"):
+        sweep(folder, out)
+    assert [point.run for point in records.points(out)] == [second.name]
+    assert sweep(folder, out).skipped == 1
+
+
+def test_a_sweep_is_seen_from_outside(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    with pytest.raises(BrokenRun, match="holds no sweep: start one"):
+        status(out)
+    seen = []
+
+    def looking(event):
+        if (event["state"], event["index"]) == ("fitting", 1) and not seen:
+            seen.append(status(out))
+
+    swept = sweep(folder, out, progress=looking)
+    (now,) = seen
+    assert (now.jobs, now.done, now.going, now.failed) == (2, 1, True, {})
+    assert [one.label for one in now.running] == ["tiny pixel=9"]
+    assert now.running[0].heard_s < 60 and now.seconds_left is not None
+    best = max(point.score.metrics["cc_norm"].median for point in swept.points[:1])
+    assert now.best is not None and now.best[2] == pytest.approx(best)
+    assert not status(out).going
+
+
+def test_a_sweep_that_was_killed_is_seen_as_stopped(asked, tmp_path):
+    jobs = grid.jobs(experiments.read(asked(TWO)))
+    order = Order(tmp_path / "runs", "this")
+    with pytest.raises(KeyboardInterrupt), plan.kept(jobs, order, "cc_norm", "local"):
+        raise KeyboardInterrupt
+    now = status(order.folder)
+    assert now.going and not now.running and (now.done, now.jobs) == (0, 2)
+
+
+def test_half_a_file_of_a_worker_is_not_read(tmp_path, asked):
+    job = grid.jobs(experiments.read(asked(TWO)))[0]
+    with running.told(job, tmp_path):
+        assert set(running.read(tmp_path)) == {job.name}
+        (tmp_path / f".{job.name}.running").write_text('{"host": "a')
+        assert running.read(tmp_path) == {}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_dry_run_estimates_time_from_what_was_done(asked, tmp_path):
+    out = tmp_path / "runs"
+    (done,) = sweep(asked(TWO.replace("[8, 9]", "[8]")), out).points
+    estimates = sweep(asked(TWO), out, dry_run=True).estimates
+    took = store.read(out / done.run)["seconds"]
+    # The same model with as many operations.
+    assert [one.seconds for one in estimates] == pytest.approx([took, took])
+    other = asked(TWO.replace("8, 9", "8") + '[[families]]\nmodel = "mean"')
+    assert sweep(other, out, dry_run=True).estimates[1].seconds is None
