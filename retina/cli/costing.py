@@ -99,6 +99,11 @@ def cost(
 def found_for(what: str, *given: Any) -> tuple[Any, Any, Any, str | None]:
     """A run, or a model for a recording or a frame: (model, params, split, species)."""
     if runs.is_run(what):
+        if any(one is not None for one in given):
+            raise typer.BadParameter(
+                f"{what} is a run: --dataset, --frame, --cells, --bin-s and --set are "
+                "what it was fitted with"
+            )
         return _of_run(what)
     return *_of_model(what, *given), None
 

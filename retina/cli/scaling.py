@@ -30,7 +30,8 @@ def scale(
     model, params, split, species = costing.found_for(
         what, dataset, frame, n_cells, bin_s, set_
     )
-    made = scaling.scale(cost.cost(model, params, split, species=species), to)
+    one = cost.cost(model, params, split, species=species, runs=1)
+    made = scaling.scale(one, to)
     if json:
         output.print_json(dataclasses.asdict(made))
         return

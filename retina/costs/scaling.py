@@ -76,7 +76,8 @@ def rows(kind: str) -> tuple[Row, ...]:
 def scale(cost: Cost, to: str) -> Scaled:
     """Carry a cost per ganglion cell to a retina, or on to a brain.
 
-    cost:   from `retina.cost`.
+    cost:   from `retina.cost` with runs=1: a retina runs once, whatever a score takes
+            the mean of.
     to:     "human-retina", "mouse-retina" or "brain" (by way of the human retina).
     raises: UnknownName; BadSetting for a recording of other cells than ganglion cells.
 
@@ -85,7 +86,8 @@ def scale(cost: Cost, to: str) -> Scaled:
     retinas = {row.name: row for row in rows("retina")}
     if to not in (*retinas, BRAIN):
         raise UnknownName(f"scale to {to!r}: {nearest(to, [*retinas, BRAIN])}")
-    if any("not of a ganglion cell's spikes" in note for note in cost.notes):
+    others = ("not of a ganglion cell's spikes", "responses are graded")
+    if any(word in note for note in cost.notes for word in others):
         raise BadSetting(
             f"{cost.dataset!r} is of no ganglion cells: scale a run on a recording of "
             "ganglion cells"

@@ -114,7 +114,7 @@ def _group(
     clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
     chosen = list(names or (REPEATED if trials > 1 else SINGLE))
     if names:
-        _check_counted(fit.model.spec, chosen, clips)
+        check_counted(fit.model.spec, chosen, clips)
     elif fit.model.spec.event == GRADED:
         chosen = [name for name in chosen if name not in COUNTED]
     if not fit.model.stage.uses_response:
@@ -125,7 +125,7 @@ def _group(
     return [free, forced]
 
 
-def _check_counted(spec: Spec, names: Sequence[str], clips: Sequence[Clip]) -> None:
+def check_counted(spec: Spec, names: Sequence[str], clips: Sequence[Clip]) -> None:
     """raises: BadSetting for a likelihood of counts where the responses are none.
 
     A mean over trials is no count either, but bits per spike is linear in it: what it

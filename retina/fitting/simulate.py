@@ -56,6 +56,7 @@ def simulated_split(
              `simulate` with `jax.random.fold_in(key, n)`.
     returns: Split.
     """
+    check_counts(model)
     # Clips of one shape are compiled once.
     run = jax.jit(lambda p, x, k, n: sampled(model, p, x, k, n)[0], static_argnums=3)
     number = itertools.count()

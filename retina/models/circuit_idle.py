@@ -37,6 +37,12 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
         ),
         (flat, "gap_junction_ns", "one pixel has no neighbours", IMAGES),
         (
+            flat and amacrine == "narrow",
+            "amacrine",
+            "in a full field narrow is what wide is",
+            IMAGES,
+        ),
+        (
             not asked["horizontal"],
             "gap_junction_ns surround_um",
             "there are no horizontal cells",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from retina.errors import BadSetting, MissingData, ShapeMismatch
-from retina.fitting.score import SEED, rates
+from retina.fitting.score import SEED, check_counted, rates
 from retina.metrics.clips import evaluate
 from retina.metrics.compare import Difference, holm, paired
 from retina.types import Fit, Split
@@ -49,8 +49,9 @@ def compare(
     metric:  one that depends on the model. Groups of clips on which it is undefined for
              every cell (cc_norm without repeats) are left out.
     returns: per group of test clips, one comparison per neighbouring pair.
-    raises:  BadSetting for one fit, or one of another recording; ShapeMismatch for fits
-             of other cells; MissingData where no group can tell.
+    raises:  BadSetting for one fit, one of another recording, or a likelihood of counts
+             where responses are graded; ShapeMismatch for fits of other cells;
+             MissingData where no group can tell.
 
     >>> import inspect
     >>> list(inspect.signature(compare).parameters)
@@ -69,6 +70,7 @@ def compare(
                 f"{name} was fitted on {fit.model.spec}, not on {split.spec}: compare "
                 "runs of one recording, with the same cells and clock"
             )
+    check_counted(split.spec, [metric], split.test)
     made: list[Comparison] = []
     for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
         clips = [c for c in split.test if (c.group or c.name) == group]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any
 
 from retina.errors import RetinaError
@@ -29,6 +30,7 @@ class Effect:
                where no control was asked for, or its fits failed. It holds the
                mechanism at the strength that was fitted: where the fit left it at
                nothing, the control cannot show it either.
+    among:     how many the experiment compares on these clips.
     """
 
     dataset: str
@@ -36,18 +38,21 @@ class Effect:
     recording: Difference
     p_holm: float
     control: Difference | None = None
+    among: int = 1
 
     @property
     def smallest(self) -> float:
         """The smallest effect that could have been shown; nan without a control.
 
-        Half the width of the control's interval; that of the recording where it is the
-        wider, as it knows what no simulation does.
+        Half the width of the control's interval, widened to the first of `among`
+        corrected comparisons; that of the recording where it is the wider, as it knows
+        what no simulation does.
         """
         if self.control is None:
             return math.nan
         both = (self.control.ci95, self.recording.ci95)
-        return max((high - low) / 2 for low, high in both)
+        sure = [NormalDist().inv_cdf(1 - SURE / 2 / n) for n in (1, self.among)]
+        return max((high - low) / 2 for low, high in both) * sure[1] / sure[0]
 
     @property
     def verdict(self) -> str:
@@ -57,9 +62,11 @@ class Effect:
             return "buys" if low > 0 else "costs"
         if self.control is None or self.recording.decided:
             return "cannot be told"  # without a control, or among so many comparisons
-        if self.control.ci95[0] > 0:
-            return f"no effect, though {self.smallest:.2g} could have been shown"
-        return "untestable here"
+        if self.control.ci95[0] <= 0 or self.control.median < self.smallest:
+            return "untestable here"
+        if high >= self.control.median:
+            return "cannot be told"  # it may be as large as what was simulated
+        return f"no effect, though {self.smallest:.2g} could have been shown"
 
 
 def effects(
@@ -128,7 +135,7 @@ def _corrected(found: list[Effect]) -> tuple[Effect, ...]:
         at = [i for i, other in enumerate(places) if other == place]
         corrected = holm([found[i].recording.p for i in at])
         for i, p in zip(at, corrected, strict=True):
-            made[i] = dataclasses.replace(found[i], p_holm=float(p))
+            made[i] = dataclasses.replace(found[i], p_holm=float(p), among=len(at))
     return tuple(made)
 
 

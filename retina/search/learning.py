@@ -83,7 +83,8 @@ def learning(
     fitted = model._replace(penalty=penalties.penalty(model, settings))
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
-    table = tabulate(model, split.train, bins, settings.warm_up_s)
+    # Shapes are all that is needed: a movie stays where it is.
+    table = tabulate(model, split.train, bins, settings.warm_up_s, stream=by_clips)
     null = mean_counts(split.train)
     params = jax.eval_shape(model.stage.init, jax.random.key(0))
     free = jax.eval_shape(lambda p: to_free(model.stage.parameters, p), params)

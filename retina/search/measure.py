@@ -79,7 +79,7 @@ def told_bits_per_s(score: Score, split: Split) -> float | None:
     total = sum(
         bits * number
         for bits, number in zip(metric.per_cell, spikes, strict=True)
-        if math.isfinite(bits)
+        if not math.isnan(bits)  # a silent cell; -inf is a model that is no use
     )
     return float(total) / seconds if total > 0 else None
 
