@@ -23,7 +23,7 @@ from retina.errors import (
 
 from . import layouts
 from .conftest import unsummed
-from .layouts import ALL, BLOCKS, CELLS, FRAMES, TEST, movie, spikes
+from .layouts import ALL, BLOCKS, CELLS, FRAMES, TEST, movie, spikes, times
 
 
 def whole(clips):
@@ -400,3 +400,116 @@ def test_named_arrays_that_do_not_fit(cache, old, new, error, said):
 def test_more_cells_than_the_card_says(cache):
     with pytest.raises(RetinaError, match="3 cells"):
         load(layouts.STANFORD.card(cache, cells=2))
+
+
+@pytest.mark.parametrize("name", ["hdf5", "npz"])
+def test_trials_counted_from_one_are_told_and_read(cache, name):
+    """MATLAB's numbers: a silent trial 0 is never made up."""
+    time, cell, trial = times(spikes(FRAMES, 3))
+    held = {"shown": movie(), "t": time, "unit": cell + 1, "rep": trial + 1.0}
+    options = """
+    file = "own"
+    [options.parts.all]
+    stimulus = "shown"
+    spike_s = "t"
+    spike_cell = "unit"
+    spike_trial = "rep"
+    """
+
+    def write(folder):
+        if name == "npz":
+            with open(folder / "own", "wb") as file:
+                np.savez(file, **held)
+        else:
+            with h5py.File(folder / "own", "w") as store:
+                for key, value in held.items():
+                    store[key] = value
+        return ["own"]
+
+    splits = layouts.ONE.replace("frames", 'part = "all"\nframes')
+    layout = layouts.Layout(name, write, options, splits)
+    with pytest.raises(BadResponse, match="unit runs to 3, but.*first = 0 or 1"):
+        load(layout.card(cache))
+    with pytest.raises(BadResponse, match="trials start at 1.*write first = 1"):
+        load(layout.card(cache, cells=4))
+    right = layout.card(cache, options.replace('"own"', '"own"\nfirst = 1'))
+    block = load(right).role("train")[0]
+    assert block.trials == 3
+    made = split(load(right)).test[0]
+    np.testing.assert_array_equal(made.response, spikes(FRAMES, 3)[:, 47:])
+
+
+def test_trials_of_a_table_count_from_first(cache):
+    def write(folder):
+        time, cell, trial = times(spikes(FRAMES, 2))
+        lines = zip(cell.tolist(), time.tolist(), (trial + 1).tolist(), strict=True)
+        text = "".join(f"{c}, {t!r}, {k}\n" for c, t, k in lines)
+        (folder / "spikes.csv").write_text("cell, time_s, trial\n" + text)
+        np.save(folder / "movie.npy", movie())
+        return ["movie.npy", "spikes.csv"]
+
+    options = 'spikes = "spikes.csv"\ntrial = "trial"\nstimulus = ["movie.npy"]\n'
+    layout = layouts.Layout("csv", write, options)
+    with pytest.raises(BadResponse, match="spikes.csv: trials start at 1.*first = 1"):
+        load(layout.card(cache))
+    assert load(layout.card(cache, options + "first = 1")).blocks[0].trials == 2
+
+
+def session(name, unit=1.0):
+    """Stretches at 0-6 s and 100-118 s of one list of spikes."""
+
+    def write(folder):
+        rng = np.random.default_rng(5)
+        held = {"a": movie(), "b": movie(180, 1), "b_on": 100 + np.arange(181) * 0.1}
+        held |= {"t": rng.uniform(0, 118, 3000) * unit, "c": rng.integers(0, 3, 3000)}
+        with h5py.File(folder / "own.h5", "w") as store:
+            for key, value in held.items():
+                store[key] = value
+        return ["own.h5"]
+
+    spiking = 'spike_s = "t"\nspike_cell = "c"'
+    options = f"""
+    file = "own.h5"
+    [options.parts.a]
+    stimulus = "a"
+    {spiking}
+    [options.parts.b]
+    stimulus = "b"
+    onsets = "b_on"
+    {spiking}
+    """
+    return layouts.Layout(
+        name, write, options, layouts.SPLITS.format(train="b", test="a")
+    )
+
+
+def test_one_list_of_spikes_on_the_clock_of_the_session(cache):
+    recording = load(session("hdf5").card(cache))
+    notes = [note for note in recording.notes if "are not used" in note]
+    assert len(notes) == 2 and "of 3000 spikes lie outside" in notes[0]
+    rng = np.random.default_rng(5)
+    time, cell = rng.uniform(0, 118, 3000), rng.integers(0, 3, 3000)
+    (test,) = recording.role("test")
+    assert test.spikes is not None
+    shown = (time >= 0.3) & (time < 6)
+    for one in range(3):
+        inside = np.sort(time[shown & (cell == one)])
+        held = test.spikes[0][one]
+        np.testing.assert_array_equal(held[held >= 0.3], inside)
+
+
+@pytest.mark.parametrize("unit", [10, 1000, 20000])
+def test_other_units_of_time_are_told(cache, unit):
+    """Frames, milliseconds, samples: of one stretch, or of a session."""
+    with pytest.raises(BadResponse, match="seconds, not milliseconds, samples"):
+        if unit != 10:
+            load(session("hdf5", unit).card(cache))
+        time, cell, _ = times(spikes(2000))
+
+        def write(folder):
+            np.savez(folder / "x.npz", stimulus=movie(2000), spike_s=time * unit,
+                     spike_cell=cell)  # fmt: skip
+            return ["x.npz"]
+
+        splits = layouts.ONE.replace("[50, 60]", "[50, 2000]")
+        load(layouts.Layout("npz", write, 'file = "x.npz"', splits).card(cache))

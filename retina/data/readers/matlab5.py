@@ -9,7 +9,7 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.matlab import variable
 from retina.data.named import named
-from retina.errors import BadCard, UnreadableFile
+from retina.errors import UnreadableFile
 from retina.types import Recording
 
 
@@ -24,15 +24,7 @@ def matlab5(folder: Path, card: Card) -> Recording:
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
     options = card.needs("file", "parts", first=0)
-    if options["first"] not in (0, 1):
-        raise BadCard(f"{card.name}: first = {options['first']}: 0 or 1")
     tables = options["parts"] if isinstance(options["parts"], dict) else {}
-    counted = {
-        table.get(key)
-        for table in tables.values()
-        if isinstance(table, dict)
-        for key in ("spike_cell", "spike_trial")
-    }
 
     def get(name: object) -> np.ndarray:
         found = variable(folder, options["file"], str(name))
@@ -41,8 +33,7 @@ def matlab5(folder: Path, card: Card) -> Recording:
                 f"{options['file']}: {name!r} is no array of numbers, but "
                 f"{getattr(found, 'dtype', type(found).__name__)}"
             )
-        found = _few(found, str(name), tables)
-        return found - options["first"] if name in counted else found
+        return _few(found, str(name), tables)
 
     return named(card, get, str(options["file"]))
 
