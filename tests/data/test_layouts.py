@@ -359,6 +359,61 @@ def test_neo_trials(cache):
     np.testing.assert_array_equal(clip.response, spikes(FRAMES, 4)[:, 47:60])
 
 
+def neo_of(trials, *, start, event=None):
+    """Segments of the same movie; each starts, and has an event, at these seconds."""
+
+    def write(folder):
+        neo = pytest.importorskip("neo")
+        pq = pytest.importorskip("quantities")
+        np.save(folder / "movie.npy", movie().transpose(1, 2, 0))
+        np.save(folder / "on.npy", 120 + np.arange(FRAMES + 1) * 0.1)
+        block = neo.Block()
+        time, cell, trial = times(spikes(FRAMES, trials))
+        for t in range(trials):
+            segment, began = neo.Segment(index=t), 120.0 + t
+            for c in range(CELLS):
+                mine = np.sort(time[(trial == t) & (cell == c)]) + began
+                at = mine[0] if start == "spike" else start + t
+                train = neo.SpikeTrain(
+                    mine * pq.s, t_start=at * pq.s, t_stop=200 * pq.s
+                )
+                train.name = layouts.LABELS[c]
+                segment.spiketrains.append(train)
+            if event is not None:
+                marks = np.array([began, began + 1]) * pq.s
+                segment.events.append(neo.Event(marks, ["on", "off"], name=event))
+            block.segments.append(segment)
+        neo.io.NeoMatlabIO(str(folder / "own.mat")).write_block(block)
+        return ["movie.npy", "on.npy", "own.mat"]
+
+    return dataclasses.replace(layouts.NEO, write=write)
+
+
+def test_neo_one_segment_and_its_onsets_are_on_one_clock(cache):
+    """The amplifier was switched on 110 s before the stimulus."""
+    options = layouts.NEO.options.replace('"trials"', '"one"') + 'onsets = ["on.npy"]'
+    recording = load(neo_of(1, start=10.0).card(cache, options))
+    made = split(recording).test[0]
+    np.testing.assert_array_equal(made.response, spikes(FRAMES, 1)[:, 47:])
+
+
+def test_neo_trials_begin_with_their_event_or_are_refused(cache):
+    for options, layout in (
+        (layouts.NEO.options, neo_of(3, start=120.0)),
+        (
+            layouts.NEO.options + 'event = "shown"',
+            neo_of(3, start=100.0, event="shown"),
+        ),
+    ):
+        made = split(load(layout.card(cache, options))).test[0]
+        np.testing.assert_array_equal(made.response, spikes(FRAMES, 3)[:, 47:])
+    with pytest.raises(BadCard, match="begins with its first spike.*name an `event`"):
+        load(neo_of(3, start="spike").card(cache))
+    with pytest.raises(BadCard, match="no event 'shwn'.*'shown'"):
+        options = layouts.NEO.options + 'event = "shwn"'
+        load(neo_of(3, start="spike", event="shown").card(cache, options))
+
+
 def test_a_library_that_is_not_there_is_named(cache, monkeypatch):
     for module, extra in (
         ("pyarrow.parquet", "parquet"),
