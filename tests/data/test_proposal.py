@@ -87,13 +87,54 @@ def test_hdf5_of_several_stretches(tmp_path):
 
 def test_matlab_with_spike_times(tmp_path):
     times, cell = spikes()
-    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell}
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell + 1.0}
     savemat(tmp_path / "a.mat", held | {"onsets": T})
     recording, table = written(tmp_path, "mine")
     assert table["reader"] == "matlab5" and table["cell_count"] == CELLS
+    assert table["options"]["first"] == 1
     holds(recording)
     total = sum(len(t) for b in recording.blocks for t in (b.spikes or ((),))[0])
     assert 0 < total <= 900
+
+
+def test_units_and_trials_that_matlab_counts(tmp_path):
+    times, cell = spikes()
+    trial = np.random.default_rng(3).integers(1, 5, 900)
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell + 1}
+    savemat(tmp_path / "a.mat", held | {"onsets": T, "trial": trial})
+    recording, _ = written(tmp_path, "mine")
+    holds(recording, trials=4)
+
+
+@pytest.mark.parametrize("trials", [False, True])
+def test_numbers_that_a_sorter_gave(tmp_path, trials):
+    times, cell = spikes()
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "frame_times": T}
+    held["cluster"] = np.array([3, 17, 250])[cell]
+    if trials:
+        held["trial"] = np.random.default_rng(3).integers(1, 5, 900)
+    np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    recording, table = written(tmp_path, "mine")
+    assert table["options"]["cells"] == [3, 17, 250]
+    assert [one.name for one in recording.cells] == ["3", "17", "250"]
+    holds(recording, trials=4 if trials else 1)
+    train = next(b for b in recording.blocks if b.role == "train").spikes
+    assert train is not None
+    wanted = np.sum((cell == 2) & (times < train_stop(recording)))
+    assert sum(len(one[2]) for one in train) == wanted
+
+
+def train_stop(recording) -> float:
+    return float(recording.role("train")[0].onsets_s[-1])
+
+
+def test_counts_of_one_cell(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as store:
+        store["stimulus"], store["counts"] = movie(0, 1, 2), counts()[0, :, 0]
+    recording, table = written(tmp_path, "mine")
+    assert table["cell_count"] == len(recording.cells) == 1
+    held = recording.role("train")[0].counts
+    np.testing.assert_array_equal(held[0, :, 0], counts()[0, : held.shape[1], 0])
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -20,10 +20,11 @@ def matlab5(folder: Path, card: Card) -> Recording:
     card:   option ``file``, and a table ``parts`` of `retina.data.named.named`, as for
             the reader `hdf5`, but with names of variables. MATLAB counts from 1: so do
             ``spike_cell`` and ``spike_trial`` where ``first`` = 1 (0 by default).
-    returns: the parts of the table; cells are named "0", "1", ...
+            ``cells`` as there.
+    returns: the parts of the table; cells are named "0", "1", ... or by ``cells``.
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
-    options = card.needs("file", "parts", first=0)
+    options = card.needs("file", "parts", first=0, cells=[])
     tables = options["parts"] if isinstance(options["parts"], dict) else {}
 
     def get(name: object) -> np.ndarray:

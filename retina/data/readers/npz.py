@@ -49,11 +49,11 @@ def npz(folder: Path, card: Card) -> Recording:
             copied once, plain. uint8 is smallest, and is not searched for NaN.
 
             Arrays of other names: a table ``parts`` says which is which, as for the
-            reader `hdf5`, and so does ``first``.
+            reader `hdf5`; ``first`` and ``cells`` go with it.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where times look like milliseconds.
     """
-    options = card.needs("file", parts={}, first=0)
+    options = card.needs("file", parts={}, first=0, cells=[])
     path = below(folder, options["file"])
     try:
         with open(path, "rb") as file:  # numpy leaves a broken zip open
@@ -66,8 +66,8 @@ def npz(folder: Path, card: Card) -> Recording:
         raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
     if options["parts"]:
         return named(card, lambda name: _array(arrays, name, path), path.name)
-    if options["first"]:
-        raise BadCard(f"{card.name}: first goes with a table parts: count from 0")
+    if options["first"] or options["cells"]:
+        raise BadCard(f"{card.name}: first and cells go with a table of parts only")
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     made = {
