@@ -203,6 +203,28 @@ def test_nothing_that_looks_like_a_recording_is_told_with_what_there_is(tmp_path
         draft("mine", [tmp_path / "cut.npz"])
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("bad.parquet", b"PAR1garbage", "not a readable Parquet file"),
+        (
+            "bad.csv",
+            "cell,time_s\nOFF \xb5,0.1\n".encode("latin-1"),
+            "save it as UTF-8",
+        ),
+        ("bad.csv", b'cell,time_s\n"a,0.1\n', "not a readable CSV file"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_told(tmp_path, name, data, said):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    np.save(tmp_path / "movie.npy", movie(0, 1, 2))
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UnreadableFile, match=said) as caught:
+        draft("mine", [tmp_path / name, tmp_path / "movie.npy"])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_card_that_is_there_is_not_written_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("a.npz", movie=movie(0, 1, 2), counts=counts(), frame_times=T)

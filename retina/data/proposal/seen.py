@@ -148,8 +148,13 @@ def _matlab(path: Path) -> list[Seen]:
 
 
 def _csv(path: Path) -> list[Seen]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UnreadableFile(
+            f"{path} is not a readable CSV file ({error}): save it as UTF-8"
+        ) from None
     if len(rows) < 2:
         raise UnreadableFile(f"{path} has no line below its column names")
     columns = {
@@ -161,7 +166,13 @@ def _csv(path: Path) -> list[Seen]:
 
 def _parquet(path: Path) -> list[Seen]:
     library = needed("pyarrow.parquet", "parquet", "a parquet file")
-    table = library.read_table(str(path))
+    try:
+        table = library.read_table(str(path))
+    except Exception as error:  # arrow raises many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(
+            f"{path} is not a readable Parquet file ({said})"
+        ) from None
     return [_held(path, n, np.asarray(table[n].to_numpy())) for n in table.column_names]
 
 

@@ -135,6 +135,7 @@ def _part(
         if not rate > 0:
             raise UnreadableFile(f"{path}: {name!r} has neither timestamps nor a rate")
         onsets = start + np.arange(len(shown)) / rate
+    starts = ends = np.zeros(0)
     if table["repeats"]:
         starts, ends = _intervals(held, path, table["repeats"])
         # The end of a showing is that of its last frame, where it says so.
