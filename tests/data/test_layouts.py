@@ -222,6 +222,24 @@ def test_euler(cache):
     )
 
 
+@pytest.mark.parametrize("rows", [slice(0, -30), slice(12, None)])
+def test_euler_invents_no_response_where_the_trace_ends(cache, rows):
+    """The first frame is shown at 1 s, the last 2.5 s before the whole trace ends."""
+
+    def write(folder):
+        files = layouts.natural(folder)
+        with h5py.File(folder / "responses.h5", "r+") as store:
+            field = store["session_2_ventral2"]
+            for name in ("natural_spikes", "natural_traces_times"):
+                kept = np.asarray(field[name])[:, rows]
+                del field[name]
+                field[name] = kept
+        return files
+
+    with pytest.raises(ShapeMismatch, match=r"of 96 frames are shown outside of the"):
+        load(dataclasses.replace(layouts.EULER, write=write).card(cache))
+
+
 def test_euler_keeps_the_good_cells(cache):
     options = layouts.EULER.options + "\nchirp_qi = 0.35\nd_qi = 0.6\nconfidence = 0.25"
     made = load(layouts.EULER.card(cache, options, cells=2))
