@@ -55,10 +55,11 @@ def npz(folder: Path, card: Card) -> Recording:
     """
     options = card.needs("file", parts={}, first=0, cells=[])
     path = below(folder, options["file"])
+    shown = _shown(options["parts"])
     try:
         with open(path, "rb") as file:  # numpy leaves a broken zip open
             with np.load(file, allow_pickle=False) as store:
-                arrays = {key: _values(path, store, key) for key in store.files}
+                arrays = {key: _values(path, store, key, shown) for key in store.files}
     except FileNotFoundError:
         raise MissingData(f"there is no {path}: name the file as it lies") from None
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
@@ -171,8 +172,18 @@ def _trains(
     )
 
 
-def _values(path: Path, store: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
-    return of_npz(path, store, key) if key.endswith("stimulus") else store[key]
+def _shown(tables: dict) -> set[str]:
+    """Names of the stimuli in a table of parts."""
+    each = [one.get("stimulus") for one in tables.values() if isinstance(one, dict)]
+    return {name for name in each if isinstance(name, str)}
+
+
+def _values(
+    path: Path, store: np.lib.npyio.NpzFile, key: str, shown: set[str]
+) -> np.ndarray:
+    """A stimulus may be larger than the memory."""
+    stimulus = key in shown or key.endswith("stimulus")
+    return of_npz(path, store, key) if stimulus else store[key]
 
 
 def _array(arrays: dict[str, np.ndarray], name: object, path: Path) -> np.ndarray:

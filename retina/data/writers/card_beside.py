@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from retina.data import verify
 from retina.data.card import Card
 from retina.types import Recording
 
@@ -67,9 +67,9 @@ def card_beside(
         lines += [f"frames = [{block.lead}, {len(block.stimulus)}]"]
         if block.role == "test":
             lines += [f"group = {_toml(block.group or 'running')}"]
-    data = file.read_bytes()
-    lines += ["", "[[files]]", f"path = {_toml(file.name)}", f"bytes = {len(data)}"]
-    lines += [f'sha256 = "{hashlib.sha256(data).hexdigest()}"']
+    size = file.stat().st_size
+    lines += ["", "[[files]]", f"path = {_toml(file.name)}", f"bytes = {size}"]
+    lines += [f'sha256 = "{verify.sha256(file)}"']
     return "\n".join(lines) + "\n"
 
 
