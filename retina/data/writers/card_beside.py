@@ -11,6 +11,8 @@ from retina.data import verify
 from retina.data.card import Card
 from retina.types import Recording
 
+CONTRAST = "contrast about the mean light of the training frames"
+
 
 def card_beside(
     recording: Recording, known: Card, file: Path, reader: str, options: Mapping
@@ -20,6 +22,7 @@ def card_beside(
     known:   the card that the recording was loaded by: terms and sources are its own.
     options: of the reader, beside `file`; tables of tables are written out.
     """
+    steps = {name for step in known.prepare for name in step}
     fields: dict[str, Any] = {
         "name": file.stem,
         "title": known.title,
@@ -33,7 +36,7 @@ def card_beside(
         "coding": recording.coding,
         "event": recording.event,
         "frame_s": recording.frame_s,
-        "stimulus_unit": known.stimulus_unit,
+        "stimulus_unit": CONTRAST if "contrast" in steps else known.stimulus_unit,
         "cell_count": len(recording.cells),
         "lead": min(block.lead for block in recording.blocks),
         "notes": list(recording.notes),
@@ -44,7 +47,8 @@ def card_beside(
         ("mean_rstar_source", known.mean_rstar_source or None),
         ("doi", known.doi or None),
         ("data_doi", known.data_doi or None),
-        ("pixel_um", known.pixel_um),
+        # Steps are not undone on loading: the pixels of the file are larger ones.
+        ("pixel_um", None if "downsample" in steps else known.pixel_um),
     ):
         if value is not None:
             fields[name] = value
