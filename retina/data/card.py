@@ -274,7 +274,8 @@ def digest(card: Card) -> str:
     left_out: dict[str, Any] = dict.fromkeys({*_WORDS, *silent}, True)
     # Where the same bytes lie as well changes nothing.
     elsewhere = {"__all__": {"mirrors"}}
-    left_out |= {"files": elsewhere, "variants": {"__all__": {"files": elsewhere}}}
+    variants = {"__all__": {"files": elsewhere, "notes": True}}
+    left_out |= {"files": elsewhere, "variants": variants}
     decides = card.model_dump_json(exclude=left_out)
     if card.reader == "simulated":
         from retina.data.simulate import VERSION

@@ -8,20 +8,26 @@ file, which put an array together from its bytes; any other name is an error.
 from __future__ import annotations
 
 import collections
+import itertools
 import math
 import pickle
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib import format as npy_format
 
 from retina import atomic
 from retina.errors import BadSetting, MissingData, RetinaError, UnreadableFile
 
 _ARRAYS = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
 _BUFFERS = ("numpy.core.numeric", "numpy._core.numeric")
-_MOST = 10_000  # arrays of one file
+_MOST = 10_000  # containers, arrays and numbers of one file
+_UNNAMED = re.compile(r"[/\\\x00\ud800-\udfff]")  # what no file in a zip is named
+_LONGEST = 1000  # letters of a name
 
 
 def convert(source: str | Path, out: str | Path, *, trust: bool = False) -> list[str]:
@@ -49,7 +55,7 @@ def convert(source: str | Path, out: str | Path, *, trust: bool = False) -> list
     try:
         with open(path, "rb") as file:
             held = _Plain(file, encoding="latin1").load()
-        named = dict(_flat("", held, 0))
+        named = _named(held)
     except RetinaError:
         raise
     except MemoryError:
@@ -62,9 +68,33 @@ def convert(source: str | Path, out: str | Path, *, trust: bool = False) -> list
     with atomic.explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         aside = place.with_name(f".{place.name}.part.npz")
-        np.savez(aside, allow_pickle=False, **named)
-        aside.replace(place)
+        try:
+            _write(aside, named)
+            aside.replace(place)
+        finally:
+            aside.unlink(missing_ok=True)
     return [f"{key}: {each.dtype} {each.shape}" for key, each in named.items()]
+
+
+def _named(held: Any) -> dict[str, np.ndarray]:
+    """raises: UnreadableFile where two arrays would have one name."""
+    named: dict[str, np.ndarray] = {}
+    for name, each in _flat("", held, 0, itertools.count()):
+        if name in named:
+            raise UnreadableFile(
+                f"two arrays would be named {name[:60]!r}, and one of them lost: save "
+                "them under other names with numpy.savez, where you trust the file"
+            )
+        named[name] = each
+    return named
+
+
+def _write(path: Path, named: dict[str, np.ndarray]) -> None:
+    """As `numpy.savez` does, whose own arguments no array may be named after."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, each in named.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                npy_format.write_array(file, each, allow_pickle=False)
 
 
 def called(path: Path) -> list[str]:
@@ -152,47 +182,72 @@ def _built(raw: Any, dtype: Any, shape: Any, order: Literal["C", "F"]) -> np.nda
     return np.frombuffer(raw, kind).reshape(shape, order=order)
 
 
-def _started(*ignored: Any) -> _Array:
-    return _Array()
+class _Function:
+    """What a pickle may call. A plain function has attributes that it could set."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        raise UnreadableFile("the pickle sets the state of a function")
 
 
-def _scalar(dtype: Any, raw: Any) -> np.ndarray:
-    return _built(raw, dtype, (), "C")
+class _Started(_Function):
+    __slots__ = ()
+
+    def __call__(self, *ignored: Any) -> _Array:
+        return _Array()
 
 
-def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    return _built(raw, dtype, shape, "F" if order == "F" else "C")
+class _Scalar(_Function):
+    __slots__ = ()
+
+    def __call__(self, dtype: Any, raw: Any) -> np.ndarray:
+        return _built(raw, dtype, (), "C")
 
 
-def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
+class _FromBuffer(_Function):
+    __slots__ = ()
+
+    def __call__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+        return _built(raw, dtype, shape, "F" if order == "F" else "C")
+
+
+class _Encoded(_Function):
     """How pickles of Python 2 keep bytes."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise UnreadableFile(f"the pickle encodes text as {encoding!r}")
-    return text.encode("latin1")
+
+    __slots__ = ()
+
+    def __call__(self, text: Any, encoding: Any = "latin1") -> bytes:
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise UnreadableFile(f"the pickle encodes text as {encoding!r}")
+        return text.encode("latin1")
 
 
-def _bytes(given: Any = b"", *ignored: Any) -> bytes:
-    if isinstance(given, int):  # so many zeros
-        raise UnreadableFile("the pickle holds bytes without saying which")
-    return given.encode("latin1") if isinstance(given, str) else bytes(given)
+class _Bytes(_Function):
+    __slots__ = ()
+
+    def __call__(self, given: Any = b"", *ignored: Any) -> bytes:
+        if isinstance(given, int):  # so many zeros
+            raise UnreadableFile("the pickle holds bytes without saying which")
+        return given.encode("latin1") if isinstance(given, str) else bytes(given)
 
 
 def _known() -> dict[tuple[str, str], Any]:
     table: dict[tuple[str, str], Any] = {
         ("collections", "OrderedDict"): collections.OrderedDict,
-        ("_codecs", "encode"): _encoded,
+        ("_codecs", "encode"): _Encoded(),
     }
     for module in _ARRAYS:
-        table[module, "_reconstruct"] = _started
-        table[module, "scalar"] = _scalar
+        table[module, "_reconstruct"] = _Started()
+        table[module, "scalar"] = _Scalar()
         table[module, "dtype"] = _Dtype
         table[module, "ndarray"] = _Array
     for module in _BUFFERS:
-        table[module, "_frombuffer"] = _from_buffer
+        table[module, "_frombuffer"] = _FromBuffer()
     for module in ("builtins", "__builtin__"):
         for one in (set, frozenset, complex):
             table[module, one.__name__] = one
-        table[module, "bytes"] = table[module, "bytearray"] = _bytes
+        table[module, "bytes"] = table[module, "bytearray"] = _Bytes()
     return table
 
 
@@ -212,8 +267,17 @@ class _Plain(pickle.Unpickler):
         raise UnreadableFile("the pickle refers to things outside of it")
 
 
-def _flat(name: str, held: Any, depth: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Each array of nested containers, by the keys and places that lead to it."""
+def _flat(
+    name: str, held: Any, depth: int, count: Iterator[int]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Each array of nested containers, by the keys and places that lead to it.
+
+    count: of all that was looked at: a few bytes may hold one list many times over.
+    """
+    if next(count) >= _MOST:
+        raise UnreadableFile(f"the pickle holds more than {_MOST} things")
+    if len(name) > _LONGEST:
+        raise UnreadableFile(f"a name of {len(name)} letters: {name[:60]}")
     if depth > 20:
         raise UnreadableFile(f"{name[:60]}: dicts within dicts, 20 deep")
     if isinstance(held, _Array):
@@ -241,10 +305,9 @@ def _flat(name: str, held: Any, depth: int) -> Iterator[tuple[str, np.ndarray]]:
             f"{name or 'the pickle'} is {type(held).__name__}, neither an array of "
             "numbers nor a plain container"
         )
-    if len(items) > _MOST:
-        raise UnreadableFile(f"{name or 'the pickle'} holds {len(items)} things")
     for key, one in items:
         if not isinstance(key, str | int | float):
             raise UnreadableFile(f"{name or 'the pickle'} has the key {key!r}: no text")
-        word = str(key).replace("/", "_").replace("\\", "_").strip(".")
-        yield from _flat(f"{name}.{word}" if name else word or "_", one, depth + 1)
+        word = _UNNAMED.sub("_", str(key)).strip(".")
+        path = f"{name}.{word}" if name else word or "_"
+        yield from _flat(path, one, depth + 1, count)

@@ -79,15 +79,31 @@ def twice(rules: Sequence[SplitRule]) -> Iterator[str]:
             yield f"{text}: they count twice"
 
 
+def replayed(rules: Sequence[SplitRule]) -> Iterator[str]:
+    """A sentence for each two splits of other roles: same frames, other trials.
+
+    No leak only where each trial is shown a stimulus of its own; the reader knows.
+
+    >>> trials = {"train": (0, 5), "validation": (5, 10)}
+    >>> each = [SplitRule(role=r, frames=[(0, 9)], trials=t) for r, t in trials.items()]
+    >>> list(replayed(each)), list(shared(each))
+    (['train (0, 9) and validation (0, 9) share frames'], [])
+    """
+    for one, other, text in _meetings(rules, apart=True):
+        if one.role != other.role:
+            yield text
+
+
 def _meetings(
-    rules: Sequence[SplitRule],
+    rules: Sequence[SplitRule], apart: bool = False
 ) -> Iterator[tuple[SplitRule, SplitRule, str]]:
+    """Splits that share frames of the same trials; with `apart`, of other trials."""
     for i, one in enumerate(rules):
         for other in rules[:i]:
-            trials = not (one.trials and other.trials) or _meet(
+            disjoint = bool(one.trials and other.trials) and not _meet(
                 one.trials, other.trials
             )
-            if one.part != other.part or not trials:
+            if one.part != other.part or disjoint != apart:
                 continue
             for a in one.frames or (one.share,):
                 for b in other.frames or (other.share,):

@@ -48,7 +48,7 @@ def of_npz(path: Path, store: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     if info.file_size <= LARGE:
         return store[name]
     with archive.open(info) as file:
-        shape, fortran, dtype = _header(file)
+        shape, fortran, dtype = header(file)
         if fortran or dtype.hasobject or not shape:
             return store[name]
         if info.compress_type == zipfile.ZIP_STORED:
@@ -75,7 +75,8 @@ def of_hdf5(found: h5py.Dataset) -> np.ndarray:
     return _written(path, str(found.name), found.dtype, found.shape, rows)
 
 
-def _header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+def header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the first axis is the fastest, and dtype of an open .npy file."""
     version = npy_format.read_magic(file)
     if version == (1, 0):
         return npy_format.read_array_header_1_0(file)

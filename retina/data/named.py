@@ -12,7 +12,8 @@ from retina.data.card import Card
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import as_long, cells, counts
 from retina.data.shown import check_onsets, in_order
-from retina.data.trains import cells_of, check_seconds, trains
+from retina.data.table import asked
+from retina.data.trains import cells_of, check_seconds, counted, first_of, trains
 from retina.errors import BadCard, BadResponse, ShapeMismatch, nearest
 from retina.types import Recording
 
@@ -39,7 +40,11 @@ def named(card: Card, get: Get, where: str) -> Recording:
                            (this order); ``count_s``, seconds per bin (frame_s)
             or instead of counts
             spike_s, spike_cell, spike_trial    (spike,) seconds on the clock of the
-                           onsets, and each one's cell and trial, from 0 ("": one trial)
+                           onsets, and each one's cell and trial ("": one trial),
+                           from 0, or from 1 where ``options.first`` = 1
+
+            ``options.cells``: names of the cells, in their order, that spike_cell holds
+            in place of numbers from 0, such as a sorter's [3, 17, 250].
 
     get:    the array of a name.
     raises: BadCard; ShapeMismatch; whatever `get` raises.
@@ -108,25 +113,45 @@ def _part(
         if count_s == card.frame_s:
             said, note = as_long(said, frames, where)
         part = Part(shown, edges, counts=said, count_s=count_s, begin=begin)
-        return part, [cell.name for cell in cells(card, said.shape[2])], note
+        names = asked(card) or [cell.name for cell in cells(card, said.shape[2])]
+        if len(names) != said.shape[2]:
+            raise ShapeMismatch(
+                f"{where}: counts of {said.shape[2]} cells, but the option cells names "
+                f"{len(names)}"
+            )
+        return part, names, note
     trial = get(table["spike_trial"]).ravel() if table["spike_trial"] else None
+    first, listed = first_of(card), asked(card)
     cell = _whole(get(table["spike_cell"]).ravel())
-    if cell.dtype.kind not in "iu" or (len(cell) and cell.min() < 0):
-        raise BadResponse(f"{where}: {table['spike_cell']} are no whole numbers from 0")
-    if len(cell) and cell.max() >= (card.cell_count or np.inf):
-        raise BadResponse(
-            f"{where}: {table['spike_cell']} runs to {cell.max()}, but the card says "
-            f"{card.cell_count} cells, counted from 0"
-        )
+    if not listed:
+        listed = [str(i) for i in range(card.cell_count)]
+        cell = _numbered(card, cell, first, table["spike_cell"], where)
     names, made = trains(
         get(table["spike_s"]).ravel(),
         cell,
-        trial if trial is None else _whole(trial),
-        [str(i) for i in range(card.cell_count)],
+        trial if trial is None else counted(_whole(trial), first, where),
+        listed,
         where,
     )
-    check_seconds(made, edges[0], edges[-1], where)
-    return Part(shown, edges, made, begin=begin), names, ""
+    note = check_seconds(made, edges, where)
+    return Part(shown, edges, made, begin=begin), names, note
+
+
+def _numbered(
+    card: Card, cell: np.ndarray, first: int, name: str, where: str
+) -> np.ndarray:
+    """Numbers of cells, counted from 0."""
+    if first and cell.dtype.kind in "iu":
+        cell = cell.astype(np.int64) - first
+    if cell.dtype.kind not in "iu" or (len(cell) and cell.min() < 0):
+        raise BadResponse(f"{where}: {name} are no whole numbers from {first}")
+    if len(cell) and cell.max() >= (card.cell_count or np.inf):
+        raise BadResponse(
+            f"{where}: {name} runs to {cell.max() + first}, but the "
+            f"card says {card.cell_count} cells, counted from {first}: write first = "
+            "0 or 1 in its options, or list the names that occur: cells = [...]"
+        )
+    return cell
 
 
 def _whole(values: np.ndarray) -> np.ndarray:

@@ -8,8 +8,16 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from retina.data.card import Card
+from retina.data.leak import replayed
 from retina.data.rules import SplitRule
-from retina.errors import BadCard, BadResponse, BadStimulus, ShapeMismatch, nearest
+from retina.errors import (
+    BadCard,
+    BadResponse,
+    BadStimulus,
+    Leak,
+    ShapeMismatch,
+    nearest,
+)
 from retina.movie import mapped
 from retina.types import Block, Cell, Recording
 
@@ -42,8 +50,14 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
 
     parts:  by the names that the card's splits use.
     raises: BadCard for a split outside its part; BadStimulus, BadResponse,
-            ShapeMismatch from the block that does not fit.
+            ShapeMismatch from the block that does not fit; Leak where splits of other
+            roles take other trials of the same frames: a part has one stimulus.
     """
+    for text in replayed(card.splits):
+        raise Leak(
+            f"{card.name}: {text}: all trials of a part saw the same stimulus: give "
+            "each frame to one split"
+        )
     return Recording(
         name=card.name,
         species=card.species,
@@ -126,6 +140,16 @@ def _block(
         )
     if part.counts is not None:
         counts = _count_rows(card, part, start, stop, name)
+    if rule.trials:
+        first, last = rule.trials
+        held = len(spikes if counts is None else counts)  # type: ignore[arg-type]
+        if last > held:
+            raise BadCard(
+                f"{card.name}: split {name!r} takes trials {first}-{last - 1}, but "
+                f"part {rule.part!r} has {held}"
+            )
+        spikes = spikes if spikes is None else spikes[first:last]
+        counts = counts if counts is None else counts[first:last]
     return Block(
         name=name,
         role=rule.role,

@@ -14,16 +14,15 @@ def counts(values: np.ndarray, axes: str, where: str) -> np.ndarray:
 
     values: numbers.
     axes:   what its axes are, in their order: words of "trial", "bin" and "cell"; one
-            trial where "trial" is not among them.
+            trial where "trial" is not among them, one cell where "cell" is not.
     raises: ShapeMismatch; BadResponse for words that are no axes.
 
     >>> counts(np.zeros((3, 50)), "cell, bin", "here").shape
     (1, 50, 3)
     """
     words = [word.strip() for word in axes.split(",")]
-    if sorted({"trial", *words}) != ["bin", "cell", "trial"] or len(set(words)) != len(
-        words
-    ):
+    known = ["bin", "cell", "trial"]
+    if "bin" not in words or sorted({*known, *words}) != known or _twice(words):
         raise BadResponse(
             f'{where}: the axes "{axes}" are not made of trial, bin and cell: write '
             'them in the order of the file, such as "cell, bin"'
@@ -34,9 +33,14 @@ def counts(values: np.ndarray, axes: str, where: str) -> np.ndarray:
         )
     if values.dtype.kind not in "biuf":
         raise BadResponse(f"{where}: counts are {values.dtype}, not numbers")
-    if "trial" not in words:
-        values, words = values[None], ["trial", *words]
+    for axis in ("trial", "cell"):
+        if axis not in words:
+            values, words = values[None], [axis, *words]
     return values.transpose([words.index(axis) for axis in ("trial", "bin", "cell")])
+
+
+def _twice(words: list[str]) -> bool:
+    return len(set(words)) < len(words)
 
 
 def as_long(

@@ -87,7 +87,8 @@ class SplitRule(Strict):
             list of such ranges, a block each.
     share:  [start, stop) as shares of the part's frames, 0 to 1, in place of `frames`,
             where nobody has written down how many there are.
-    trials: [start, stop) of the trials, for layouts with a stimulus per trial.
+    trials: [start, stop) of the trials; without it, all. Splits of other roles may take
+            the same frames only in layouts with a stimulus per trial.
     group:  test splits of one group are scored together.
     """
 

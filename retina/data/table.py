@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.parts import Part, recording
 from retina.data.shown import onsets, stimulus
-from retina.data.trains import Trains, cells_of, check_seconds, trains
+from retina.data.trains import (
+    Trains,
+    cells_of,
+    check_seconds,
+    counted,
+    first_of,
+    trains,
+)
 from retina.errors import BadCard
 from retina.types import Recording
 
@@ -27,16 +35,19 @@ def spike_table(folder: Path, card: Card, read: Read) -> Recording:
           file, by the names that they have there.
     """
     options = card.needs(
-        "spikes", "stimulus", cell="cell", time_s="time_s", trial="", **SHOWN
+        "spikes", "stimulus", cell="cell", time_s="time_s", trial="", first=0, **SHOWN
     )
     columns = {"cell": options["cell"], "time_s": options["time_s"]}
     if options["trial"]:
         columns["trial"] = options["trial"]
     table = read(folder, options["spikes"], columns)
+    trial = table.get("trial")
+    if trial is not None:
+        trial = counted(trial, first_of(card), str(options["spikes"]))
     names, made = trains(
         table["time_s"],
         table["cell"],
-        table.get("trial"),
+        trial,
         asked(card),
         str(options["spikes"]),
     )
@@ -56,5 +67,6 @@ def beside(folder: Path, card: Card, names: list[str], made: Trains) -> Recordin
     options = SHOWN | card.options
     shown = stimulus(folder, card, options["stimulus"], options["stimulus_axes"])
     edges = onsets(folder, card, options["onsets"], len(shown))
-    check_seconds(made, edges[0], edges[-1], card.name)
-    return recording(card, {"": Part(shown, edges, made)}, cells_of(card, names))
+    note = check_seconds(made, edges, card.name)
+    read = recording(card, {"": Part(shown, edges, made)}, cells_of(card, names))
+    return dataclasses.replace(read, notes=(*read.notes, note)) if note else read

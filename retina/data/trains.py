@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from retina.data.card import Card
-from retina.errors import BadResponse, ShapeMismatch
+from retina.errors import BadCard, BadResponse, ShapeMismatch
 from retina.types import Cell
+
+# Of a session an hour long a stretch may be a few tens of seconds; milliseconds make a
+# recording a thousand times longer. Both chosen.
+_FEW, _LONGER = 0.05, 500
 
 Trains = tuple[tuple[np.ndarray, ...], ...]
 
@@ -72,15 +76,68 @@ def trains(
     return listed, made
 
 
-def check_seconds(made: Trains, start_s: float, stop_s: float, where: str) -> None:
-    """raises: BadResponse where most spikes come after the stimulus has ended."""
-    sizes = [len(train) for trial in made for train in trial]
-    late = sum(int((train > stop_s).sum()) for trial in made for train in trial)
-    if 2 * late > sum(sizes):
+def counted(values: np.ndarray, first: int, where: str) -> np.ndarray:
+    """Trials that a file counts from `first`, 0 or 1, counted from 0.
+
+    raises: BadResponse where none has the first number: a trial in which no cell fires
+            at all would be made up.
+
+    >>> counted(np.array([1, 2, 1]), 1, "here").tolist()
+    [0, 1, 0]
+    """
+    whole = values.dtype.kind in "iu"  # `trains` tells of others
+    least = int(values.min()) if whole and len(values) else first
+    if least != first:
+        wanted = f"write first = {least}" if least in (0, 1) else "number them anew"
         raise BadResponse(
-            f"{where}: {late} of {sum(sizes)} spikes lie after {stop_s:g} s, when the "
-            f"last frame ends (the first begins at {start_s:g} s): are they in seconds?"
+            f"{where}: trials start at {least}, but the card counts from {first}: "
+            f"{wanted} in its options"
         )
+    return values - first if whole else values
+
+
+def first_of(card: Card) -> int:
+    """The option ``first``. raises: BadCard."""
+    first = card.options.get("first", 0)
+    if type(first) is not int or first not in (0, 1):
+        raise BadCard(f"{card.name}: first = {first!r}: write 0 or 1")
+    return first
+
+
+def check_seconds(
+    made: Trains, edges: np.ndarray, where: str, what: str = "spikes"
+) -> str:
+    """A note where most spikes lie outside of the stimulus; one clock may have several.
+
+    edges:  (frame + 1,) seconds, the stimulus's onsets and its end.
+    raises: BadResponse where their span is that of frame numbers, or hardly any lies
+            inside and it is that of milliseconds or samples.
+
+    >>> clock = np.arange(101) * 0.1
+    >>> check_seconds(((np.arange(0, 40, 0.5),),), clock, "here")
+    'here: 59 of 80 spikes lie outside of this stimulus (0 to 10 s) and are not used'
+    """
+    every = [train for trial in made for train in trial if len(train)]
+    number = sum(map(len, every))
+    late = sum(int((train > edges[-1]).sum()) for train in every)
+    early = sum(int((train < edges[0]).sum()) for train in every)
+    if 2 * (late + early) <= number:
+        return ""
+    last, lasts = max(train.max() for train in every), edges[-1] - edges[0]
+    frames = len(edges) - 1
+    inside = number - late - early
+    numbered = 0.98 * frames < last - edges[0] <= frames  # each spike's frame
+    long = inside < _FEW * number and last - edges[0] > _LONGER * lasts
+    if numbered or long:
+        raise BadResponse(
+            f"{where}: {late} of {number} {what} lie after {edges[-1]:g} s, when the "
+            f"last frame ends (the first begins at {edges[0]:g} s): are they in "
+            "seconds, not milliseconds, samples or frames? If they are, cut the late"
+        )
+    return (
+        f"{where}: {number - inside} of {number} {what} lie outside of this stimulus "
+        f"({edges[0]:g} to {edges[-1]:g} s) and are not used"
+    )
 
 
 def cells_of(card: Card, names: Sequence[str]) -> list[Cell]:

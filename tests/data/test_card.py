@@ -71,6 +71,13 @@ def test_what_decides_the_numbers_is_in_the_digest(tmp_path):
     assert cards.digest(read(tmp_path, GOOD + moved)) != first
 
 
+def test_notes_of_a_variant_are_words_as_well(tmp_path):
+    variant = SPLITS.replace("[[splits]]", "[[variants.one.splits]]")
+    text = GOOD + 'default_variant = "one"\n[variants.one]\nnotes = ["{}"]\n' + variant
+    one, other = (cards.digest(read(tmp_path, text.format(w))) for w in ("a", "b"))
+    assert one == other
+
+
 LIT = 'mean_rstar_per_s = 3000\nmean_rstar_source = "Somebody (2020), p. 3"\n'
 
 

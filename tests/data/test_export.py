@@ -8,10 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
+from retina.data import card as cards
 from retina.data.check import check
 from retina.data.export import export
 from retina.data.load import load
-from retina.errors import BadSetting, ShapeMismatch, UnreadableFile
+from retina.errors import BadCard, BadSetting, ShapeMismatch, UnreadableFile
 from retina.types import Recording
 
 from .conftest import arrays
@@ -181,3 +182,39 @@ def test_a_card_of_one_small_stretch(npz_card, tmp_path):
     card = npz_card(arrays())
     _, beside = export(card, tmp_path / "small.h5", "hdf5")
     same(load(card), load(beside), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("frames = [10, 200]", "frames = [10, 150]"),
+        ("frames = [10, 200]", "share = [0.0, 1.0]"),
+        ("frames = [10, 200]", "frames = [10, 200]\ntrials = [0, 1]"),
+        ('role = "validation"', 'role = "train"'),
+        ('group = "frozen"', 'group = "running"'),
+    ],
+)
+def test_an_edited_split_of_an_exported_card_is_refused(npz_card, tmp_path, old, new):
+    card = npz_card(stretches(True), splits=SPLITS)
+    _, beside = export(card, tmp_path / "mine.h5", "hdf5")
+    text = beside.read_text()
+    assert old in text
+    beside.write_text(text.replace(old, new))
+    with pytest.raises(BadCard, match="as in the file: to change it, edit") as caught:
+        load(beside)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_preparation_changed_is_not_said_of_the_exported_file(npz_card, tmp_path):
+    steps = {
+        "crop": ("{ crop = [0, 0, 2, 2] }", 50.0, "arbitrary"),
+        "large": ("{ downsample = 2 }", None, "arbitrary"),
+        "contrast": ("{ contrast = true }", 50.0, "contrast about the mean light"),
+    }
+    for name, (step, pixel_um, unit) in steps.items():
+        extra = f"pixel_um = 50.0\nprepare = [{step}]\n"
+        card = npz_card(stretches(True), splits=SPLITS, extra=extra, name=f"x{name}")
+        _, beside = export(card, tmp_path / f"{name}.h5", "hdf5")
+        made = cards.read(beside)
+        assert made.pixel_um == pixel_um and made.stimulus_unit.startswith(unit)
+        same(load(card), load(beside), 0.0)

@@ -205,7 +205,9 @@ def rewritten(draw, text: str):
 def test_a_card_that_was_rewritten_at_random(cache, number):
     folder = cache / "small"
     folder.mkdir()
-    np.savez(folder / "small.npz", **arrays())  # type: ignore[arg-type]
+    table = arrays()
+    shown = table["stimulus"][:, None, None] * np.ones((1, 4, 4))
+    np.savez(folder / "small.npz", **table | {"stimulus": shown})  # type: ignore
     splits = """
     [[splits]]
     role = "train"
@@ -219,9 +221,19 @@ def test_a_card_that_was_rewritten_at_random(cache, number):
     share = [0.8, 1.0]
     [[files]]
     path = "small.npz"
+    [[prepare]]
+    at_least = { rate_hz = 0.1 }
+    [[prepare]]
+    crop = [0, 0, 3, 3]
+    [[prepare]]
+    downsample = 2
+    [[prepare]]
+    unique = 0.9
     """
     text = card_text({}, 'file = "small.npz"', splits=splits)
     card = cache / "small.toml"
+    card.write_text(text)
+    assert load(card).frame == (1, 1)
 
     def check(case):
         card.write_text(case, encoding="utf-8")

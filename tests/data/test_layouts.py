@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import sys
 
 import h5py
@@ -23,7 +24,7 @@ from retina.errors import (
 
 from . import layouts
 from .conftest import unsummed
-from .layouts import ALL, BLOCKS, CELLS, FRAMES, TEST, movie, spikes
+from .layouts import ALL, BLOCKS, CELLS, FRAMES, TEST, movie, spikes, times
 
 
 def whole(clips):
@@ -221,6 +222,24 @@ def test_euler(cache):
     )
 
 
+@pytest.mark.parametrize("rows", [slice(0, -30), slice(12, None)])
+def test_euler_invents_no_response_where_the_trace_ends(cache, rows):
+    """The first frame is shown at 1 s, the last 2.5 s before the whole trace ends."""
+
+    def write(folder):
+        files = layouts.natural(folder)
+        with h5py.File(folder / "responses.h5", "r+") as store:
+            field = store["session_2_ventral2"]
+            for name in ("natural_spikes", "natural_traces_times"):
+                kept = np.asarray(field[name])[:, rows]
+                del field[name]
+                field[name] = kept
+        return files
+
+    with pytest.raises(ShapeMismatch, match=r"of 96 frames are shown outside of the"):
+        load(dataclasses.replace(layouts.EULER, write=write).card(cache))
+
+
 def test_euler_keeps_the_good_cells(cache):
     options = layouts.EULER.options + "\nchirp_qi = 0.35\nd_qi = 0.6\nconfidence = 0.25"
     made = load(layouts.EULER.card(cache, options, cells=2))
@@ -300,11 +319,117 @@ def test_spike_times_come_back_as_counts(cache, name):
         np.testing.assert_array_equal(made.test[0].response, spikes(TEST, 4, 6))
 
 
+def nwb_of(rows, ends=70, **series):
+    """A movie of 10 s, shown in the rows (start, stop) of a table of trials."""
+
+    def write(folder):
+        pynwb = pytest.importorskip("pynwb")
+        start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        file = pynwb.NWBFile("small", "small", start)
+        file.add_stimulus(
+            pynwb.TimeSeries(
+                name="movie", data=movie(100), unit="a.u.", rate=10.0, **series
+            )
+        )
+        for one in rows:
+            file.add_trial(start_time=float(one[0]), stop_time=float(one[1]))
+        rng = np.random.default_rng(5)
+        for _ in range(CELLS):
+            file.add_unit(spike_times=np.sort(rng.uniform(0, ends, 800)))
+        with pynwb.NWBHDF5IO(str(folder / "own.nwb"), "w") as io:
+            io.write(file)
+        return ["own.nwb"]
+
+    options = 'file = "own.nwb"\n[options.parts.a]\nstimulus = "movie"\n'
+    splits = layouts.SPLITS.format(train="a", test="a").replace("0, 1.0", "9, 1.0")
+    splits = splits.replace("[0.75, 1.0]", "[0.75, 0.9]")
+    return layouts.Layout("nwb", write, options + 'repeats = "trials"', splits)
+
+
+def test_nwb_rows_that_are_no_complete_showing_are_refused(cache):
+    rows = [(0, 10), (20, 23), (40, 50.05), (60, 61)]
+    with pytest.raises(ShapeMismatch, match=r"the rows 1 \(3 s\), 3 \(1 s\) do not"):
+        load(nwb_of(rows).card(cache))
+    made = load(nwb_of(rows[::2]).card(cache))
+    assert {block.trials for block in made.blocks} == {2}
+
+
+def test_nwb_numbers_are_times_conversion_plus_offset(cache):
+    layout = nwb_of([(0, 10)], conversion=1 / 255, offset=-0.5)
+    block = load(layout.card(cache)).role("train")[0]
+    assert block.stimulus.dtype == np.float32
+    # One multiplication and one addition, each rounded to float32.
+    wanted = movie(100)[: len(block.stimulus)] / 255 - 0.5
+    np.testing.assert_allclose(block.stimulus, wanted, atol=1e-7)
+
+
+def test_nwb_units_in_milliseconds_are_told(cache):
+    layout = nwb_of([(0, 10)], ends=10000)
+    for options in (layout.options, layout.options.replace('repeats = "trials"', "")):
+        with pytest.raises(BadResponse, match="are they in seconds"):
+            load(layout.card(cache, options))
+
+
 def test_neo_trials(cache):
     made = split(load(layouts.NEO.card(cache)))
     assert [cell.name for cell in made.cells] == layouts.LABELS
     clip = made.test[0]
     np.testing.assert_array_equal(clip.response, spikes(FRAMES, 4)[:, 47:60])
+
+
+def neo_of(trials, *, start, event=None):
+    """Segments of the same movie; each starts, and has an event, at these seconds."""
+
+    def write(folder):
+        neo = pytest.importorskip("neo")
+        pq = pytest.importorskip("quantities")
+        np.save(folder / "movie.npy", movie().transpose(1, 2, 0))
+        np.save(folder / "on.npy", 120 + np.arange(FRAMES + 1) * 0.1)
+        block = neo.Block()
+        time, cell, trial = times(spikes(FRAMES, trials))
+        for t in range(trials):
+            segment, began = neo.Segment(index=t), 120.0 + t
+            for c in range(CELLS):
+                mine = np.sort(time[(trial == t) & (cell == c)]) + began
+                at = mine[0] if start == "spike" else start + t
+                train = neo.SpikeTrain(
+                    mine * pq.s, t_start=at * pq.s, t_stop=200 * pq.s
+                )
+                train.name = layouts.LABELS[c]
+                segment.spiketrains.append(train)
+            if event is not None:
+                marks = np.array([began, began + 1]) * pq.s
+                segment.events.append(neo.Event(marks, ["on", "off"], name=event))
+            block.segments.append(segment)
+        neo.io.NeoMatlabIO(str(folder / "own.mat")).write_block(block)
+        return ["movie.npy", "on.npy", "own.mat"]
+
+    return dataclasses.replace(layouts.NEO, write=write)
+
+
+def test_neo_one_segment_and_its_onsets_are_on_one_clock(cache):
+    """The amplifier was switched on 110 s before the stimulus."""
+    options = layouts.NEO.options.replace('"trials"', '"one"') + 'onsets = ["on.npy"]'
+    recording = load(neo_of(1, start=10.0).card(cache, options))
+    made = split(recording).test[0]
+    np.testing.assert_array_equal(made.response, spikes(FRAMES, 1)[:, 47:])
+
+
+def test_neo_trials_begin_with_their_event_or_are_refused(cache):
+    for options, layout in (
+        (layouts.NEO.options, neo_of(3, start=120.0)),
+        (
+            layouts.NEO.options + 'event = "shown"',
+            neo_of(3, start=100.0, event="shown"),
+        ),
+    ):
+        made = split(load(layout.card(cache, options))).test[0]
+        np.testing.assert_array_equal(made.response, spikes(FRAMES, 3)[:, 47:])
+    with pytest.raises(BadCard, match="begins with its first spike.*name an `event`"):
+        load(neo_of(3, start="spike").card(cache))
+    with pytest.raises(BadCard, match="no event 'shwn'.*'shown'"):
+        options = layouts.NEO.options + 'event = "shwn"'
+        load(neo_of(3, start="spike", event="shown").card(cache, options))
 
 
 def test_a_library_that_is_not_there_is_named(cache, monkeypatch):
@@ -400,3 +525,116 @@ def test_named_arrays_that_do_not_fit(cache, old, new, error, said):
 def test_more_cells_than_the_card_says(cache):
     with pytest.raises(RetinaError, match="3 cells"):
         load(layouts.STANFORD.card(cache, cells=2))
+
+
+@pytest.mark.parametrize("name", ["hdf5", "npz"])
+def test_trials_counted_from_one_are_told_and_read(cache, name):
+    """MATLAB's numbers: a silent trial 0 is never made up."""
+    time, cell, trial = times(spikes(FRAMES, 3))
+    held = {"shown": movie(), "t": time, "unit": cell + 1, "rep": trial + 1.0}
+    options = """
+    file = "own"
+    [options.parts.all]
+    stimulus = "shown"
+    spike_s = "t"
+    spike_cell = "unit"
+    spike_trial = "rep"
+    """
+
+    def write(folder):
+        if name == "npz":
+            with open(folder / "own", "wb") as file:
+                np.savez(file, **held)
+        else:
+            with h5py.File(folder / "own", "w") as store:
+                for key, value in held.items():
+                    store[key] = value
+        return ["own"]
+
+    splits = layouts.ONE.replace("frames", 'part = "all"\nframes')
+    layout = layouts.Layout(name, write, options, splits)
+    with pytest.raises(BadResponse, match="unit runs to 3, but.*first = 0 or 1"):
+        load(layout.card(cache))
+    with pytest.raises(BadResponse, match="trials start at 1.*write first = 1"):
+        load(layout.card(cache, cells=4))
+    right = layout.card(cache, options.replace('"own"', '"own"\nfirst = 1'))
+    block = load(right).role("train")[0]
+    assert block.trials == 3
+    made = split(load(right)).test[0]
+    np.testing.assert_array_equal(made.response, spikes(FRAMES, 3)[:, 47:])
+
+
+def test_trials_of_a_table_count_from_first(cache):
+    def write(folder):
+        time, cell, trial = times(spikes(FRAMES, 2))
+        lines = zip(cell.tolist(), time.tolist(), (trial + 1).tolist(), strict=True)
+        text = "".join(f"{c}, {t!r}, {k}\n" for c, t, k in lines)
+        (folder / "spikes.csv").write_text("cell, time_s, trial\n" + text)
+        np.save(folder / "movie.npy", movie())
+        return ["movie.npy", "spikes.csv"]
+
+    options = 'spikes = "spikes.csv"\ntrial = "trial"\nstimulus = ["movie.npy"]\n'
+    layout = layouts.Layout("csv", write, options)
+    with pytest.raises(BadResponse, match="spikes.csv: trials start at 1.*first = 1"):
+        load(layout.card(cache))
+    assert load(layout.card(cache, options + "first = 1")).blocks[0].trials == 2
+
+
+def session(name, unit=1.0):
+    """Stretches at 0-6 s and 100-118 s of one list of spikes."""
+
+    def write(folder):
+        rng = np.random.default_rng(5)
+        held = {"a": movie(), "b": movie(180, 1), "b_on": 100 + np.arange(181) * 0.1}
+        held |= {"t": rng.uniform(0, 118, 3000) * unit, "c": rng.integers(0, 3, 3000)}
+        with h5py.File(folder / "own.h5", "w") as store:
+            for key, value in held.items():
+                store[key] = value
+        return ["own.h5"]
+
+    spiking = 'spike_s = "t"\nspike_cell = "c"'
+    options = f"""
+    file = "own.h5"
+    [options.parts.a]
+    stimulus = "a"
+    {spiking}
+    [options.parts.b]
+    stimulus = "b"
+    onsets = "b_on"
+    {spiking}
+    """
+    return layouts.Layout(
+        name, write, options, layouts.SPLITS.format(train="b", test="a")
+    )
+
+
+def test_one_list_of_spikes_on_the_clock_of_the_session(cache):
+    recording = load(session("hdf5").card(cache))
+    notes = [note for note in recording.notes if "are not used" in note]
+    assert len(notes) == 2 and "of 3000 spikes lie outside" in notes[0]
+    rng = np.random.default_rng(5)
+    time, cell = rng.uniform(0, 118, 3000), rng.integers(0, 3, 3000)
+    (test,) = recording.role("test")
+    assert test.spikes is not None
+    shown = (time >= 0.3) & (time < 6)
+    for one in range(3):
+        inside = np.sort(time[shown & (cell == one)])
+        held = test.spikes[0][one]
+        np.testing.assert_array_equal(held[held >= 0.3], inside)
+
+
+@pytest.mark.parametrize("unit", [10, 1000, 20000])
+def test_other_units_of_time_are_told(cache, unit):
+    """Frames, milliseconds, samples: of one stretch, or of a session."""
+    with pytest.raises(BadResponse, match="seconds, not milliseconds, samples"):
+        if unit != 10:
+            load(session("hdf5", unit).card(cache))
+        time, cell, _ = times(spikes(2000))
+
+        def write(folder):
+            np.savez(folder / "x.npz", stimulus=movie(2000), spike_s=time * unit,
+                     spike_cell=cell)  # fmt: skip
+            return ["x.npz"]
+
+        splits = layouts.ONE.replace("[50, 60]", "[50, 2000]")
+        load(layouts.Layout("npz", write, 'file = "x.npz"', splits).card(cache))

@@ -12,7 +12,7 @@ import pytest
 import retina
 from retina.data import leak
 from retina.data.check import check
-from retina.errors import Leak
+from retina.errors import BadCard, Leak
 from retina.types import Clip, Spec, Split
 
 from .conftest import SPLITS, arrays
@@ -61,6 +61,33 @@ def test_a_card_whose_splits_share_frames_is_not_loaded(npz_card):
     card = npz_card(arrays(), splits=splits)
     with pytest.raises(Leak, match=r"train \(10, 200\) and validation \(190, 250\)"):
         retina.load(card)
+
+
+TRIALS = {
+    "stimulus": np.random.default_rng(0).integers(0, 9, (300, 2)),
+    "counts": np.random.default_rng(1).poisson(1.0, (10, 300, 2)),
+    "count_s": np.array(0.1),
+}
+
+
+def test_a_split_takes_its_trials_alone(npz_card):
+    splits = SPLITS.replace("[250, 300]", "[250, 300]\ntrials = [4, 10]")
+    splits += '[[splits]]\nrole = "test"\ngroup = "early"\nframes = [250, 300]\n'
+    recording = retina.load(npz_card(TRIALS, splits=splits + "trials = [0, 4]\n"))
+    late, early = recording.role("test")
+    np.testing.assert_array_equal(late.counts, TRIALS["counts"][4:, 240:])
+    np.testing.assert_array_equal(early.counts, TRIALS["counts"][:4, 240:])
+    with pytest.raises(BadCard, match=r"takes trials 4-10, but part '' has 10"):
+        retina.load(npz_card(TRIALS, splits=splits.replace("[4, 10]", "[4, 11]")))
+
+
+def test_other_trials_of_the_same_frames_are_the_same_stimulus(npz_card):
+    splits = SPLITS.replace("[10, 200]", "[10, 200]\ntrials = [0, 5]")
+    splits = splits.replace("[200, 250]", "[10, 200]\ntrials = [5, 10]")
+    card = npz_card(TRIALS, splits=splits)
+    with pytest.raises(Leak, match=r"train \(10, 200\) and validation \(10, 200\)"):
+        retina.load(card)
+    assert any("saw the same stimulus" in f.text for f in check(card))
 
 
 def test_two_groups_of_one_role_may_share_frames(npz_card):

@@ -12,6 +12,7 @@ import pytest
 from retina import resources
 from retina.data import mapped
 from retina.data.load import load
+from retina.data.proposal.seen import look
 from retina.data.quality import clock, shift
 from retina.data.readers.hdf5_quanta import dataset
 from retina.data.split import split
@@ -22,7 +23,7 @@ from retina.movie import mapped as is_mapped
 from retina.movie import pieces, release
 from retina.types import Block, Cell, Clip, Recording, Spec
 
-from .conftest import arrays
+from .conftest import SPLITS, arrays, card_text
 from .drawn import drawn_recording
 
 MOVIE = np.random.default_rng(0).integers(0, 256, (300, 3, 4)).astype(np.uint8)
@@ -187,3 +188,46 @@ def test_in_pieces_the_checks_are_the_same(monkeypatch):
     again, parts = found()
     assert again == said
     np.testing.assert_allclose(parts, whole, atol=1e-6)
+
+
+def test_npz_by_names_of_ones_own(cache):
+    """What the table calls a stimulus is mapped, whatever its name."""
+    folder = cache / "small"
+    folder.mkdir()
+    held = arrays()
+    held |= {"film": MOVIE, "t": held.pop("spike_s"), "unit": held.pop("spike_cell")}
+    del held["stimulus"]
+    np.savez(folder / "small.npz", **held)  # type: ignore[arg-type]
+    options = """
+    file = "small.npz"
+    [options.parts.a]
+    stimulus = "film"
+    spike_s = "t"
+    spike_cell = "unit"
+    """
+    splits = SPLITS.replace("frames", 'part = "a"\nframes')
+    card = cache / "small.toml"
+    card.write_text(
+        card_text({"small.npz": folder / "small.npz"}, options, splits=splits)
+    )
+    block = load(card).blocks[0]
+    assert is_mapped(block.stimulus) and not is_mapped(block.spikes[0][0])
+    np.testing.assert_array_equal(block.stimulus, MOVIE[: len(block.stimulus)])
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_a_proposal_reads_no_movie(tmp_path, kind):
+    if kind == "npz":
+        np.savez(tmp_path / "a.npz", film=MOVIE)
+    else:
+        np.save(tmp_path / "a.npy", MOVIE)
+    (seen,) = look(tmp_path / f"a.{kind}")
+    assert (seen.shape, seen.kind) == (MOVIE.shape, "u")
+    # Its numbers are not there yet: read afterwards, they are those of the new file.
+    other = 255 - MOVIE
+    if kind == "npz":
+        np.savez(tmp_path / "a.npz", film=other)
+    else:
+        with open(tmp_path / "a.npy", "r+b") as file:
+            np.save(file, other)
+    np.testing.assert_array_equal(seen.read(), other)

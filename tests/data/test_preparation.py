@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -115,6 +116,17 @@ def test_cells_that_reach_every_bar_are_kept(flicker):
         ([{"at_least": 3}], BadSetting, "wanted a table"),
         ([{"contrast": True}], BadSetting, "contrast already"),
         ([{"around_fields": 0}], BadSetting, "wanted a number of s.d."),
+        *(
+            ([{step: value}], BadSetting, f"{step}.*wanted")
+            for step, values in {
+                "around_fields": ("4", [1], {}, True, math.nan),
+                "crop": (5, "abcd", ["a", 1, 2, 3], [0, 0, math.inf, 1], [True] * 4),
+                "downsample": ("x", [2], math.nan, math.inf, 1.5, {}, True),
+                "unique": ("0.5", [0.5], math.nan, {}),
+            }.items()
+            for value in values
+        ),
+        ([{"at_least": {"rate_hz": "1"}}], BadSetting, "rate_hz = '1': wanted"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_line(images, steps, error, words):

@@ -87,13 +87,54 @@ def test_hdf5_of_several_stretches(tmp_path):
 
 def test_matlab_with_spike_times(tmp_path):
     times, cell = spikes()
-    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell}
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell + 1.0}
     savemat(tmp_path / "a.mat", held | {"onsets": T})
     recording, table = written(tmp_path, "mine")
     assert table["reader"] == "matlab5" and table["cell_count"] == CELLS
+    assert table["options"]["first"] == 1
     holds(recording)
     total = sum(len(t) for b in recording.blocks for t in (b.spikes or ((),))[0])
     assert 0 < total <= 900
+
+
+def test_units_and_trials_that_matlab_counts(tmp_path):
+    times, cell = spikes()
+    trial = np.random.default_rng(3).integers(1, 5, 900)
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "unit": cell + 1}
+    savemat(tmp_path / "a.mat", held | {"onsets": T, "trial": trial})
+    recording, _ = written(tmp_path, "mine")
+    holds(recording, trials=4)
+
+
+@pytest.mark.parametrize("trials", [False, True])
+def test_numbers_that_a_sorter_gave(tmp_path, trials):
+    times, cell = spikes()
+    held = {"stimulus": movie(0, 1, 2), "spike_times": times, "frame_times": T}
+    held["cluster"] = np.array([3, 17, 250])[cell]
+    if trials:
+        held["trial"] = np.random.default_rng(3).integers(1, 5, 900)
+    np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    recording, table = written(tmp_path, "mine")
+    assert table["options"]["cells"] == [3, 17, 250]
+    assert [one.name for one in recording.cells] == ["3", "17", "250"]
+    holds(recording, trials=4 if trials else 1)
+    train = next(b for b in recording.blocks if b.role == "train").spikes
+    assert train is not None
+    wanted = np.sum((cell == 2) & (times < train_stop(recording)))
+    assert sum(len(one[2]) for one in train) == wanted
+
+
+def train_stop(recording) -> float:
+    return float(recording.role("train")[0].onsets_s[-1])
+
+
+def test_counts_of_one_cell(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as store:
+        store["stimulus"], store["counts"] = movie(0, 1, 2), counts()[0, :, 0]
+    recording, table = written(tmp_path, "mine")
+    assert table["cell_count"] == len(recording.cells) == 1
+    held = recording.role("train")[0].counts
+    np.testing.assert_array_equal(held[0, :, 0], counts()[0, : held.shape[1], 0])
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -160,6 +201,28 @@ def test_nothing_that_looks_like_a_recording_is_told_with_what_there_is(tmp_path
     (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
     with pytest.raises(UnreadableFile, match="not a readable npz"):
         draft("mine", [tmp_path / "cut.npz"])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("bad.parquet", b"PAR1garbage", "not a readable Parquet file"),
+        (
+            "bad.csv",
+            "cell,time_s\nOFF \xb5,0.1\n".encode("latin-1"),
+            "save it as UTF-8",
+        ),
+        ("bad.csv", b'cell,time_s\n"a,0.1\n', "not a readable CSV file"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_told(tmp_path, name, data, said):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    np.save(tmp_path / "movie.npy", movie(0, 1, 2))
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UnreadableFile, match=said) as caught:
+        draft("mine", [tmp_path / name, tmp_path / "movie.npy"])
+    assert "\n" not in str(caught.value)
 
 
 def test_a_card_that_is_there_is_not_written_over(tmp_path, monkeypatch):

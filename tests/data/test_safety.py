@@ -342,3 +342,48 @@ def test_neo_does_not_unpickle(cache, tmp_path):
     with pytest.raises(UnreadableFile, match="PickleIO may run code"):
         load(card)
     assert not made.exists()
+
+
+@pytest.mark.parametrize("name", ["file", "allow_pickle", "a\0b", "\ud800", "x/y"])
+def test_a_converted_array_may_have_any_name(tmp_path, name):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({name: np.arange(3.0)}))
+    convert(tmp_path / "a.pkl", tmp_path / "a.npz", trust=True)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as held:
+        (found,) = held.files
+        np.testing.assert_array_equal(held[found], np.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"a/b": np.arange(3), "a_b": np.arange(4)},
+        {"a": {"b": np.arange(3)}, "a.b": np.arange(4)},
+        {1: np.arange(3), "1": np.arange(4)},
+    ],
+)
+def test_no_converted_array_is_lost_to_another_of_its_name(tmp_path, held):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(held))
+    with pytest.raises(UnreadableFile, match="two arrays would be named"):
+        convert(tmp_path / "a.pkl", tmp_path / "a.npz", trust=True)
+    assert not list(tmp_path.glob("*npz*"))
+
+
+@pytest.mark.parametrize("leaf", [np.arange(2), []])
+def test_a_few_bytes_do_not_unfold_to_millions(tmp_path, leaf):
+    for _ in range(15):
+        leaf = [leaf] * 6
+    data = pickle.dumps(leaf)
+    assert len(data) < 1000
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(UnreadableFile, match="more than 10000 things"):
+        convert(tmp_path / "a.pkl", tmp_path / "a.npz", trust=True)
+
+
+def test_a_pickle_changes_nothing_of_the_program(tmp_path):
+    """BUILD sets attributes: here the name of what makes scalars."""
+    for module, name in (("numpy", "scalar"), ("_codecs", "encode")):
+        for state in (b"}X\x01\x00\x00\x00xK\x01s", b"N}X\x01\x00\x00\x00xK\x01s\x86"):
+            data = f"c{module}\n{name}\n".encode() + state + b"b."
+            (tmp_path / "a.pkl").write_bytes(b"\x80\x04" + data)
+            with pytest.raises(UnreadableFile, match="sets the state of a function"):
+                convert(tmp_path / "a.pkl", tmp_path / "a.npz", trust=True)

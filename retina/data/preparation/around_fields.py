@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from retina.data.number import is_number
 from retina.data.preparation.crop import crop
 from retina.data.quality.fields import receptive_fields
 from retina.data.quality.shift import averages
@@ -21,7 +22,7 @@ def around_fields(recording: Recording, value: float) -> Recording:
     raises: BadSetting where no cell has a field.
     """
     where = f"{recording.name}: around_fields = {value!r}"
-    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+    if not (is_number(value) and value > 0):
         raise BadSetting(f"{where}: wanted a number of s.d., above 0")
     if len(recording.frame) != 2:
         raise BadSetting(f"{where}: frames of {recording.frame} have no fields")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from retina.data.cells import keep
+from retina.data.number import is_number
 from retina.data.quality.ceiling import ceilings
 from retina.data.quality.fields import receptive_fields
 from retina.data.quality.shift import averages
@@ -57,7 +58,7 @@ def _passed(made: Split, name: str, low: Any, where: str) -> np.ndarray:
             raise BadSetting(f"{where}: field: frames of {made.spec.frame} have none")
         each = receptive_fields(averages(made).past)
         return np.array([one is not None for one in each])
-    if isinstance(low, bool) or not isinstance(low, int | float) or not low >= 0:
+    if not (is_number(low) and low >= 0):
         raise BadSetting(f"{where}: {name} = {low!r}: wanted a number, 0 or more")
     if name == "rate_hz":
         counts = np.concatenate([c.response[0, c.skip :] for c in made.train])

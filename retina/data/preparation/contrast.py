@@ -14,7 +14,8 @@ def contrast(recording: Recording, value: bool = True) -> Recording:
     """Weber contrast about the mean of the scored training frames, over all pixels.
 
     Models then take the stimulus as it is; with `mean_rstar_per_s` contrast c is light
-    of mean (1 + c).
+    of mean (1 + c). The whole stimulus is copied as float32, four times the memory of
+    uint8, and is not mapped any longer.
 
     raises: BadSetting where the stimulus is contrast already, or its mean is not above
             0: light has one.

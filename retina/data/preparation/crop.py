@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from retina.data.number import is_whole
 from retina.errors import BadSetting
 from retina.types import Recording
 
@@ -18,10 +19,11 @@ def crop(recording: Recording, value: Sequence[int]) -> Recording:
     >>> crop(retina.load("simulated"), [2, 3, 10, 12]).frame
     (10, 12)
     """
-    where = f"{recording.name}: crop = {list(value)}"
+    where = f"{recording.name}: crop = {value!r}"
     if len(recording.frame) != 2:
         raise BadSetting(f"{where}: frames of shape {recording.frame} have no window")
-    if len(value) != 4 or any(int(n) != n for n in value):
+    each = isinstance(value, Sequence) and all(map(is_whole, value))
+    if not each or len(value) != 4:
         raise BadSetting(f"{where}: wanted [first row, first column, rows, columns]")
     row, column, rows, columns = (int(n) for n in value)
     height, width = recording.frame

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from retina.data.number import is_whole
 from retina.errors import BadSetting
 from retina.types import Recording
 
@@ -26,7 +27,7 @@ def downsample(recording: Recording, value: int) -> Recording:
     where = f"{recording.name}: downsample = {value!r}"
     if len(recording.frame) != 2:
         raise BadSetting(f"{where}: frames of shape {recording.frame} have no pixels")
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if not is_whole(value) or value < 1:
         raise BadSetting(f"{where}: wanted a whole number of pixels, 1 or more")
     size = int(value)
     height, width = (n // size for n in recording.frame)

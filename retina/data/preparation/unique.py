@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from retina.data.cells import keep
+from retina.data.number import is_number
 from retina.data.quality.shared_spikes import WINDOW_S, shares, trains_of
 from retina.errors import BadSetting
 from retina.types import Recording
@@ -21,7 +22,7 @@ def unique(recording: Recording, value: float) -> Recording:
     raises: BadSetting for a share outside (0, 1), or where spike times are not known.
     """
     where = f"{recording.name}: unique = {value!r}"
-    if isinstance(value, bool) or not 0 < value < 1:
+    if not (is_number(value) and 0 < value < 1):
         raise BadSetting(f"{where}: wanted a share of the smaller train, in (0, 1)")
     trains = trains_of(recording)
     if trains is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,11 +52,35 @@ def draft(name: str, files: Sequence[Path]) -> str:
             "like a stimulus and a response of as many bins: name arrays so, or write "
             f"the card by hand (`retina new dataset {name}`)"
         )
-    options = ["[options]", f"file = {_t(files[0].name)}"]
+    numbering, guesses = _numbering(guesses)
+    options = ["[options]", f"file = {_t(files[0].name)}", *numbering]
     for part, guess in guesses.items():
         options += ["", f"[options.parts.{_t(part or 'all')}]", *_arrays(guess)]
     named = {part or "all": guess for part, guess in guesses.items()}
     return _card(name, kinds[files[0]], files, options, named)
+
+
+def _numbering(
+    guesses: dict[str, Guess],
+) -> tuple[list[str], dict[str, Guess]]:
+    """Lines that say how cells and trials are numbered; all stretches have one way."""
+    cells = [one.spike_cell.read() for one in guesses.values() if one.spike_cell]
+    names = np.unique(np.concatenate(cells)) if cells else np.zeros(0)
+    if not len(names) or np.any(names != np.rint(names)):
+        return [], guesses
+    trials = [_least(one.spike_trial) for one in guesses.values() if one.spike_trial]
+    first = int(min(trials, default=names[0]) == 1)
+    lines = [f"first = 1{LOOK}: from where they are counted"] if first else []
+    if np.any(names != first + np.arange(len(names))):
+        lines.append(f"cells = {_t([int(n) for n in names])}")
+    number = len(names)
+    return lines, {
+        key: dataclasses.replace(one, cells=number) for key, one in guesses.items()
+    }
+
+
+def _least(one: Seen) -> int:
+    return int(np.min(one.read(), initial=2**31))
 
 
 def _arrays(guess: Guess) -> list[str]:
@@ -100,6 +125,8 @@ def _table(
     ):
         if one is not None:
             options.append(f"{key} = {_t(one.name)}")
+    if guess.spike_trial is not None and _least(guess.spike_trial) == 1:
+        options.append(f"first = 1{LOOK}: trials are counted from 1")
     return _card(name, kinds[table], list(found), options, {"": guess})
 
 

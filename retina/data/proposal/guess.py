@@ -93,7 +93,7 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
         return Guess(
             *(shown, frames, axes),
             cells=len(np.unique(who)) if who is not None else 1,
-            trials=int(trial.read().max()) + 1 if trial else 1,
+            trials=int(np.ptp(trial.read())) + 1 if trial else 1,
             spike_s=times,
             spike_cell=cell,
             spike_trial=trial,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from retina.data.below import below
 from retina.data.extras import needed
 from retina.data.hdf5 import array, names, opened
+from retina.data.mapped import header
 from retina.data.matlab import variable
 from retina.errors import BadSetting, MissingData, UnreadableFile
 
@@ -102,18 +104,38 @@ def _hdf5(path: Path) -> list[Seen]:
 
 
 def _npz(path: Path) -> list[Seen]:
+    found: list[tuple[str, tuple[int, ...], str]] = []
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as store:
-            arrays = {name: store[name] for name in store.files}
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as file:
+                        shape, _, dtype = header(file)
+                    found.append((member.removesuffix(".npy"), shape, dtype.kind))
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
-        said = " ".join(str(error).split())[:200]
-        raise UnreadableFile(f"{path} is not a readable npz file ({said})") from None
-    return [_held(path, name, values) for name, values in arrays.items()]
+        raise _no_npz(path, error) from None
+
+    def read(name: str) -> np.ndarray:
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as store:
+                return store[name]
+        except Exception as error:
+            raise _no_npz(path, error) from None
+
+    return [
+        Seen(path.name, name, shape, kind, lambda name=name: read(name))
+        for name, shape, kind in found
+    ]
+
+
+def _no_npz(path: Path, error: Exception) -> UnreadableFile:
+    said = " ".join(str(error).split())[:200]
+    return UnreadableFile(f"{path} is not a readable npz file ({said})")
 
 
 def _npy(path: Path) -> list[Seen]:
     try:
-        return [_held(path, "", np.load(path, allow_pickle=False))]
+        return [_held(path, "", np.load(path, mmap_mode="r", allow_pickle=False))]
     except Exception as error:
         said = " ".join(str(error).split())[:200]
         raise UnreadableFile(f"{path} is not a readable npy file ({said})") from None
@@ -148,8 +170,13 @@ def _matlab(path: Path) -> list[Seen]:
 
 
 def _csv(path: Path) -> list[Seen]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UnreadableFile(
+            f"{path} is not a readable CSV file ({error}): save it as UTF-8"
+        ) from None
     if len(rows) < 2:
         raise UnreadableFile(f"{path} has no line below its column names")
     columns = {
@@ -161,7 +188,13 @@ def _csv(path: Path) -> list[Seen]:
 
 def _parquet(path: Path) -> list[Seen]:
     library = needed("pyarrow.parquet", "parquet", "a parquet file")
-    table = library.read_table(str(path))
+    try:
+        table = library.read_table(str(path))
+    except Exception as error:  # arrow raises many kinds on damaged files
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(
+            f"{path} is not a readable Parquet file ({said})"
+        ) from None
     return [_held(path, n, np.asarray(table[n].to_numpy())) for n in table.column_names]
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.hdf5 import array, opened
 from retina.data.parts import as_stimulus
+from retina.data.rules import SplitRule
 from retina.data.writers.hdf5 import FORMAT, VERSION
-from retina.errors import ShapeMismatch, UnreadableFile
+from retina.errors import BadCard, ShapeMismatch, UnreadableFile
 from retina.types import Block, Cell, Recording
 
 
@@ -22,7 +23,8 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
     folder: with the card's files.
     card:   option ``file``. The card's splits name the blocks to take: part is the name
             of a block, whose role, group and history stand in the file.
-    raises: UnreadableFile for another layout or version; ShapeMismatch.
+    raises: UnreadableFile for another layout or version; ShapeMismatch; BadCard where
+            a split says something else than the file.
     """
     options = card.needs("file")
     wanted = {rule.part for rule in card.splits}
@@ -55,6 +57,9 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
                 }
         if missing := wanted - {block.name for block in blocks}:
             raise UnreadableFile(f"{where} has no block {min(missing)!r}")
+    held = {block.name: block for block in blocks}
+    for rule in card.splits:
+        _check_rule(card, rule, held[rule.part])
     return Recording(
         name=card.name,
         species=card.species,
@@ -69,6 +74,20 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
         publish=card.publish,
         mean_rstar_per_s=card.mean_rstar_per_s,
     )
+
+
+def _check_rule(card: Card, rule: SplitRule, block: Block) -> None:
+    """raises: BadCard where a split of the card was edited: it would do nothing."""
+    group = (block.group or "running") if block.role == "test" else block.group
+    frames = (block.lead, len(block.stimulus))
+    told = (rule.role, rule.group or group, rule.frames, rule.trials)
+    if told != (block.role, group, (frames,), None):
+        raise BadCard(
+            f"{card.name}: the split of part {rule.part!r} must be {block.role}"
+            f"{f', group {group!r}' if group else ''}, frames {list(frames)} and all "
+            "trials, as in the file: to change it, edit the card that was exported, "
+            "and export again"
+        )
 
 
 def _whole(group: h5py.Group, name: str) -> int:

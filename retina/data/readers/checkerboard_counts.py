@@ -45,6 +45,12 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
         if rule.part == "frozen":
             stimulus = _frozen_stimulus(folder, card, movie)
             counts = np.ascontiguousarray(frozen.transpose(2, 1, 0))
+            if rule.trials and rule.trials[1] > len(counts):
+                raise BadCard(
+                    f"{card.name}: a split takes frozen trials {list(rule.trials)}, "
+                    f"but there are {len(counts)}"
+                )
+            counts = counts[slice(*rule.trials)] if rule.trials else counts
             blocks.append(_block(card, rule, "frozen", stimulus, counts))
         elif rule.part == "running" and rule.trials:
             for trial in range(*rule.trials):

@@ -185,6 +185,14 @@ def _responses(
             f"{store.filename}, {field.name}: traces or times hold NaN"
         )
     at = (triggers[:, None] + np.arange(clip) * card.frame_s).ravel()
+    starts, ends = times[:, 0].max(initial=-np.inf), times[:, -1].min(initial=np.inf)
+    outside = int(np.sum((at < starts) | (at > ends)))
+    if outside:
+        raise ShapeMismatch(
+            f"{store.filename}, {field.name}: {outside} of {len(at)} frames are shown "
+            f"outside of the traces ({starts:g} to {ends:g} s): name a field that was "
+            "recorded to the end"
+        )
     return np.stack(
         [
             np.interp(at, t, y).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.matlab import variable
 from retina.data.named import named
-from retina.errors import BadCard, UnreadableFile
+from retina.errors import UnreadableFile
 from retina.types import Recording
 
 
@@ -20,19 +20,12 @@ def matlab5(folder: Path, card: Card) -> Recording:
     card:   option ``file``, and a table ``parts`` of `retina.data.named.named`, as for
             the reader `hdf5`, but with names of variables. MATLAB counts from 1: so do
             ``spike_cell`` and ``spike_trial`` where ``first`` = 1 (0 by default).
-    returns: the parts of the table; cells are named "0", "1", ...
+            ``cells`` as there.
+    returns: the parts of the table; cells are named "0", "1", ... or by ``cells``.
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
-    options = card.needs("file", "parts", first=0)
-    if options["first"] not in (0, 1):
-        raise BadCard(f"{card.name}: first = {options['first']}: 0 or 1")
+    options = card.needs("file", "parts", first=0, cells=[])
     tables = options["parts"] if isinstance(options["parts"], dict) else {}
-    counted = {
-        table.get(key)
-        for table in tables.values()
-        if isinstance(table, dict)
-        for key in ("spike_cell", "spike_trial")
-    }
 
     def get(name: object) -> np.ndarray:
         found = variable(folder, options["file"], str(name))
@@ -41,8 +34,7 @@ def matlab5(folder: Path, card: Card) -> Recording:
                 f"{options['file']}: {name!r} is no array of numbers, but "
                 f"{getattr(found, 'dtype', type(found).__name__)}"
             )
-        found = _few(found, str(name), tables)
-        return found - options["first"] if name in counted else found
+        return _few(found, str(name), tables)
 
     return named(card, get, str(options["file"]))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from retina.data.card import Card
 from retina.data.extras import needed
 from retina.data.table import asked, beside
 from retina.data.trains import trains
-from retina.errors import BadCard, MissingData, RetinaError, UnreadableFile
+from retina.errors import BadCard, MissingData, RetinaError, UnreadableFile, nearest
 from retina.types import Recording
 
 # They run what a file says: pickles, text that is evaluated, a Windows library.
@@ -27,16 +29,19 @@ def neo(folder: Path, card: Card) -> Recording:
     card:   option ``file``. ``io``: the class of neo.io that reads it ("": by the
             file's name). ``block``: which one of the file (0). ``segments``: "trials",
             each segment is a presentation of the same stimulus, its times from its
-            start; or "one", the file's only segment ("one"). ``stimulus``,
-            ``stimulus_axes``, ``onsets`` and ``cells`` as of the reader `csv`.
+            start, or from its first ``event`` of that name ("": its start); or "one",
+            the file's only segment, its times and ``onsets`` on the file's clock
+            ("one"). ``stimulus``, ``stimulus_axes``, ``onsets`` and ``cells`` as of the
+            reader `csv`.
     returns: one part, ""; cells are named by the spike trains' names, or else by their
              place.
     raises:  MissingExtra without neo (extra ``neo``); UnreadableFile, also for formats
-             that may run code; BadResponse; ShapeMismatch; MissingData; BadCard.
+             that may run code; BadResponse; ShapeMismatch; MissingData; BadCard,
+             also where a trial's beginning is not known.
     """
     options = card.needs(
         *("file", "stimulus"),
-        **{"io": "", "block": 0, "segments": "one"},
+        **{"io": "", "block": 0, "segments": "one", "event": ""},
         **{"stimulus_axes": "", "onsets": [], "cells": []},
     )
     if options["segments"] not in ("one", "trials"):
@@ -46,8 +51,10 @@ def neo(folder: Path, card: Card) -> Recording:
     path = below(folder, options["file"])
     if not path.exists():
         raise MissingData(f"there is no {path}: name the file in the card as it lies")
-    segments = _segments(path, options["io"], options["block"])
-    if options["segments"] == "one" and len(segments) != 1:
+    trials = options["segments"] == "trials"
+    start = functools.partial(_start, event=options["event"]) if trials else _clock
+    segments = _segments(path, options["io"], options["block"], start)
+    if not trials and len(segments) != 1:
         raise BadCard(
             f'{path} has {len(segments)} segments: write segments = "trials" where '
             "each is a presentation of the same stimulus"
@@ -71,7 +78,9 @@ def neo(folder: Path, card: Card) -> Recording:
     return beside(folder, card, names, made)
 
 
-def _segments(path: Path, io: str, block: int) -> list[list[tuple[str, np.ndarray]]]:
+def _segments(
+    path: Path, io: str, block: int, start: Callable[[Any], float]
+) -> list[list[tuple[str, np.ndarray]]]:
     library = needed("neo", "neo", "a file of an amplifier or spike sorter")
     try:
         with warnings.catch_warnings():
@@ -80,7 +89,9 @@ def _segments(path: Path, io: str, block: int) -> list[list[tuple[str, np.ndarra
             blocks = chosen.read(lazy=False)
             if not 0 <= block < len(blocks):
                 raise BadCard(f"{path} has {len(blocks)} blocks, there is no {block}")
-            return [_trains(segment) for segment in blocks[block].segments]
+            return [
+                _trains(segment, start(segment)) for segment in blocks[block].segments
+            ]
     except RetinaError:
         raise
     except Exception as error:  # as many kinds as formats
@@ -110,12 +121,40 @@ def _io(library: Any, path: Path, io: str) -> Any:
     return chosen[0](filename=str(path))
 
 
-def _trains(segment: Any) -> list[tuple[str, np.ndarray]]:
-    """Name and seconds from the segment's start of each of its spike trains."""
-    start = 0.0
+def _clock(segment: Any) -> float:
+    """One segment keeps the file's clock: the onsets lie on it."""
+    return 0.0
+
+
+def _start(segment: Any, event: str) -> float:
+    """Seconds at which the presentation of a segment begins.
+
+    raises: BadCard where nothing says so: a train cut to its spikes begins with one.
+    """
+    if event:
+        known = {one.name: one for one in segment.events if one.name and len(one)}
+        if event not in known:
+            raise BadCard(f"a segment has no event {event!r}: {nearest(event, known)}")
+        return float(known[event].times.rescale("s").magnitude.min())
+    if not list(segment.data_children):
+        return 0.0  # nothing to move
+    start = float(segment.t_start.rescale("s").magnitude)
+    first = [
+        float(one.times.rescale("s").magnitude.min())
+        for one in segment.spiketrains
+        if len(one)
+    ]
+    if start in first and len(list(segment.data_children)) == len(segment.spiketrains):
+        raise BadCard(
+            f"a segment begins with its first spike, at {start:g} s, and holds only "
+            "spikes: when the stimulus began is not known: name an `event` that says so"
+        )
+    return start
+
+
+def _trains(segment: Any, start: float) -> list[tuple[str, np.ndarray]]:
+    """Name and seconds from `start` of each spike train of a segment."""
     found = list(segment.spiketrains)
-    if found:
-        start = min(float(one.t_start.rescale("s").magnitude) for one in found)
     labels = [str(one.name or one.annotations.get("id", "")) for one in found]
     if "" in labels or len(set(labels)) < len(labels):
         labels = [str(i) for i in range(len(found))]

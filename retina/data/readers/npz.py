@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from retina.data.card import Card
 from retina.data.mapped import npy, of_npz
 from retina.data.named import named
 from retina.data.parts import Part, as_stimulus, recording
+from retina.data.trains import check_seconds, counted
 from retina.errors import (
+    BadCard,
     BadResponse,
     MissingData,
     ShapeMismatch,
@@ -46,16 +49,17 @@ def npz(folder: Path, card: Card) -> Recording:
             copied once, plain. uint8 is smallest, and is not searched for NaN.
 
             Arrays of other names: a table ``parts`` says which is which, as for the
-            reader `hdf5`.
+            reader `hdf5`; ``first`` and ``cells`` go with it.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
-            BadStimulus; BadResponse, also where most spikes come after the last frame.
+            BadStimulus; BadResponse, also where times look like milliseconds.
     """
-    options = card.needs("file", parts={})
+    options = card.needs("file", parts={}, first=0, cells=[])
     path = below(folder, options["file"])
+    shown = _shown(options["parts"])
     try:
         with open(path, "rb") as file:  # numpy leaves a broken zip open
             with np.load(file, allow_pickle=False) as store:
-                arrays = {key: _values(path, store, key) for key in store.files}
+                arrays = {key: _values(path, store, key, shown) for key in store.files}
     except FileNotFoundError:
         raise MissingData(f"there is no {path}: name the file as it lies") from None
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
@@ -63,9 +67,11 @@ def npz(folder: Path, card: Card) -> Recording:
         raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
     if options["parts"]:
         return named(card, lambda name: _array(arrays, name, path), path.name)
+    if options["first"] or options["cells"]:
+        raise BadCard(f"{card.name}: first and cells go with a table of parts only")
     names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
-    parts = {
+    made = {
         stretch: _part(
             folder,
             {
@@ -80,12 +86,16 @@ def npz(folder: Path, card: Card) -> Recording:
         for stretch in stretches
     }
     cells = [Cell(name, card.cell_types.get(name, "")) for name in names]
-    return recording(card, parts, cells)
+    parts = {name: part for name, (part, _) in made.items()}
+    notes = [note for _, note in made.values() if note]
+    read = recording(card, parts, cells)
+    return dataclasses.replace(read, notes=(*read.notes, *notes))
 
 
 def _part(
     folder: Path, arrays: dict[str, np.ndarray], card: Card, where: str, cells: int
-) -> Part:
+) -> tuple[Part, str]:
+    """The stretch, and what is to be noted of it."""
     known = (
         "stimulus stimulus_file onsets_s counts count_s spike_s spike_cell spike_trial"
     ).split()
@@ -113,18 +123,12 @@ def _part(
                 f"{where}: counts are {counts.dtype} {counts.shape}, not numbers of "
                 "axes (trial, bin, cell)"
             )
-        return Part(stimulus, onsets, None, counts, float(arrays["count_s"]))
+        return Part(stimulus, onsets, None, counts, float(arrays["count_s"])), ""
     if "spike_s" not in arrays or "spike_cell" not in arrays:
         raise UnreadableFile(f"{where} has neither counts nor spike_s and spike_cell")
     trains = _trains(arrays, where, cells)
-    times = arrays["spike_s"]
-    late = int(np.sum(times > onsets.max()))
-    if clock and 2 * late > len(times):
-        raise BadResponse(
-            f"{where}: {late} of {len(times)} spike_s lie after {onsets[-1]:g} s, when "
-            "the last frame ends: are they in seconds, not milliseconds?"
-        )
-    return Part(stimulus, onsets, trains)
+    note = check_seconds(trains, onsets, where, "spike_s") if clock else ""
+    return Part(stimulus, onsets, trains), note
 
 
 def _check_clock(onsets: np.ndarray, card: Card, where: str) -> None:
@@ -161,14 +165,25 @@ def _trains(
                 f"{where}: {key} runs from {values.min()} to {values.max()}"
                 + (f", but there are {stop} cells" if stop else "; it starts at 0")
             )
+    trial = counted(trial, 0, f"{where}: spike_trial")
     return tuple(
         tuple(np.sort(times[(trial == t) & (cell == c)]) for c in range(cells))
         for t in range(int(trial.max()) + 1 if len(trial) else 1)
     )
 
 
-def _values(path: Path, store: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
-    return of_npz(path, store, key) if key.endswith("stimulus") else store[key]
+def _shown(tables: dict) -> set[str]:
+    """Names of the stimuli in a table of parts."""
+    each = [one.get("stimulus") for one in tables.values() if isinstance(one, dict)]
+    return {name for name in each if isinstance(name, str)}
+
+
+def _values(
+    path: Path, store: np.lib.npyio.NpzFile, key: str, shown: set[str]
+) -> np.ndarray:
+    """A stimulus may be larger than the memory."""
+    stimulus = key in shown or key.endswith("stimulus")
+    return of_npz(path, store, key) if stimulus else store[key]
 
 
 def _array(arrays: dict[str, np.ndarray], name: object, path: Path) -> np.ndarray:

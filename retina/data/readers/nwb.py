@@ -17,7 +17,7 @@ from retina.data.hdf5 import contained, opened
 from retina.data.mapped import of_hdf5
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
-from retina.data.trains import cells_of
+from retina.data.trains import cells_of, check_seconds
 from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Recording
 
@@ -31,9 +31,10 @@ def nwb(folder: Path, card: Card) -> Recording:
     card:   option ``file``, and a table ``parts``. It holds a table for each stretch,
             by the names that the splits use: ``stimulus``, the name of a TimeSeries or
             ImageSeries among the file's stimuli or acquisitions, with its frames inside
-            the file; ``stimulus_axes``, the order of its axes ("frame, y, x");
-            ``repeats``, the name of a table of intervals at whose every start_time the
-            stimulus was shown anew ("": once, at its own timestamps); ``counts``, where
+            the file, times its conversion and plus its offset where it has them;
+            ``stimulus_axes``, the order of its axes ("frame, y, x"); ``repeats``, the
+            name of a table of intervals at whose every start_time the stimulus was
+            shown anew, in full ("": once, at its own timestamps); ``counts``, where
             spike times are not known, a TimeSeries (bin, cell, trial) of the processing
             module "retina". ``names``: the column of the units table, or of that
             module's table "cells", that names the cells ("id").
@@ -123,6 +124,9 @@ def _part(
         )
     data = series.data
     data = of_hdf5(data) if isinstance(data, h5py.Dataset) else np.asarray(data)
+    scale, offset = float(series.conversion), float(series.offset)
+    if (scale, offset) != (1.0, 0.0):
+        data = data.astype(np.float32) * np.float32(scale) + np.float32(offset)
     shown = as_stimulus(in_order(data, table["stimulus_axes"], card.name), card.name)
     if series.timestamps is not None:
         onsets = np.asarray(series.timestamps[:], np.float64)
@@ -131,6 +135,7 @@ def _part(
         if not rate > 0:
             raise UnreadableFile(f"{path}: {name!r} has neither timestamps nor a rate")
         onsets = start + np.arange(len(shown)) / rate
+    starts = ends = np.zeros(0)
     if table["repeats"]:
         starts, ends = _intervals(held, path, table["repeats"])
         # The end of a showing is that of its last frame, where it says so.
@@ -138,16 +143,40 @@ def _part(
         if onsets[-1] < last < onsets[-1] + 2 * card.frame_s:
             onsets = np.append(onsets, last)
     edges = check_onsets(onsets, len(shown), card)
+    lasts = edges[-1] - edges[0]
+    if table["repeats"]:
+        _check_complete(ends - starts, lasts, card.frame_s, path, table)
     if table["counts"]:
         counts, count_s = _counts(held, path, table["counts"])
         return Part(shown, edges - edges[0], counts=counts, count_s=count_s)
     if not table["repeats"]:
+        check_seconds((tuple(times),), edges, card.name)
         return Part(shown, edges, (tuple(times),))
+    whole = np.array([starts.min(), starts.max() + lasts])
+    check_seconds((tuple(times),), whole, card.name)
     edges = edges - edges[0]
     trials = tuple(
         tuple(_from(train, start, edges[-1]) for train in times) for start in starts
     )
     return Part(shown, edges, trials)
+
+
+def _check_complete(
+    each_s: np.ndarray, lasts_s: float, frame_s: float, path: Path, table: dict
+) -> None:
+    """raises: ShapeMismatch where a row of intervals is no complete showing.
+
+    Showings that were broken off, and those of another stimulus, stand in such tables.
+    """
+    wrong = np.flatnonzero(np.abs(each_s - lasts_s) > 1.001 * frame_s)
+    if len(wrong):
+        rows = ", ".join(f"{i} ({each_s[i]:g} s)" for i in wrong[:5])
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ShapeMismatch(
+            f"{path}: of the intervals {table['repeats']!r} the rows {rows}{more} do "
+            f"not last as {table['stimulus']!r}, {lasts_s:g} s: name as `repeats` a "
+            "table that holds its complete showings alone"
+        )
 
 
 def _from(train: np.ndarray, start_s: float, lasts_s: float) -> np.ndarray:

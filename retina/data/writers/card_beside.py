@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from retina.data import verify
 from retina.data.card import Card
 from retina.types import Recording
+
+CONTRAST = "contrast about the mean light of the training frames"
 
 
 def card_beside(
@@ -20,6 +22,7 @@ def card_beside(
     known:   the card that the recording was loaded by: terms and sources are its own.
     options: of the reader, beside `file`; tables of tables are written out.
     """
+    steps = {name for step in known.prepare for name in step}
     fields: dict[str, Any] = {
         "name": file.stem,
         "title": known.title,
@@ -33,7 +36,7 @@ def card_beside(
         "coding": recording.coding,
         "event": recording.event,
         "frame_s": recording.frame_s,
-        "stimulus_unit": known.stimulus_unit,
+        "stimulus_unit": CONTRAST if "contrast" in steps else known.stimulus_unit,
         "cell_count": len(recording.cells),
         "lead": min(block.lead for block in recording.blocks),
         "notes": list(recording.notes),
@@ -44,7 +47,8 @@ def card_beside(
         ("mean_rstar_source", known.mean_rstar_source or None),
         ("doi", known.doi or None),
         ("data_doi", known.data_doi or None),
-        ("pixel_um", known.pixel_um),
+        # Steps are not undone on loading: the pixels of the file are larger ones.
+        ("pixel_um", None if "downsample" in steps else known.pixel_um),
     ):
         if value is not None:
             fields[name] = value
@@ -67,9 +71,9 @@ def card_beside(
         lines += [f"frames = [{block.lead}, {len(block.stimulus)}]"]
         if block.role == "test":
             lines += [f"group = {_toml(block.group or 'running')}"]
-    data = file.read_bytes()
-    lines += ["", "[[files]]", f"path = {_toml(file.name)}", f"bytes = {len(data)}"]
-    lines += [f'sha256 = "{hashlib.sha256(data).hexdigest()}"']
+    size = file.stat().st_size
+    lines += ["", "[[files]]", f"path = {_toml(file.name)}", f"bytes = {size}"]
+    lines += [f'sha256 = "{verify.sha256(file)}"']
     return "\n".join(lines) + "\n"
 
 
