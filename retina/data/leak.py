@@ -100,9 +100,8 @@ def _meetings(
     """Splits that share frames of the same trials; with `apart`, of other trials."""
     for i, one in enumerate(rules):
         for other in rules[:i]:
-            disjoint = bool(one.trials and other.trials) and not _meet(
-                one.trials, other.trials
-            )
+            first, second = one.trials, other.trials
+            disjoint = bool(first and second and not _meet(first, second))
             if one.part != other.part or disjoint != apart:
                 continue
             for a in one.frames or (one.share,):

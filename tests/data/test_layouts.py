@@ -230,6 +230,7 @@ def test_euler_invents_no_response_where_the_trace_ends(cache, rows):
         files = layouts.natural(folder)
         with h5py.File(folder / "responses.h5", "r+") as store:
             field = store["session_2_ventral2"]
+            assert isinstance(field, h5py.Group)
             for name in ("natural_spikes", "natural_traces_times"):
                 kept = np.asarray(field[name])[:, rows]
                 del field[name]

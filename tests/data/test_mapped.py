@@ -211,6 +211,7 @@ def test_npz_by_names_of_ones_own(cache):
         card_text({"small.npz": folder / "small.npz"}, options, splits=splits)
     )
     block = load(card).blocks[0]
+    assert block.spikes is not None
     assert is_mapped(block.stimulus) and not is_mapped(block.spikes[0][0])
     np.testing.assert_array_equal(block.stimulus, MOVIE[: len(block.stimulus)])
 

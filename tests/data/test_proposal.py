@@ -134,6 +134,7 @@ def test_counts_of_one_cell(tmp_path):
     recording, table = written(tmp_path, "mine")
     assert table["cell_count"] == len(recording.cells) == 1
     held = recording.role("train")[0].counts
+    assert held is not None
     np.testing.assert_array_equal(held[0, :, 0], counts()[0, : held.shape[1], 0])
 
 
