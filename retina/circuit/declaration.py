@@ -195,8 +195,25 @@ def without(circuit: Circuit, *names: str) -> Circuit:
     )
 
 
+def synapses(circuit: Circuit) -> dict[str, tuple[Population, Population, Kernel]]:
+    """{"source->target": (source, target, kernel)}: whatever is joined by synapses.
+
+    Projections, and what populations join within themselves; a projection onto a
+    compartment of its source's own cells is none.
+    """
+    found = {
+        p.name: (circuit[p.source], circuit[p.target], p.kernel)
+        for p in circuit.projections
+        if circuit[p.target].part_of != p.source
+    }
+    for population in circuit.populations:
+        for source, target, kernel in population.inner:
+            found[f"{source.name}->{target.name}"] = (source, target, kernel)
+    return found
+
+
 def fan_in(circuit: Circuit) -> dict[str, float]:
-    """Synapses onto one target cell by each projection, mean over its cells.
+    """Synapses onto one target cell, of each of `synapses`, mean over the targets.
 
     Counted from the kernels: of a Gaussian, the places where more than 1 % of its peak
     is left.
@@ -205,7 +222,10 @@ def fan_in(circuit: Circuit) -> dict[str, float]:
     >>> fan_in(Circuit((a, b), (Projection("a", "b"),)))
     {'a->b': 1.0}
     """
-    return {name: join.fan_in for name, join in circuit.joins.items()}
+    return {
+        name: kernel.join(source, target).fan_in
+        for name, (source, target, kernel) in synapses(circuit).items()
+    }
 
 
 def events_per_s(circuit: Circuit, rates_hz: dict[str, float]) -> dict[str, float]:
@@ -222,11 +242,11 @@ def events_per_s(circuit: Circuit, rates_hz: dict[str, float]) -> dict[str, floa
     """
     for name in rates_hz:
         _known("rates_hz", name, [p.name for p in circuit.populations])
-    synapses = fan_in(circuit)
+    each = fan_in(circuit)
     return {
-        p.name: synapses[p.name] * circuit[p.target].cells * rates_hz[p.source]
-        for p in circuit.projections
-        if p.source in rates_hz
+        name: each[name] * target.cells * rates_hz[source.name]
+        for name, (source, target, _) in synapses(circuit).items()
+        if source.name in rates_hz
     }
 
 

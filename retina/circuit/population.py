@@ -32,6 +32,10 @@ class Population:
                 the cells drive their current, as it was a step before. None: the cells
                 have no potential, and a conductance finds them at -60 mV.
     spacing_um: between neighbours on the grid, which is centred on the retina's origin.
+    part_of:    another population, of which these are compartments: what they hear
+                from it comes by no synapse.
+    inner:      (source, target, kernel) of synapses that the dynamics keep to
+                themselves; they count, and have wires, like a projection's.
 
     raises: ShapeMismatch, BadSetting.
 
@@ -46,6 +50,8 @@ class Population:
     clock: str = "step"
     spacing_um: float | None = None
     voltage: Callable[[Any], Any] | None = None
+    part_of: str = ""
+    inner: tuple[tuple[Population, Population, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

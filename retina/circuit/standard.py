@@ -130,7 +130,15 @@ def standard(
         looped = functools.partial(
             _pedicle, cones, sheet, surround_um, (ephaptic, ph, gaba)
         )
-        populations.append(dataclasses.replace(cones, name="pedicle", dynamics=looped))
+        both = gaussian(surround_um)  # there and back, see `pedicle`
+        ends = dataclasses.replace(
+            cones,
+            name="pedicle",
+            dynamics=looped,
+            part_of="cone",
+            inner=((cones, sheet, both), (sheet, cones, both)),
+        )
+        populations.append(ends)
         projections.append(Projection("cone", "pedicle", one_to_one(trained=False)))
     heard = populations[-1].name
     centre = in_place() if flat else gaussian(centre_um)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from retina import build, resources
-from retina.circuit.declaration import fan_in
+from retina.circuit.declaration import fan_in, synapses
 from retina.costs.bits import DENSE
 from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
@@ -307,17 +307,12 @@ def _declared_note(model: Model) -> tuple[str, ...]:
     """Synapses that a circuit declares; they stand for many more of a retina."""
     if model.circuit is None:
         return ()
-    each = fan_in(model.circuit)
-    total = sum(
-        each[p.name] * model.circuit[p.target].cells for p in model.circuit.projections
-    )
-    onto = sum(
-        each[p.name]
-        for p in model.circuit.projections
-        if p.target == model.circuit.output
-    )
+    each, output = fan_in(model.circuit), model.circuit.output
+    targets = {n: target for n, (_, target, _) in synapses(model.circuit).items()}
+    total = sum(number * targets[name].cells for name, number in each.items())
+    onto = sum(n for name, n in each.items() if targets[name].name == output)
     return (
-        f"the circuit declares {onto:,.0f} synapses onto one {model.circuit.output} "
+        f"the circuit declares {onto:,.0f} synapses onto one {output} "
         f"cell and {total:,.0f} in all: "
         + ", ".join(f"{name} {number:,.0f}" for name, number in each.items())
         + "; the per-synapse figures divide by the recording's, as of every model",

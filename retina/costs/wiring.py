@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from retina.circuit.declaration import Circuit
+from retina.circuit.declaration import Circuit, synapses
 from retina.circuit.kernels import REACH
 from retina.circuit.population import Population
 from retina.costs.flops import TracedStep
@@ -71,8 +71,8 @@ def wire_um(circuit: Circuit) -> float | None:
     if not placed:
         return None
     return sum(
-        _length(circuit[p.source], circuit[p.target], p.kernel.about)
-        for p in circuit.projections
+        _length(source, target, kernel.about)
+        for source, target, kernel in synapses(circuit).values()
     )
 
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import build
+from retina.costs.flops import trace_step
+from retina.costs.program import Program
 from retina.errors import BadSetting
 from retina.layers.door import image_shape
 from retina.layers.receptive_field import place, window_size
@@ -14,7 +16,9 @@ from retina.reduction.cutting import fitting, rebuilt
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
+WRAPPED = ("pruned", "quantised", "cropped")
 WINDOWS = ("space_time", "spatial", "views")  # parts that look through a window
+COURSES = ("temporal", "recursive")  # parts that filter what `spatial` gives
 
 
 def crop(
@@ -28,11 +32,17 @@ def crop(
              its filter is strongest. A convolutional model with a mask, or free
              weights, over places as the model `cropped`: the map, and with it the
              frame, lose the rows and columns at their edges that no cell needs.
-    raises:  BadSetting for another model, or a share outside 0 to 1.
+    raises:  BadSetting for another model, a share outside 0 to 1, or a convolution
+             padded with zeros: its map would hear another edge.
     lowers:  flops_per_bin
     """
     if not 0 < energy < 1:
         raise BadSetting(f"energy {energy:g}: between 0 and 1")
+    if fit.model.name in WRAPPED:
+        raise BadSetting(
+            f"crop: the run is {fit.model.name} already; crop its parent, then reduce "
+            "that again"
+        )
     names = [name for name in WINDOWS if name in fit.params and fit.params[name]]
     if names and "window" in dict(fit.model.settings):
         small, params = _windows(fit.model, fit.params, names[0], energy)
@@ -46,15 +56,18 @@ def _windows(
 ) -> tuple[Model, Tree]:
     own = params[part]
     filters = np.asarray(own["filters"])  # (cell, rank or lag, height, width)
-    held = np.sum(np.square(filters, dtype=np.float64), axis=1)
+    weight = _in_time(params, part)  # (cell, rank or lag)
+    held = np.einsum("nk,nkhw->nhw", weight, np.square(filters, dtype=np.float64))
     wanted = energy * held.sum((1, 2))
     whole = filters.shape[2:]
     window, corner, cut = max(whole), np.zeros((len(filters), 2), np.int32), filters
     for smaller in range(1, window):
         places = place(np.sqrt(held)[None], smaller)
-        seen = _windowed(filters, places, *window_size(whole, smaller))
-        if np.all(np.square(seen, dtype=np.float64).sum((1, 2, 3)) >= wanted):
-            window, corner, cut = smaller, places, seen
+        size = window_size(whole, smaller)
+        inside = _windowed(held[:, None], places, *size)
+        if np.all(inside.sum((1, 2, 3)) >= wanted):
+            window, corner = smaller, places
+            cut = _windowed(filters, places, *size)
             break
     moved = np.asarray(own["corner"]) + corner
     # The filters of `views` are scaled by one over the root of their pixels.
@@ -65,6 +78,18 @@ def _windows(
         "corner": jnp.asarray(moved, jnp.int32),
     }
     return rebuilt(model, window=window), params | {part: own | new}
+
+
+def _in_time(params: Tree, part: str) -> np.ndarray:
+    """(cell, rank or lag) squared norm of the time course that each filter has.
+
+    Filters of one lag, and views, which a network goes on with, count alike.
+    """
+    for name in COURSES:
+        if part == "spatial" and name in params:
+            # Of courses that are orthonormal.
+            return np.square(params[name]["weights"], dtype=np.float64).sum(0)
+    return np.ones(params[part]["filters"].shape[:2])
 
 
 def _windowed(filters, corner, rows: int, columns: int) -> np.ndarray:
@@ -79,6 +104,11 @@ def _windowed(filters, corner, rows: int, columns: int) -> np.ndarray:
 def _frame(model: Model, params: Tree, energy: float) -> tuple[Model, Tree]:
     settings = dict(model.settings)
     weights = _over_places(model, params)
+    if _padded(trace_step(model, params).program):
+        raise BadSetting(
+            f"crop: {model.name} pads its map with zeros, and a smaller one would hear "
+            "its new edge; start from a model without, such as cnn"
+        )
     held = np.square(weights).sum(-1)  # (cell, row, column)
     top, left, rows, columns = kept = _box(held, energy)
     stride = settings.get("stride", 1)
@@ -100,6 +130,18 @@ def _frame(model: Model, params: Tree, energy: float) -> tuple[Model, Tree]:
         wanted,
     )
     return small, cut
+
+
+def _padded(program: Program) -> bool:
+    """Whether a convolution of a step meets zeros around its map."""
+    return any(
+        any(_padded(body) for body in op.bodies)
+        or (
+            op.name == "conv_general_dilated"
+            and any(side > 0 for edge in op.params["padding"] for side in edge)
+        )
+        for op in program.ops
+    )
 
 
 def _over_places(model: Model, params: Tree) -> np.ndarray:

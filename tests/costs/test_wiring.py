@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
 
 import retina
-from retina.circuit.declaration import Circuit, Projection
+from retina.circuit.declaration import Circuit, Projection, fan_in, synapses
 from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, pooled
 from retina.circuit.population import Population
+from retina.circuit.standard import FEEDBACK, standard
 from retina.costs.flops import trace_step
 from retina.costs.wiring import wire_um, wiring
 from retina.stage import memoryless, recurrent
@@ -114,3 +117,38 @@ def test_a_circuit_has_its_wire_in_its_cost():
     flat = retina.model("circuit", Spec((), 2, 0.02))
     shapes = jax.eval_shape(flat.stage.init, jax.random.key(0))
     assert retina.cost(flat, shapes).wire_um is None
+    # Two cones at 25 um from the middle, where all other cells are: 8 on and 8 off
+    # cells hear both, one horizontal cell hears both, and feeds back on both.
+    for horizontal, ends in ((False, 16), (True, 17), (FEEDBACK, 18)):
+        settings = {"horizontal": horizontal, "amacrine": None}
+        row = retina.model("circuit", Spec((1, 2), 2, 0.02), **settings)
+        shapes = jax.eval_shape(row.stage.init, jax.random.key(0))
+        assert retina.cost(row, shapes).wire_um == pytest.approx(ends * 2 * 25)
+
+
+def test_feedback_has_the_wires_that_feed_forward_has_and_those_back():
+    """Cones every 50 um on 4 x 2, horizontal cells every 100 um on 2 x 1."""
+
+    def image(horizontal):
+        return standard(
+            (4, 2), 2, 0.01, horizontal=horizontal, amacrine=None, surround_um=24.0
+        )
+
+    ahead, back = (image(kind) for kind in (True, FEEDBACK))
+    # A Gaussian of 24 um is over after 72.8 um. Each of two horizontal cells stands at
+    # 35.4 um of the four cones about it; the next are at 79.1 um.
+    each = math.hypot(25, 25)
+    assert wire_um(back) - wire_um(ahead) == pytest.approx(8 * each, rel=1e-6)
+    assert wire_um(ahead) - wire_um(image(False)) == pytest.approx(8 * each, rel=1e-6)
+    one = fan_in(back)
+    assert one["cone->horizontal"] == fan_in(ahead)["cone->horizontal"]
+    assert "horizontal->cone" in one and "cone->pedicle" not in one
+
+
+def test_feedback_has_no_fewer_synapses_than_feed_forward():
+    def count(horizontal):
+        circuit = standard((12, 12), 3, 0.01, horizontal=horizontal)
+        each = fan_in(circuit)
+        return sum(each[n] * t.cells for n, (_, t, _) in synapses(circuit).items())
+
+    assert count(FEEDBACK) >= count(True) > count(False)

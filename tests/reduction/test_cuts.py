@@ -287,10 +287,39 @@ def test_a_window_of_silent_edges_is_cropped():
 
 
 @pytest.mark.parametrize(
+    ("name", "part"), [("ln", "temporal"), ("recursive_ln", "recursive")]
+)
+def test_a_filter_that_is_hardly_heard_keeps_no_window(name, part):
+    """Two filters as large as each other; the wide one has a faint time course."""
+    fit = drawn(name, SPLIT, rank=2, window=5)
+    filters = np.ones((3, 2, 5, 5), np.float32)
+    filters[:, 0] = 0
+    filters[:, 0, 1:4, 2:5] = 5 / 3
+    weights = np.asarray(fit.params[part]["weights"])
+    weights = weights / np.linalg.norm(weights, axis=0)
+    for faint, window in ((0.05, 3), (1.0, 5)):
+        now = _with(fit, ("spatial", "filters"), filters)
+        now = _with(now, (part, "weights"), weights * np.array([1, faint], np.float32))
+        model, params = crop(now, SPLIT, KEY, energy=0.99)
+        assert dict(model.settings)["window"] == window
+
+
+@pytest.mark.parametrize("made", [prune, quantise])
+def test_what_is_made_of_another_model_is_not_cropped(made):
+    """Its stride is the inner model's: a box of stride 1 would move the cells."""
+    split = recording((13, 12))
+    fit = drawn("cnn", split, **CNN | {"stride": 2})
+    model, params = made(fit, split, KEY)
+    again = dataclasses.replace(fit, model=model, params=params)
+    with pytest.raises(BadSetting, match=f"is {model.name} already; crop its parent"):
+        crop(again, split, KEY)
+
+
+@pytest.mark.parametrize(
     ("name", "settings"),
     [
         ("cnn", CNN),
-        pytest.param("cnn", CNN | {"stride": 2}, marks=SLOW),
+        ("cnn", CNN | {"stride": 2}),
         pytest.param("lnln", {"lags": 4, "subunits": 2, "size": 3}, marks=SLOW),
         pytest.param(
             "bn_cnn",
@@ -333,11 +362,13 @@ def test_a_frame_that_nobody_reads_at_its_edges_is_cropped(name, settings):
         (poles, "lnln", {}, "poles is for ln and cnn: there is no recursive lnln"),
         (quantise, "cnn", {"kind": "int3"}, "kind 'int3': did you mean 'int8' or"),
         (crop, "core_readout", {}, "core_readout on frames of .7, 6. has neither"),
+        (crop, "conv_gru", {}, "conv_gru pads its map with zeros"),
         (crop, "cnn", {"energy": 1.0}, "energy 1: between 0 and 1"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(method, name, settings, says):
-    fit = drawn(name, SPLIT, **(CNN if name == "cnn" else {}))
+    small = {"cnn": CNN, "conv_gru": {"sizes": (3, 3), "stride": 1}}
+    fit = drawn(name, SPLIT, **small.get(name, {}))
     with pytest.raises(BadSetting, match=says) as error:
         method(fit, SPLIT, KEY, **settings)
     assert "\n" not in str(error.value)
