@@ -17,7 +17,7 @@ from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
 from retina.costs.memory import memory
-from retina.costs.sparse import zero_macs
+from retina.costs.sparse import dropped_macs
 from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
 from retina.stage import Model
@@ -127,7 +127,7 @@ def _other_machines(
         "bit_operations_per_bin": DENSE * step.macs,
     }
     if _has_zeros(params) or (model.columns and _are_numbers(params)):
-        found["sparse_flops_per_bin"] -= 2 * zero_macs(model, params, stored)
+        found["sparse_flops_per_bin"] -= 2 * dropped_macs(model, params, stored)
     if model.columns is not None:
         found |= model.columns(params, stored)
     return {name: runs * figure for name, figure in found.items()}

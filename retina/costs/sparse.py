@@ -41,6 +41,36 @@ def zero_macs(model: Model, params: Tree, stored: Any = None) -> int:
     return _skipped(step.program, dict(zip(step.params, leaves, strict=True)))
 
 
+def dropped_macs(model: Model, params: Tree, stored: Any = None) -> int:
+    """Those of `zero_macs` that are zero for what the parameters are.
+
+    Left out are zeros of the model's own, such as lags that no course of a basis
+    reaches: they are there whatever was fitted.
+
+    >>> from retina import build
+    >>> from retina.types import Spec
+    >>> ln = build.model("ln", Spec((), 2, 0.01), lags=5, rank=1, basis=2)
+    >>> dropped_macs(ln, ln.stage.init(jax.random.key(0)))
+    0
+    """
+    filled = jax.tree.map(_filled, params)
+    return zero_macs(model, params, stored) - zero_macs(model, filled, stored)
+
+
+def _filled(leaf: jax.Array) -> jax.Array:
+    """No zero in it, nor a weight so small that few bits would round it to one."""
+    leaf = jnp.asarray(leaf)
+    if leaf.dtype == bool:
+        return jnp.ones_like(leaf)
+    if leaf.ndim < 2 or not jnp.issubdtype(leaf.dtype, jnp.floating):
+        return leaf
+    value = np.asarray(leaf)
+    # Unequal, so that sums of them do not cancel.
+    size = np.random.default_rng(0).uniform(0.8, 1.0, value.shape)
+    size *= np.abs(value).max(initial=0) or 1
+    return jnp.asarray(np.where(value < 0, -size, size), leaf.dtype)
+
+
 def _skipped(program: Program, known: dict[Value, Any]) -> int:
     """Products with a zero; `known` is extended by what can be computed."""
     zeros = 0

@@ -45,7 +45,7 @@ def from_nnx(
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(graph, state)
 
-    parameters = jax.tree.map(lambda leaf: Parameter(source="flax.nnx"), shapes)
+    parameters = jax.tree.map(_described, shapes)
     sizes = tuple(leaf.shape for leaf in jax.tree.leaves(shapes))
     about = (name, type(module).__name__, sizes, burn_in_s)
     if not isinstance(module, nnx.RNNCellBase):
@@ -74,6 +74,13 @@ def from_nnx(
         burn_in_s=burn_in_s,
         about=about,
     )
+
+
+def _described(leaf: jax.ShapeDtypeStruct) -> Parameter:
+    """Of two or more axes it is a kernel, which flax has from inputs to outputs."""
+    inputs = ("input",) * (len(leaf.shape) - 1)
+    axes = (*inputs, "out") if inputs else ()
+    return Parameter(source="flax.nnx", axes=axes)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

@@ -86,6 +86,25 @@ def fitting(model: Model, params: Tree, method: str) -> tuple[Model, Tree]:
     return model, params
 
 
+def described(model: Model, method: str) -> None:
+    """
+    raises: BadSetting that names trained arrays which do not say what their axes are:
+            whether they are weights cannot be known, so they would stay as they are.
+    """
+    shapes = jax.eval_shape(model.stage.init, jax.random.key(0))
+    told = jax.tree_util.tree_leaves_with_path(model.stage.parameters)
+    silent = [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for (path, one), leaf in zip(told, jax.tree.leaves(shapes), strict=True)
+        if one.trainable and leaf.ndim > 1 and not one.axes
+    ]
+    if silent:
+        raise BadSetting(
+            f"{method}: {', '.join(silent)} of {model.name} do not say what their axes "
+            "are: give their Parameter axes, such as ('input', 'out')"
+        )
+
+
 def parts(stage: Stage, path: Path = ()) -> list[tuple[Path, dict[str, Any]]]:
     """Parts that hold parameters, those of a chain within a chain too, in order."""
     if not stage.parts:

@@ -10,7 +10,15 @@ import numpy as np
 
 from retina import build
 from retina.models.pruned import KEPT
-from retina.reduction.cutting import Path, at, count_kept, fitting, parts, put
+from retina.reduction.cutting import (
+    Path,
+    at,
+    count_kept,
+    described,
+    fitting,
+    parts,
+    put,
+)
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
@@ -22,7 +30,8 @@ def prune(
 
     keep:    share of the weights of each array that stay.
     returns: the model `pruned` of what was fitted, and its parameters.
-    raises:  BadSetting where an array would be empty.
+    raises:  BadSetting where an array would be empty, or does not say what its axes
+             are.
     lowers:  sparse_flops_per_bin
     source:  Han et al. 2015, arXiv 1506.02626.
 
@@ -30,6 +39,7 @@ def prune(
     that has several for each cell stay whole, since what is multiplied is their sum.
     """
     model, params = fit.model, fit.params
+    described(model, "prune")
     if model.name != "pruned":
         model = build.model(
             "pruned", model.spec, of=fit.model.name, settings=fit.model.settings

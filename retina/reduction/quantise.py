@@ -6,7 +6,7 @@ import jax
 
 from retina import build
 from retina.errors import BadSetting
-from retina.reduction.cutting import fitting
+from retina.reduction.cutting import described, fitting
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
@@ -20,7 +20,8 @@ def quantise(
     returns: the model `quantised` of what was fitted, and its parameters: the weights
              behind the rounding. The refit hears the rounded ones and moves these
              (quantisation-aware); with refit_steps=0 it is rounding after training.
-    raises:  BadSetting for another kind, or a model that is quantised already.
+    raises:  BadSetting for another kind, a model that is quantised already, or weights
+             that do not say what their axes are.
     lowers:  bit_operations_per_bin
     source:  see the model `quantised`.
 
@@ -29,6 +30,7 @@ def quantise(
     model = fit.model
     if model.name == "quantised":
         raise BadSetting("quantise: the run is quantised already; reduce its parent")
+    described(model, "quantise")
     small = build.model(
         "quantised", model.spec, of=model.name, settings=model.settings, kind=kind
     )

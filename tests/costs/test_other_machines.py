@@ -9,7 +9,7 @@ from jax import lax
 
 from retina.costs.bits import bit_operations
 from retina.costs.flops import count_step
-from retina.costs.sparse import zero_macs
+from retina.costs.sparse import dropped_macs, zero_macs
 from retina.stage import Model, Params, memoryless, recurrent
 from retina.types import Spec
 
@@ -29,6 +29,19 @@ def test_a_zero_weight_skips_each_product_that_it_enters():
     assert zero_macs(model, params) == 7 * 5
     _, step = count_step(model, params)
     assert step.macs == 5 * 4 * 3
+
+
+def test_zeros_of_the_model_do_not_begin_to_count_with_the_first_pruned_weight():
+    """Half of the weights meet a zero that is no parameter, whatever was fitted."""
+    mask = jnp.asarray([[1.0, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]], jnp.float32)
+    params = {"w": -jnp.ones((4, 3), jnp.float32)}
+    model = _model(lambda p, x: x.T @ (mask * p["w"]), params)
+    assert zero_macs(model, params) == 6 * 5
+    assert dropped_macs(model, params) == 0
+    one = {"w": params["w"].at[0, 0].set(0)}
+    assert dropped_macs(model, one) == 5
+    # What the model drops cannot be dropped again.
+    assert dropped_macs(model, {"w": one["w"].at[0, 1].set(0)}) == 5
 
 
 def test_a_tap_at_the_edge_meets_fewer_samples():

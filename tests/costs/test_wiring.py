@@ -117,9 +117,9 @@ def test_a_circuit_has_its_wire_in_its_cost():
     flat = retina.model("circuit", Spec((), 2, 0.02))
     shapes = jax.eval_shape(flat.stage.init, jax.random.key(0))
     assert retina.cost(flat, shapes).wire_um is None
-    # Two cones at 25 um from the middle, where all other cells are: 8 on and 8 off
+    # Two cones at 25 um from the middle, where all other cells are: 2 on and 2 off
     # cells hear both, one horizontal cell hears both, and feeds back on both.
-    for horizontal, ends in ((False, 16), (True, 17), (FEEDBACK, 18)):
+    for horizontal, ends in ((False, 4), (True, 5), (FEEDBACK, 6)):
         settings = {"horizontal": horizontal, "amacrine": None}
         row = retina.model("circuit", Spec((1, 2), 2, 0.02), **settings)
         shapes = jax.eval_shape(row.stage.init, jax.random.key(0))

@@ -14,6 +14,7 @@ from retina.costs.cost import cost
 from retina.errors import BadSetting
 from retina.layers.recursive import laguerre
 from retina.models.quantised import few_values
+from retina.parameter import Parameter
 from retina.reduction.channels import (
     channels,
     find_layers,
@@ -252,6 +253,33 @@ def test_weights_take_few_values_and_cost_their_bits(kind, bits, values):
     found = cost(model, params)
     assert found.bit_operations_per_bin == macs * 32 * bits
     assert found.flops_per_bin == cost(fit.model, fit.params).flops_per_bin
+
+
+def test_the_kernels_of_a_flax_cell_are_weights():
+    fit = drawn("lstm", SPLIT, units=4, rank=1)
+    kernels = [("lstm", f"dense_{gate}", "kernel") for gate in "hi"]
+    few, kept = quantise(fit, SPLIT, KEY, kind="int4"), prune(fit, SPLIT, KEY)
+    for path in kernels:
+        mask = at(kept[1], path[:-1])["kernel_kept"]
+        assert np.mean(mask) == 0.5
+        assert "bias_kept" not in at(kept[1], path[:-1])
+    by_hand = fit
+    for path in kernels:
+        by_hand = _with(by_hand, path, few_values("int4", at(fit.params, path), (0,)))
+    for path in (("views", "filters"), ("linear", "kernel")):
+        axes = (1, 2, 3) if path[0] == "views" else (0,)
+        by_hand = _with(by_hand, path, few_values("int4", at(fit.params, path), axes))
+    _same(by_hand, few)
+
+
+def test_weights_that_do_not_say_so_are_named():
+    fit = drawn("ln", SPLIT, lags=2, rank=None, window=2)
+    told = put(fit.model.stage.parameters, ("space_time", "filters"), Parameter())
+    stage = fit.model.stage._replace(parameters=told)
+    fit = dataclasses.replace(fit, model=fit.model._replace(stage=stage))
+    for method in (prune, quantise):
+        with pytest.raises(BadSetting, match="space_time.filters of ln do not say"):
+            method(fit, SPLIT, KEY)
 
 
 def test_the_slope_passes_straight_through_the_rounding():
