@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import multiprocessing
 import pickle
 import subprocess
 import sys
@@ -155,7 +156,10 @@ def test_what_is_stopped_leaves_no_process(tmp_path):
 def test_the_standard_librarys_pool_serves_as_well(tmp_path):
     given = [*jobs(20), *jobs(1, "dies once")]
     work = functools.partial(task, folder=tmp_path)
-    answers = list(drive(lambda: ProcessPoolExecutor(2), work, given))
+    # A fork of a process that runs JAX may hang: a fresh one, as ours are.
+    fresh = multiprocessing.get_context("spawn")
+    opened = functools.partial(ProcessPoolExecutor, 2, mp_context=fresh)
+    answers = list(drive(opened, work, given))
     assert len(answers) == 21 and all(isinstance(value, int) for _, value in answers)
 
 
