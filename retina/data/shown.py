@@ -93,7 +93,7 @@ def values(folder: Path, named: Any, where: str) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return _numpy(path, name)
-    if suffix == ".mat" and not _is_hdf5(path):
+    if suffix == ".mat" and not is_hdf5(path):
         from retina.data.matlab import variable
 
         return variable(folder, named[0], str(name))
@@ -101,7 +101,7 @@ def values(folder: Path, named: Any, where: str) -> np.ndarray:
         return array(store, name)
 
 
-def _is_hdf5(path: Path) -> bool:
+def is_hdf5(path: Path) -> bool:
     """MATLAB v7.3 is HDF5 behind a block of 512 bytes."""
     with open(path, "rb") as file:
         return b"\x89HDF\r\n\x1a\n" in (file.read(8), file.seek(512) and file.read(8))

@@ -16,6 +16,7 @@ from retina.data.extras import needed
 from retina.data.hdf5 import array, names, opened
 from retina.data.mapped import header
 from retina.data.matlab import variable
+from retina.data.shown import is_hdf5
 from retina.errors import BadSetting, MissingData, UnreadableFile
 
 # Ending -> the reader of a card.
@@ -55,7 +56,7 @@ def reader_of(path: Path) -> str:
             f"{path.name}: nothing is known of files that end in "
             f"{suffix or 'nothing'}: one of {', '.join(READERS)}"
         )
-    return "hdf5" if suffix == ".mat" and _is_hdf5(path) else READERS[suffix]
+    return "hdf5" if suffix == ".mat" and is_hdf5(path) else READERS[suffix]
 
 
 def look(path: Path) -> list[Seen]:
@@ -76,12 +77,6 @@ def look(path: Path) -> list[Seen]:
     if kind == "nwb":
         raise BadSetting(f"{path.name} is asked for its stimuli, not for arrays")
     return looks[kind](path)
-
-
-def _is_hdf5(path: Path) -> bool:
-    """MATLAB v7.3 is HDF5 behind a block of 512 bytes."""
-    with open(path, "rb") as file:
-        return b"\x89HDF\r\n\x1a\n" in (file.read(8), file.seek(512) and file.read(8))
 
 
 def _hdf5(path: Path) -> list[Seen]:
