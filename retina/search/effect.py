@@ -62,11 +62,12 @@ class Effect:
             return "buys" if low > 0 else "costs"
         if self.control is None or self.recording.decided:
             return "cannot be told"  # without a control, or among so many comparisons
-        if self.control.ci95[0] <= 0 or self.control.median < self.smallest:
+        simulated = self.control.median
+        if self.control.ci95[0] > 0 and high < simulated:
+            return f"no effect, though {simulated:.2g} could have been shown"
+        if self.control.ci95[0] <= 0 or simulated < self.smallest:
             return "untestable here"
-        if high >= self.control.median:
-            return "cannot be told"  # it may be as large as what was simulated
-        return f"no effect, though {self.smallest:.2g} could have been shown"
+        return "cannot be told"  # it may be as large as what was simulated
 
 
 def effects(

@@ -48,7 +48,7 @@ def effect(recording, control=None, p_holm=0.01) -> Effect:
         (effect((0.1, 0.3), (0.1, 0.2)), "buys"),
         (effect((0.1, 0.3), (-0.1, 0.2)), "buys"),
         (effect((-0.3, -0.1), (0.1, 0.2)), "costs"),
-        (effect((-0.02, 0.02), (0.1, 0.3)), "no effect, though 0.1 could have been"),
+        (effect((-0.02, 0.02), (0.1, 0.3)), "no effect, though 0.2 could have been"),
         (effect((-0.4, 0.4), (0.1, 0.3)), "untestable here"),
         (effect((-0.4, 0.4), (0.0005, 0.0015)), "untestable here"),
         (effect((-0.05, 0.25), (0.15, 0.25)), "cannot be told"),
