@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from retina.errors import BadSetting, nearest
@@ -99,3 +99,26 @@ def idle(name: str, settings: Recipe, model: Model) -> tuple[str, str]:
     if name == "in_turn" and model.training is not None:
         return f"for {model.name}, which takes its clips together", ""
     return "", ""
+
+
+def otherwise(
+    default: Recipe,
+    training: Mapping[str, Any],
+    model: Model,
+    without: Collection[str] = ("max_steps",),
+) -> dict[str, Any]:
+    """What a fit was asked otherwise than a recipe, where a model heeds it.
+
+    default:  the recipe that it would have had.
+    training: of the fit.
+    without:  fields to leave out.
+    """
+    changed = {
+        name: training[name]
+        for name in (field.name for field in dataclasses.fields(Recipe))
+        if name not in without
+        and name in training
+        and training[name] != getattr(default, name)
+    }
+    settings = dataclasses.replace(model.recipe, **changed)
+    return {n: v for n, v in changed.items() if not idle(n, settings, model)[0]}

@@ -20,7 +20,7 @@ from retina.costs.cost import cost
 from retina.errors import BadSetting, nearest
 from retina.fitting.fit import fit as fit_model
 from retina.fitting.loop import Progress
-from retina.fitting.recipe import idle
+from retina.fitting.recipe import otherwise
 from retina.settings import checked, keywords
 from retina.stage import TUNED, Model, Recipe, Tree
 from retina.types import Cost, Fit, Split
@@ -174,16 +174,9 @@ def _reduced(
 
 def kept_recipe(parent: Fit, model: Model) -> dict[str, Any]:
     """What a fit was asked to do otherwise than its model's recipe, if it applies."""
-    told, default = parent.training, parent.model.recipe
     # Not how long it was, nor how far from the parameters it has to start.
-    names = [n for n in keywords(Recipe) if n not in ("max_steps", "scatter")]
-    changed = {
-        name: told[name]
-        for name in names
-        if name in told and told[name] != getattr(default, name)
-    }
-    settings = dataclasses.replace(model.recipe, **changed)
-    return {n: v for n, v in changed.items() if not idle(n, settings, model)[0]}
+    left = ("max_steps", "scatter")
+    return otherwise(parent.model.recipe, parent.training, model, left)
 
 
 def _figures(

@@ -20,11 +20,11 @@ from retina.costs.cost import stands_for
 from retina.costs.flops import count
 from retina.fitting import cells, descent, lbfgs, optimiser, penalties, quasi_newton
 from retina.fitting.clips import Table, tabulate
-from retina.fitting.recipe import checked_recipe, idle
+from retina.fitting.recipe import checked_recipe, otherwise
 from retina.fitting.start import mean_counts
 from retina.fitting.whitening import BLOCK, Whitening
 from retina.parameter import to_free
-from retina.stage import Model, Recipe, Tree
+from retina.stage import Model, Tree
 from retina.types import Interval, Split
 
 
@@ -126,14 +126,7 @@ def asked(model: Model, training: Mapping[str, Any]) -> dict[str, Any]:
     >>> asked(ln, {"optimiser": "sgd", "batch": 3, "steps": 9, "max_steps": 9})
     {'optimiser': 'sgd', 'batch': 3}
     """
-    changed = {
-        field.name: training[field.name]
-        for field in dataclasses.fields(Recipe)
-        if field.name != "max_steps"
-        and training.get(field.name, own := getattr(model.recipe, field.name)) != own
-    }
-    settings = dataclasses.replace(model.recipe, **changed)
-    return {n: v for n, v in changed.items() if not idle(n, settings, model)[0]}
+    return otherwise(model.recipe, training, model)
 
 
 def updates(model: Model) -> dict[str, int]:
