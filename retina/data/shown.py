@@ -101,6 +101,17 @@ def values(folder: Path, named: Any, where: str) -> np.ndarray:
         return array(store, name)
 
 
+def of_pickle(folder: Path, card: Card, npz: str, name: str) -> np.ndarray:
+    """One array of an npz that `retina convert` makes of a published pickle."""
+    try:
+        return values(folder, [npz, name], card.name)
+    except MissingData:
+        raise MissingData(
+            f"{card.name}: there is no {npz}: make it of the published pickle with "
+            f"`retina convert PICKLE --out {npz} --trust` in the folder of its files"
+        ) from None
+
+
 def is_hdf5(path: Path) -> bool:
     """MATLAB v7.3 is HDF5 behind a block of 512 bytes."""
     with open(path, "rb") as file:

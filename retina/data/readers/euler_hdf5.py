@@ -16,8 +16,8 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.hdf5 import array, group, opened
 from retina.data.parts import Part, as_stimulus, recording
-from retina.data.shown import values
-from retina.errors import BadCard, MissingData, ShapeMismatch, UnreadableFile, nearest
+from retina.data.shown import of_pickle
+from retina.errors import BadCard, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Cell, Recording
 
 _TRACES = ("natural_inferred_spikes", "natural_spikes")
@@ -76,13 +76,7 @@ def euler_hdf5(folder: Path, card: Card) -> Recording:
 
 def _movie(folder: Path, card: Card, name: str) -> np.ndarray:
     npz = card.options["stimulus"]
-    try:
-        found = values(folder, [npz, name], card.name)
-    except MissingData:
-        raise MissingData(
-            f"{card.name}: there is no {npz}: make it of the published pickle with "
-            f"`retina convert PICKLE --out {npz} --trust` in the folder of its files"
-        ) from None
+    found = of_pickle(folder, card, npz, name)
     if name == "random_sequences":
         return found
     if found.ndim != 4:

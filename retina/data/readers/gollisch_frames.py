@@ -17,8 +17,8 @@ from retina.data.card import Card
 from retina.data.gaze import Gaze, watched
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import cells, counts
-from retina.data.shown import in_order, values
-from retina.errors import BadCard, MissingData, ShapeMismatch
+from retina.data.shown import in_order, of_pickle, values
+from retina.errors import BadCard, ShapeMismatch
 from retina.types import Recording
 
 
@@ -77,13 +77,7 @@ def _part(card: Card, stimulus: np.ndarray, said: np.ndarray) -> Part:
 
 def _counts(folder: Path, card: Card, name: str, trials: list[int]) -> np.ndarray:
     npz = card.options["responses"]
-    try:
-        found = values(folder, [npz, name], card.name)
-    except MissingData:
-        raise MissingData(
-            f"{card.name}: there is no {npz}: make it of the published pickle with "
-            f"`retina convert PICKLE --out {npz} --trust` in the folder of its files"
-        ) from None
+    found = of_pickle(folder, card, npz, name)
     said = counts(found, "cell, bin, trial", f"{npz}, {name}")
     for trial in trials:
         if type(trial) is not int or not 0 <= trial < len(said):
