@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,13 +39,8 @@ def simulate(
 
     if out.suffix != ".npz":
         raise BadSetting(f"--out {out}: name a file that ends in .npz")
-    if not re.fullmatch(cards.NAME, out.stem):
-        # The card beside it bears its name, which is the data set's as well.
-        name = re.sub("[^A-Za-z0-9_]", "_", out.stem)
-        raise BadSetting(
-            f"--out {out}: a data set's name is made of letters A to Z, digits and _, "
-            f"such as {out.with_stem(name)}"
-        )
+    # The card beside it bears its name, which is the data set's as well.
+    cards.check_name(out, f"--out {out}")
     card = out.with_suffix(".toml")
     for path in (out, card):
         atomic.refuse_existing(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from retina import resources
 from retina.data.rules import Expect, File, SplitRule, Strict, Variant
-from retina.errors import BadCard, nearest
+from retina.errors import BadCard, BadSetting, nearest
 
 NAME = "[A-Za-z0-9_]+"  # what a data set may be called
 
@@ -261,6 +262,20 @@ def read(name: str | Path) -> Card:
         )
     card._typed = str(name)
     return card
+
+
+def check_name(path: Path, given: str) -> None:
+    """raises: BadSetting where no data set may be called as a file is; what fits.
+
+    given: what the person typed, to stand before the reason.
+    """
+    if re.fullmatch(NAME, path.stem):
+        return
+    plain = re.sub("[^A-Za-z0-9_]", "_", path.stem)
+    raise BadSetting(
+        f"{given}: a data set's name is made of letters A to Z, digits and _, such as "
+        f"{path.with_stem(plain)}"
+    )
 
 
 def digest(card: Card) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from pathlib import Path
 
 from retina import atomic
@@ -43,12 +42,7 @@ def export(
     if path.suffix not in ENDINGS[layout]:
         endings = " or ".join(ENDINGS[layout])
         raise BadSetting(f"{path.name}: an {layout} file ends in {endings}")
-    if not re.fullmatch(cards.NAME, path.stem):
-        plain = re.sub("[^A-Za-z0-9_]", "_", path.stem)
-        raise BadSetting(
-            f"{path.name}: a data set's name is made of letters A to Z, digits and _, "
-            f"such as {plain}{path.suffix}"
-        )
+    cards.check_name(path, path.name)
     card = path.with_suffix(".toml")
     for file in (path, card):
         atomic.refuse_existing(file)
