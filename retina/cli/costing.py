@@ -94,6 +94,8 @@ def cost(
     print(table(found))
     for title, figures in extra.items():
         print(_figures(title, figures))
+    if energy:
+        print(_sources())
 
 
 def found_for(what: str, *given: Any) -> tuple[Any, Any, Any, str | None]:
@@ -153,6 +155,14 @@ def _energy(found: Any) -> dict[str, Any]:
         f"{one.node_nm} nm, {one.precision}, {one.level}": dataclasses.asdict(one)
         for one in energy(found)
     }
+
+
+def _sources() -> str:
+    """Where each number of the table of energies stands."""
+    from retina.costs.energy import rows
+
+    told = {f"{row['mark']}: {row['source']}" for row in rows()}
+    return "\n".join(["energy, sources", *(f"  {line}" for line in sorted(told))])
 
 
 def _stored(split: Any) -> Any:

@@ -103,6 +103,7 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert told["latency"]["real_time_factor"] > 0
     assert told["energy"]["45 nm, float32, DRAM"]["mark"] == "recalled"
     assert "real time factor" in retina("cost", "run", "--latency").out
+    assert "read: Horowitz 2014" in retina("cost", "run", "--energy").out
     assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
 
