@@ -108,7 +108,11 @@ def cells_alone(settings: dict[str, Any]) -> Work:
             ],
         }
 
-    about = {"dataset": split.spec.dataset, "cells": split.spec.cells}
+    about = {
+        "dataset": split.spec.dataset,
+        "cells": split.spec.cells,
+        "device": jax.devices()[0].device_kind,
+    }
     return Work(step, our_versions(), about=about)
 
 
@@ -169,7 +173,11 @@ def whole(settings: dict[str, Any]) -> Work:
             pass
         return {"curve": curve, "spent_s": time.perf_counter() - begun}
 
-    about = {"dataset": split.spec.dataset, "cells": split.spec.cells}
+    about = {
+        "dataset": split.spec.dataset,
+        "cells": split.spec.cells,
+        "device": jax.devices()[0].device_kind,
+    }
     return Work(step, our_versions(), about=about)
 
 
@@ -191,7 +199,11 @@ def ended(settings: dict[str, Any]) -> Work:
             "frozen_r": list(score.metrics["pearson"].per_cell),
         }
 
-    about = {"dataset": split.spec.dataset, "cells": split.spec.cells}
+    about = {
+        "dataset": split.spec.dataset,
+        "cells": split.spec.cells,
+        "device": jax.devices()[0].device_kind,
+    }
     return Work(step, our_versions(), about=about)
 
 

@@ -61,6 +61,7 @@ def rounds(
         "compile_s": walker.compile_s,
         "steps_per_dispatch": walker.every,
         "seeds": seeds,
+        "device": jax.devices()[0].device_kind,
     }
     return Work(step, our_versions(), walker.every * seeds, about)
 

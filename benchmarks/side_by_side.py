@@ -119,6 +119,7 @@ def race(
     raises:     RuntimeError if ours fails.
     """
     load = os.getloadavg()[0]
+    settings = settings | {"device": options.device}
     present = [c for c in contenders if options.peers or not c.peer]
     workers = [
         Worker(c, settings, options.peers if c.peer else sys.executable)
@@ -144,7 +145,7 @@ def race(
         "name": name,
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *options.given]),
         "date": today(),
-        "machine": machine() | {"load_before": load},
+        "machine": machine() | {"load_before": load} | accelerator(rows[0]),
         "settings": settings,
         "contenders": rows,
         "notes": notes(rows),
@@ -230,10 +231,19 @@ def machine() -> dict[str, Any]:
     return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform()}
 
 
+def accelerator(row: dict[str, Any]) -> dict[str, Any]:
+    """The device that a contender says it computed on, where that is no CPU."""
+    device = row["about"].get("device", "cpu")
+    return {} if device == "cpu" else {"accelerator": device}
+
+
 def options(what: str | None, rounds: int = 5) -> argparse.ArgumentParser:
     """The options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=(what or "").splitlines()[0])
     parser.add_argument("--peers", help="the peers' interpreter: PATH/bin/python")
+    parser.add_argument(
+        "--device", help="of torch: cuda, or cpu; jax has its own choice"
+    )
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--small", action="store_true", help="only whether it runs")
     parser.add_argument("--results", type=Path, help="folder of NAME.json")

@@ -63,11 +63,12 @@ def show(report: dict[str, Any]) -> None:
 
 def markdown(report: dict[str, Any]) -> str:
     machine = report["machine"]
+    accelerator = f", {machine['accelerator']}" if "accelerator" in machine else ""
     lines = [
         f"### {report['name']}",
         "",
         f"`{report['command']}`, {report['date']}, {machine['cpu']}, "
-        f"{machine['cores']} cores.",
+        f"{machine['cores']} cores{accelerator}.",
         "",
         "| " + " | ".join(head.replace("_", " ") for head in HEAD) + " |",
         "|" + "---|" * len(HEAD),

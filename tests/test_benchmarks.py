@@ -53,7 +53,8 @@ def test_no_benchmark_is_left_out():
         for path in FOLDER.glob("*.py")
         if "def main(arguments" in path.read_text(encoding="utf-8")
     }
-    assert runnable - {"table"} == set(ALONE)
+    # The table makes no measurement; that of sweeps has one contender, the sweep.
+    assert runnable - {"table", "sweep"} == set(ALONE)
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -122,3 +123,10 @@ def raced(
     return side_by_side.race("nothing", contenders, {}, chosen, judge=judge)[
         "contenders"
     ]
+
+
+def test_a_sweep_is_measured(capsys):
+    main = importlib.import_module("benchmarks.sweep").main
+    found = main(["--jobs", "3", "--rounds", "1", "--tasks", "2"])
+    assert found["overhead_s"] > 0 and found["speed_up"] > 0
+    assert "ms a job, over 3 jobs" in capsys.readouterr().out

@@ -24,6 +24,7 @@ from openretina.data_io.base_dataloader import multiple_movies_dataloaders
 from openretina.data_io.cyclers import LongCycler, ShortCycler
 from openretina.models.core_readout import UnifiedCoreReadout
 
+from benchmarks.peers.placed import about
 from benchmarks.peers.recording import Recording, Stopwatch
 from benchmarks.worker import Work, versions
 
@@ -121,6 +122,8 @@ def fitted(settings: dict[str, Any]) -> Work:
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # Not the default device: its dataloaders draw with a generator of the CPU.
+    device = torch.device(settings.get("device") or "cpu")
     recording = Recording(settings)
     blocks, bins, *frame = recording.stimulus.shape
     # Its dataloader has one movie; no chunk crosses from one block into the next.
@@ -151,14 +154,17 @@ def fitted(settings: dict[str, Any]) -> Work:
         def judged() -> np.ndarray:
             model.eval()
             with torch.no_grad():
-                rate = [model(one[None], data_key=SESSION)[0] for one in held_out]
+                rate = [
+                    model(one[None].to(model.device), data_key=SESSION)[0].cpu()
+                    for one in held_out
+                ]
             model.train()
             return recording.bits(torch.stack(rate).numpy())
 
         with tempfile.TemporaryDirectory() as folder:
             trainer = lightning.Trainer(
                 max_epochs=100,
-                accelerator="cpu",
+                accelerator="gpu" if device.type == "cuda" else "cpu",
                 devices=1,
                 logger=False,
                 enable_checkpointing=False,
@@ -175,11 +181,11 @@ def fitted(settings: dict[str, Any]) -> Work:
         model.eval()
         movie_once = torch.from_numpy(recording.standard(recording.frozen[0]))
         with torch.no_grad():
-            rate = model(movie_once[None, None], data_key=SESSION)[0]
+            rate = model(movie_once[None, None].to(model.device), data_key=SESSION)[0]
         return watch.told() | {
             "settled": look.settled,
-            "frozen_r": recording.correlation(rate.numpy()).tolist(),
+            "frozen_r": recording.correlation(rate.cpu().numpy()).tolist(),
         }
 
-    about = {"threads": torch.get_num_threads()}
-    return Work(step, versions("openretina", "lightning", "torch"), about=about)
+    packages = versions("openretina", "lightning", "torch")
+    return Work(step, packages, about=about(device))

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import inputs
+from benchmarks.peers.placed import about, chosen
 from benchmarks.worker import Work, versions
 
 EPSILON = 1e-3  # of the batch norms, as in torch-deep-retina
@@ -74,7 +75,9 @@ def training(
 
 
 def direct(settings: dict[str, Any]) -> Work:
-    drawn = {k: torch.from_numpy(v) for k, v in inputs.deep_retina(settings).items()}
+    device = chosen(settings)
+    made = inputs.deep_retina(settings)
+    drawn = {k: torch.from_numpy(v).to(device) for k, v in made.items()}
     net = DeepRetina(settings, drawn)
     windows = drawn["stimulus"].unfold(0, settings["lags"], 1)  # the last axis: lags
     windows = windows.flip(-1).permute(0, 3, 1, 2).contiguous()
@@ -83,5 +86,4 @@ def direct(settings: dict[str, Any]) -> Work:
         windows = windows.contiguous(memory_format=torch.channels_last)
     forward = torch.compile(net) if settings.get("compile") else net
     step = training(net, forward, windows, drawn["counts"])
-    about = {"threads": torch.get_num_threads()}
-    return Work(step, versions("torch"), about=about)
+    return Work(step, versions("torch"), about=about(device))

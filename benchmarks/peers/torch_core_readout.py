@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import inputs
+from benchmarks.peers.placed import about, chosen
 from benchmarks.peers.torch_cnn import training
 from benchmarks.worker import Work, versions
 
@@ -106,20 +107,21 @@ class CoreReadout(nn.Module):
         return self.gain * functional.softplus(drive + self.bias)
 
 
-def drawn_for(settings: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {k: torch.from_numpy(v) for k, v in inputs.core_readout(settings).items()}
+def drawn_for(settings: dict[str, Any], device) -> dict[str, torch.Tensor]:
+    made = inputs.core_readout(settings)
+    return {k: torch.from_numpy(v).to(device) for k, v in made.items()}
 
 
 def plain(settings: dict[str, Any]) -> Work:
-    drawn = drawn_for(settings)
+    device = chosen(settings)
+    drawn = drawn_for(settings, device)
     net: nn.Module = CoreReadout(settings, drawn)
     clips = drawn["stimulus"][:, None]
     if settings.get("channels_last"):
         clips = clips.contiguous(memory_format=torch.channels_last_3d)
     forward = torch.compile(net) if settings.get("compile") else net
     step = training(net, forward, clips, drawn["counts"])
-    about = {"threads": torch.get_num_threads()}
-    return Work(step, versions("torch"), about=about)
+    return Work(step, versions("torch"), about=about(device))
 
 
 def openretina(settings: dict[str, Any]) -> Work:
@@ -127,7 +129,8 @@ def openretina(settings: dict[str, Any]) -> Work:
     from openretina.modules.core.base_core import SimpleCoreWrapper
     from openretina.modules.readout.factorized_gaussian import GaussianMaskReadout
 
-    drawn = drawn_for(settings)
+    device = chosen(settings)
+    drawn = drawn_for(settings, device)
     taps, sizes, channels = (
         settings[name] for name in ("temporal_sizes", "sizes", "channels")
     )
@@ -176,5 +179,4 @@ def openretina(settings: dict[str, Any]) -> Work:
         readout.bias.zero_()
     net = nn.Sequential(core, readout)
     step = training(net, net, clips, drawn["counts"])
-    about = {"threads": torch.get_num_threads()}
-    return Work(step, versions("openretina", "torch"), about=about)
+    return Work(step, versions("openretina", "torch"), about=about(device))

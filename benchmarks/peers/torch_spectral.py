@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from benchmarks import inputs
+from benchmarks.peers.placed import about, chosen
 from benchmarks.peers.torch_cnn import DeepRetina, training
 from benchmarks.worker import Work, versions
 
@@ -135,10 +136,11 @@ class SpectralRetina(DeepRetina):
 
 
 def spectral(settings: dict[str, Any]) -> Work:
-    drawn = {k: torch.from_numpy(v) for k, v in inputs.deep_retina(settings).items()}
-    net = SpectralRetina(settings, drawn)
+    device = chosen(settings)
+    made = inputs.deep_retina(settings)
+    drawn = {k: torch.from_numpy(v).to(device) for k, v in made.items()}
+    net = SpectralRetina(settings, drawn).to(device)
     given = net.spectra(drawn["stimulus"])
     forward = torch.compile(net) if settings.get("compile") else net
     step = training(net, forward, given, drawn["counts"])
-    about = {"threads": torch.get_num_threads()}
-    return Work(step, versions("torch"), about=about)
+    return Work(step, versions("torch"), about=about(device))

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.peers.placed import about, chosen
 from benchmarks.peers.recording import Recording, Stopwatch
 from benchmarks.worker import Work, versions
 
@@ -76,17 +77,18 @@ def network(shape: tuple[int, ...], cells: int, channels: int, null) -> nn.Modul
 
 
 def fitted(settings: dict[str, Any]) -> Work:
+    device = chosen(settings)
     recording = Recording(settings)
 
     def step() -> dict[str, Any]:
         torch.manual_seed(0)
         watch = Stopwatch(settings, lambda: judged())
         basis = courses(recording, settings["basis"])
-        movie = projected(recording.standard(recording.stimulus), basis)
-        counts = torch.from_numpy(recording.counts).float()
+        movie = projected(recording.standard(recording.stimulus), basis).to(device)
+        counts = torch.from_numpy(recording.counts).float().to(device)
         bins = np.arange(max(recording.skip, LAGS - 1), counts.shape[1])
         where = np.stack(np.meshgrid(np.arange(len(counts)), bins, indexing="ij"), -1)
-        where = torch.from_numpy(where.reshape(-1, 2))
+        where = torch.from_numpy(where.reshape(-1, 2)).to(device)
         cells = counts.shape[-1]
         shape = tuple(movie.shape[2:])
         net = network(shape, cells, settings["channels"], recording.null)
@@ -99,14 +101,14 @@ def fitted(settings: dict[str, Any]) -> Work:
             adam,
             lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps) if steps else 1.0,
         )
-        held_out = projected(recording.standard(recording.judged), basis)
+        held_out = projected(recording.standard(recording.judged), basis).to(device)
 
         def judged() -> np.ndarray:
             net.eval()
             with torch.no_grad():
                 rate = torch.stack([net(trial) for trial in held_out])
             net.train()
-            return recording.bits(rate.numpy())
+            return recording.bits(rate.cpu().numpy())
 
         for _ in range(epochs) if epochs else itertools.count():
             for batch in where[torch.randperm(len(where))].split(BATCH):
@@ -122,4 +124,4 @@ def fitted(settings: dict[str, Any]) -> Work:
         watch.look()
         return watch.told()
 
-    return Work(step, versions("torch"), about={"threads": torch.get_num_threads()})
+    return Work(step, versions("torch"), about=about(device))

@@ -1,0 +1,59 @@
+"""A fit on a GPU or TPU, where jax has one, beside the same on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from .test_devices import CHECKOUT, SCRIPT
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        jax.default_backend() == "cpu", reason="jax has no accelerator here"
+    ),
+]
+
+CASES = ["alone", "two_seeds", "training_pass", "jointly"]
+
+
+def curves(platform: str, precision: str) -> dict:
+    here = {
+        "JAX_PLATFORMS": platform,
+        "JAX_DEFAULT_MATMUL_PRECISION": precision,
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "PYTHONPATH": os.pathsep.join(
+            [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
+        ),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([CASES, 0, 0, ""])],
+        capture_output=True,
+        text=True,
+        env=os.environ | here,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def cpu() -> dict:
+    return curves("cpu", "highest")
+
+
+# The accelerator's own float32, and what it takes for it where nobody asks (three
+# decimal digits of each factor on a GPU).
+@pytest.mark.parametrize(["precision", "off"], [("highest", 1e-4), ("default", 2e-3)])
+def test_it_gives_the_loss_curve_of_the_cpu(cpu, precision: str, off: float):
+    found = curves(jax.default_backend(), precision)
+    for case in CASES:
+        assert found[case]["train"] == pytest.approx(cpu[case]["train"], rel=off)
+        assert found[case]["validation"] == pytest.approx(
+            cpu[case]["validation"], rel=10 * off, abs=off
+        )
