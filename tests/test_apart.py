@@ -27,11 +27,16 @@ def refused(path: str) -> None:
     raise UnreadableFile(f"{path} is a riddle")
 
 
+def endless(path: str) -> None:
+    while True:
+        pass
+
+
 def unknown(path: str) -> object:
     return lambda: path  # cannot be pickled
 
 
-def test_one_process_serves_until_it_dies():
+def test_one_process_serves_until_it_dies(monkeypatch):
     array = np.arange(1e6)
     first, got = apart(doubled, "a", array)
     np.testing.assert_array_equal(got, 2 * array)
@@ -43,6 +48,9 @@ def test_one_process_serves_until_it_dies():
     with pytest.raises(UnreadableFile, match="^c is damaged.*ended with signal 11"):
         apart(killed, "c")
     assert apart(doubled, "a", array)[0] != first
+    monkeypatch.setattr("retina.apart._AT_LEAST_S", 1)
+    with pytest.raises(UnreadableFile, match="^d is damaged.*not done with it after 1"):
+        apart(endless, "d")
 
 
 def test_a_matlab_file_that_kills_its_library_is_told(tmp_path):
