@@ -166,6 +166,8 @@ def runs_of(model: Model) -> int:
 def as_json(cost: Cost) -> dict[str, Any]:
     """The figures of `retina cost --json`: these keys do not change.
 
+    A model on two clocks has one more, `by_clock`.
+
     >>> from retina.types import Spec
     >>> mean = build.model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01))
     >>> as_json(cost(mean, mean.stage.init(jax.random.key(0))))["params"]
@@ -173,6 +175,10 @@ def as_json(cost: Cost) -> dict[str, Any]:
     """
     figures = {key: getattr(cost, key) for key in _JSON}
     step = per_bin(cost.counts, cost.rates_hz)
+    clocks = {
+        name: {"rate_hz": rate, **cost.counts[name].as_dict()}
+        for name, rate in cost.rates_hz.items()
+    }
     return {
         **{
             key: dataclasses.asdict(value) if isinstance(value, Interval) else value
@@ -181,10 +187,6 @@ def as_json(cost: Cost) -> dict[str, Any]:
         "by_part": cost.by_part,
         "by_primitive": {k: c.as_dict() for k, c in step.by_primitive.items()},
         "by_kind": step.as_dict(),
-        "by_clock": {
-            name: {"rate_hz": rate, **cost.counts[name].as_dict()}
-            for name, rate in cost.rates_hz.items()
-        },
         "setup": cost.counts["setup"].as_dict(),
         "flops_per_bin_with": {str(w): step.flops_with(w) for w in WEIGHTS},
         "arithmetic_intensity": cost.arithmetic_intensity,
@@ -193,6 +195,7 @@ def as_json(cost: Cost) -> dict[str, Any]:
         "fan_ins": cost.fan_ins,
         "fan_outs": cost.fan_outs,
         "wire_um": cost.wire_um,
+        **({"by_clock": clocks} if len(clocks) > 1 else {}),
     }
 
 

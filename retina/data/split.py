@@ -21,6 +21,11 @@ _GRADED = (
     "fitted with is a quasi-likelihood, and no figure per spike is given"
 )
 
+_UNCUT = (
+    "bins are shorter than frames and do not divide them, or counts have a clock of "
+    "their own: every model runs on one clock, that of the bins"
+)
+
 
 def split(recording: Recording, bin_s: float | None = None) -> Split:
     """A recording on one clock, divided into what is fitted, chosen on, and tested.
@@ -92,6 +97,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         notes=(
             *recording.notes,
             *odd,
+            *((_UNCUT,) if each == 1 and bin_s < recording.frame_s else ()),
             *_unheard(clips["validation"], recording),
             *((_GRADED,) if recording.event == GRADED else ()),
         ),
