@@ -35,6 +35,7 @@ class Stage(NamedTuple):
     about:      hashable name and settings; ``about[0]`` is the name.
     uses_response: True if the input is a pair (x, counts of the previous bin).
     parts:      of a chain: (name, stage) in order, params and state keyed by the name.
+    per_frame:  names of the parts that run once per frame: see `retina.clocks`.
     """
 
     init: Callable[..., Params]
@@ -47,6 +48,7 @@ class Stage(NamedTuple):
     about: tuple
     uses_response: bool = False
     parts: tuple[tuple[str, Any], ...] = ()
+    per_frame: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

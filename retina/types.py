@@ -210,6 +210,8 @@ class Spec:
     frame:         shape of one stimulus frame; () for a full field.
     cells:         how many cells it predicts.
     bin_s:         the model's clock, seconds per bin.
+    bins_per_frame: bins that each frame is held for; models that hear their own spikes
+                   run what comes before once per frame: see `retina.clocks`.
     stimulus_mean, stimulus_sd: of the training stimulus; the model's door subtracts and
                    divides. 0 and 1 where the stimulus is contrast by design.
     mean_rstar_per_s: see `Recording`; models with a photoreceptor need it.
@@ -223,6 +225,7 @@ class Spec:
     dataset: str = ""
     event: str = "spike"
     mean_rstar_per_s: float | None = None
+    bins_per_frame: int = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -392,6 +395,7 @@ class Score:
     others:  the same fit on the other test groups, or with the other history.
     publish: False where the recording's licence forbids it; tables and figures say so.
     cell_names: of the cells scored, in their order.
+    bin_s:   seconds per bin; None in a record of an older version.
     """
 
     dataset: str
@@ -406,15 +410,22 @@ class Score:
     others: tuple[Score, ...] = ()
     publish: bool = True
     cell_names: tuple[str, ...] = ()
+    bin_s: float | None = None
 
     def __repr__(self) -> str:
         medians = ", ".join(f"{n} {m.median:.4g}" for n, m in self.metrics.items())
         more = f", and {len(self.others)} more" if self.others else ""
         return (
             f"Score({self.model} on {self.dataset!r}, {self.group}: {medians}; "
-            f"{plural(self.cells, 'cell')}, {plural(self.bins, 'bin')}, "
+            f"{plural(self.cells, 'cell')}, {self.scored}, "
             f"{plural(self.trials, 'trial')}{more})"
         )
+
+    @property
+    def scored(self) -> str:
+        """How many bins of what length: no figure compares with one of other bins."""
+        each = "" if self.bin_s is None else f" of {1000 * self.bin_s:.4g} ms"
+        return plural(self.bins, "bin") + each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -429,7 +440,9 @@ class Interval:
 class Cost:
     """What one model costs, exactly. FLOPs: a multiply-add is two.
 
-    counts:   per clock: {"bin": Counts}; see `retina.costs.flops.Counts`.
+    counts:   per clock: {"bin": Counts}, and "frame" where a model has parts that run
+              once per frame: its figures per bin are then the mean over a frame, and
+              need not be whole. See `retina.costs.clocks`.
     rates_hz: steps per second of each clock.
     fan_ins, fan_outs, wire_um: see `retina.costs.wiring`; None for what has no places.
     flops_per_bit: FLOP/s over the bits/s that the model tells of the recorded spikes;
@@ -443,7 +456,7 @@ class Cost:
 
     model: str
     dataset: str
-    flops_per_bin: int
+    flops_per_bin: float
     flops_per_s: float
     flops_per_s_per_cell: float
     flops_per_s_alone: float | None
@@ -451,20 +464,20 @@ class Cost:
     flops_per_spike: float | None
     flops_per_synaptic_event: Interval | None
     flops_per_s_per_synapse: Interval | None
-    total_ops_per_bin: int
+    total_ops_per_bin: float
     params: int
     param_bytes: int
     state_bytes: int
     bytes_per_bin: int
     fan_in: int
     depth: int
-    transcendentals_per_bin: int
+    transcendentals_per_bin: float
     counts: Mapping[str, Any]
     rates_hz: Mapping[str, float]
-    by_part: Mapping[str, Mapping[str, int]]
+    by_part: Mapping[str, Mapping[str, float]]
     notes: tuple[str, ...] = ()
-    sparse_flops_per_bin: int | None = None
-    bit_operations_per_bin: int | None = None
+    sparse_flops_per_bin: float | None = None
+    bit_operations_per_bin: float | None = None
     fan_ins: Mapping[int, int] = dataclasses.field(default_factory=dict)
     fan_outs: Mapping[int, int] = dataclasses.field(default_factory=dict)
     wire_um: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from retina import build, resources
 from retina.circuit.declaration import fan_in, synapses
 from retina.costs.bits import DENSE
+from retina.costs.clocks import by_clock, per_bin, rates_hz
 from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
 from retina.costs.flops import trace_step
@@ -74,7 +75,9 @@ def cost(
     stored = _stored(split)
     step = trace_step(model, params, dtype=stored)
     work, held, wired = step.work(), memory(step), wiring(step)
-    every = runs * work.step
+    clocks = by_clock(model, params, work.step, stored)
+    clocks = {name: runs * counts for name, counts in clocks.items()}
+    every = per_bin(clocks, rates_hz(model))
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
     per_cell = flops_per_s / spec.cells
@@ -101,11 +104,12 @@ def cost(
         fan_in=work.fan_in,
         depth=work.depth,
         transcendentals_per_bin=every.transcendentals,
-        counts={"bin": every, "setup": work.setup},
-        rates_hz={"bin": per_second},
+        counts={**clocks, "setup": work.setup},
+        rates_hz=rates_hz(model),
         by_part={part: c.as_dict() for part, c in every.by_part.items()},
         notes=(
-            *_runs_note(runs, work.step.flops),
+            *_clocks_note(clocks, model.spec.bins_per_frame),
+            *_runs_note(runs, every.flops),
             _weights_note(every.flops_with, work.setup.flops),
             sharing,
             *_declared_note(model),
@@ -114,23 +118,25 @@ def cost(
         fan_ins=wired.fan_in,
         fan_outs=wired.fan_out,
         wire_um=None if model.circuit is None else wire_um(model.circuit),
-        **_other_machines(model, params, stored, work.step, runs),
+        **_other_machines(model, params, stored, every, runs),
     )
 
 
 def _other_machines(
-    model: Model, params: Tree, stored: Any, step: Counts, runs: int
-) -> dict[str, int]:
+    model: Model, params: Tree, stored: Any, every: Counts, runs: int
+) -> dict[str, Any]:
     """Figures of machines that are not one of dense float32 products."""
     found = {
-        "sparse_flops_per_bin": step.flops,
-        "bit_operations_per_bin": DENSE * step.macs,
+        "sparse_flops_per_bin": every.flops,
+        "bit_operations_per_bin": DENSE * every.macs,
     }
     if _has_zeros(params) or (model.columns and _are_numbers(params)):
-        found["sparse_flops_per_bin"] -= 2 * dropped_macs(model, params, stored)
+        dropped = dropped_macs(model, params, stored)
+        found["sparse_flops_per_bin"] -= 2 * runs * dropped
     if model.columns is not None:
-        found |= model.columns(params, stored)
-    return {name: runs * figure for name, figure in found.items()}
+        own = model.columns(params, stored)
+        found |= {name: runs * figure for name, figure in own.items()}
+    return found
 
 
 def _are_numbers(params: Tree) -> bool:
@@ -160,13 +166,19 @@ def runs_of(model: Model) -> int:
 def as_json(cost: Cost) -> dict[str, Any]:
     """The figures of `retina cost --json`: these keys do not change.
 
+    A model on two clocks has one more, `by_clock`.
+
     >>> from retina.types import Spec
     >>> mean = build.model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01))
     >>> as_json(cost(mean, mean.stage.init(jax.random.key(0))))["params"]
     3
     """
     figures = {key: getattr(cost, key) for key in _JSON}
-    step = cost.counts["bin"]
+    step = per_bin(cost.counts, cost.rates_hz)
+    clocks = {
+        name: {"rate_hz": rate, **cost.counts[name].as_dict()}
+        for name, rate in cost.rates_hz.items()
+    }
     return {
         **{
             key: dataclasses.asdict(value) if isinstance(value, Interval) else value
@@ -183,6 +195,7 @@ def as_json(cost: Cost) -> dict[str, Any]:
         "fan_ins": cost.fan_ins,
         "fan_outs": cost.fan_outs,
         "wire_um": cost.wire_um,
+        **({"by_clock": clocks} if len(clocks) > 1 else {}),
     }
 
 
@@ -210,14 +223,26 @@ def _per(flops: float, range_: Interval | None) -> Interval | None:
     return range_ and Interval(flops / range_.high, flops / range_.low)
 
 
-def _weights_note(flops_with: Callable[[int], int], setup: int) -> str:
+def _weights_note(flops_with: Callable[[int], float], setup: int) -> str:
     return (
         f"FLOPs per bin with a transcendental as 1, 10 or 20: {flops_with(1):,}, "
         f"{flops_with(10):,}, {flops_with(20):,}; setup, once: {setup:,} FLOPs"
     )
 
 
-def _runs_note(runs: int, flops: int) -> tuple[str, ...]:
+def _clocks_note(clocks: Mapping[str, Counts], each: int) -> tuple[str, ...]:
+    if "frame" not in clocks:
+        return ()
+    bin, frame = clocks["bin"].flops, clocks["frame"].flops
+    return (
+        f"two clocks: {bin:,} FLOPs every bin, {frame:,} once per frame of {each} "
+        "bins; figures per bin are the mean over a frame, but state, bytes and depth "
+        "those of the bin with which it begins, and zero weights of what runs once per "
+        "frame are not skipped",
+    )
+
+
+def _runs_note(runs: int, flops: float) -> tuple[str, ...]:
     if runs == 1:
         return ()
     return (
@@ -229,8 +254,8 @@ def _runs_note(runs: int, flops: int) -> tuple[str, ...]:
 
 
 def _shared(
-    model: Model, params: Tree, flops: int, stored: Any, runs: int
-) -> tuple[int | None, int | None, str]:
+    model: Model, params: Tree, flops: float, stored: Any, runs: int
+) -> tuple[float | None, float | None, str]:
     """FLOPs per bin of the model made for one cell alone, and of one cell more."""
     cells = model.spec.cells
 
@@ -239,9 +264,11 @@ def _shared(
         made = build.model(model.name, spec, **dict(model.settings))
         return made, jax.eval_shape(made.stage.init, jax.random.key(0))
 
-    def flops_at(number: int) -> int:
+    def flops_at(number: int) -> float:
         made, shapes = at(number)
-        return runs * trace_step(made, shapes, dtype=stored).work().step.flops
+        step = trace_step(made, shapes, dtype=stored).work().step
+        clocks = by_clock(made, shapes, step, stored)
+        return runs * per_bin(clocks, rates_hz(made)).flops
 
     try:
         made, shapes = at(cells)

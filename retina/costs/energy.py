@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from retina.costs.clocks import per_bin
 from retina.types import Cost, Interval
 
 _WORK = {
@@ -60,7 +61,8 @@ def energy(cost: Cost) -> list[Energy]:
     cost: of a model that computes in float32; other precisions are what the same
           operations and as many fewer bits would take, not a model that was rounded.
     """
-    counts, per_s = cost.counts["bin"], cost.rates_hz["bin"]
+    counts = per_bin(cost.counts, cost.rates_hz)
+    per_s = cost.rates_hz["bin"]
     runs = []
     for row in _table()["operation"]:
         did = {kind: getattr(counts, kind) for kind in _WORK if getattr(counts, kind)}

@@ -21,6 +21,11 @@ _GRADED = (
     "fitted with is a quasi-likelihood, and no figure per spike is given"
 )
 
+_UNCUT = (
+    "bins are shorter than frames and do not divide them, or counts have a clock of "
+    "their own: every model runs on one clock, that of the bins"
+)
+
 
 def split(recording: Recording, bin_s: float | None = None) -> Split:
     """A recording on one clock, divided into what is fitted, chosen on, and tested.
@@ -28,9 +33,11 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
     recording: from `retina.load`.
     bin_s:     seconds per bin. By default one bin per frame, from its onset to the
                next (lag 0 is the frame on the screen during the bin), or the bin of the
-               published counts. Shorter bins hold the stimulus: a bin shows the frame
-               that is on at its start. Longer ones must be multiples; the stimulus is
-               averaged over them.
+               published counts. Shorter bins hold the stimulus: a frame is cut into
+               `Spec.bins_per_frame` equal bins where they divide it, and a model that
+               hears its own spikes runs on two clocks (`retina.clocks`); else a bin
+               shows the frame that is on at its start. Longer ones must be multiples;
+               the stimulus is averaged over them.
     returns:   clips keep the recording's stimulus as it is stored, without a copy
                wherever one bin is one frame.
     raises:    BadSetting for a clock that the recording cannot give; BadResponse for a
@@ -53,8 +60,12 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
     for clock in (native, recording.frame_s):
         if _same(bin_s, clock):
             bin_s = clock
+    each = _bins_per_frame(recording, bin_s)
+    bin_s = recording.frame_s / each if each > 1 else bin_s
     clips = {
-        role: tuple(_clip(block, recording, bin_s) for block in recording.role(role))
+        role: tuple(
+            _clip(block, recording, bin_s, each) for block in recording.role(role)
+        )
         for role in ("train", "validation", "test")
     }
     _check_silent(clips["train"], recording)
@@ -77,6 +88,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         dataset=recording.name,
         event=recording.event,
         mean_rstar_per_s=recording.mean_rstar_per_s,
+        bins_per_frame=each,
     )
     return Split(
         spec,
@@ -85,6 +97,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         notes=(
             *recording.notes,
             *odd,
+            *((_UNCUT,) if each == 1 and bin_s < recording.frame_s else ()),
             *_unheard(clips["validation"], recording),
             *((_GRADED,) if recording.event == GRADED else ()),
         ),
@@ -93,7 +106,23 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
     )
 
 
-def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
+def _bins_per_frame(recording: Recording, bin_s: float) -> int:
+    """Into how many bins of `bin_s` each frame can be cut; 1 where they do not fit.
+
+    Counts have a clock of their own: it may not have left that of the frames by a bin.
+    """
+    each = round(recording.frame_s / bin_s)
+    if each < 2 or not _same(each * bin_s, recording.frame_s):
+        return 1
+    for block in recording.blocks:
+        shown_s = float(block.onsets_s[-1] - block.onsets_s[0])
+        nominal_s = len(block.stimulus) * recording.frame_s
+        if block.counts is not None and abs(shown_s - nominal_s) > bin_s / 2:
+            return 1
+    return each
+
+
+def _clip(block: Block, recording: Recording, bin_s: float, each: int) -> Clip:
     frame_s = recording.frame_s
     if block.counts is not None and bin_s < block.count_s * (1 - _SAME):  # type: ignore
         raise BadSetting(
@@ -108,6 +137,13 @@ def _clip(block: Block, recording: Recording, bin_s: float) -> Clip:
     if _same(bin_s, frame_s):
         row, skip = np.arange(len(block.stimulus)), block.lead
         edges, stimulus = block.onsets_s, block.stimulus
+    elif each > 1:
+        share = np.arange(each) / each
+        # A hair early, as below; an onset itself is where it is.
+        share = np.where(share > 0, share - 1e-6 / each, 0)
+        edges = block.onsets_s[:-1, None] + np.diff(block.onsets_s)[:, None] * share
+        edges = np.append(edges.ravel(), block.onsets_s[-1])
+        stimulus, skip = np.repeat(block.stimulus, each, axis=0), block.lead * each
     elif bin_s > frame_s:
         frames = _multiple(bin_s, frame_s, recording.name, "frame")
         # Bins are laid so that the first scored frame begins one.

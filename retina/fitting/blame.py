@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retina.clocks import between
 from retina.fitting.clips import Table, at_hand, cut
 from retina.fitting.loss import nats
 from retina.stage import Model, Params, Signal, Tree
@@ -120,20 +121,22 @@ def within(
     """The first part of a model, in one clip, whose output or slope is not finite."""
     stage = model.stage
     x, heard = signal if stage.uses_response else (signal, None)
+    total = len(x)
     parts = stage.parts or (("", stage),)
     backs: list[tuple[str, Any]] = []
     for name, part in parts:
         own = params[name] if name else params
-        given = (x, heard) if part.uses_response else x
 
-        def run(own, given, part=part):
+        def run(own, x, part=part, name=name):
+            x = between(model, name, x)
+            given = (x, heard) if part.uses_response else x
             return part.apply(own, part.start(own), given)[1]
 
-        x, back = jax.vjp(run, own, given)
+        x, back = jax.vjp(run, own, x)
         backs.append((name or stage.name, back))
         at = _first(x)
         if at is not None:
-            bin, value = at
+            bin, value = at[0] * (total // len(x)), at[1]
             slopes = back(jnp.ones_like(x))[0]
             return Found(name or stage.name, bin, f"gave {value:g}", slopes)
 
@@ -147,11 +150,10 @@ def within(
         return Found("the loss", at, f"has a slope of {_value(slope, at):g}", {})
     for name, back in reversed(backs):
         slopes, before = back(slope)
-        before = before[0] if isinstance(before, tuple) else before
         lost = _last(before)
         if lost is not None:
             did = f"has a slope of {_value(before, lost):g}"
-            return Found(name, lost, did, slopes)
+            return Found(name, lost * (total // len(before)), did, slopes)
         if any(not np.isfinite(a).all() for a in _floats(slopes)):
             return Found(name, lead, "has parameters whose slope is not finite", slopes)
         slope = before

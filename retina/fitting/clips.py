@@ -67,9 +67,11 @@ def tabulate(
     if warm_up_s is not None:
         burn_in_s = min(burn_in_s, warm_up_s)
     burn_in = int(np.ceil(burn_in_s / bin_s))
-    lead = max(model.stage.lags, burn_in)
+    # A clip begins with a frame: nothing before it says what is on the screen.
+    each = model.spec.bins_per_frame
+    lead = -(-max(model.stage.lags, burn_in) // each) * each
     longest = min(len(clip.stimulus) - max(lead, clip.skip) for clip in clips)
-    if longest < 1:
+    if longest < each:
         short = min(clips, key=lambda clip: len(clip.stimulus))
         instead = "lower its lags or fit on longer blocks"
         if burn_in > model.stage.lags:
@@ -83,7 +85,7 @@ def tabulate(
             f"clip {short.name!r} has {len(short.stimulus)} bins but {model.name!r} "
             f"needs {lead} bins of history before the first it can fit: {instead}"
         )
-    bins = min(bins, longest)
+    bins = max(min(bins, longest) // each, 1) * each
     first, seen, counts = [], [], []
     row = heard = 0
     for clip in clips:

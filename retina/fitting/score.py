@@ -193,4 +193,5 @@ def _score(
         metrics=metrics,
         history=history,
         notes=(note,) if note else (),
+        bin_s=spec.bin_s,
     )

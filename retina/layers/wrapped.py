@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
+from retina.clocks import again
 from retina.layers.linear import linear
-from retina.stage import Model, Params, Stage, chain
+from retina.stage import Model, Params, Stage
 from retina.types import Clip
 
 View = Callable[[Params], Params]
@@ -48,7 +49,7 @@ def wrapped(
     about: what tells this model from the inner one.
     """
     start, penalty, training = inner.warm_start, inner.penalty, inner.training
-    stage = chain(*parts, about=(*about, inner.stage.about))
+    stage = again(inner, parts, (*about, inner.stage.about))
     parameters = stage.parameters
 
     def warm_start(params, clips):
@@ -79,7 +80,7 @@ def on_frames(
     about: what tells this model from the inner one.
     """
     start, training = inner.warm_start, inner.training
-    parts = [part for _, part in parts_of(inner)]
+    parts = tuple(part for _, part in parts_of(inner))
 
     def seen(clip: Clip) -> Clip:
         return dataclasses.replace(clip, stimulus=see(clip.stimulus))
@@ -96,7 +97,7 @@ def on_frames(
 
     return inner._replace(
         name=name,
-        stage=chain(front, *parts, about=(*about, inner.stage.about)),
+        stage=again(inner, (front, *parts), (*about, inner.stage.about)),
         warm_start=warm_start if start else None,
         training=passed if training else None,
     )

@@ -165,7 +165,8 @@ def trunk(
 def clipwise(spec: Spec) -> Recipe:
     """Two clips a step; on an image each is work enough for a CPU on its own."""
     alone = image_shape(spec) != (1, 1)
-    return Recipe(learning_rate=2e-2, clip_bins=128, batch=2, in_turn=alone)
+    bins = 128 * spec.bins_per_frame
+    return Recipe(learning_rate=2e-2, clip_bins=bins, batch=2, in_turn=alone)
 
 
 def weight_squares(params, shrink: float, readout_shrink: float):

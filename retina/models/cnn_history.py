@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from retina.clocks import frames_of, on_frames, two_clocks
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.history import history_output
 from retina.layers.nonlinearity import output_from_mean
 from retina.models.cnn import clipwise, core, weight_squares
-from retina.stage import Model, before, chain
+from retina.stage import Model, before
 from retina.types import Spec
 
 
@@ -34,8 +35,10 @@ def cnn_history(
 ) -> Model:
     """The `cnn`'s drive plus filtered past counts, then the output nonlinearity.
 
+    Where a bin is shorter than a frame, the convolutions run once per frame.
+
     lags, basis, channels, sizes, stride, nonlinearity, readout_rank, output_kind,
-    shrink, readout_shrink: as in `cnn`.
+    shrink, readout_shrink: as in `cnn`, lags in frames.
     history, history_basis, coupling: as in `glm`.
     history_shrink: weight of the mean squared history weight.
     source:         McIntosh et al. 2016, arXiv 1702.01825; Pillow et al. 2008,
@@ -48,14 +51,21 @@ def cnn_history(
     at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
     at_least_zero(history_shrink=history_shrink)
     stages, warm = core(
-        spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
+        on_frames(spec),
+        lags,
+        basis,
+        channels,
+        sizes,
+        stride,
+        nonlinearity,
+        readout_rank,
     )
     last = history_output(
         output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling
     )
 
     def warm_start(params, clips):
-        params = params | warm(params, clips)
+        params = params | warm(params, frames_of(clips, spec))
         start = output_from_mean(
             output_kind, params["history_output"], mean_counts(clips)
         )
@@ -68,7 +78,7 @@ def cnn_history(
         heard = history_shrink * jnp.mean(jnp.square(weights))
         return weight_squares(params, shrink, readout_shrink) + heard
 
-    stage = chain(*stages, last)
+    stage = two_clocks(spec, *stages, last)
     return Model(
         "cnn_history",
         spec,

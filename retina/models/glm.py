@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from retina.clocks import frames_of, on_frames, two_clocks
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.history import history_output
 from retina.layers.nonlinearity import output_from_mean
 from retina.models.ln import roughness, stimulus_filter
-from retina.stage import Model, Recipe, chain
+from retina.stage import Model, Recipe
 from retina.types import Spec
 
 
@@ -30,7 +31,9 @@ def glm(
 ) -> Model:
     """The LN model's drive plus filtered past counts, then the output nonlinearity.
 
-    lags, rank, basis, window, output_kind, smooth: as in `ln`.
+    Where a bin is shorter than a frame, the filter runs once per frame.
+
+    lags, rank, basis, window, output_kind, smooth: as in `ln`, lags in frames.
     history:       bins of past counts each cell hears.
     history_basis: raised cosines per history filter.
     coupling:      hear every other cell too, not only itself.
@@ -42,13 +45,15 @@ def glm(
     """
     at_least_one(history=history, history_basis=history_basis)
     at_least_zero(smooth=smooth, shrink=shrink)
-    stages, warm = stimulus_filter(spec, lags, rank, basis, window, output_kind)
+    stages, warm = stimulus_filter(
+        on_frames(spec), lags, rank, basis, window, output_kind
+    )
     last = history_output(
         output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling
     )
 
     def warm_start(params, clips):
-        params = params | warm(params, clips)
+        params = params | warm(params, frames_of(clips, spec))
         start = output_from_mean(
             output_kind, params["history_output"], mean_counts(clips)
         )
@@ -63,7 +68,7 @@ def glm(
     return Model(
         "glm",
         spec,
-        chain(*stages, last),
+        two_clocks(spec, *stages, last),
         warm_start=warm_start,
         penalty=penalty,
         recipe=Recipe("lbfgs", max_steps=400),

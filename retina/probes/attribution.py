@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from retina.clocks import between
 from retina.errors import BadSetting, at_least_one, nearest
 from retina.probes.rates import before, check_cell, grey, history, signal
 from retina.stage import Stage
@@ -138,6 +139,7 @@ def _through(fit: Fit, some: Parts, x: jax.Array, heard: jax.Array | None):
     """A clip through some parts in a row, each from a cold start."""
     for name, stage in some:
         own = fit.params[name]
+        x = between(fit.model, name, x)
         given = (x, heard) if stage.uses_response else x
         x = stage.apply(own, stage.start(own), given)[1]
     return x

@@ -312,7 +312,7 @@ def _words(page: Any, axes: Any, front: Frontier, points: list, ranged: bool) ->
         va="center",
     )
     trials = f"{score.trials} repeats" if score.trials > 1 else "single trials"
-    said = f"test group {score.group!r}, {score.bins} bins, {trials}."
+    said = f"test group {score.group!r}, {score.scored}, {trials}."
     said += " Line and filled points: frontier. Upright bars: 95 % interval."
     if ranged:
         said += " Pale bars: range of the constant."

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from retina.costs.clocks import per_bin
 from retina.costs.counts import WEIGHTS
 from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
 from retina.reports.numbers import amount, interval, median, quartiles
@@ -166,7 +167,7 @@ def _title(front: Frontier) -> str:
     score = front.points[0].score
     trials = f"{score.trials} trials" if score.trials > 1 else "single trials"
     return (
-        f"{score.dataset}: {score.cells} cells, {score.bins} bins of test group "
+        f"{score.dataset}: {score.cells} cells, {score.scored}, test group "
         f"{score.group!r} ({trials})"
     )
 
@@ -177,7 +178,7 @@ def _score(score: Score, width: int) -> str:
         words = f"{part.model} on {part.dataset}, test group {part.group!r}"
         if part.history != "none":
             words += f", history {part.history.replace('_', ' ')}"
-        rows = _grid(f"{words}: {part.bins} bins, {part.cells} cells")
+        rows = _grid(f"{words}: {part.scored}, {part.cells} cells")
         heads = (
             "metric",
             "median",
@@ -225,15 +226,17 @@ def _cost(cost: Cost, width: int) -> str:
             continue
         exact = f"{value:,}" if isinstance(value, int) else _exact(value)
         rows.add_row(words, exact, amount(value))
-    step, setup = cost.counts.get("bin"), cost.counts.get("setup")
-    if step is not None:
+    step = None
+    clocks = {"setup, once" if n == "setup" else n: c for n, c in cost.counts.items()}
+    if "bin" in clocks:
+        step = per_bin(cost.counts, cost.rates_hz)
         for weight in WEIGHTS:
             value = step.flops_with(weight)
             words = f"FLOPs per bin, a transcendental as {weight}"
             rows.add_row(words, f"{value:,}", amount(value))
     grids = [
         rows,
-        _kinds("kind", "by kind", {"bin": step, "setup, once": setup}, across=True),
+        _kinds("kind", "by kind", clocks, across=True),
         _kinds("part", "by part, per bin", cost.by_part),
         _kinds("primitive", "by primitive, per bin", getattr(step, "by_primitive", {})),
         _fans(cost),

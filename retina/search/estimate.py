@@ -24,7 +24,7 @@ class Estimate:
     """
 
     job: Job
-    flops_per_bin: int | None
+    flops_per_bin: float | None
     finished: bool
     error: str = ""
     seconds: float | None = None
@@ -65,6 +65,7 @@ def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
     try:
         import jax
 
+        from retina.costs.clocks import by_clock, per_bin, rates_hz
         from retina.costs.cost import runs_of
         from retina.costs.flops import count_step
 
@@ -72,7 +73,8 @@ def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
         recorded, _ = splits.of(dataclasses.replace(job, spikes_of=""))
         model = build.model(job.model, recorded.spec, **job.settings)
         params = jax.eval_shape(model.stage.init, jax.random.key(0))
-        flops = runs_of(model) * count_step(model, params)[1].flops
+        clocks = by_clock(model, params, count_step(model, params)[1])
+        flops = runs_of(model) * per_bin(clocks, rates_hz(model)).flops
         return Estimate(job, flops, False)
     except Exception as error:
         return Estimate(job, None, False, work.line(error))

@@ -92,7 +92,7 @@ class Processes(Executor):
 
     def _started(self, env: Mapping[str, str]) -> Any:
         child = subprocess.Popen(
-            [sys.executable, "-m", "retina.search.child"],
+            [sys.executable, "-m", "retina.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=env,

@@ -62,6 +62,7 @@ OWN: dict[str, dict[str, Any]] = {
 # Height and width differ, and the door has work to do, so that a slip in either shows.
 IMAGE = Spec((7, 6), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
 FIELD = Spec((), 3, 0.05, stimulus_mean=0.4, stimulus_sd=1.5)
+TWO_CLOCKS = dataclasses.replace(IMAGE, bins_per_frame=3)
 TIME, CUT = 24, 9
 # Equations solved in sub-steps: fitted on fewer clips at a time.
 SLOW, FEW = ("bcn", "photoreceptor_cnn", "subunit_ribbon"), 1
@@ -77,6 +78,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("ln", IMAGE, {"rank": 1, "output_kind": "exp"}),
     ("ln", FIELD, {"rank": None, "output_kind": "spline"}),
     ("glm", IMAGE, {"coupling": True}),
+    ("glm", TWO_CLOCKS, {}),
+    ("cnn_history", TWO_CLOCKS, {}),
     ("cnn", IMAGE, {"stride": 2, "nonlinearity": "softplus"}),
     ("lnln", IMAGE, {"nonlinearity": "elu", "output_kind": "exp"}),
     ("bn_cnn", IMAGE, {"stacked": True, "sizes": (5, 3)}),
@@ -104,7 +107,8 @@ CASES = [
 def _label(case: tuple[str, Spec, dict[str, Any]]) -> str:
     name, spec, settings = case
     field = () if spec.frame else ("full_field",)
-    return "-".join((name, *field, *(f"{k}={v}" for k, v in settings.items())))
+    clocks = () if spec.bins_per_frame == 1 else ("two_clocks",)
+    return "-".join((name, *field, *clocks, *(f"{k}={v}" for k, v in settings.items())))
 
 
 # Each model once by default; on a full field and in its variants with the slow tests.

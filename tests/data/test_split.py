@@ -61,7 +61,7 @@ def test_integers_stay_integers_and_nothing_is_copied():
     assert np.shares_memory(clip.stimulus, block.stimulus)
 
 
-@pytest.mark.parametrize("bin_s", [0.010, 0.001, FRAME_S / 4])
+@pytest.mark.parametrize("bin_s", [0.010, 0.001, FRAME_S / 4.5])
 def test_shorter_bins_hold_the_stimulus(bin_s):
     block = flicker(jitter=0.1)
     assert block.spikes is not None

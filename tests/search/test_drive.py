@@ -48,7 +48,7 @@ def test_a_call_that_means_nothing_elsewhere_is_refused_and_kills_nobody(tmp_pat
     sent.insert(0, sent[0].replace(b"task", b"tusk"))
     calls = b"".join(map(pickle.dumps, sent))
     done = subprocess.run(
-        [sys.executable, "-m", "retina.search.child"],
+        [sys.executable, "-m", "retina.child"],
         input=calls,
         capture_output=True,
         env=environment(0, 1),

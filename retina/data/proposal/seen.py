@@ -15,7 +15,7 @@ from retina.data.below import below
 from retina.data.extras import needed
 from retina.data.hdf5 import array, names, opened
 from retina.data.mapped import header
-from retina.data.matlab import variable
+from retina.data.matlab import listed, variable
 from retina.data.shown import is_hdf5
 from retina.errors import BadSetting, MissingData, UnreadableFile
 
@@ -137,18 +137,10 @@ def _npy(path: Path) -> list[Seen]:
 
 
 def _matlab(path: Path) -> list[Seen]:
-    from scipy.io import whosmat
-
-    try:
-        found = whosmat(str(path))
-    except Exception as error:
-        raise UnreadableFile(
-            f"{path} is not a readable MATLAB file ({error})"
-        ) from None
     kinds = {"double": "f", "single": "f", "logical": "b"}
     plain = [
         (name, shape, kinds.get(kind) or kind[0])
-        for name, shape, kind in found
+        for name, shape, kind in listed(path)
         if kind in kinds or kind.startswith(("int", "uint"))
     ]
     # MATLAB has no arrays of one axis.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from retina.apart import apart
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.extras import needed
@@ -20,6 +21,7 @@ from retina.types import Recording
 
 # They run what a file says: pickles, text that is evaluated, a Windows library.
 _REFUSED = ("PickleIO", "ElphyIO", "Plexon2IO")
+_NEEDED = ("neo", "neo", "a file of an amplifier or spike sorter")
 
 
 def neo(folder: Path, card: Card) -> Recording:
@@ -53,7 +55,8 @@ def neo(folder: Path, card: Card) -> Recording:
         raise MissingData(f"there is no {path}: name the file in the card as it lies")
     trials = options["segments"] == "trials"
     start = functools.partial(_start, event=options["event"]) if trials else _clock
-    segments = _segments(path, options["io"], options["block"], start)
+    needed(*_NEEDED)  # told here, whatever the process apart can import
+    segments = apart(_segments, path, options["io"], options["block"], start)
     if not trials and len(segments) != 1:
         raise BadCard(
             f'{path} has {len(segments)} segments: write segments = "trials" where '
@@ -81,7 +84,7 @@ def neo(folder: Path, card: Card) -> Recording:
 def _segments(
     path: Path, io: str, block: int, start: Callable[[Any], float]
 ) -> list[list[tuple[str, np.ndarray]]]:
-    library = needed("neo", "neo", "a file of an amplifier or spike sorter")
+    library = needed(*_NEEDED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its own, of formats and old numpy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from retina.apart import apart
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.extras import needed
@@ -53,6 +55,7 @@ def nwb(folder: Path, card: Card) -> Recording:
     path = below(folder, options["file"])
     with opened(folder, options["file"]) as store:
         contained(store)
+    apart(_looked_at, path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its own, of older versions of the format
@@ -73,6 +76,15 @@ def nwb(folder: Path, card: Card) -> Recording:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
     return recording(card, parts, cells_of(card, names))
+
+
+def _looked_at(path: Path) -> None:
+    """Opened in a process apart: HDF5 follows some damaged strings without end."""
+    library = needed("pynwb", "nwb", "an NWB file")
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # told by `nwb`
+        warnings.simplefilter("ignore")
+        with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
+            io.read()
 
 
 def _checked(card: Card, name: str, table: Any) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""A process of `Processes`: calls come in by its input, answers go by its output.
+"""A process that works for another: calls come in by its input, answers by its output.
 
-It ends with its input, so it never outlives the sweep by more than the job at hand.
+It ends with its input, so it never outlives who started it by more than one call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 def main() -> None:
     """Every call that comes in, one after the other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep ends its processes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
     while True:

@@ -1,0 +1,183 @@
+"""Two clocks: the filter runs once per frame, the spike history every bin."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina import build
+from retina.clocks import on_frames
+from retina.costs.cost import as_json, cost
+from retina.costs.flops import count_step
+from retina.data.split import split
+from retina.errors import BadSetting
+from retina.fitting.fit import fit
+from retina.fitting.loss import rates_of
+from retina.fitting.predict import streamed
+from retina.fitting.score import score
+from retina.fitting.simulate import simulate
+from retina.types import Block, Cell, Recording, Spec
+
+EACH = 4
+SPEC = Spec((5, 4), 2, 0.005, bins_per_frame=EACH)
+SMALL = {"lags": 3, "rank": 1, "basis": 3, "window": 3, "history": 6}
+FRAMES = 12
+
+
+def made(spec: Spec = SPEC):
+    return build.model("glm", spec, **SMALL)
+
+
+def shown(frames: int = FRAMES, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    stimulus = rng.standard_normal((frames, 5, 4)).astype(np.float32)
+    counts = rng.poisson(0.5, (frames * EACH, 2)).astype(np.float32)
+    return np.repeat(stimulus, EACH, axis=0), counts
+
+
+def test_the_drive_is_that_of_the_frame_clock_held():
+    """With no weight on history: the rates of the same model of frames, held."""
+    model = made()
+    params = model.stage.init(jax.random.key(0))
+    past = params["history_output"]
+    params["history_output"] = past | {"history": jnp.zeros_like(past["history"])}
+    x, counts = shown()
+    slow = made(on_frames(SPEC))
+    expected = jax.jit(partial(rates_of, slow))(params, x[::EACH], counts[::EACH])
+    rates = jax.jit(partial(rates_of, model))(params, x, counts)
+    np.testing.assert_allclose(rates, np.repeat(expected, EACH, 0), rtol=1e-5)
+
+
+def test_streaming_and_clips_cut_anywhere_agree():
+    model = made()
+    stage, params = model.stage, model.stage.init(jax.random.key(0))
+    x, counts = shown()
+    heard = np.pad(counts[:-1], ((1, 0), (0, 0)))
+    whole = streamed(model, params, [x], counts[None])[0]
+    apply = jax.jit(stage.apply)
+    state, parts = stage.start(params), []
+    for rows in np.split(np.arange(len(x)), [5, 10, 11, 31]):
+        signal = jnp.asarray(x[rows]), jnp.asarray(heard[rows])
+        state, part = apply(params, state, signal)
+        parts.append(part)
+    # The same sums, in another order.
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_each_clock_is_counted_at_its_own_rate():
+    model = made()
+    params = model.stage.init(jax.random.key(0))
+    found = cost(model, params, runs=1)
+    assert found.rates_hz == {"bin": 200.0, "frame": 50.0}
+    # The filter alone, as the LN model of frames has it before its output.
+    front = dict(count_step(made(on_frames(SPEC)), params)[1].by_part)
+    last = front.pop("history_output")
+    assert found.counts["frame"].flops == sum(c.flops for c in front.values()) > 0
+    assert found.counts["bin"].flops == last.flops > 0
+    by_hand = last.flops * 200 + found.counts["frame"].flops * 50
+    assert found.flops_per_s == by_hand
+    assert found.flops_per_bin == last.flops + found.counts["frame"].flops / EACH
+    assert sum(row["flops"] for row in found.by_part.values()) == found.flops_per_bin
+    assert as_json(found)["by_clock"]["frame"]["rate_hz"] == 50.0
+    # Where everything runs every bin it is dearer.
+    alone = dataclasses.replace(SPEC, bins_per_frame=1)
+    assert cost(made(alone), params, runs=1).flops_per_s > found.flops_per_s
+    assert "two clocks" in " ".join(found.notes)
+
+
+def test_frames_are_cut_into_equal_bins():
+    """Each frame's bins add up to what it was counted as, on its own onsets."""
+    rng = np.random.default_rng(3)
+    onsets = np.cumsum(rng.uniform(0.0199, 0.0201, 61)) + 7.0
+    trains = tuple(np.sort(rng.uniform(onsets[0], onsets[-1], 300)) for _ in range(2))
+    stimulus = rng.integers(0, 255, (60, 5, 4), np.uint8)
+    block = Block("a", "train", stimulus, onsets, (trains,), lead=2)
+    cells = (Cell("0"), Cell("1"))
+    recording = Recording("x", "none", cells, (block,), 0.02)
+    slow, fast = split(recording), split(recording, 0.005)
+    assert fast.spec.bins_per_frame == 4 and fast.spec.bin_s == 0.005
+    assert slow.spec.bins_per_frame == 1
+    other = split(recording, 0.003)
+    assert other.spec.bins_per_frame == 1 and "one clock" in other.notes[-1]
+    clip = fast.train[0]
+    assert clip.skip == 8
+    np.testing.assert_array_equal(clip.stimulus[::4], slow.train[0].stimulus)
+    summed = clip.response.reshape(1, 60, 4, 2).sum(2)
+    np.testing.assert_array_equal(summed, slow.train[0].response)
+    with pytest.raises(BadSetting, match="bin_s"):
+        split(recording, 0.0)
+
+
+def test_counts_on_a_clock_of_their_own_are_not_cut_by_frames():
+    """Frames that came 1 % late: after 60 of them the counts are two bins behind."""
+    onsets = np.arange(61) * 0.0202
+    counts = np.ones((1, 242, 1))
+    block = Block("a", "train", np.eye(60), onsets, counts=counts, count_s=0.005)
+    late = Recording("x", "none", (Cell("0"),), (block,), 0.02, native_bin_s=0.005)
+    assert split(late).spec.bins_per_frame == 1
+    block = dataclasses.replace(
+        block, onsets_s=np.arange(61) * 0.02, counts=counts[:, :240]
+    )
+    assert split(dataclasses.replace(late, blocks=(block,))).spec.bins_per_frame == 4
+
+
+@pytest.mark.slow
+def test_a_refractory_cell_is_found_on_two_clocks():
+    """A cell that rests for 10 ms after a spike: bins of 5 ms show it, frames do not.
+
+    Simulated by the model on two clocks itself; scores say their bin.
+    """
+    spec = Spec((), 1, 0.005, bins_per_frame=EACH)
+    settings = {"lags": 4, "rank": None, "history": 8, "history_basis": 4}
+    model = build.model("glm", spec, **settings)
+    rng = np.random.default_rng(0)
+    light = rng.standard_normal(3000).astype(np.float32)
+    x = np.repeat(light, EACH)
+    params = model.stage.init(jax.random.key(0))
+    quiet = np.float32([[-3.0], [-1.0], [0.0], [0.0]])
+    filters = np.float32([1.0, 0.5, 0.0, -0.5])
+    part = params["space_time"]["filters"]
+    params["space_time"]["filters"] = jnp.asarray(filters).reshape(part.shape)
+    params["history_output"] = params["history_output"] | {"history": quiet}
+    counts = simulate(model, params, x, key=jax.random.key(1), trials=2)
+
+    def block(name, role, trials, frames):
+        bins = slice(frames.start * EACH, frames.stop * EACH)
+        onsets = np.array([*range(frames.stop - frames.start + 1)]) * 0.02
+        return Block(
+            name,
+            role,
+            light[frames],
+            onsets,
+            counts=counts[:trials, bins],
+            count_s=0.005,
+            lead=4,
+        )
+
+    blocks = (
+        block("a", "train", 1, slice(0, 2000)),
+        block("b", "validation", 1, slice(2000, 2500)),
+        block("c", "test", 2, slice(2500, 3000)),
+    )
+    recording = Recording(
+        "x", "none", (Cell("0"),), blocks, 0.02, "contrast", native_bin_s=0.005
+    )
+    made = split(recording)
+    assert made.spec.bins_per_frame == EACH
+    model = build.model("glm", made.spec, **settings)
+    found = fit(model, made, key=jax.random.key(2))
+    without = build.model("ln", made.spec, lags=16, rank=None)
+    other = fit(without, made, key=jax.random.key(2))
+    said = score(found, made.test, ["bits_per_spike"], draws=50)
+    heard = next(one for one in said.others if one.history == "teacher_forced")
+    alone = score(other, made.test, ["bits_per_spike"], draws=50)
+    gain = heard.metrics["bits_per_spike"].median
+    assert gain > alone.metrics["bits_per_spike"].median + 0.05
+    assert said.bin_s == 0.005 and "of 5 ms" in said.scored
+    got = np.asarray(found.params["history_output"]["history"])
+    assert got[0, 0] < got[-1, 0] - 0.5
