@@ -160,7 +160,9 @@ def _score(
     pairs, *others = [predict(fit, params, clips) for params in fit.seeds]
     metrics = {}
     for name in names:
-        each = [evaluate(name, one, fit.null_rate) for one in (pairs, *others)]
+        each = [
+            evaluate(name, one, fit.null_rate, spec.bin_s) for one in (pairs, *others)
+        ]
         per_cell = np.median(each, axis=0)
         bounds = interval(
             name,

@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike
 
 from retina.errors import BadSetting, ShapeMismatch
 from retina.metrics.arrays import Pair, joined
-from retina.metrics.clips import bound
+from retina.metrics.clips import bound, over
 from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
 from retina.metrics.resample import Draws, resampled
-from retina.metrics.sums import Sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +106,8 @@ def paired(
     ...        names=("true", "noisy")).sentence
     'true beats noisy on 8 of 8 cells; median Δpearson ...'
     """
-    metric, _ = bound(name, null_rate)
-    offered = metric.__globals__.get("SUMS")
-    if isinstance(offered, Sums) and offered.over == "repeats":
+    metric, _ = bound(name, null_rate, bin_s)
+    if over(metric) == "repeats":
         raise BadSetting(
             f"{name} belongs to the data, not to a model: compare models by cc_norm, "
             "feve or bits_per_spike"
