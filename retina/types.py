@@ -392,6 +392,7 @@ class Score:
     others:  the same fit on the other test groups, or with the other history.
     publish: False where the recording's licence forbids it; tables and figures say so.
     cell_names: of the cells scored, in their order.
+    bin_s:   seconds per scored bin; None in records that are older than this entry.
     """
 
     dataset: str
@@ -406,6 +407,7 @@ class Score:
     others: tuple[Score, ...] = ()
     publish: bool = True
     cell_names: tuple[str, ...] = ()
+    bin_s: float | None = None
 
     def __repr__(self) -> str:
         medians = ", ".join(f"{n} {m.median:.4g}" for n, m in self.metrics.items())

@@ -288,6 +288,7 @@ def score(
     metrics: Annotated[
         str | None, typer.Option(help="Names, comma-separated; default: all that fit.")
     ] = None,
+    bin_s: runs.ScoredBin = None,
     json: Json = False,
 ) -> None:
     """Accuracy of a run on the test clips, with intervals."""
@@ -300,8 +301,9 @@ def score(
     named = metrics.split(",") if metrics else None
     for name in named or ():
         registry.find("metrics", name)
-    point = measure(fitted, records.split_of(record), Path(run).name, named)
-    if named is None:
+    split = records.split_of(record)
+    point = measure(fitted, split, Path(run).name, named, bin_s=bin_s)
+    if named is None and bin_s is None:
         try:
             kept = records.merged(point, record)
             text = store.dumps(record | records.describe(kept))

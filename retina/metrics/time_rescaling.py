@@ -92,7 +92,7 @@ def band(intervals: ArrayLike) -> np.ndarray:
             1.36 / sqrt(n).
 
     >>> float(band(100).round(4))
-    0.1341
+    0.134
     """
     root = np.sqrt(np.asarray(intervals, np.float64))
     return 1.358 / (root + 0.12 + 0.11 / root)

@@ -177,7 +177,8 @@ def _score(score: Score, width: int) -> str:
         words = f"{part.model} on {part.dataset}, test group {part.group!r}"
         if part.history != "none":
             words += f", history {part.history.replace('_', ' ')}"
-        rows = _grid(f"{words}: {part.bins} bins, {part.cells} cells")
+        bins = f"{part.bins} bins" + (f" of {part.bin_s:.4g} s" if part.bin_s else "")
+        rows = _grid(f"{words}: {bins}, {part.cells} cells")
         heads = (
             "metric",
             "median",
