@@ -51,7 +51,7 @@ def spike_information(rate: ArrayLike, response: ArrayLike) -> np.ndarray:
     n log n is estimated as Grassberger does, which for Poisson counts leaves, of m
     spikes expected in a bin over all trials, m E1(2 m) nats too much: in the same cells
     1.3 bits with 2 trials, 0.49 with 10 and 0.38 with 50. Trust it from some 3 spikes
-    per bin over all trials on. Never divide bits_per_spike by it where trials are fewer.
+    per bin over all trials on; never divide bits_per_spike by it where they are fewer.
 
     rate:     (time, cell); only its shape is looked at.
     response: (trial, time, cell), counts per bin, at least 2 trials.
