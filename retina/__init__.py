@@ -25,6 +25,7 @@ _WHERE = {
     "fit": "retina.fitting.fit",
     "fit_jointly": "retina.fitting.joint",
     "score": "retina.fitting.score",
+    "population": "retina.fitting.population",
     "simulate": "retina.fitting.simulate",
     "cost": "retina.costs.cost",
     "count": "retina.costs.flops",

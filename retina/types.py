@@ -395,7 +395,7 @@ class Score:
     others:  the same fit on the other test groups, or with the other history.
     publish: False where the recording's licence forbids it; tables and figures say so.
     cell_names: of the cells scored, in their order.
-    bin_s:   seconds per bin; None in a record of an older version.
+    bin_s:   seconds per scored bin; None in records that are older than this entry.
     """
 
     dataset: str

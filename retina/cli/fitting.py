@@ -288,6 +288,13 @@ def score(
     metrics: Annotated[
         str | None, typer.Option(help="Names, comma-separated; default: all that fit.")
     ] = None,
+    bin_s: runs.ScoredBin = None,
+    population: Annotated[
+        bool,
+        typer.Option(
+            "--population", help="And the noise that cells share, and redundant cells."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Accuracy of a run on the test clips, with intervals."""
@@ -300,20 +307,29 @@ def score(
     named = metrics.split(",") if metrics else None
     for name in named or ():
         registry.find("metrics", name)
-    point = measure(fitted, records.split_of(record), Path(run).name, named)
-    if named is None:
+    split = records.split_of(record)
+    point = measure(fitted, split, Path(run).name, named, bin_s=bin_s)
+    if named is None and bin_s is None:
         try:
             kept = records.merged(point, record)
             text = store.dumps(record | records.describe(kept))
             atomic.write_file(Path(run) / store.RECORD, text.encode())
         except UnwritableFolder as error:
             output.say(f"the score is not kept in the run: {error}")
-    if json:
-        output.print_json(score_json(point.score))
-    else:
-        from retina.reports.table import table
+    together = ()
+    if population:
+        from retina.fitting.population import population as shared
 
-        print(table(point.score))
+        together = shared(fitted, split.test)
+    if json:
+        told = {"population": [vars(one) for one in together]} if population else {}
+        output.print_json(score_json(point.score) | told)
+        return
+    from retina.reports.table import table
+
+    print(table(point.score))
+    for one in together:
+        print(one.sentence)
 
 
 def score_json(score: Any) -> dict[str, Any]:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from retina.types import Split
+
+ScoredBin = Annotated[
+    float | None,
+    typer.Option(
+        "--bin-s",
+        min=1e-4,
+        max=1e4,
+        help="Score in bins of so many seconds, a multiple of the run's own.",
+    ),
+]
 
 
 def is_run(word: str) -> bool:

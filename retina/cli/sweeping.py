@@ -10,6 +10,7 @@ import typer
 
 from retina.cli import output
 from retina.cli.names import Json
+from retina.cli.runs import ScoredBin
 from retina.cli.tally import Tally
 from retina.errors import BadSetting, RetinaError
 
@@ -238,6 +239,7 @@ def frontier(
 def compare(
     run: Annotated[list[str], typer.Argument(help="Runs of one recording.")],
     metric: Annotated[str, typer.Option(help="A metric.")] = "bits_per_spike",
+    bin_s: ScoredBin = None,
     json: Json = False,
 ) -> None:
     """Each run against the one named before it: the paired bootstrap on test clips."""
@@ -264,7 +266,8 @@ def compare(
                 f"{record['dataset']!r}: what one was trained on may be tested on now"
             )
     split = records.split_of(told[run[0]])
-    made = compared({one: store.load(one) for one in run}, split, metric)
+    fits = {one: store.load(one) for one in run}
+    made = compared(fits, split, metric, bin_s=bin_s)
     if not json:
         for one in made:
             print(one.sentence)
@@ -281,6 +284,10 @@ def compare(
                 "wins": one.difference.wins,
                 "cells": one.difference.cells,
                 "p_holm": one.p_holm,
+                "ratio": one.difference.ratio,
+                "ratio_ci95": one.difference.ratio_ci95,
+                "rank_biserial": one.difference.rank_biserial,
+                "sentence": one.sentence,
             }
             for one in made
         ]

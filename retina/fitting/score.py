@@ -14,6 +14,7 @@ from retina.fitting.predict import agree, streamed
 from retina.fitting.simulate import free_running
 from retina.metrics.clips import evaluate, few_repeats_note
 from retina.metrics.medians import middle
+from retina.metrics.rebin import bins_in, rebinned
 from retina.metrics.resample import interval
 from retina.stage import Tree
 from retina.types import GRADED, Clip, Fit, Metric, Score, Spec
@@ -21,8 +22,9 @@ from retina.types import GRADED, Clip, Fit, Metric, Score, Spec
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 REPEATED = ("cc_norm", "feve", "pearson", "pearson_trial", "bits_per_spike")
 SINGLE = ("pearson_trial", "bits_per_spike")
-LISTENED = ("bits_per_spike", "pearson_trial")
-COUNTED = ("bits_per_spike", "deviance")  # say nothing where no event is counted
+LISTENED = ("bits_per_spike", "bits_per_second", "pearson_trial", "time_rescaling")
+# Say nothing where no event is counted.
+COUNTED = ("bits_per_spike", "bits_per_second", "deviance")
 SEED = 20160210  # of every bootstrap, so that a score is the same when asked again
 
 
@@ -32,6 +34,7 @@ def score(
     names: Sequence[str] | None = None,
     *,
     draws: int = 1000,
+    bin_s: float | None = None,
 ) -> Score:
     """Accuracy per cell and its median, on each group of test clips.
 
@@ -40,13 +43,19 @@ def score(
     names:   metrics; by default cc_norm, feve, pearson, pearson_trial and
              bits_per_spike, the first three only where there are repeats.
     draws:   of the bootstrap behind each 95 % interval.
+    bin_s:   length of the bins that are scored, a multiple of the model's own, which it
+             is by default; expected and recorded counts are added up, nothing is fitted
+             again. The teacher-forced likelihood stays with its own bins: within a
+             longer one it would know the spikes that it is to predict.
     returns: Score. The rates come from the streaming step whose cost is counted. A
              model with history is scored free-running (a prediction from the stimulus),
              and in `.others` teacher-forced (a likelihood, the recorded past given).
              Of several seeds, every figure is the median over them.
     raises:  ViewsDisagree where step and apply differ; MissingData without test clips;
-             BadSetting for a metric of counts where the responses are none.
+             BadSetting for a metric of counts where the responses are none, or for a
+             bin_s that is no multiple.
     """
+    bins = bins_in(bin_s, fit.model.spec.bin_s)
     if not clips:
         raise MissingData("no test clips: the data set's card names no test split")
     groups: dict[str, list[Clip]] = {}
@@ -56,7 +65,7 @@ def score(
     scores = [
         part
         for group in ordered
-        for part in _group(fit, group, groups[group], names, draws)
+        for part in _group(fit, group, groups[group], names, draws, bins)
     ]
     return dataclasses.replace(scores[0], others=tuple(scores[1:]))
 
@@ -108,6 +117,7 @@ def _group(
     clips: Sequence[Clip],
     names: Sequence[str] | None,
     draws: int,
+    bins: int,
 ) -> list[Score]:
     """The scores of one group: one, or free-running and teacher-forced."""
     trials = min(len(clip.response) for clip in clips)
@@ -118,10 +128,12 @@ def _group(
     elif fit.model.spec.event == GRADED:
         chosen = [name for name in chosen if name not in COUNTED]
     if not fit.model.stage.uses_response:
-        return [_score(fit, group, clips, rates, chosen, draws, "none")]
+        return [_score(fit, group, clips, rates, chosen, draws, "none", bins)]
     heard = [name for name in chosen if name in LISTENED]
-    free = _score(fit, group, clips, rates, chosen, draws, "free_running")
-    forced = _score(fit, group, clips, listened, heard, draws, "teacher_forced")
+    free = _score(fit, group, clips, rates, chosen, draws, "free_running", bins)
+    if bins > 1:
+        return [free]
+    forced = _score(fit, group, clips, listened, heard, draws, "teacher_forced", 1)
     return [free, forced]
 
 
@@ -155,19 +167,23 @@ def _score(
     names: Sequence[str],
     draws: int,
     history: str,
+    bins: int,
 ) -> Score:
     spec = fit.model.spec
-    pairs, *others = [predict(fit, params, clips) for params in fit.seeds]
+    bin_s, null = bins * spec.bin_s, bins * fit.null_rate
+    pairs, *others = [
+        rebinned(predict(fit, params, clips), bins) for params in fit.seeds
+    ]
     metrics = {}
     for name in names:
-        each = [evaluate(name, one, fit.null_rate) for one in (pairs, *others)]
+        each = [evaluate(name, one, null, bin_s) for one in (pairs, *others)]
         per_cell = np.median(each, axis=0)
         bounds = interval(
             name,
             pairs,
-            spec.bin_s,
+            bin_s,
             rng=np.random.default_rng(SEED),
-            null_rate=fit.null_rate,
+            null_rate=null,
             draws=draws,
             others=others,
         )
@@ -180,18 +196,18 @@ def _score(
         )
     trials = len(clips[0].response)
     few = trials > 1 and spec.event != GRADED
-    note = few_repeats_note(clips[0].response) if few else ""
+    note = few_repeats_note(pairs[0][1]) if few else ""
     if history == "free_running":
         note = "; ".join(filter(None, [note, f"mean rate of {RUNS} sampled histories"]))
     return Score(
         dataset=spec.dataset,
         model=fit.model.name,
         group=group,
-        bins=sum(clip.bins for clip in clips),
+        bins=sum(response.shape[1] for _, response in pairs),
         cells=spec.cells,
         trials=trials,
         metrics=metrics,
         history=history,
         notes=(note,) if note else (),
-        bin_s=spec.bin_s,
+        bin_s=bin_s,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -89,13 +90,7 @@ def poisson_rates(rate: np.ndarray, null_rate: ArrayLike | None) -> np.ndarray:
     >>> poisson_rates(np.ones((4, 2)), [0.5, 0.0]).tolist()
     [0.5, nan]
     """
-    if (rate < 0).any():
-        *trial, time, cell = np.argwhere(rate < 0)[0]
-        raise BadSetting(
-            f"rate is {rate[(*trial, time, cell)]:.3g} at bin {time}, cell {cell}; a "
-            "likelihood needs expected counts of 0 or more: give the model a positive "
-            "output"
-        )
+    check_positive(rate)
     if null_rate is None:
         raise BadSetting(
             "no null_rate: pass null_rate=fit.null_rate, the training mean of each "
@@ -110,6 +105,41 @@ def poisson_rates(rate: np.ndarray, null_rate: ArrayLike | None) -> np.ndarray:
     if not (np.isfinite(null) & (null >= 0)).all():
         raise BadSetting(f"null_rate {null} must be finite and 0 or more")
     return np.where(null > 0, null, np.nan)
+
+
+def check_positive(rate: np.ndarray) -> None:
+    """raises: BadSetting for a rate, ([trial,] time, cell), below 0 anywhere."""
+    if (rate < 0).any():
+        *trial, time, cell = np.argwhere(rate < 0)[0]
+        raise BadSetting(
+            f"rate is {rate[(*trial, time, cell)]:.3g} at bin {time}, cell {cell}; a "
+            "likelihood needs expected counts of 0 or more: give the model a positive "
+            "output"
+        )
+
+
+def check_whole(response: np.ndarray) -> None:
+    """raises: BadResponse for counts, (trial, time, cell), that are not whole."""
+    broken = response != np.rint(response)
+    if broken.any():
+        trial, time, cell = np.argwhere(broken)[0]
+        raise BadResponse(
+            f"response is {response[trial, time, cell]:.3g} at trial {trial}, bin "
+            f"{time}, cell {cell}: this metric is of spikes, and a mean over trials or "
+            "a graded response has none. Ask for cc_norm, feve or pearson"
+        )
+
+
+def chances(counts: np.ndarray) -> np.random.Generator:
+    """A cell's own random numbers: the same for every model and order of trials.
+
+    counts: (trial, time) of one cell. Cells differ, so that their luck averages out.
+
+    >>> one, other = chances(np.eye(2)), chances(np.eye(2)[::-1])
+    >>> bool(one.random() == other.random())
+    True
+    """
+    return np.random.default_rng(zlib.crc32(counts.sum(axis=0).tobytes()))
 
 
 def centred(x: np.ndarray) -> np.ndarray:

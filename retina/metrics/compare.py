@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 
 from retina.errors import BadSetting, ShapeMismatch
 from retina.metrics.arrays import Pair, joined
-from retina.metrics.clips import bound
+from retina.metrics.clips import bound, over
 from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
 from retina.metrics.resample import Draws, resampled
-from retina.metrics.sums import Sums
+
+SAFE = 0.99  # of the draws in which what is divided by must be above 0; chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Difference:
     cells:     defined cells.
     p:         two-sided, from the same draws; below .05 where ci95 excludes 0.
     undefined: draws in which a defined cell became undefined.
+    ratio:     median over cells of a's value over b's, in which a noise ceiling
+               cancels; nan where b is not above 0 on every cell.
+    ratio_ci95: of that median, from the same draws.
+    rank_biserial: effect size: the share of the summed ranks of |difference| that
+               favours a, less the share that favours b; 1 where a is higher on every
+               cell.
     """
 
     metric: str
@@ -38,6 +45,9 @@ class Difference:
     cells: int
     p: float
     undefined: int = 0
+    ratio: float = np.nan
+    ratio_ci95: tuple[float, float] = (np.nan, np.nan)
+    rank_biserial: float = np.nan
 
     @property
     def decided(self) -> bool:
@@ -49,6 +59,15 @@ class Difference:
     def figures(self) -> str:
         """The median and its interval, as text."""
         return _figures(self.median, *self.ci95)
+
+    @property
+    def sizes(self) -> str:
+        """The effect sizes, as text."""
+        size = f"rank-biserial {self.rank_biserial + 0.0:.2f}"
+        if np.isnan(self.ratio):
+            return size
+        figures = _figures(self.ratio, *self.ratio_ci95)
+        return f"{self.names[0]}/{self.names[1]} {figures}; {size}"
 
     @property
     def sentence(self) -> str:
@@ -107,9 +126,8 @@ def paired(
     ...        names=("true", "noisy")).sentence
     'true beats noisy on 8 of 8 cells; median Δpearson ...'
     """
-    metric, _ = bound(name, null_rate)
-    offered = metric.__globals__.get("SUMS")
-    if isinstance(offered, Sums) and offered.over == "repeats":
+    metric, _ = bound(name, null_rate, bin_s)
+    if over(metric) == "repeats":
         raise BadSetting(
             f"{name} belongs to the data, not to a model: compare models by cc_norm, "
             "feve or bits_per_spike"
@@ -133,6 +151,7 @@ def paired(
     defined = ~np.isnan(each)
     values = _minus(a.values, b.values)[:, defined]
     spread = spread_of_median(each[defined], values, rng, a.blocks, cross_cells)
+    ratio, ratio_ci95 = _ratio(a, b, defined, rng, cross_cells)
     return Difference(
         metric=name,
         names=names,
@@ -143,7 +162,31 @@ def paired(
         cells=int(defined.sum()),
         p=p_value(*spread),
         undefined=int(np.isnan(values).any(axis=1).sum()),
+        ratio=ratio,
+        ratio_ci95=ratio_ci95,
+        rank_biserial=rank_biserial(each),
     )
+
+
+def rank_biserial(differences: ArrayLike) -> float:
+    """Matched-pairs rank-biserial correlation, an effect size between -1 and 1.
+
+    differences: (cell,), those that are 0 or nan are left out.
+    returns:     nan where none is left.
+    source:      Kerby 2014, doi 10.2466/11.IT.3.1.
+
+    >>> rank_biserial([3.0, 2.0, -1.0, 0.0])
+    0.6666666666666666
+    """
+    d = np.asarray(differences, np.float64)
+    d = d[~np.isnan(d) & (d != 0)]
+    if not len(d):
+        return float("nan")
+    size, ordered = np.abs(d), np.sort(np.abs(d))
+    # Equal ones share the mean of their ranks.
+    left, right = (np.searchsorted(ordered, size, side) for side in ("left", "right"))
+    ranks = (left + right + 1) / 2
+    return float(np.sum(ranks * np.sign(d)) / np.sum(ranks))
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -165,6 +208,25 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(scaled, 1.0)
     return adjusted
+
+
+def _ratio(
+    a: Draws,
+    b: Draws,
+    defined: np.ndarray,
+    rng: np.random.Generator,
+    cross_cells: bool | None,
+) -> tuple[float, tuple[float, float]]:
+    """Median of a / b over cells and its interval; nan where b comes down to 0."""
+    above, below = a.values[:, defined], b.values[:, defined]
+    if not defined.any() or not (
+        (b.observed[defined] > 0).all() and (below > 0).mean() > SAFE
+    ):
+        return np.nan, (np.nan, np.nan)
+    each = a.observed[defined] / b.observed[defined]
+    values = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.nan)
+    spread = spread_of_median(each, values, rng, a.blocks, cross_cells)
+    return float(middle(each)), percentiles(*spread)
 
 
 def _over(starts: Sequence[Draws]) -> Draws:

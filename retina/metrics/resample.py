@@ -7,8 +7,8 @@ replacement: one drawn twice looks like signal (it adds NP / N to the signal pow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,9 +16,14 @@ from scipy.special import stdtrit
 
 from retina.errors import BadSetting
 from retina.metrics.arrays import Pair, joined
-from retina.metrics.clips import bound, evaluate
-from retina.metrics.medians import middle, percentiles, spread_of_median
-from retina.metrics.sums import Sums, Terms
+from retina.metrics.clips import bound, over, sums_of
+from retina.metrics.medians import (
+    CROSSED,
+    middle,
+    percentiles,
+    spread_of_median,
+)
+from retina.metrics.sums import Terms
 
 # Seconds. Under white noise the counts of ganglion cells hardly correlate beyond 0.1 s,
 # and not at all beyond 0.3 s; blocks of 1 s are safely longer (a slow drift may last),
@@ -65,8 +70,9 @@ def interval(
     too, so that the interval speaks of cells like these, unless fewer than 6 are
     defined: then it speaks of these cells. Percentiles are widened for few blocks or
     cells.
-    signal_power and cc_max, which belong to the data alone, get a delete-one jackknife
-    over repeats, their cells fixed.
+    Figures of the data alone, as signal_power, get a delete-one jackknife over repeats,
+    their cells fixed. Figures that a drawn stretch of time would change, as
+    time_rescaling, get cells drawn alone, and no interval for fewer than 6 cells.
 
     name:        a metric.
     pairs:       (rate (time, cell), response (trial, time, cell)) of each test clip; no
@@ -93,10 +99,9 @@ def interval(
     >>> bool(0.6 < low < high < 0.9)
     True
     """
-    metric, _ = bound(name, null_rate)
-    offered = metric.__globals__.get("SUMS")
-    if isinstance(offered, Sums) and offered.over == "repeats":
-        return _jackknife(name, pairs)
+    metric, keywords = bound(name, null_rate, bin_s)
+    if over(metric) == "repeats":
+        return _jackknife(metric, keywords, pairs)
     drawn = resampled(
         name,
         [pairs, *others],
@@ -137,18 +142,22 @@ def resampled(
     >>> resampled("pearson", [[clip]], 1 / 30, rng=rng, draws=7)[0].values.shape
     (7, 2)
     """
-    metric, null = bound(name, null_rate)
+    metric, keywords = bound(name, null_rate, bin_s)
     clips = [joined(pairs) for pairs in models]
     starts = block_starts(clips[0][2], bin_s, block_s)
     blocks = len(starts)
     weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=draws)
-    # Read from the function's own file, which for a plug-in is no importable module.
-    offered = metric.__globals__.get("SUMS")
+    offered = sums_of(metric)
     made = []
     for rate, response, _ in clips:
-        observed = np.asarray(metric(rate, response, **null), np.float64)
-        if isinstance(offered, Sums):
-            terms = offered.terms(rate, response, **null)
+        observed = np.asarray(metric(rate, response, **keywords), np.float64)
+        if over(metric) == "cells":
+            cells = np.count_nonzero(~np.isnan(observed))
+            # Fewer are never drawn: one sample, from which no interval is made.
+            blocks = cells if cells >= CROSSED else 1
+            values = np.broadcast_to(observed, (draws, len(observed)))
+        elif offered:
+            terms = offered.terms(rate, response, **keywords)
             values = np.concatenate(
                 [offered.combine(sums) for sums in _drawn(terms, starts, weights)]
             )
@@ -159,7 +168,7 @@ def resampled(
                 at = np.concatenate(
                     [bins[b] for b in np.repeat(np.arange(blocks), row)]
                 )
-                values[draw] = metric(rate[at], response[:, at], **null)
+                values[draw] = metric(rate[at], response[:, at], **keywords)
         made.append(Draws(observed, values, blocks))
     return made
 
@@ -199,17 +208,19 @@ def _drawn(terms: Terms, starts: np.ndarray, weights: np.ndarray) -> Iterator[Te
         yield {name: np.tensordot(some, block, 1) for name, block in blocks.items()}
 
 
-def _jackknife(name: str, pairs: Sequence[Pair]) -> Bounds:
+def _jackknife(
+    metric: Callable[..., np.ndarray], keywords: dict[str, Any], pairs: Sequence[Pair]
+) -> Bounds:
     """Delete-one over repeats, of the median over cells; t with N - 1 degrees."""
     rate, response, _ = joined(pairs)
     trials = len(response)
     if trials < 3:  # one repeat left has no signal power
         return Bounds(np.nan, np.nan, 0)
-    observed = evaluate(name, [(rate, response)])
+    observed = metric(rate, response, **keywords)
     defined = ~np.isnan(observed)
     left = np.stack(
         [
-            evaluate(name, [(rate, np.delete(response, trial, axis=0))])[defined]
+            metric(rate, np.delete(response, trial, axis=0), **keywords)[defined]
             for trial in range(trials)
         ]
     )

@@ -17,23 +17,28 @@ Terms = dict[str, np.ndarray]
 class Sums(NamedTuple):
     """What a metric's file may offer, under the name SUMS, beside its function.
 
-    terms:   (rate, response[, null_rate]) -> {name: (time, ..., cell)}, what each bin
-             adds; its arguments have passed `arrays.checked`.
+    terms:   (rate, response[, null_rate][, bin_s]) -> {name: (time, ..., cell)}, what
+             each bin adds; its arguments have passed `arrays.checked`.
     combine: {name: (..., cell)}, the terms summed over any set of bins -> (..., cell),
              the metric on that set. Leading axes are draws.
     over:    what an interval resamples: "time" (blocks), or "repeats" (jackknife) for a
-             figure of the data alone.
+             figure of the data alone. A file without SUMS may say it as OVER, and
+             "cells" too, where a draw of time blocks would be no recording.
+    local:   a bin's terms depend on that bin alone. Where they depend on its
+             neighbours, as after a filter, the sum over drawn blocks is the metric but
+             for what reaches over the blocks' edges.
     """
 
     terms: Callable[..., Terms]
     combine: Callable[[Terms], np.ndarray]
     over: str = "time"
+    local: bool = True
 
     def value(
-        self, rate: np.ndarray, response: np.ndarray, **null: ArrayLike
+        self, rate: np.ndarray, response: np.ndarray, **keywords: ArrayLike
     ) -> np.ndarray:
         """The metric on all bins, (cell,)."""
-        terms = self.terms(rate, response, **null)
+        terms = self.terms(rate, response, **keywords)
         return self.combine({name: term.sum(axis=0) for name, term in terms.items()})
 
 

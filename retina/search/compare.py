@@ -11,6 +11,7 @@ from retina.errors import BadSetting, MissingData, ShapeMismatch
 from retina.fitting.score import SEED, check_counted, rates
 from retina.metrics.clips import evaluate
 from retina.metrics.compare import Difference, holm, paired
+from retina.metrics.rebin import bins_in, rebinned
 from retina.types import Fit, Split
 
 
@@ -31,7 +32,8 @@ class Comparison:
     def sentence(self) -> str:
         """The comparison in words."""
         p = f"{self.p_holm:.3f}" if self.p_holm >= 1e-3 else "< 0.001"
-        return f"{self.group}: {self.difference.sentence}; Holm p {p}"
+        sizes = self.difference.sizes
+        return f"{self.group}: {self.difference.sentence}; {sizes}; Holm p {p}"
 
 
 def compare(
@@ -40,6 +42,7 @@ def compare(
     metric: str = "bits_per_spike",
     *,
     draws: int = 1000,
+    bin_s: float | None = None,
 ) -> tuple[Comparison, ...]:
     """Each fit against the one before it, by the paired bootstrap, on the test clips.
 
@@ -48,6 +51,7 @@ def compare(
              seeds, a cell's value in each draw is the median over them, as in `score`.
     metric:  one that depends on the model. Groups of clips on which it is undefined for
              every cell (cc_norm without repeats) are left out.
+    bin_s:   of the scored bins, a multiple of the fits' own, as in `retina.score`.
     returns: per group of test clips, one comparison per neighbouring pair.
     raises:  BadSetting for one fit, one of another recording, or a likelihood of counts
              where responses are graded; ShapeMismatch for fits of other cells;
@@ -55,7 +59,7 @@ def compare(
 
     >>> import inspect
     >>> list(inspect.signature(compare).parameters)
-    ['fits', 'split', 'metric', 'draws']
+    ['fits', 'split', 'metric', 'draws', 'bin_s']
     """
     if len(fits) < 2:
         raise BadSetting(f"{len(fits)} run to compare: name at least two")
@@ -71,17 +75,20 @@ def compare(
                 "runs of one recording, with the same cells and clock"
             )
     check_counted(split.spec, [metric], split.test)
+    bins = bins_in(bin_s, split.spec.bin_s)
+    scored_s = bins * split.spec.bin_s
     made: list[Comparison] = []
     for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
         clips = [c for c in split.test if (c.group or c.name) == group]
         trials = min(len(clip.response) for clip in clips)
         clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
         pairs = {
-            name: [rates(fit, params, clips) for params in fit.seeds]
+            name: [rebinned(rates(fit, params, clips), bins) for params in fit.seeds]
             for name, fit in fits.items()
         }
-        null = next(iter(fits.values())).null_rate
-        if np.isnan(evaluate(metric, next(iter(pairs.values()))[0], null)).all():
+        null = bins * next(iter(fits.values())).null_rate
+        first = next(iter(pairs.values()))[0]
+        if np.isnan(evaluate(metric, first, null, scored_s)).all():
             continue
         names = list(fits)
         family = [
@@ -89,7 +96,7 @@ def compare(
                 metric,
                 pairs[later][0],
                 pairs[earlier][0],
-                split.spec.bin_s,
+                scored_s,
                 rng=np.random.default_rng(SEED),
                 null_rate=null,
                 draws=draws,

@@ -12,7 +12,12 @@ from retina.types import Fit, Point, Score, Split
 
 
 def measure(
-    fit: Fit, split: Split, run: str = "", names: Sequence[str] | None = None
+    fit: Fit,
+    split: Split,
+    run: str = "",
+    names: Sequence[str] | None = None,
+    *,
+    bin_s: float | None = None,
 ) -> Point:
     """Score a fit on the test clips and count what it costs.
 
@@ -20,6 +25,7 @@ def measure(
     split:   the one it was fitted on; only its test clips are scored.
     run:     what to call the point in a table.
     names:   metrics; by default those that `retina.score` chooses.
+    bin_s:   of the scored bins, as `retina.score` takes it.
     returns: Point, ready for `retina.frontier`. The accuracy of a model with spike
              history is the mean of many sampled runs, and its cost is that of them all.
     raises:  Leak where test stimulus was shown in training or validation; what
@@ -27,7 +33,7 @@ def measure(
 
     >>> import inspect
     >>> list(inspect.signature(measure).parameters)
-    ['fit', 'split', 'run', 'names']
+    ['fit', 'split', 'run', 'names', 'bin_s']
     """
     from retina.costs.cost import cost
     from retina.data import leak
@@ -36,7 +42,7 @@ def measure(
     leak.refuse(split)
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
-    accuracy = score(fit, split.test, names)
+    accuracy = score(fit, split.test, names, bin_s=bin_s)
     accuracy = dataclasses.replace(
         accuracy,
         publish=split.publish,

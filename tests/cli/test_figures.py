@@ -60,6 +60,28 @@ def test_score(retina):
     assert "cc_norm" in retina("score", "run").out
     only = json.loads(retina("score", "run", "--metrics", "pearson", "--json").out)
     assert set(only["metrics"]) == {"pearson"}
+    kept = store.read("run")["score"]
+    wide = json.loads(retina("score", "run", "--bin-s", "0.1", "--json").out)
+    assert wide["bin_s"] == pytest.approx(0.1) and wide["bins"] == 390 // 5
+    assert store.read("run")["score"] == kept  # on the run's own bins
+    odd = retina("score", "run", "--bin-s", "0.07")
+    assert odd.status == 1 and "no multiple of the run's own 0.02 s" in odd.err
+
+
+def test_score_of_the_population(retina):
+    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+    done = retina("score", "run", "--metrics", "pearson", "--population")
+    assert done.status == 0, done.err
+    assert "frozen: 2 predictions have an effective rank of" in done.out
+    (told,) = json.loads(retina("score", "run", "--population", "--json").out)[
+        "population"
+    ]
+    # Both cells filter one stimulus, the one rectified where the other is not.
+    assert told["cells_needed"] == 2 and 1 < told["effective_rank"] <= 2
+    assert told["pairs"] == 1
+    # Poisson counts, recorded and simulated: nothing is shared.
+    for side in ("noise_recorded", "noise_simulated"):
+        assert abs(told[side]) < 4 * told["noise_chance"]
 
 
 def test_score_is_kept_in_the_run_and_changes_nothing_else(retina):
@@ -340,7 +362,11 @@ def test_compare_says_which_run_is_better(retina):
     (told,) = json.loads(retina("compare", "mean", "ln", "--json").out)
     assert told["runs"] == ["ln", "mean"] and told["group"] == "frozen"
     assert 0 < told["ci95"][0] < told["median"] < told["ci95"][1]
-    assert told["p_holm"] < 0.05
+    assert told["p_holm"] < 0.05 and told["rank_biserial"] == 1
+    assert told["ratio"] is None  # the mean has no bits
+    assert told["sentence"] in done.out
+    wide = json.loads(retina("compare", "mean", "ln", "--bin-s", "0.1", "--json").out)
+    assert wide[0]["median"] != told["median"]
     alone = retina("compare", "ln")
     assert alone.status == 1 and "at least two" in alone.err
     other = retina("compare", "ln", "mean", "--metric", "cc_max")

@@ -10,12 +10,12 @@ import pytest
 
 from retina import registry
 from retina.errors import BadResponse, Diverged, ShapeMismatch
-from retina.metrics.clips import bound, evaluate
+from retina.metrics.clips import bound, evaluate, over, sums_of
 from retina.metrics.resample import interval, resampled
 from retina.metrics.sums import Sums
 
 METRICS = pytest.mark.parametrize("name", registry.names("metrics"))
-TRIALS, TIME, CELLS = 6, 240, 7
+TRIALS, TIME, CELLS, BIN_S = 6, 240, 7, 1 / 30
 # The same sums in another order, in float64.
 CLOSE = 1e-9
 
@@ -31,22 +31,21 @@ def example(trials: int = TRIALS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def score(name: str, rate: np.ndarray, response: np.ndarray, null: np.ndarray):
-    return evaluate(name, [(rate, response)], null)
+    return evaluate(name, [(rate, response)], null, BIN_S)
 
 
 def offered(name: str) -> Sums | None:
-    return bound(name, np.ones(1))[0].__globals__.get("SUMS")
+    return sums_of(bound(name, np.ones(1), BIN_S)[0])
 
 
 def of_the_data(name: str) -> bool:
-    sums = offered(name)
-    return sums is not None and sums.over == "repeats"
+    return over(bound(name, np.ones(1), BIN_S)[0]) == "repeats"
 
 
 @METRICS
 def test_one_float64_for_each_cell(name: str):
-    metric, null = bound(name, example()[2])
-    value = metric(*example()[:2], **null)
+    metric, keywords = bound(name, example()[2], BIN_S)
+    value = metric(*example()[:2], **keywords)
     assert value.shape == (CELLS,)
     assert value.dtype == np.float64
     assert np.isfinite(value[:-2]).all()
@@ -54,11 +53,10 @@ def test_one_float64_for_each_cell(name: str):
 
 @METRICS
 def test_its_arguments_are_those_that_are_called_with(name: str):
-    arguments = list(inspect.signature(registry.find("metrics", name)).parameters)
-    assert arguments in (
-        ["rate", "response"],
-        ["rate", "response", "null_rate"],
-    )
+    arguments = inspect.signature(registry.find("metrics", name)).parameters.values()
+    given = [one.name for one in arguments if one.default is one.empty]
+    assert given[:2] == ["rate", "response"]
+    assert given[2:] in ([], ["null_rate"], ["bin_s"], ["null_rate", "bin_s"])
 
 
 @METRICS
@@ -178,7 +176,7 @@ def test_clips_laid_end_to_end_are_the_whole(name: str):
         (rate[a:b], response[:, a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
     ]
     np.testing.assert_array_equal(
-        evaluate(name, clips, null), score(name, rate, response, null)
+        evaluate(name, clips, null, BIN_S), score(name, rate, response, null)
     )
 
 
@@ -189,10 +187,10 @@ def test_sums_say_what_the_definition_says_on_any_draw(name: str):
     if sums is None:
         pytest.skip(f"{name} offers no SUMS: its intervals score each draw again")
     rate, response, null = example()
-    keyword = bound(name, null)[1]
+    keyword = bound(name, null, BIN_S)[1]
     rng = np.random.default_rng(2)
     for _ in range(3):
-        times = rng.integers(0, TIME, TIME)
+        times = rng.integers(0, TIME, TIME) if sums.local else np.arange(TIME)
         terms = sums.terms(rate, response, **keyword)
         for term in terms.values():
             assert len(term) == TIME and term.shape[-1] in (1, CELLS)
@@ -208,7 +206,7 @@ def test_intervals_surround_the_median(name: str):
     pairs = [(rate[:100], response[:, :100]), (rate[100:], response[:, 100:])]
     rng = np.random.default_rng(3)
     low, high, undefined = interval(
-        name, pairs, 1 / 30, rng=rng, null_rate=null, draws=200
+        name, pairs, BIN_S, rng=rng, null_rate=null, draws=200
     )
     value = score(name, rate, response, null)
     median = np.median(value[~np.isnan(value)])
@@ -223,7 +221,7 @@ def test_all_models_are_resampled_alike(name: str):
     one, other = resampled(
         name,
         [clip, clip],
-        1 / 30,
+        BIN_S,
         rng=np.random.default_rng(4),
         null_rate=null,
         draws=20,

@@ -9,10 +9,9 @@ import pytest
 
 from retina import registry
 from retina.errors import BadSetting
-from retina.metrics.clips import bound, evaluate
+from retina.metrics.clips import bound, evaluate, sums_of
 from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
 from retina.metrics.resample import block_starts, interval, resampled
-from retina.metrics.sums import Sums
 from tests.metrics.simulated import clip, draw_cells, null_rate
 
 BIN_S = 1 / 30
@@ -26,8 +25,8 @@ def pairs_of(seed: int = 0, lengths=(200, 130), trials: int = 4, cells: int = 6)
 
 
 def by_time(name: str) -> bool:
-    sums = bound(name, np.ones(1))[0].__globals__.get("SUMS")
-    return isinstance(sums, Sums) and sums.over == "time"
+    sums = sums_of(bound(name, np.ones(1), BIN_S)[0])
+    return sums is not None and sums.over == "time" and sums.local
 
 
 @pytest.mark.parametrize("name", [n for n in registry.names("metrics") if by_time(n)])
@@ -54,7 +53,7 @@ def test_a_draw_from_sums_is_the_metric_on_the_drawn_blocks(name: str):
     for row, value in zip(weights, made.values, strict=True):
         chosen = [blocks[b] for b, times in enumerate(row) for _ in range(times)]
         at = np.concatenate(chosen)
-        direct = evaluate(name, [(rate[at], response[:, at])], null)
+        direct = evaluate(name, [(rate[at], response[:, at])], null, BIN_S)
         # Float64 rounding: the sums are centred on all the data, not on the draw.
         np.testing.assert_allclose(value, direct, rtol=1e-9)
 
