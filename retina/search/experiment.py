@@ -106,22 +106,43 @@ class Search(_Strict):
     """How the spaces of an experiment are searched.
 
     method:  "grid" tries every point. "nsga2", "nsga3", "tpe" and "random" try `trials`
-             of them, on each data set, by optuna.
+             of them, on each data set, by optuna. "halving" begins `trials` of them.
     trials:  the budget; of a grid the most points that it may have.
+    steps, factor, finalists: of halving. Fits are begun for `steps` optimiser steps,
+             one of `factor` goes on to `factor` times as many, and so on, until as few
+             as `finalists` are fitted to their end.
     up:      what should be high: "validation_bits". Test clips choose nothing.
-    down:    figures of the cost that should be low.
+    down:    figures of the cost that should be low; of halving none.
     at_once: trials that are chosen before an answer is waited for.
     storage: URL of a database that several sweeps share; "" for a file in the folder.
     """
 
-    method: Literal["grid", "nsga2", "nsga3", "tpe", "random"] = "grid"
+    method: Literal["grid", "nsga2", "nsga3", "tpe", "random", "halving"] = "grid"
     trials: int = Field(default=100, ge=1)
+    steps: int = Field(default=200, ge=1)
+    factor: int = Field(default=3, ge=2)
+    finalists: int = Field(default=1, ge=1)
     up: tuple[Literal["validation_bits"], ...] = Field(
         default=("validation_bits",), min_length=1, max_length=1
     )
     down: tuple[str, ...] = Field(default=("flops_per_bin",), max_length=3)
     at_once: int = Field(default=2, ge=1)
     storage: str = ""
+
+    @model_validator(mode="after")
+    def _of_its_method(self) -> Search:
+        own = sorted({"steps", "factor", "finalists"} & self.model_fields_set)
+        if self.method == "halving":
+            if self.down and "down" in self.model_fields_set:
+                raise ValueError("halving has one objective: leave out down")
+        elif own:
+            raise ValueError(f'{own[0]} is of method = "halving"')
+        return self
+
+    @property
+    def low(self) -> tuple[str, ...]:
+        """What is sought to be low."""
+        return () if self.method == "halving" else self.down
 
 
 class Expected(_Strict):
@@ -172,6 +193,11 @@ class Experiment(_Strict):
                 raise ValueError(
                     "from_bigger needs every point of a row: a grid, or a space with "
                     'search.method = "grid"'
+                )
+            if family.space and family.reduce and self.search.method == "halving":
+                raise ValueError(
+                    "halving is of models: a refit is as long as refit_steps says; "
+                    'choose another search.method, such as "tpe"'
                 )
         return self
 

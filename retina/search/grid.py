@@ -14,7 +14,7 @@ from retina.search.experiment import Experiment, Family
 from retina.search.job import Job, complete
 from retina.search.label import label
 from retina.search.parents import Parent
-from retina.search.space import points, size
+from retina.search.space import corners, points, size
 from retina.settings import checked
 from retina.stage import TUNED, Recipe
 
@@ -131,9 +131,13 @@ def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
                 parent = parent_of(experiment, dataset, family, plain)
                 if parent is None:
                     continue
-            if not (family.space and experiment.search.method != "grid"):
-                made = _row(experiment, dataset, family, parent)
-                plain += [(family, job) for job in made]
+            if family.space and experiment.search.method != "grid":
+                # What it comes to is found out later, what is wrong with it now.
+                for chosen in corners(family.space | family.grid):
+                    job_of(experiment, dataset, family, chosen, parent)
+                continue
+            made = _row(experiment, dataset, family, parent)
+            plain += [(family, job) for job in made]
     found: dict[str, tuple[Family, Job]] = {}
     for family, job in plain:
         if family.spikes_of:

@@ -118,25 +118,6 @@ def complete(function: Callable[..., Any], name: str, settings: Mapping[str, Any
     return known | checked(settings, function, name)
 
 
-def run(
-    job: Job,
-    split: Split,
-    parent: Fit | None = None,
-    *,
-    progress: Progress | None = None,
-    checkpoint: Path | None = None,
-) -> tuple[Fit, Point]:
-    """Fit, score and count: pure but for the checkpoint, so it may run anywhere.
-
-    split:  the job's recording on the job's clock, or what was sampled in its place.
-    parent: the fit that the job begins with.
-    """
-    from retina.search.measure import measure
-
-    made = fitted(job, split, parent, progress=progress, checkpoint=checkpoint)
-    return made, measure(made, split, job.name, job.metrics or None)
-
-
 def fitted(
     job: Job,
     split: Split,
@@ -146,8 +127,11 @@ def fitted(
     checkpoint: Path | None = None,
     until: int | None = None,
 ) -> Fit:
-    """The fit of a job, as `run`; until: as of `retina.fit`, not for a reduction.
+    """The fit of a job: pure but for the checkpoint, so it may run anywhere.
 
+    split:   the job's recording on the job's clock, or what was sampled in its place.
+    parent:  the fit that the job begins with.
+    until:   as of `retina.fit`; not for a reduction.
     returns: Fit; where it began with a bigger one, training["started"] has the "method"
              and "settings" of the cut, and "validation" (bits per spike, mean over
              cells, "before" and "cut").
@@ -190,3 +174,10 @@ def fitted(
     }
     training = {**made.training, "started": about | {"validation": bits}}
     return dataclasses.replace(made, model=model, training=training)
+
+
+def measured(job: Job, fit: Fit, split: Split) -> Point:
+    """The score and the cost of a job's fit."""
+    from retina.search.measure import measure
+
+    return measure(fit, split, job.name, job.metrics or None)
