@@ -36,8 +36,10 @@ class Tally:
         else:
             self._running.pop(job.name, None)
             self._skipped += state == "skipped"
-            self._done += state == "done"
+            self._done += state in ("done", "reached")
             self._failed += state == "failed"
+            if state == "reached":
+                last = f"{job.label}: step {event['step']}, {event['bits']:.4f} bits"
             if state == "failed":
                 last = f"{job.label}: failed: {event['error']}"
             if state == "done" and not job.spikes_of:

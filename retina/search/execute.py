@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
@@ -14,8 +15,8 @@ from retina.failures import check_device
 from retina.search import deadline, running, work
 from retina.search.drive import drive
 from retina.search.job import Job
-from retina.search.work import Failure, Order
-from retina.types import Point
+from retina.search.rungs import Reached
+from retina.search.work import Failure, Order, Outcome
 
 Tell = Callable[..., None]
 HERE = "local"
@@ -27,11 +28,12 @@ def execute(
     executor: str,
     tell: Tell,
     at_once: int | None = None,
-) -> Iterator[tuple[Job, Point | Failure]]:
-    """Yields each job with its point or its failure, as soon as it is known.
+) -> Iterator[tuple[Job, Outcome]]:
+    """Yields each job with what came of it, as soon as that is known.
 
     executor: as in `sweep`.
-    tell:     called with a job, "started", "fitting", "done" or "failed", and more.
+    tell:     called with a job, "started", "fitting", "done", "reached" or "failed",
+              and more.
     at_once:  as in `drive`.
     raises:   UnknownName, BadSetting, Unreachable, MissingExtra for the executor;
               UnwritableFolder, DeviceLost at once; InUse when all else is done.
@@ -84,11 +86,13 @@ def execute(
             elif isinstance(outcome, Exception):
                 # Of the worker, not of the fit: `work` answers for that itself.
                 outcome = work.fail(job, order, work.line(outcome), _whole(outcome))
-            elif isinstance(outcome, Point) and not _arrived(job, order):
+            elif not isinstance(outcome, Failure) and not work.arrived(job, order):
                 outcome = work.fail(job, order, _ELSEWHERE.format(order.folder))
             begun(job)
             if isinstance(outcome, Failure):
                 tell(job, "failed", error=outcome.error)
+            elif isinstance(outcome, Reached):
+                tell(job, "reached", **dataclasses.asdict(outcome))
             else:
                 tell(job, "done", point=outcome)
             yield job, outcome
@@ -99,10 +103,6 @@ def execute(
 _ELSEWHERE = (
     "its worker stored it, but not here: let all of them see {} under the same path"
 )
-
-
-def _arrived(job: Job, order: Order) -> bool:
-    return work.place_of(job, order.folder).is_dir()
 
 
 def _died(job: Job, order: Order, error: BrokenExecutor) -> Failure:

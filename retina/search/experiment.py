@@ -22,10 +22,19 @@ class _Strict(BaseModel):
 class Family(_Strict):
     """One model with fixed keywords, and keywords of which every combination is run.
 
+    Or, in place of a model, a reduction of a fitted one, with its keywords.
+
+    model:  a name, as for `retina fit`.
+    reduce: likewise a reduction, or several in a row, as for `retina reduce`.
+    of:     what is reduced: the label of a run that a family before this one states, or
+            the folder of a run that is there.
     set:  keyword -> value.
     grid: keyword -> list of values.
     space: keyword -> list of values, or a range, to be searched as [search] says.
-    fit:  fields of `retina.stage.Recipe` to change.
+    fit:  fields of `retina.stage.Recipe` to change; of a reduction, those of the refit
+          but for `max_steps`, and `refit_steps`.
+    from_bigger: a keyword of the grid, or of a space that is one: all but the largest
+               start from the next larger one's fit, cut by the reduction for it.
     against:   the family that this one is compared with, by the label of its run: its
                model and the keywords it states, such as "circuit" or "ln rank=1".
     mechanism: "added": this family has one that the other lacks; "removed": it lacks
@@ -38,12 +47,15 @@ class Family(_Strict):
     TOML has no null; the word "None" stands for Python's.
     """
 
-    model: str
+    model: str = ""
+    reduce: str = ""
+    of: str = ""
     set: dict[str, Any] = {}
     grid: dict[str, list[Any]] = {}
     space: dict[str, Range | list[Any]] = {}
     fit: dict[str, Any] = {}
     seeds: int | None = Field(default=None, ge=1)
+    from_bigger: str = ""
     against: str = ""
     mechanism: Literal["added", "removed"] = "added"
     control: bool = False
@@ -51,6 +63,23 @@ class Family(_Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Family:
+        if bool(self.model) == bool(self.reduce):
+            raise ValueError("state a model, or what to reduce, and not both")
+        if bool(self.reduce) != bool(self.of):
+            raise ValueError(
+                "reduce and of go together: what is done, and to which fit"
+            )
+        if self.reduce and (self.seeds or self.spikes_of or self.control):
+            raise ValueError(
+                "a reduction is of one fit: no seeds, spikes_of or control"
+            )
+        if self.from_bigger and (self.reduce or self.spikes_of or self.control):
+            raise ValueError("from_bigger: no reduce, spikes_of or control beside it")
+        if self.from_bigger and self.from_bigger not in {*self.grid, *self.space}:
+            known = nearest(self.from_bigger, {*self.grid, *self.space})
+            raise ValueError(
+                f"from_bigger {self.from_bigger!r} is no keyword of the grid: {known}"
+            )
         if not self.against and (self.control or "mechanism" in self.model_fields_set):
             word = "control" if self.control else "mechanism"
             raise ValueError(
@@ -67,27 +96,53 @@ class Family(_Strict):
             )
         return self
 
+    @property
+    def what(self) -> str:
+        """What a person calls it: its model, or its reductions."""
+        return self.model or self.reduce
+
 
 class Search(_Strict):
     """How the spaces of an experiment are searched.
 
     method:  "grid" tries every point. "nsga2", "nsga3", "tpe" and "random" try `trials`
-             of them, on each data set, by optuna.
+             of them, on each data set, by optuna. "halving" begins `trials` of them.
     trials:  the budget; of a grid the most points that it may have.
+    steps, factor, finalists: of halving. Fits are begun for `steps` optimiser steps,
+             one of `factor` goes on to `factor` times as many, and so on, until as few
+             as `finalists` are fitted to their end.
     up:      what should be high: "validation_bits". Test clips choose nothing.
-    down:    figures of the cost that should be low.
+    down:    figures of the cost that should be low; of halving none.
     at_once: trials that are chosen before an answer is waited for.
     storage: URL of a database that several sweeps share; "" for a file in the folder.
     """
 
-    method: Literal["grid", "nsga2", "nsga3", "tpe", "random"] = "grid"
+    method: Literal["grid", "nsga2", "nsga3", "tpe", "random", "halving"] = "grid"
     trials: int = Field(default=100, ge=1)
+    steps: int = Field(default=200, ge=1)
+    factor: int = Field(default=3, ge=2)
+    finalists: int = Field(default=1, ge=1)
     up: tuple[Literal["validation_bits"], ...] = Field(
         default=("validation_bits",), min_length=1, max_length=1
     )
     down: tuple[str, ...] = Field(default=("flops_per_bin",), max_length=3)
     at_once: int = Field(default=2, ge=1)
     storage: str = ""
+
+    @model_validator(mode="after")
+    def _of_its_method(self) -> Search:
+        own = sorted({"steps", "factor", "finalists"} & self.model_fields_set)
+        if self.method == "halving":
+            if self.down and "down" in self.model_fields_set:
+                raise ValueError("halving has one objective: leave out down")
+        elif own:
+            raise ValueError(f'{own[0]} is of method = "halving"')
+        return self
+
+    @property
+    def low(self) -> tuple[str, ...]:
+        """What is sought to be low."""
+        return () if self.method == "halving" else self.down
 
 
 class Expected(_Strict):
@@ -131,6 +186,21 @@ class Experiment(_Strict):
     x: str = "flops_per_synaptic_event"
     y: str = "cc_norm"
 
+    @model_validator(mode="after")
+    def _searched(self) -> Experiment:
+        for family in self.families:
+            if family.space and family.from_bigger and self.search.method != "grid":
+                raise ValueError(
+                    "from_bigger needs every point of a row: a grid, or a space with "
+                    'search.method = "grid"'
+                )
+            if family.space and family.reduce and self.search.method == "halving":
+                raise ValueError(
+                    "halving is of models: a refit is as long as refit_steps says; "
+                    'choose another search.method, such as "tpe"'
+                )
+        return self
+
 
 def read(name: str | Path) -> Experiment:
     """An experiment by its name, or by the path of its folder or TOML file.
@@ -160,7 +230,10 @@ def _check_names(experiment: Experiment, file: Path) -> None:
         for dataset in experiment.datasets:
             registry.find("datasets", dataset)
         for family in experiment.families:
-            registry.find("models", family.model)
+            if family.model:
+                registry.find("models", family.model)
+            for name in filter(None, family.reduce.split(",")):
+                registry.find("reductions", name)
         for metric in experiment.metrics:
             registry.find("metrics", metric)
     except UnknownName as error:
@@ -197,6 +270,8 @@ def _first(error: ValidationError) -> str:
     place = problem["loc"]
     where = ".".join(str(step) for step in place)
     tables = {"families": Family, "expected": Expected, "search": Search}
+    if not place:  # of the whole file
+        return problem["msg"].removeprefix("Value error, ")
     known = Experiment if len(place) == 1 else tables.get(str(place[0]), Experiment)
     if "space" in place:
         return _first_of_range(problems, where)

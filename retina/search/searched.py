@@ -11,6 +11,7 @@ from retina.errors import BadSetting
 from retina.search import hypervolume, space
 from retina.search.experiment import Experiment
 from retina.search.frontier import cost_range
+from retina.search.halving import Rung
 from retina.types import Point
 
 
@@ -23,6 +24,8 @@ class Searched:
     seeds:     random starts of each.
     budget:    the most that might have been tried.
     curve:     hypervolume after each try, see `retina.search.hypervolume`.
+    rungs:     of halving, whose curve is that of the first: tries that are worth as
+               much were given as many steps.
     """
 
     dataset: str
@@ -35,11 +38,14 @@ class Searched:
     budget: int
     curve: tuple[float, ...]
     flattened: bool
+    rungs: tuple[Rung, ...] = ()
 
     @property
     def sentence(self) -> str:
         """How far the search went, in words."""
         of = "a continuous space" if self.points is None else f"{self.points:,} points"
+        if self.rungs:
+            return self._halved(of)
         if self.points is not None and self.tried == self.points:
             return f"{self.dataset}: all {self.points:,} points of the space were tried"
         ended = "had flattened" if self.flattened else "had not flattened"
@@ -51,14 +57,28 @@ class Searched:
             f"the hypervolume {ended}: what is best here need not be the best there is"
         )
 
+    def _halved(self, of: str) -> str:
+        many = [f"{len(rung.tried)} to {rung.steps:,} steps" for rung in self.rungs]
+        last = [one.label for one in self.rungs[-1].tried if one.kept]
+        failed = f", {self.failed} failed" if self.failed else ""
+        return (
+            f"{self.dataset}: halving began {len(self.rungs[0].tried)} of {of}{failed}:"
+            f" {', '.join(many)}, and to the end {'; '.join(last) or 'none'}; one that "
+            "starts slowly may have been dropped"
+        )
+
 
 def searched(
-    experiment: Experiment, dataset: str, tries: Sequence[Point | None]
+    experiment: Experiment,
+    dataset: str,
+    tries: Sequence[Point | None],
+    rungs: Sequence[Rung] = (),
 ) -> Searched:
     """What a search amounts to.
 
     tries: the point of every try in the order in which they were made, a point once;
            None for one that failed.
+    rungs: of halving; its tries are those of the first.
     """
     search = experiment.search
     families = [family for family in experiment.families if family.space]
@@ -69,22 +89,27 @@ def searched(
     ]
     whole = None if None in sizes else sum(count for count in sizes if count)
     values = [
-        [math.nan] * (1 + len(search.down)) if one is None else objectives(one, search)
+        [math.nan] * (1 + len(search.low)) if one is None else objectives(one, search)
         for one in tries
     ]
-    got = hypervolume.found(values, [True] + [False] * len(search.down))
     failed = sum(one is None for one in tries)
+    if rungs:
+        bits = [one.bits for one in rungs[0].tried]
+        values = [[math.nan if one is None else one] for one in bits]
+        failed = sum(one.bits is None for rung in rungs for one in rung.tried)
+    got = hypervolume.found(values, [True] + [False] * len(search.low))
     return Searched(
         dataset=dataset,
         method=search.method,
-        objectives=(*search.up, *search.down),
+        objectives=(*search.up, *search.low),
         points=whole,
-        tried=len(tries) - failed,
+        tried=len(values) - failed,
         failed=failed,
         seeds=max(family.seeds or experiment.seeds for family in families),
         budget=search.trials,
         curve=got.curve,
         flattened=got.flattened,
+        rungs=tuple(rungs),
     )
 
 
@@ -95,7 +120,7 @@ def objectives(point: Point, search: Any) -> list[float]:
     """
     bits = point.validation_bits
     found = [math.nan if bits is None else float(bits)]
-    for name in search.down:
+    for name in search.low:
         try:
             found.append(float(cost_range(point, name)[1]))
         except BadSetting:

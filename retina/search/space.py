@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from retina.errors import BadCard
@@ -104,6 +105,38 @@ def points(space: Space) -> Iterator[dict[str, Any]]:
             )
     rows = itertools.product(*(_choices(one) or () for one in space.values()))
     return (dict(zip(space, row, strict=True)) for row in rows)
+
+
+def corners(space: Space) -> list[dict[str, Any]]:
+    """First and last of each range and list: what is wrong with a type shows there.
+
+    >>> corners({"lags": Range(low=1, high=30), "rank": [1, 2, 3]})
+    [{'lags': 1, 'rank': 1}, {'lags': 30, 'rank': 3}]
+    """
+    for key, one in space.items():
+        if isinstance(one, list) and not one:
+            raise BadCard(f"space of {key!r}: an empty list")
+    ends = {
+        key: (one.low, one.high) if isinstance(one, Range) else (one[0], one[-1])
+        for key, one in space.items()
+    }
+    return [{key: end[i] for key, end in ends.items()} for i in (0, 1)]
+
+
+def draw(space: Space, rng: np.random.Generator) -> dict[str, Any]:
+    """A point of a space, each keyword even over its values, or their logarithms."""
+    return {key: _drawn(one, rng) for key, one in space.items()}
+
+
+def _drawn(one: Range | list[Any], rng: np.random.Generator) -> Any:
+    every = _choices(one)
+    if every is not None:
+        return every[int(rng.integers(len(every)))]
+    assert isinstance(one, Range)
+    share = float(rng.uniform())
+    if one.log:
+        return _tidy(one.low * (one.high / one.low) ** share, one.whole)
+    return _tidy(one.low + (one.high - one.low) * share, one.whole)
 
 
 def _choices(one: Range | list[Any]) -> tuple[Any, ...] | None:

@@ -91,7 +91,9 @@ def status(folder: str | Path) -> Status:
         for name, said in running.read(place).items()
         if name not in done and (name in names or asked["trials"])
     )
-    left = jobs - len(done) - len(failed)
+    left = max(
+        jobs - len(done) - len(failed), 0
+    )  # what failed may be a try beside them
     since = sum(_stored(folder, name) >= asked["begun"] for name in done) + len(failed)
     spent = now - asked["begun"]
     return Status(

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from retina import atomic, registry, store
-from retina.errors import BadSetting, RetinaError, nearest
+from retina.errors import BadSetting, RetinaError
 from retina.search import effect, grid, plan, work
 from retina.search import experiment as experiments
 from retina.search.estimate import Estimate, estimates
 from retina.search.execute import execute
 from retina.search.explore import explore, spaces
-from retina.search.frontier import Frontier, cost_range, frontier
+from retina.search.frontier import Frontier, frontier
+from retina.search.halving import Rung, begun, halve, ladder
 from retina.search.job import Job
 from retina.search.searched import Searched, searched
-from retina.search.work import Failure, Order, Progress, finished
+from retina.search.surprises import surprises
+from retina.search.work import Failure, Order, Outcome, Progress, finished
 from retina.types import Point
 
 
@@ -93,8 +95,9 @@ def sweep(
                 "name://address" of another executor.
     dry_run:    nothing is fitted or written; `estimates` says what there is to do.
     progress:   called with {"job", "index", "jobs", "state"}; state is "started",
-                "fitting" (with the entries that `retina.fit` reports), "done",
-                "skipped" or "failed" (with "error").
+                "fitting" (with the entries that `retina.fit` reports), "reached" (a
+                rung of halving, with "step" and "bits"), "done", "skipped" or "failed"
+                (with "error").
     limit_s:    how long a job may take; one that takes longer has failed. Its process
                 is ended, so jobs do not run in this one then.
     raises:     BadCard, UnknownName for the experiment; BadSetting; UnwritableFolder;
@@ -120,51 +123,73 @@ def sweep(
     place = {job.name: index for index, job in enumerate(jobs)}
     told = progress or (lambda event: None)
 
-    searching = bool(spaces(experiment))
-    trials = experiment.search.trials * len(experiment.datasets) if searching else 0
+    searching, search = bool(spaces(experiment)), experiment.search
+    halving = search.method == "halving"
+    heats = {
+        dataset: begun(experiment, dataset) if halving else []
+        for dataset in experiment.datasets
+        if searching
+    }
+    finals = {name: min(len(heat), search.finalists) for name, heat in heats.items()}
+    trials = sum(finals.values()) if halving else search.trials * len(heats)
+    tries = [n for heat in heats.values() for _, n in ladder(len(heat), search)]
     skipped = 0
 
     def tell(job: Job, state: str, **more: Any) -> None:
         nonlocal skipped
         skipped += state == "skipped"
         index = place.setdefault(job.name, len(place))
-        where = {"job": job, "index": index, "jobs": len(jobs) + trials}
+        where = {"job": job, "index": index, "jobs": len(jobs) + trials + sum(tries)}
         told({**more, **where, "state": state})
 
     done: dict[str, Point] = {}
     failures: list[Failure] = []
-    todo, explored = [], []
-    for job in jobs:
-        point = finished(job, folder)
-        if point is None:
-            todo.append(job)
-        else:
-            done[job.name] = point
-            tell(job, "skipped")
+    explored: list[Job] = []
+    climbed: dict[str, list[Rung]] = {}
 
-    def heard(answers: Iterable[tuple[Job, Point | Failure]]) -> Iterator[Job]:
+    def unfinished(some: Iterable[Job]) -> list[Job]:
+        left = []
+        for job in some:
+            point = finished(job, folder)
+            if point is None:
+                left.append(job)
+            else:
+                done[job.name] = point
+                tell(job, "skipped")
+        return left
+
+    def heard(answers: Iterable[tuple[Job, Outcome]]) -> Iterator[Job]:
         for job, result in answers:
             if isinstance(result, Failure):
                 failures.append(result)
-            else:
+            elif isinstance(result, Point):
                 done[job.name] = result
             yield job
 
     def run_all(some: list[Job]) -> None:
         collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
 
+    todo = unfinished(jobs)
     if todo or searching:
         with plan.kept(jobs, order, experiment.y, executor, trials):
-            run_all([job for job in todo if not job.spikes_of])
-            run_all([job for job in todo if job.spikes_of in done])
-            for dataset in experiment.datasets if searching else ():
-                answers = explore(experiment, dataset, order, executor, tell)
-                explored += heard(answers)
+            while ready := [job for job in todo if job.needs in ("", *done)]:
+                todo = [job for job in todo if job.needs not in ("", *done)]
+                run_all(ready)
+            for dataset, heat in heats.items():
+                if halving:
+                    rungs, last, lost = halve(heat, search, order, executor, tell)
+                    climbed[dataset] = rungs
+                    failures += lost
+                    explored += last
+                    run_all(unfinished(last))
+                else:
+                    answers = explore(experiment, dataset, order, executor, tell)
+                    explored += heard(answers)
     for job in todo:
-        if job.spikes_of and job.spikes_of not in done:
-            error = "not tried, as the fit that its spikes come from failed"
-            failures.append(Failure(job, error, ""))
-            tell(job, "failed", error=error)
+        whose = "its spikes come from" if job.spikes_of else "it begins with"
+        error = f"not tried, as the fit that {whose} failed"
+        failures.append(Failure(job, error, ""))
+        tell(job, "failed", error=error)
 
     def refused(pair: grid.Pair, error: RetinaError) -> None:
         words = f"not compared with {pair.lacks.label}: {work.line(error)}"
@@ -186,13 +211,16 @@ def sweep(
         points=tuple(done[job.name] for job in ordered if not job.spikes_of),
         failures=tuple(failures),
         skipped=skipped,
-        surprises=tuple(_surprises(experiment, jobs, done)),
+        surprises=tuple(surprises(experiment, jobs, done)),
         controls=tuple(done[job.name] for job in ordered if job.spikes_of),
         effects=measured,
         searched=tuple(
-            searched(experiment, name, [done.get(job.name) for job in tries])
+            searched(
+                *(experiment, name, [done.get(job.name) for job in made]),
+                climbed.get(name, ()),
+            )
             for name in experiment.datasets
-            if (tries := _tries(experiment, name, explored))
+            if (made := _tries(experiment, name, explored)) or climbed.get(name)
         ),
         labels={job.name: job.label for job in every.values()},
     )
@@ -203,38 +231,3 @@ def _tries(experiment: experiments.Experiment, dataset: str, explored: list[Job]
     found = grid.of_spaces(experiment) if not spaces(experiment) else explored
     named = {job.name: job for job in found if job.dataset == dataset}
     return list(named.values())
-
-
-def _surprises(
-    experiment: experiments.Experiment, jobs: list[Job], done: Mapping[str, Point]
-) -> Iterator[str]:
-    """Figures outside their range; a name that no job has is a surprise as well."""
-    for expected in experiment.expected:
-        where = expected.dataset
-        named = [job for job in jobs if where in ("", job.dataset)]
-        found = [job for job in named if job.label == expected.run]
-        if not found:
-            known = {job.label for job in named}
-            yield f"{expected.run}: no such run: {nearest(expected.run, known)}"
-        for job in found:
-            point = done.get(job.name)
-            on = f" on {job.dataset}" if len(found) > 1 else ""
-            try:
-                value = None if point is None else _outside(point, expected)
-            except BadSetting as error:
-                yield f"{job.label}{on}: {error}"
-                continue
-            if value is not None:
-                yield (
-                    f"{job.label}{on}: {expected.what} is {value:.4g}, expected "
-                    f"{expected.low:g} to {expected.high:g}"
-                )
-
-
-def _outside(point: Point, expected: experiments.Expected) -> float | None:
-    """The figure, where it lies outside its range (a cost's range: wholly outside)."""
-    if expected.what in point.score.metrics:
-        low = middle = high = point.score.metrics[expected.what].median
-    else:
-        low, middle, high = cost_range(point, expected.what)
-    return None if expected.low <= high and low <= expected.high else middle

@@ -23,10 +23,11 @@ from retina.errors import (
     RetinaError,
     UnwritableFolder,
 )
-from retina.search import deadline, records, running
-from retina.search.job import Job, run
+from retina.search import deadline, records, rungs, running
+from retina.search.job import Job, fitted, measured
+from retina.search.rungs import Reached
 from retina.search.splits import Splits
-from retina.types import Point
+from retina.types import Fit, Point
 
 Progress = Callable[[Mapping[str, Any]], None]
 FAILED = "failed"
@@ -52,24 +53,31 @@ class Order:
     folder:  of the runs; every worker must see it under this path.
     sweep:   a name of the call: what has failed in it is not tried again within it.
     limit_s: how long a job may take; then its process is ended. None for no limit.
+    until:   the step at which its fit is stopped for now and judged, see `rungs`; None
+             for the whole of it, scored and stored.
     """
 
     folder: Path
     sweep: str
     limit_s: float | None = None
+    until: int | None = None
 
 
-def work(job: Job, order: Order, progress: Progress | None = None) -> Point | Failure:
+Outcome = Point | Reached | Failure
+
+
+def work(job: Job, order: Order, progress: Progress | None = None) -> Outcome:
     """Do a job that is not done: it may be asked for again, elsewhere and any time.
 
-    returns: its point, once the run is stored; Failure, once that is recorded.
+    returns: its point, once the run is stored, or how it stood after `until` steps;
+             Failure, once that is recorded.
     raises:  UnwritableFolder, DeviceLost: not the job's fault, and the next one's
              trouble as well. InUse where another process does this job.
     """
     place = place_of(job, order.folder)
     with _ONE, lock.beside(place):
         # Another worker may have finished it since it was handed out.
-        earlier = finished(job, order.folder) or failed(job, order)
+        earlier = _known(job, order) or failed(job, order)
         if earlier is not None:
             return earlier
         mark = mark_of(job, order)
@@ -79,6 +87,27 @@ def work(job: Job, order: Order, progress: Progress | None = None) -> Point | Fa
         with running.told(job, place.parent, progress) as tell:
             with deadline.ends(order.limit_s, mark):
                 return _done(job, order, tell)
+
+
+def _known(job: Job, order: Order) -> Point | Reached | None:
+    if order.until is None:
+        return finished(job, order.folder)
+    recording = cards.digest(cards.read(job.dataset))
+    return rungs.read(job, order.folder, order.until, recording)
+
+
+def arrived(job: Job, order: Order) -> bool:
+    """Whether what a worker said to have stored is here."""
+    if order.until is None:
+        return place_of(job, order.folder).is_dir()
+    return rungs.file_of(job, order.folder, order.until).is_file()
+
+
+def forget(job: Job, folder: Path) -> None:
+    """Remove what a fit would have gone on from."""
+    place = place_of(job, folder)
+    for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
+        _remove(begun_fit)
 
 
 def mark_of(job: Job, order: Order) -> Path:
@@ -98,6 +127,11 @@ def late(order: Order) -> str:
 def place_of(job: Job, folder: Path) -> Path:
     """The run of a job."""
     return (folder / CONTROLS if job.spikes_of else folder) / job.name
+
+
+def parent_of(job: Job, folder: Path) -> Path:
+    """The run whose fit a job begins with."""
+    return Path(job.parent_run) if job.parent_run else folder / job.parent
 
 
 def finished(job: Job, folder: Path) -> Point | None:
@@ -161,20 +195,28 @@ def splits(folder: Path) -> Splits:
     return Splits(folder)
 
 
-def _done(job: Job, order: Order, progress: Progress) -> Point | Failure:
+def _done(job: Job, order: Order, progress: Progress) -> Outcome:
     begun, place = time.perf_counter(), place_of(job, order.folder)
     try:
         split, recording = splits(order.folder).of(job)
         # Of this card: what an edited one tests on, the earlier may have trained on.
         checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
+        told = {"progress": progress, "checkpoint": checkpoint}
+        given = (job, split, _parent(job, order.folder))
+        do = functools.partial(fitted, *given, **told, until=order.until)
         try:
-            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+            fit = do()
         except BrokenRun:
             if not checkpoint.exists():
                 raise
             # A checkpoint of another version of the model: the fit starts afresh.
             _remove(checkpoint)
-            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+            fit = do()
+        if order.until is not None:
+            kept = rungs.keep(job, order.folder, order.until, recording, fit)
+            _forgive(job, order)
+            return kept
+        point = measured(job, fit, split)
     except (UnwritableFolder, DeviceLost, InUse):
         raise
     except Exception as error:
@@ -190,12 +232,29 @@ def _done(job: Job, order: Order, progress: Progress) -> Point | Failure:
         "seconds": time.perf_counter() - begun,
         **records.describe(point),
     }
+    if job.parent:
+        fit = dataclasses.replace(fit, parent=str(parent_of(job, order.folder)))
     store.save(fit, place, extra=extra)
-    for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
-        _remove(begun_fit)
+    forget(job, order.folder)
+    _forgive(job, order)
+    return point
+
+
+def _forgive(job: Job, order: Order) -> None:
     with contextlib.suppress(OSError):
         _failure_of(job, order).unlink()
-    return point
+
+
+def _parent(job: Job, folder: Path) -> Fit | None:
+    if not job.parent:
+        return None
+    place = parent_of(job, folder)
+    if job.parent_run and store.read(place)["params_sha256"] != job.parent:
+        raise BrokenRun(
+            f"{place} is no longer the run that this sweep began with: run the same "
+            "command again"
+        )
+    return store.load(place)
 
 
 def _remove(checkpoint: Path) -> None:
