@@ -35,6 +35,10 @@ class Stage(NamedTuple):
     about:      hashable name and settings; ``about[0]`` is the name.
     uses_response: True if the input is a pair (x, counts of the previous bin).
     parts:      of a chain: (name, stage) in order, params and state keyed by the name.
+    valid:      (params, x (clip, lags + time, *in)) -> (clip, time, *out), what `apply`
+                gives after `lags` bins, and no more: a third view, for fitting, which
+                computes no output that lacks history. None where a stage remembers
+                more than its lags, or hears the response.
     """
 
     init: Callable[..., Params]
@@ -47,6 +51,7 @@ class Stage(NamedTuple):
     about: tuple
     uses_response: bool = False
     parts: tuple[tuple[str, Any], ...] = ()
+    valid: Callable[[Params, Signal], Signal] | None = None
 
     @property
     def name(self) -> str:
@@ -84,6 +89,7 @@ def memoryless(
         burn_in_s=0.0,
         parameters={} if parameters is None else parameters,
         about=about,
+        valid=jax.vmap(over_time, in_axes=(None, 0)),
     )
 
 
@@ -195,6 +201,7 @@ def windowed(
         burn_in_s=0.0,
         parameters={} if parameters is None else parameters,
         about=about,
+        valid=jax.vmap(over_clip, in_axes=(None, 0)),
     )
 
 
@@ -242,6 +249,13 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
                 after[n], x = getattr(stage, view)(params[n], state[n], signal)
         return after, x
 
+    def valid(params: Params, x: Signal) -> Signal:
+        for n, stage in named.items():
+            assert stage.valid is not None
+            with jax.named_scope(n):
+                x = stage.valid(params[n], x)
+        return x
+
     *earlier, last = stages
     lags = sum(stage.lags for stage in earlier)
     # A stage that hears the response looks back over that, not over the stages before.
@@ -258,6 +272,7 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
         about=about or ("chain", *(stage.about for stage in stages)),
         uses_response=uses_response,
         parts=tuple(named.items()),
+        valid=None if any(stage.valid is None for stage in stages) else valid,
     )
 
 

@@ -28,6 +28,7 @@ def through(part: Stage, view: View, **changes: Any) -> Stage:
         start=lambda params, key=None: part.start(view(params), key),
         step=lambda params, state, x: part.step(view(params), state, x),
         apply=lambda params, state, x: part.apply(view(params), state, x),
+        valid=part.valid and (lambda params, x: part.valid(view(params), x)),
         parts=(),
         **changes,
     )
