@@ -96,7 +96,7 @@ def objective(
             rate, target = clip_rates(
                 model, params, stimulus, counts, first, table.lead, table.bins
             )
-            each = jax.vmap(lambda *of_one: poisson(*of_one, null, activity))
+            each = jax.vmap(lambda r, y: poisson(r, y, null, activity))
             return jnp.mean(each(rate, target))
 
         if in_turn:

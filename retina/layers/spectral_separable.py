@@ -1,4 +1,4 @@
-"""Separable space-time convolution of clips by way of their spectrum, in products alone.
+"""Separable space-time convolution of clips by way of their spectrum, in products.
 
 In the frequencies of time and space a convolution is one small product per frequency,
 and a frequency's share of a kernel is made of few numbers. Every transform is a matrix
@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina.layers.spectral import each, fourier
+
+SHORT = 16  # bins of a block at least
 
 
 def spectral_separable(
@@ -66,9 +68,6 @@ def spectral_separable(
     return y.reshape(clips, blocks * hop, high, wide, outputs)[:, :bins]
 
 
-SHORT = 16  # bins of a block at least
-
-
 class _Matrices(NamedTuple):
     """Real matrices of one direction, and the places and bins it leads to."""
 
@@ -87,7 +86,7 @@ def _rows_of_spectra(to: _Matrices, x: jax.Array) -> jax.Array:
 
 
 def _mixing(of: _Matrices, space: jax.Array, time: jax.Array) -> jax.Array:
-    """(frequency, part out, part in): kernels' spectra, complex numbers as real 2 x 2."""
+    """(frequency, part out, part in): spectra of kernels, each number as 2 x 2."""
     kernel = time[:, None, None] * space[None]
     seen = _rows_of_spectra(of, kernel.transpose(0, 1, 2, 4, 3))
     outputs, inputs = space.shape[:1:-1]
@@ -121,7 +120,7 @@ def _transforms(
 
     def over_time(bins: int) -> np.ndarray:
         there = fourier(span, range(half), -1)[:, :bins]
-        return np.stack([there.real, there.imag], 1).reshape(2 * half, bins)
+        return np.stack([np.real(there), np.imag(there)], 1).reshape(2 * half, bins)
 
     def there(size: int, places: range, sign: int) -> np.ndarray:
         return _real(fourier(size, range(size), sign)[:, places])
@@ -135,23 +134,23 @@ def _transforms(
     if span % 2 == 0:
         twice[-1] = 1
     last = fourier(span, range(span), 1)[taps - 1 :, :half] * twice / span
-    last = np.stack([last.real, -last.imag], 2).reshape(-1, 2 * half)
-    # The kernel is conjugate in space, where it is a correlation.
-    made = (
-        (over_time(span), there(tall, seen[0], -1), there(broad, seen[1], -1)),
-        (over_time(taps), there(tall, range(rows), 1), there(broad, range(columns), 1)),
-        (last, home(tall, wanted[0]), home(broad, wanted[1])),
-    )
+    last = np.stack([np.real(last), -np.imag(last)], 2).reshape(-1, 2 * half)
     places = len(wanted[0]), len(wanted[1])
-    one, two, three = (
-        _Matrices(*(m.astype(np.float32) for m in each_), places) for each_ in made
-    )
-    return one, two, three
+    to = over_time(span), there(tall, seen[0], -1), there(broad, seen[1], -1)
+    # The kernel is conjugate in space, where it is a correlation.
+    of = over_time(taps), there(tall, range(rows), 1), there(broad, range(columns), 1)
+    back = last, home(tall, wanted[0]), home(broad, wanted[1])
+    return _matrices(*to), _matrices(*of), _matrices(*back, places)
+
+
+def _matrices(time, rows, columns, places: tuple[int, int] = (0, 0)) -> _Matrices:
+    time, rows, columns = (m.astype(np.float32) for m in (time, rows, columns))
+    return _Matrices(time, rows, columns, places)
 
 
 def _real(matrix: np.ndarray, back: bool = False) -> np.ndarray:
-    """A complex (m, k) as a real (m part, part k), or on the way back (part m, k part)."""
-    real, imaginary = matrix.real, matrix.imag
+    """A complex (m, k) as a real (m part, part k); on the way back (part m, k part)."""
+    real, imaginary = np.real(matrix), np.imag(matrix)
     parts = np.array([[real, -imaginary], [imaginary, real]])  # (part, part, m, k)
     order = (0, 2, 3, 1) if back else (2, 0, 1, 3)
     return parts.transpose(order).reshape(2 * matrix.shape[0], 2 * matrix.shape[1])
