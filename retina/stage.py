@@ -36,6 +36,10 @@ class Stage(NamedTuple):
     uses_response: True if the input is a pair (x, counts of the previous bin).
     parts:      of a chain: (name, stage) in order, params and state keyed by the name.
     per_frame:  names of the parts that run once per frame: see `retina.clocks`.
+    valid:      (params, x (clip, lags + time, *in)) -> (clip, time, *out), what `apply`
+                gives after `lags` bins, and no more: a third view, for fitting, which
+                computes no output that lacks history. None where a stage remembers
+                more than its lags, or hears the response.
     """
 
     init: Callable[..., Params]
@@ -49,6 +53,7 @@ class Stage(NamedTuple):
     uses_response: bool = False
     parts: tuple[tuple[str, Any], ...] = ()
     per_frame: tuple[str, ...] = ()
+    valid: Callable[[Params, Signal], Signal] | None = None
 
     @property
     def name(self) -> str:
@@ -86,6 +91,7 @@ def memoryless(
         burn_in_s=0.0,
         parameters={} if parameters is None else parameters,
         about=about,
+        valid=jax.vmap(over_time, in_axes=(None, 0)),
     )
 
 
@@ -197,6 +203,7 @@ def windowed(
         burn_in_s=0.0,
         parameters={} if parameters is None else parameters,
         about=about,
+        valid=jax.vmap(over_clip, in_axes=(None, 0)),
     )
 
 
@@ -244,6 +251,13 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
                 after[n], x = getattr(stage, view)(params[n], state[n], signal)
         return after, x
 
+    def valid(params: Params, x: Signal) -> Signal:
+        for n, stage in named.items():
+            assert stage.valid is not None
+            with jax.named_scope(n):
+                x = stage.valid(params[n], x)
+        return x
+
     *earlier, last = stages
     lags = sum(stage.lags for stage in earlier)
     # A stage that hears the response looks back over that, not over the stages before.
@@ -260,6 +274,7 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
         about=about or ("chain", *(stage.about for stage in stages)),
         uses_response=uses_response,
         parts=tuple(named.items()),
+        valid=None if any(stage.valid is None for stage in stages) else valid,
     )
 
 

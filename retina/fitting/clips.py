@@ -152,6 +152,24 @@ def cut(
     return (x, heard[:-1]) if model.stage.uses_response else x, heard[1 + lead :]
 
 
+def clip_rates(
+    model: Model, params: Tree, stimulus, counts, first, lead: int, bins: int
+) -> tuple[jax.Array, jax.Array]:
+    """Rates and counts of clips, both (clip, bins, cell): see `clip_rate`.
+
+    first: (clip, 2) rows of the table.
+    """
+    stage = model.stage
+    if stage.valid is None:
+        return jax.vmap(
+            lambda one: clip_rate(model, params, stimulus, counts, one, lead, bins)
+        )(first)
+    signal, target = jax.vmap(
+        lambda one: cut(model, stimulus, counts, one, lead, bins)
+    )(first)
+    return stage.valid(params, signal[:, lead - stage.lags :]), target
+
+
 def clip_rate(
     model: Model, params: Tree, stimulus, counts, first, lead: int, bins: int
 ) -> tuple[jax.Array, jax.Array]:

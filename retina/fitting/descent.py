@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from retina.fitting.clips import Table, clip_rate, cut
+from retina.fitting.clips import Table, clip_rates, cut
 from retina.fitting.devices import ONE, Devices
 from retina.fitting.loss import poisson
 from retina.fitting.optimiser import direction
@@ -87,19 +87,23 @@ def objective(
     """
     null = jnp.asarray(null_rate, jnp.float32)
     in_turn = in_turn and jax.default_backend() == "cpu"
-    over_clips = lax.map if in_turn else lambda one, batch: jax.vmap(one)(batch)
 
     def loss(free, rest, first, stimulus, counts, step):
         fixed, weights = rest
         params = to_bounded(model.stage.parameters, free, fixed)
 
-        def one(where):
-            rate, target = clip_rate(
-                model, params, stimulus, counts, where, table.lead, table.bins
+        def over(first):
+            rate, target = clip_rates(
+                model, params, stimulus, counts, first, table.lead, table.bins
             )
-            return poisson(rate, target, null, activity)
+            each = jax.vmap(lambda r, y: poisson(r, y, null, activity))
+            return jnp.mean(each(rate, target))
 
-        return penalised(jnp.mean(over_clips(one, first)), params, weights), None
+        if in_turn:
+            value = jnp.mean(lax.map(lambda one: over(one[None]), first))
+        else:
+            value = over(first)
+        return penalised(value, params, weights), None
 
     def training_loss(free, rest, first, stimulus, counts, step):
         assert model.training is not None

@@ -28,6 +28,7 @@ from retina.parameter import Parameter
 from retina.stage import Stage
 
 BLOCK = 32  # bins that one banded matrix product of a clip covers
+CLIPS = 16  # of a measurement at most
 
 
 def separable(
@@ -94,20 +95,20 @@ def separable(
         ahead = jnp.concatenate([later[1:] + share[:-1], share[-1:]])
         return ahead, later[0] + now
 
-    def apply(params, later: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def valid(params, x: jax.Array) -> jax.Array:
         space, time = kernels(params)
-        bins = x.shape[0]
         if high * wide == 1:
-            total = _at_one_place(x.reshape(bins, -1, inputs), space, time)
-        else:
-            total = over_the_map(x, space, time)
+            return _at_one_place(x.reshape(*x.shape[:2], -1, inputs), space, time)
+        way = WAYS[_fastest(x.shape, space.shape, taps, pad)]
+        return way(x, space, time, pad)
+
+    def apply(params, later: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        bins = x.shape[0]
+        # What frames add to each bin, those after the clip's end included.
+        around = jnp.pad(x, ((taps - 1, taps - 1), (0, 0), (0, 0), (0, 0)))
+        total = valid(params, around[None])[0]
         total = total.at[: taps - 1].add(later)
         return total[bins:], total[:bins]
-
-    def over_the_map(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
-        """(time, height, width, in) -> (time + taps - 1, height', width', out)."""
-        x = jnp.pad(x, ((0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)))
-        return WAYS[_fastest(x.shape, space.shape, taps)](x, space, time)
 
     return Stage(
         init=init,
@@ -121,82 +122,99 @@ def separable(
             "time": Parameter(axes=("course", "channel", "out")),
         },
         about=("separable", shape, channels, size, taps, padding),
+        valid=valid,
     )
 
 
-def by_maps(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
+def by_maps(
+    x: jax.Array, space: jax.Array, time: jax.Array, pad: tuple[int, int]
+) -> jax.Array:
     """Each channel's maps, then their course in time; see `spectral_separable`."""
-    bins, height, width, _ = x.shape
+    x = jnp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)))
+    return jax.vmap(_by_maps, in_axes=(0, None, None))(x, space, time)
+
+
+def _by_maps(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
+    frames, height, width, _ = x.shape
     rows, columns, _, channels = space.shape
     high, wide = height - rows + 1, width - columns + 1
 
     # One input channel at a time: memory for the maps of one, not of all pairs.
     def add(total: jax.Array, one: tuple[jax.Array, ...]):
-        frames, kernel, course = one
-        maps: jax.Array = convolve(frames[..., None], kernel[:, :, None])
-        maps = maps.reshape(bins, -1, channels)
-        return total + _spread(maps, course), None
+        shown, kernel, course = one
+        maps: jax.Array = convolve(shown[..., None], kernel[:, :, None])
+        return total + _over_time(maps.reshape(frames, -1, channels), course), None
 
     each = (x.transpose(3, 0, 1, 2), space.transpose(2, 0, 1, 3))
-    total = jnp.zeros((channels, bins + time.shape[0] - 1, high * wide), x.dtype)
+    total = jnp.zeros((channels, frames - time.shape[0] + 1, high * wide), x.dtype)
     total, _ = lax.scan(add, total, (*each, time.transpose(1, 0, 2)))
     return total.transpose(1, 2, 0).reshape(-1, high, wide, channels)
 
 
-WAYS: dict[str, Callable[[jax.Array, jax.Array, jax.Array], jax.Array]] = {
-    "spectral": spectral_separable,
+WAYS: dict[str, Callable[..., jax.Array]] = {
+    "spectrum": spectral_separable,
     "maps": by_maps,
 }
 
 
-def _fastest(x: tuple[int, ...], space: tuple[int, ...], taps: int) -> str:
-    bins, height, width, inputs = x
+def _fastest(
+    x: tuple[int, ...], space: tuple[int, ...], taps: int, pad: tuple[int, int]
+) -> str:
+    clips, frames, height, width, inputs = x
     rows, columns, _, outputs = space
-    places = (height - rows + 1) * (width - columns + 1)
-    if bins * places * inputs * outputs * (rows * columns + taps) < SMALL:
+    places = (height + 2 * pad[0] - rows + 1) * (width + 2 * pad[1] - columns + 1)
+    if clips * frames * places * inputs * outputs * (rows * columns + taps) < SMALL:
         return "maps"
+
+    clips, frames = min(clips, CLIPS), min(frames, MEASURED + taps - 1)
 
     def arguments():
         draw = np.random.default_rng(0).standard_normal
-        shapes = (MEASURED, height, width, inputs), space, (taps, inputs, outputs)
+        shapes = (clips, frames, height, width, inputs), space, (taps, inputs, outputs)
         return tuple(jnp.asarray(draw(shape, np.float32)) for shape in shapes)
 
-    shape = (height, width, *space, taps)
-    return fastest("separable convolution", shape, WAYS, arguments)
+    def raced(way: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        # One channel is the stimulus: nobody asks for its slope.
+        still = lax.stop_gradient if inputs == 1 else lambda x: x
+        return lambda x, *kernels: way(still(x), *kernels, pad)
+
+    ways = {name: raced(way) for name, way in WAYS.items()}
+    shape = (clips, frames, height, width, *space, taps, *pad)
+    return fastest("separable convolution", shape, ways, arguments)
 
 
 def _at_one_place(x: jax.Array, space: jax.Array, time: jax.Array) -> jax.Array:
-    """(time, pixel, in) -> (time + taps - 1, 1, 1, out): kernels as large as frames."""
-    bins, pixels, inputs = x.shape
+    """(clip, bins + taps - 1, pixel, in) -> (clip, bins, 1, 1, out): kernels as large
+    as frames."""
     taps = time.shape[0]
-    maps = jnp.einsum("tpi,pio->tio", x, space.reshape(pixels, inputs, -1))
-    share = jnp.einsum("tio,lio->lto", maps, time)
-    shifted = [
-        jnp.pad(share[lag], ((lag, taps - 1 - lag), (0, 0))) for lag in range(taps)
-    ]
-    return sum(shifted[1:], shifted[0])[:, None, None]
+    bins = x.shape[1] - taps + 1
+    maps = jnp.einsum("ctpi,pio->ctio", x, space.reshape(x.shape[2], x.shape[3], -1))
+    share = jnp.einsum("ctio,lio->lcto", maps, time)
+    ends = [taps - 1 - lag for lag in range(taps)]
+    past = [share[lag, :, end : end + bins] for lag, end in enumerate(ends)]
+    return sum(past[1:], past[0])[:, :, None, None]
 
 
-def _spread(maps: jax.Array, course: jax.Array) -> jax.Array:
-    """What the frames of a clip add to each bin, those after its end included.
+def _over_time(maps: jax.Array, course: jax.Array) -> jax.Array:
+    """The maps' course, of each bin with a full history.
 
-    maps:    (time, place, channel). course: (taps, channel), lag 0 first.
-    returns: (channel, time + taps - 1, place), by one banded product a block.
+    maps:    (bins + taps - 1, place, channel). course: (taps, channel), lag 0 first.
+    returns: (channel, bins, place), by one banded product a block.
     """
-    bins, places, channels = maps.shape
+    frames, _, channels = maps.shape
     taps = course.shape[0]
+    bins = frames - taps + 1
     block = min(BLOCK, bins)
     over = -bins % block
     maps = jnp.pad(maps.transpose(2, 0, 1), ((0, 0), (0, over), (0, 0)))
     shifted = [
-        jnp.pad(course.T, ((0, 0), (bin_, block - 1 - bin_))) for bin_ in range(block)
+        jnp.pad(course[::-1].T, ((0, 0), (bin_, block - 1 - bin_)))
+        for bin_ in range(block)
     ]
-    banded = jnp.stack(shifted, axis=-1)
-    total = jnp.zeros((channels, bins + over + taps - 1, places), maps.dtype)
-    for first in range(0, bins, block):
-        here = slice(first, first + block + taps - 1)
-        total = total.at[:, here].add(banded @ maps[:, first : first + block])
-    return total[:, : bins + taps - 1]
+    banded = jnp.stack(shifted, axis=1)
+    seen = block + taps - 1
+    each = [banded @ maps[:, b : b + seen] for b in range(0, bins, block)]
+    return jnp.concatenate(each, axis=1)[:, :bins]
 
 
 def _kernel(shape: tuple[int, int, int], size: int, padding: int):

@@ -25,10 +25,12 @@ def through(part: Stage, view: View, **changes: Any) -> Stage:
     >>> half.about == linear(2, 1).about
     True
     """
+    valid = part.valid
     return part._replace(
         start=lambda params, key=None: part.start(view(params), key),
         step=lambda params, state, x: part.step(view(params), state, x),
         apply=lambda params, state, x: part.apply(view(params), state, x),
+        valid=valid and (lambda params, x: valid(view(params), x)),
         parts=(),
         **changes,
     )

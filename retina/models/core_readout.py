@@ -128,9 +128,7 @@ def core_readout(
         stage,
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe(
-            learning_rate=1e-2, clip_bins=128, batch=2, in_turn=image != (1, 1)
-        ),
+        recipe=Recipe(learning_rate=1e-2, clip_bins=128, batch=2),
         core=before(stage, look.name),
     )
 

@@ -89,7 +89,8 @@ def _views(index: int) -> dict[str, Callable[..., Any]]:
     def scan(params, state, x):
         return jax.lax.scan(lambda s, x_t: stage.step(params, s, x_t), state, x)
 
-    return {"step": jax.jit(scan), "apply": jax.jit(stage.apply)}
+    views = {"step": jax.jit(scan), "apply": jax.jit(stage.apply)}
+    return views | ({"valid": jax.jit(stage.valid)} if stage.valid else {})
 
 
 def _close(one, other) -> None:
@@ -119,6 +120,18 @@ def test_steps_in_a_row_equal_the_clip(index: int, stage: Stage, shape):
         _views(index)["step"](params, state, x)[1],
         _views(index)["apply"](params, state, x)[1],
     )
+
+
+@STAGES
+def test_what_has_its_history_equals_the_clip(index: int, stage: Stage, shape):
+    """The view that is fitted where a stage offers it, of two clips side by side."""
+    if "valid" not in _views(index):
+        return
+    params, state = _begin(stage)
+    x, other = _signal(stage, shape), _signal(stage, shape, seed=8)
+    both = _views(index)["valid"](params, jnp.stack([x, other]))
+    for one, clip in zip(both, (x, other), strict=True):
+        _close(one, _views(index)["apply"](params, state, clip)[1][stage.lags :])
 
 
 @STAGES

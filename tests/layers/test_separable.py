@@ -88,24 +88,26 @@ def test_the_slope_of_the_clip_is_that_of_the_steps():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "shape", "size", "taps"), [(1, (7, 6), 3, 40), (3, (6, 7), 4, 5)]
+    ("inputs", "shape", "taps", "pad"),
+    [(1, (7, 6), 40, (0, 0)), (3, (6, 7), 5, (1, 0))],
 )
-def test_every_way_is_the_same_convolution(inputs, shape, size, taps):
-    """In value and in slope, relative to the largest: lags stacked or one by one."""
+def test_every_way_is_the_same_convolution(inputs, shape, taps, pad):
+    """In value and in slope, relative to the largest: one block of time, and four."""
     draw = np.random.default_rng(0).standard_normal
-    shapes = (30, *shape, inputs), (size, size, inputs, 5), (taps, inputs, 5)
+    shapes = (2, taps + 30, *shape, inputs), (3, 2, inputs, 5), (taps, inputs, 5)
     given = tuple(jnp.asarray(draw(shape, np.float32)) for shape in shapes)
 
     def both(way):
         def loss(*arrays):
-            y = way(*arrays)
+            y = way(*arrays, pad)
             return jnp.sum(jnp.sin(y / 10)), y
 
         run = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
         return jax.tree.leaves(run(*given))
 
-    spectral, maps = (both(WAYS[name]) for name in ("spectral", "maps"))
-    for a, b in zip(spectral, maps, strict=True):
+    spectrum, maps = (both(WAYS[name]) for name in ("spectrum", "maps"))
+    for a, b in zip(spectrum, maps, strict=True):
+        assert a.shape == b.shape
         assert np.max(np.abs(a - b)) < 1e-5 * np.max(np.abs(b))
 
 
