@@ -22,11 +22,13 @@ import jax.numpy as jnp
 
 from retina import atomic
 from retina.errors import BadSetting, MissingExtra
+from retina.fitting.precision import in_float32
 from retina.stage import Model, Tree
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
+@in_float32
 def export_step(
     model: Model, params: Tree, path: str | Path, *, dtype: Any = jnp.float32
 ) -> Path:

@@ -71,8 +71,9 @@ def fastest(
         if known is None:
             # A thread of its own: this one may be in the middle of tracing a program,
             # and would trace the measurement into it.
+            race = functools.partial(_race, ways, arguments, _precision())
             with ThreadPoolExecutor(1, initializer=_here.race) as pool:
-                known = pool.submit(_race, ways, arguments).result()
+                known = pool.submit(race).result()
             _keep(key, known)
         return min(known, key=known.__getitem__)
 
@@ -131,10 +132,25 @@ def _keep(key: str, times: Times) -> None:
         pass  # known for as long as this process lives
 
 
-def _race(ways: Mapping[str, Callable[..., Any]], arguments) -> Times:
+def _precision() -> str | None:
+    """How exact this thread asks products to be: a setting that each has for itself."""
     import jax
 
-    given = arguments()
+    return jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+
+
+def _race(
+    ways: Mapping[str, Callable[..., Any]], arguments, precision: str | None
+) -> Times:
+    import jax
+
+    with jax.default_matmul_precision(precision):
+        return _times(ways, arguments())
+
+
+def _times(ways: Mapping[str, Callable[..., Any]], given) -> Times:
+    import jax
+
     times: Times = {}
     for name, way in ways.items():
         run = _loop(way, len(given))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from retina import formulation
+from retina.fitting.precision import in_float32
 from retina.layers import convolution
 
 
@@ -99,3 +100,16 @@ def test_a_large_convolution_is_measured_and_a_small_one_is_not():
     assert set(times) == {"xla", "spectral"}
     plain = convolution.plain(jnp.asarray(x), jnp.asarray(kernel))
     np.testing.assert_allclose(made, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_ways_are_raced_as_exactly_as_they_will_run():
+    asked = set()
+
+    def way(x):
+        asked.add(jax.config.jax_default_matmul_precision)  # type: ignore[attr-defined]
+        return x * 2
+
+    in_float32(formulation.fastest)(
+        "exact", (1,), {"one": way, "other": lambda x: x + x}, lambda: (jnp.ones(3),)
+    )
+    assert asked == {"float32"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from retina import formulation
 from retina.errors import at_least_one
+from retina.fitting.precision import in_float32
 from retina.stage import Model, Tree
 
 WARM_UP = 20  # bins before the clock counts; source="chosen"
@@ -35,6 +36,7 @@ class Latency:
     device: str
 
 
+@in_float32
 def latency(
     model: Model, params: Tree, *, bins: int = 500, dtype: Any = jnp.float32
 ) -> Latency:

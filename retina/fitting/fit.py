@@ -22,6 +22,7 @@ from retina.fitting.core import frozen
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.plateau import EXPLODED
+from retina.fitting.precision import in_float32
 from retina.fitting.resume import identity
 from retina.fitting.scatter import scattered
 from retina.fitting.start import mean_counts
@@ -33,6 +34,7 @@ from retina.stage import Model, Recipe, Tree
 from retina.types import Fit, Split, one_of
 
 
+@in_float32
 def fit(
     model: Model,
     split: Split,

@@ -21,6 +21,7 @@ from retina.fitting.devices import Devices
 from retina.fitting.fit import check_clips, finished, number_of, started
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
+from retina.fitting.precision import in_float32
 from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
@@ -31,6 +32,7 @@ from retina.stage import Model, Recipe, Tree
 from retina.types import Fit, Split
 
 
+@in_float32
 def fit_jointly(
     splits: Sequence[Split],
     model: str,

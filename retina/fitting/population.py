@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from retina.errors import MissingData
+from retina.fitting.precision import in_float32
 from retina.fitting.score import SEED, rates
 from retina.fitting.simulate import simulate
 from retina.metrics.medians import middle
@@ -56,6 +57,7 @@ class Population:
         )
 
 
+@in_float32
 def population(fit: Fit, clips: Sequence[Clip]) -> tuple[Population, ...]:
     """Noise correlations and redundancy on each group of test clips.
 

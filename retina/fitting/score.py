@@ -10,6 +10,7 @@ import numpy as np
 
 from retina.costs.cost import RUNS
 from retina.errors import BadSetting, MissingData
+from retina.fitting.precision import in_float32
 from retina.fitting.predict import agree, streamed
 from retina.fitting.simulate import free_running
 from retina.metrics.clips import evaluate, few_repeats_note
@@ -28,6 +29,7 @@ COUNTED = ("bits_per_spike", "bits_per_second", "deviance")
 SEED = 20160210  # of every bootstrap, so that a score is the same when asked again
 
 
+@in_float32
 def score(
     fit: Fit,
     clips: Sequence[Clip],

@@ -13,6 +13,7 @@ from jax import lax
 from jax.scipy.special import ndtri
 
 from retina.errors import BadSetting
+from retina.fitting.precision import in_float32
 from retina.stage import Model, Tree
 from retina.types import GRADED, Clip, Split
 
@@ -22,6 +23,7 @@ LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
 LOUDEST = 50.0
 
 
+@in_float32
 def simulate(
     model: Model, params: Tree, stimulus, *, key: jax.Array, trials: int = 1
 ) -> np.ndarray:
@@ -45,6 +47,7 @@ def simulate(
     return np.asarray(sampled(model, params, jnp.asarray(stimulus), key, trials)[0])
 
 
+@in_float32
 def simulated_split(
     model: Model, params: Tree, split: Split, *, key: jax.Array
 ) -> Split:

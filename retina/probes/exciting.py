@@ -12,6 +12,7 @@ import optax
 from jax import lax
 
 from retina.errors import BadSetting, at_least_one
+from retina.fitting.precision import in_float32
 from retina.probes.rates import check_cell, grey, history, memory, signal
 from retina.types import Fit
 
@@ -31,6 +32,7 @@ class Exciting(NamedTuple):
     rate: np.ndarray
 
 
+@in_float32
 def exciting_input(
     fit: Fit,
     cell: int,

@@ -8,12 +8,14 @@ import numpy as np
 from jax import lax
 
 from retina.errors import at_least_one
+from retina.fitting.precision import in_float32
 from retina.probes.rates import history, memory, rates
 from retina.types import Fit
 
 BLOCK = 512  # bins of noise at a time
 
 
+@in_float32
 def model_sta(
     fit: Fit, *, key: jax.Array, bins: int = 32768, lags: int | None = None
 ) -> np.ndarray:

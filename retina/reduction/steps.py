@@ -21,6 +21,7 @@ from retina import registry
 from retina.costs.cost import cost
 from retina.errors import BadSetting, nearest
 from retina.fitting.loop import Progress
+from retina.fitting.precision import in_float32
 from retina.fitting.recipe import otherwise
 from retina.reduction.fits import Fits, digest, fits_itself
 from retina.settings import checked, keywords
@@ -30,6 +31,7 @@ from retina.types import Cost, Fit, Split
 REFIT_STEPS = 200  # source="chosen"
 
 
+@in_float32
 def reduce(
     method: str | Sequence[str],
     fit: Fit,

@@ -11,7 +11,7 @@ from jax import lax
 from retina import build
 from retina.errors import BadSetting
 from retina.fitting.fit import fit
-from retina.fitting.precision import in_bfloat16
+from retina.fitting.precision import in_bfloat16, in_float32
 from tests.fitting import synthetic
 
 ROUND = 2.0**-8  # half the distance of two neighbours of 1, in bfloat16
@@ -128,3 +128,25 @@ def test_a_line_search_refuses_it():
             key=jax.random.key(0),
             precision="bfloat",
         )
+
+
+def test_verbs_ask_for_all_of_float32_on_any_device():
+    def product(a, b):
+        return jax.make_jaxpr(lambda a, b: a @ b)(a, b)
+
+    whole = in_float32(product)(_drawn(5, 3), _drawn(3, 4))
+    (one,) = [e for e in _equations(whole) if e.primitive is lax.dot_general_p]
+    assert set(one.params["precision"]) == {lax.Precision.HIGHEST}
+    # Nothing is left of it for the code around the verb.
+    (one,) = _equations(product(_drawn(5, 3), _drawn(3, 4)))
+    assert one.params["precision"] is None
+
+
+def test_rounded_products_ask_for_nothing_more():
+    run = in_float32(in_bfloat16(lambda a, b: a @ b))
+    found = [
+        e.params["precision"]
+        for e in _equations(jax.make_jaxpr(run)(_drawn(5, 3), _drawn(3, 4)))
+        if e.primitive is lax.dot_general_p
+    ]
+    assert found == [None]
