@@ -13,10 +13,9 @@ import jax.numpy as jnp
 from retina import build, resources
 from retina.circuit.declaration import fan_in, synapses
 from retina.costs.bits import DENSE
+from retina.costs.clocks import one_bin
 from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
-from retina.costs.flops import trace_step
-from retina.costs.memory import memory
 from retina.costs.sparse import dropped_macs
 from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
@@ -72,8 +71,8 @@ def cost(
     runs = runs_of(model) if runs is None else runs
     spec = model.spec if split is None else split.spec
     stored = _stored(split)
-    step = trace_step(model, params, dtype=stored)
-    work, held, wired = step.work(), memory(step), wiring(step)
+    one = one_bin(model, params, stored)
+    work, held, wired = one.work, one.memory, wiring(one.step)
     every = runs * work.step
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
@@ -106,6 +105,7 @@ def cost(
         by_part={part: c.as_dict() for part, c in every.by_part.items()},
         notes=(
             *_runs_note(runs, work.step.flops),
+            *one.note,
             _weights_note(every.flops_with, work.setup.flops),
             sharing,
             *_declared_note(model),
@@ -241,7 +241,7 @@ def _shared(
 
     def flops_at(number: int) -> int:
         made, shapes = at(number)
-        return runs * trace_step(made, shapes, dtype=stored).work().step.flops
+        return runs * one_bin(made, shapes, stored).work.step.flops
 
     try:
         made, shapes = at(cells)
