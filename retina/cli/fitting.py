@@ -16,7 +16,8 @@ from retina import lock, registry
 from retina.cli import output, runs
 from retina.cli import settings as words
 from retina.cli.names import Json
-from retina.errors import BrokenRun, UnwritableFolder
+from retina.cli.partial import ASKED, CHECKPOINT, begun, finished, place_of
+from retina.errors import UnwritableFolder
 from retina.settings import keywords
 
 Set = Annotated[
@@ -50,8 +51,6 @@ Key = Annotated[
     int,
     typer.Option(min=0, max=2**32 - 1, help="All randomness follows."),
 ]
-
-CHECKPOINT, ASKED = "checkpoint", "asked.json"
 
 
 def fit(
@@ -124,7 +123,7 @@ def _fit(
 
     atomic.check_writable(folder)
     failures.check_device()
-    partial = folder.parent / f"{folder.name}.partial"
+    partial = place_of(folder)
     loggers = [
         registry.find("loggers", name)(partial, asked)
         for name in dict.fromkeys(("jsonl", *log))
@@ -133,13 +132,8 @@ def _fit(
     for note in split.notes:
         output.say(f"note: {note}")
     model = build.model(asked["model"], split.spec, **own)
-    if (partial / ASKED).exists():
-        _compare(partial, store.loads((partial / ASKED).read_text()), asked)
-        if checkpoints.present(partial / CHECKPOINT):
-            output.say(f"going on from {partial}")
-    else:
-        with atomic.new_folder(partial) as made:
-            (made / ASKED).write_text(store.dumps(asked))
+    if begun(partial, asked) and checkpoints.present(partial / CHECKPOINT):
+        output.say(f"going on from {partial}")
     name = Path(model.name.rpartition(":")[2]).stem
     with contextlib.ExitStack() as opened:
         logs = [opened.enter_context(one) for one in loggers]
@@ -207,49 +201,6 @@ def _default(asked: Mapping[str, Any]) -> Path:
     digest = hashlib.sha256(store.dumps(asked).encode()).hexdigest()[:8]
     model = Path(asked["model"].rpartition(":")[2]).stem
     return Path("runs") / f"{model}-{Path(asked['dataset']).stem}-{digest}"
-
-
-def finished(folder: Path, asked: Mapping[str, Any]) -> bool:
-    from retina import atomic, store
-
-    with atomic.explained(folder):
-        atomic.recover(folder)
-        if not folder.exists() or not any(folder.iterdir()):
-            return False
-        if not (folder / store.RECORD).is_file():
-            raise UnwritableFolder(
-                f"{folder} holds something that is not a run: name another --out"
-            )
-    _compare(folder, store.read(folder).get("asked"), asked)
-    return True
-
-
-def _compare(folder: Path, earlier: Any, asked: Mapping[str, Any]) -> None:
-    """Raises BrokenRun where a folder holds another fit than the one asked for."""
-    from retina import store
-
-    now = store.loads(store.dumps(asked))
-    if earlier == now:
-        return
-    if not isinstance(earlier, dict):
-        raise BrokenRun(f"{folder} was not made by retina fit: name another --out")
-    pairs = {**_flat(earlier), **_flat(now)}
-    differ = [
-        f"{name} {_flat(earlier).get(name)!r} there, {_flat(now).get(name)!r} here"
-        for name in pairs
-        if _flat(earlier).get(name) != _flat(now).get(name)
-    ]
-    raise BrokenRun(
-        f"{folder} is another fit ({'; '.join(differ)}): name another --out, or delete "
-        "it"
-    )
-
-
-def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {}
-    for name, value in table.items():
-        flat.update(value if isinstance(value, dict) else {name: value})
-    return flat
 
 
 def _read(folder: Path) -> dict[str, Any]:

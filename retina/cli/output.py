@@ -105,12 +105,16 @@ def fit_words(event: Mapping[str, Any]) -> tuple[float, str]:
     """How far a fit is, and its figures in words, from what `retina.fit` reports.
 
     A fit ends at its last step or, as a rule, when validation has stopped improving
-    at the last of several learning rates: whichever is nearer is the fraction.
+    at the last of several learning rates: whichever is nearer is the fraction. Of the
+    fits of a reduction each is as much as another.
     """
     fraction = event["step"] / max(event["max_steps"], 1)
     if event.get("all_cuts"):
         fraction = max(fraction, event.get("cuts", 0) / event["all_cuts"])
     words = [f"step {event['step']}"]
+    if "reduction" in event:
+        fraction = (event["part"] + min(fraction, 1.0)) / event["parts"]
+        words = [f"{event['reduction']}: step {event['step']}"]
     if math.isfinite(event["train_loss"]):
         words.append(f"loss {event['train_loss']:.4f}")
     words.append(f"validation median {event['validation_median']:.4f} bits/spike")

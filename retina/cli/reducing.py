@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,10 @@ import typer
 from retina import lock, registry
 from retina.cli import output
 from retina.cli import settings as words
-from retina.cli.fitting import Key, finished
+from retina.cli.fitting import Key
 from retina.cli.names import Json
-from retina.errors import BrokenRun
+from retina.cli.partial import CHECKPOINT, begun, finished, place_of
+from retina.errors import BrokenRun, RetinaError
 
 
 def reduce(
@@ -36,7 +38,10 @@ def reduce(
     out: Annotated[Path | None, typer.Option(help="The new run's folder.")] = None,
     json: Json = False,
 ) -> None:
-    """Take a part of a fitted model away, and fit the rest again for a while."""
+    """Take a part of a fitted model away, and fit the rest again for a while.
+
+    Where it was interrupted, the same command goes on.
+    """
     from retina import store
 
     settings = words.parse(set_ or ())
@@ -80,28 +85,40 @@ def _reduce(
     import jax
 
     from retina import atomic, failures, store
+    from retina.fitting import checkpoints
     from retina.reduction.steps import reduce
     from retina.search import records
 
     atomic.check_writable(folder)
     failures.check_device()
+    partial = place_of(folder)
     parent, split = store.load(run), records.split_of(record)
-    with output.meter(f"{asked['reduce']} of {run.name}") as tell:
-        small = reduce(
-            asked["reduce"],
-            parent,
-            split,
-            key=jax.random.key(asked["key"]),
-            progress=lambda event: tell(*output.fit_words(event)),
-            **asked["settings"],
-        )
-        tell(1.0, "done")
+    kept = partial / CHECKPOINT
+    if begun(partial, asked) and any(map(checkpoints.present, kept.glob("*"))):
+        output.say(f"going on from {partial}")
+    try:
+        with output.meter(f"{asked['reduce']} of {run.name}") as tell:
+            small = reduce(
+                asked["reduce"],
+                parent,
+                split,
+                key=jax.random.key(asked["key"]),
+                progress=lambda event: tell(*output.fit_words(event)),
+                checkpoint=kept,
+                **asked["settings"],
+            )
+            tell(1.0, "done")
+    except RetinaError:
+        if not kept.exists():  # refused: there is nothing to go on from
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
     same = ("card", "cells", "recording")
     extra = {name: record[name] for name in same if name in record} | {
         "asked": asked,
         "cell_names": [cell.name for cell in split.cells],
     }
     store.save(dataclasses.replace(small, parent=asked["run"]), folder, extra=extra)
+    shutil.rmtree(partial, ignore_errors=True)  # the run is whole already
 
 
 def _default(asked: Mapping[str, Any], run: Path) -> Path:

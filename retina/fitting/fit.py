@@ -42,6 +42,7 @@ def fit(
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
     core: Fit | None = None,
+    until: int | None = None,
     **recipe: Any,
 ) -> Fit:
     """Fit a model on split.train, stop on split.validation, keep the best parameters.
@@ -68,6 +69,9 @@ def fit(
                 rest is fitted. Frames, clock and the core's settings must be the same.
                 What that recording was shown is not at hand here, so nobody looks
                 whether this split's test stimulus was in it: see to that.
+    until:      stop for now, at the first evaluation at this step or later, as if
+                interrupted: what comes back is the fit as it stands, and the same call
+                with a later one, or None, goes on from its checkpoint.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...). The
                 learning rate and the regularisers may be lists: every combination is
                 fitted, side by side like seeds, and the one with the best median over
@@ -96,7 +100,7 @@ def fit(
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
     with failures.told(ends.smaller(recipes[0], seeds, len(recipes)), again):
-        fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes)
+        fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes, until)
     frozen_parts = list(model.core) if core is not None else []
     told = {**fitted.training, "frozen": frozen_parts}
     return dataclasses.replace(fitted, model=given, training=told)
@@ -110,6 +114,7 @@ def _fit(
     progress: Progress | None,
     checkpoint: str | Path | None,
     recipes: list[Recipe],
+    until: int | None,
 ) -> Fit:
     settings = tuning.widest(recipes)
     fitted = model._replace(penalty=penalties.penalty(model, settings))
@@ -164,7 +169,7 @@ def _fit(
         len(recipes),
         blamed,
     )
-    loop.run(model, asked, progress, checkpoint)
+    loop.run(model, asked, progress, checkpoint, until)
     chosen, tuned = tuning.best(recipes, loop.plateau.bits)
     kept = jax.tree.map(jnp.asarray, loop.plateau.best)
     first = loop.lanes.start

@@ -93,10 +93,12 @@ class Loop:
         asked: dict[str, Any],
         progress: Progress | None,
         checkpoint: str | Path | None,
+        until: int | None = None,
     ) -> None:
         """Go on to the end, from the checkpoint if there is one.
 
         asked:  the `identity` of the fit.
+        until:  the step from which on to stop for now, see `retina.fit`.
         raises: as `Checkpoints` does; Diverged.
         """
         with Checkpoints(checkpoint, asked) as checkpoints:
@@ -113,7 +115,7 @@ class Loop:
             self._lap = time.perf_counter()
             if self._row == 0:
                 evaluate(np.full(self._count, np.nan))
-            while not self._over():
+            while not self._over() and (until is None or self.step < until):
                 # Walkers put new walks and new entries in place of old ones.
                 begun = copy.copy(self.walker.walk), self.step, self.plateau.rate.copy()
                 losses, taken = self.walker.advance(self.step, self.plateau.rate)

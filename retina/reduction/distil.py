@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ def distil(
     fit: Fit,
     split: Split,
     key: jax.Array,
+    fitted: Callable[..., Fit] = fit_model,
     /,
     *,
     student: str = "ln",
@@ -31,6 +33,7 @@ def distil(
 ) -> tuple[Model, Tree]:
     """A student is fitted to the teacher's expected counts; the refit is on real ones.
 
+    fitted:    fits the student: `retina.fit`, or that with a checkpoint.
     student:   name of a model.
     settings:  its keywords: --set 'settings={"channels": 4}'.
     synthetic: bins of made-up stimulus for each recorded bin; 0: the recording alone.
@@ -56,7 +59,7 @@ def distil(
         made = made_up(split.train, synthetic, np.random.default_rng(number_of(making)))
         clips = (*clips, *made)
     taught = dataclasses.replace(split, train=tuple(_taught(fit, c) for c in clips))
-    return model, fit_model(model, taught, key=key, max_steps=steps).params
+    return model, fitted(model, taught, key=key, max_steps=steps).params
 
 
 def made_up(

@@ -2,7 +2,8 @@
 
 A method is a function ``NAME(fit, split, key, /, *, ...) -> (Model, params)`` in a file
 of its name. It only cuts; what all of them share stands here: the refit, the check that
-what is claimed to fall does fall, and the lineage.
+what is claimed to fall does fall, and the lineage. One that has to fit something itself
+takes `retina.fit`, told what it fits and where to keep it, as a fourth argument.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,9 +21,9 @@ from retina import registry
 from retina.costs.cost import cost
 from retina.costs.executors import executors
 from retina.errors import BadSetting, nearest
-from retina.fitting.fit import fit as fit_model
 from retina.fitting.loop import Progress
 from retina.fitting.recipe import otherwise
+from retina.reduction.fits import Fits, digest, fits_itself
 from retina.settings import checked, keywords
 from retina.stage import TUNED, Model, Recipe, Tree
 from retina.types import Clip, Cost, Fit, Split
@@ -39,6 +41,7 @@ def reduce(
     key: jax.Array,
     refit_steps: int = REFIT_STEPS,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
     **settings: Any,
 ) -> Fit:
     """A smaller fit: a part is taken away, then the rest is fitted again for a while.
@@ -51,7 +54,10 @@ def reduce(
     refit_steps: at most, after each method, by the recipe of the fit. The
                  best on validation is kept, and the cut itself is in the running. 0: no
                  refit, such as quantisation after training.
-    progress:    as of `retina.fit`, called during each refit.
+    progress:    as of `retina.fit`, called during each fit, with "reduction" (the
+                 method), "part" and "parts" (which of all fits it is, from 0) as well.
+    checkpoint:  a folder of its own, as of `retina.fit`: where it was stopped, the same
+                 call goes on, to the same numbers. Who asked for it removes it.
     settings:    keywords of the method, and fields of Recipe for the refit. Where there
                  are several methods, a keyword must be that of one of them alone.
     returns:     Fit; training["lineage"] has an entry for each method from the first
@@ -73,9 +79,11 @@ def reduce(
     if refit_steps < 0:
         raise BadSetting(f"refit_steps {refit_steps}: 0 or more")
     recipe = recipe | {"max_steps": refit_steps}
+    parts = sum(2 if fits_itself(function) else 1 for function in methods.values())
+    fits = Fits(progress, None if checkpoint is None else Path(checkpoint), parts)
     for number, (name, function) in enumerate(methods.items()):
         each = jax.random.fold_in(key, number)
-        fit = _reduced(name, function, own[name], fit, split, each, recipe, progress)
+        fit = _reduced(name, function, own[name], fit, split, each, recipe, fits)
     return fit
 
 
@@ -149,17 +157,18 @@ def _reduced(
     split: Split,
     key: jax.Array,
     recipe: Mapping[str, Any],
-    progress: Progress | None,
+    fits: Fits,
 ) -> Fit:
     columns = claims(function, name)
     cutting, refitting = jax.random.split(key)
-    model, params = function(parent, split, cutting, **settings)
+    given = (fits.begin(name),) if fits_itself(function) else ()
+    model, params = function(parent, split, cutting, *given, **settings)
     before = figures(columns, parent.model, parent.params, split)
     after = figures(columns, model, params, split)
     _check_lower(name, before, after)
     start = model._replace(warm_start=lambda drawn, clips: params)
     how = {**kept_recipe(parent, model), **recipe}
-    small = fit_model(start, split, key=refitting, progress=progress, **how)
+    small = fits.begin(name, digest(params))(start, split, key=refitting, **how)
     step = {
         "method": name,
         "settings": {k: p.default for k, p in keywords(function).items()}

@@ -17,7 +17,8 @@ from retina.search.splits import Splits
 class Estimate:
     """What a job would cost, without fitting.
 
-    flops_per_bin: of the model, as its point will say; None where that is an error.
+    flops_per_bin: of the model, as its point will say; None where that is an error, and
+                   for a reduction.
     seconds:       for the fit and its score, from those of the same model and data set
                    that are finished in the folder, in proportion to their operations;
                    None where there is none to go by.
@@ -48,11 +49,15 @@ def _seconds(one: Estimate, among: Sequence[Estimate]) -> float | None:
         kin.seconds / (kin.flops_per_bin * kin.job.seeds)
         for kin in among
         if kin.finished and kin.seconds and kin.flops_per_bin
-        if (kin.job.model, kin.job.dataset) == (one.job.model, one.job.dataset)
+        if _kind(kin.job) == _kind(one.job)
     ]
     if not prices:
         return None
     return statistics.median(prices) * one.flops_per_bin * one.job.seeds
+
+
+def _kind(job: Job) -> tuple:
+    return job.model, job.dataset, job.method
 
 
 def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
@@ -62,6 +67,8 @@ def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
     if was is not None:
         took = store.read(work.place_of(job, folder)).get("seconds")
         return Estimate(job, was.cost.flops_per_bin, True, seconds=took)
+    if job.method:  # what is cut is known when there is a fit to cut
+        return Estimate(job, None, False)
     try:
         import jax
 

@@ -22,10 +22,19 @@ class _Strict(BaseModel):
 class Family(_Strict):
     """One model with fixed keywords, and keywords of which every combination is run.
 
+    Or, in place of a model, a reduction of a fitted one, with its keywords.
+
+    model:  a name, as for `retina fit`.
+    reduce: likewise a reduction, or several in a row, as for `retina reduce`.
+    of:     what is reduced: the label of a run that a family before this one states, or
+            the folder of a run that is there.
     set:  keyword -> value.
     grid: keyword -> list of values.
     space: keyword -> list of values, or a range, to be searched as [search] says.
-    fit:  fields of `retina.stage.Recipe` to change.
+    fit:  fields of `retina.stage.Recipe` to change; of a reduction, those of the refit
+          but for `max_steps`, and `refit_steps`.
+    from_bigger: a keyword of the grid, or of a space that is one: all but the largest
+               start from the next larger one's fit, cut by the reduction for it.
     against:   the family that this one is compared with, by the label of its run: its
                model and the keywords it states, such as "circuit" or "ln rank=1".
     mechanism: "added": this family has one that the other lacks; "removed": it lacks
@@ -38,12 +47,15 @@ class Family(_Strict):
     TOML has no null; the word "None" stands for Python's.
     """
 
-    model: str
+    model: str = ""
+    reduce: str = ""
+    of: str = ""
     set: dict[str, Any] = {}
     grid: dict[str, list[Any]] = {}
     space: dict[str, Range | list[Any]] = {}
     fit: dict[str, Any] = {}
     seeds: int | None = Field(default=None, ge=1)
+    from_bigger: str = ""
     against: str = ""
     mechanism: Literal["added", "removed"] = "added"
     control: bool = False
@@ -51,6 +63,23 @@ class Family(_Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Family:
+        if bool(self.model) == bool(self.reduce):
+            raise ValueError("state a model, or what to reduce, and not both")
+        if bool(self.reduce) != bool(self.of):
+            raise ValueError(
+                "reduce and of go together: what is done, and to which fit"
+            )
+        if self.reduce and (self.seeds or self.spikes_of or self.control):
+            raise ValueError(
+                "a reduction is of one fit: no seeds, spikes_of or control"
+            )
+        if self.from_bigger and (self.reduce or self.spikes_of or self.control):
+            raise ValueError("from_bigger: no reduce, spikes_of or control beside it")
+        if self.from_bigger and self.from_bigger not in {*self.grid, *self.space}:
+            known = nearest(self.from_bigger, {*self.grid, *self.space})
+            raise ValueError(
+                f"from_bigger {self.from_bigger!r} is no keyword of the grid: {known}"
+            )
         if not self.against and (self.control or "mechanism" in self.model_fields_set):
             word = "control" if self.control else "mechanism"
             raise ValueError(
@@ -66,6 +95,11 @@ class Family(_Strict):
                 "against compares on what was recorded: leave it out, or spikes_of"
             )
         return self
+
+    @property
+    def what(self) -> str:
+        """What a person calls it: its model, or its reductions."""
+        return self.model or self.reduce
 
 
 class Search(_Strict):
@@ -131,6 +165,16 @@ class Experiment(_Strict):
     x: str = "flops_per_synaptic_event"
     y: str = "cc_norm"
 
+    @model_validator(mode="after")
+    def _searched(self) -> Experiment:
+        for family in self.families:
+            if family.space and family.from_bigger and self.search.method != "grid":
+                raise ValueError(
+                    "from_bigger needs every point of a row: a grid, or a space with "
+                    'search.method = "grid"'
+                )
+        return self
+
 
 def read(name: str | Path) -> Experiment:
     """An experiment by its name, or by the path of its folder or TOML file.
@@ -160,7 +204,10 @@ def _check_names(experiment: Experiment, file: Path) -> None:
         for dataset in experiment.datasets:
             registry.find("datasets", dataset)
         for family in experiment.families:
-            registry.find("models", family.model)
+            if family.model:
+                registry.find("models", family.model)
+            for name in filter(None, family.reduce.split(",")):
+                registry.find("reductions", name)
         for metric in experiment.metrics:
             registry.find("metrics", metric)
     except UnknownName as error:
@@ -197,6 +244,8 @@ def _first(error: ValidationError) -> str:
     place = problem["loc"]
     where = ".".join(str(step) for step in place)
     tables = {"families": Family, "expected": Expected, "search": Search}
+    if not place:  # of the whole file
+        return problem["msg"].removeprefix("Value error, ")
     known = Experiment if len(place) == 1 else tables.get(str(place[0]), Experiment)
     if "space" in place:
         return _first_of_range(problems, where)

@@ -13,12 +13,14 @@ from retina.search import grid
 from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job
+from retina.search.parents import Parent, is_there
 from retina.search.searched import objectives
 from retina.search.space import Range
 from retina.search.work import Failure, Order, finished
 from retina.types import Point
 
 JOURNAL = ".search.journal"
+Families = list[tuple[Family, Parent | None]]
 
 
 def spaces(experiment: Experiment) -> list[Family]:
@@ -39,11 +41,15 @@ def explore(
     raises: MissingExtra without optuna; BadCard for a keyword that a model does not
             have; Unreachable where the database does not answer.
     """
-    families, search = spaces(experiment), experiment.search
-    for family in families:
+    families, search = grid.searched_in(experiment, dataset), experiment.search
+    if not families:
+        return
+    for family, parent in families:
         for chosen in _corners(family):
-            grid.job_of(experiment, dataset, family, chosen)
+            grid.job_of(experiment, dataset, family, chosen, parent)
     optuna = _optuna()
+    if not all(is_there(parent, order.folder) for _, parent in families):
+        return  # the fit that is reduced has failed, and says so
     with _told(search.storage):
         study = _study(optuna, experiment, dataset, order)
         for trial in study.get_trials(deepcopy=False, states=[_state("RUNNING")]):
@@ -114,11 +120,11 @@ def _study(optuna: Any, experiment: Experiment, dataset: str, order: Order) -> A
     return study
 
 
-def _job(experiment: Experiment, dataset: str, families: list[Family], trial) -> Job:
+def _job(experiment: Experiment, dataset: str, families: Families, trial: Any) -> Job:
     which = 0
     if len(families) > 1:
         which = trial.suggest_categorical("family", list(range(len(families))))
-    family = families[which]
+    family, parent = families[which]
     chosen = {}
     for key, values in (family.space | family.grid).items():
         name = f"{which}.{key}"
@@ -128,7 +134,7 @@ def _job(experiment: Experiment, dataset: str, families: list[Family], trial) ->
             each = values.values() if isinstance(values, Range) else values
             index = trial.suggest_categorical(name, list(range(len(each or ()))))
             chosen[key] = each[index] if each else None
-    return grid.job_of(experiment, dataset, family, chosen)
+    return grid.job_of(experiment, dataset, family, chosen, parent)
 
 
 def _number(trial: Any, name: str, values: Range) -> int | float:
@@ -146,7 +152,7 @@ def _corners(family: Family) -> list[dict[str, Any]]:
     """First and last of each range and list: what is wrong with a type shows there."""
     every = family.space | family.grid
     if any(isinstance(one, list) and not one for one in every.values()):
-        raise BadCard(f"an empty list in the space of {family.model!r}")
+        raise BadCard(f"an empty list in the space of {family.what!r}")
     ends = {
         key: (one.low, one.high) if isinstance(one, Range) else (one[0], one[-1])
         for key, one in every.items()

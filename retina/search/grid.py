@@ -9,9 +9,11 @@ from typing import Any
 
 from retina import registry
 from retina.errors import BadCard, BadSetting, nearest
+from retina.search import parents
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job, complete
 from retina.search.label import label
+from retina.search.parents import Parent
 from retina.search.space import points, size
 from retina.settings import checked
 from retina.stage import TUNED, Recipe
@@ -63,20 +65,75 @@ def pairs(experiment: Experiment) -> list[Pair]:
             continue
         other = _called(family.against, job.dataset, stated)
         has, lacks = (job, other) if family.mechanism == "added" else (other, job)
+        if family.control and other.parent:
+            raise BadCard(
+                f"control: {other.label!r} begins with another fit, which no sampled "
+                "spikes were heard by: compare with one that does not"
+            )
         control = (_of_spikes(has, has), _of_spikes(lacks, has))
         found.append(Pair(has, lacks, control if family.control else ()))
     return found
 
 
+def parent_of(
+    experiment: Experiment,
+    dataset: str,
+    family: Family,
+    stated: list[tuple[Family, Job]],
+) -> Parent | None:
+    """What a family reduces on this data set; None where there is nothing on it.
+
+    stated: what the families before it come to.
+    raises: BadCard where that is neither a run nor one of those.
+    """
+    labels = [job.label for job in _heard(dataset, stated)]
+    if family.of in labels:
+        return parents.of_job(_called(family.of, dataset, stated))
+    if not parents.is_run(family.of):
+        raise BadCard(
+            f"of = {family.of!r} is neither the folder of a run nor the label of one "
+            f"that a family before states: {nearest(family.of, labels)}"
+        )
+    parent = parents.of_run(family.of)
+    if not any(parents.is_of(parent, name) for name in experiment.datasets):
+        raise BadCard(
+            f"{family.of} is of {parent.dataset!r}, which is none of the datasets "
+            f"{', '.join(experiment.datasets)}"
+        )
+    return parent if parents.is_of(parent, dataset) else None
+
+
+def searched_in(
+    experiment: Experiment, dataset: str
+) -> list[tuple[Family, Parent | None]]:
+    """The families with a space that say something of a data set, and what they reduce.
+
+    raises: BadCard, as `jobs`.
+    """
+    stated = _stated(experiment)
+    found = [
+        (family, parent_of(experiment, dataset, family, stated))
+        if family.reduce
+        else (family, None)
+        for family in experiment.families
+        if family.space
+    ]
+    return [(family, one) for family, one in found if one or not family.reduce]
+
+
 def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
     """Every job that a family states itself."""
-    plain = [
-        (family, job_of(experiment, dataset, family, chosen))
-        for dataset in experiment.datasets
-        for family in experiment.families
-        if not (family.space and experiment.search.method != "grid")
-        for chosen in _chosen(family, experiment.search.trials)
-    ]
+    plain: list[tuple[Family, Job]] = []
+    for dataset in experiment.datasets:
+        for family in experiment.families:
+            parent = None
+            if family.reduce:
+                parent = parent_of(experiment, dataset, family, plain)
+                if parent is None:
+                    continue
+            if not (family.space and experiment.search.method != "grid"):
+                made = _row(experiment, dataset, family, parent)
+                plain += [(family, job) for job in made]
     found: dict[str, tuple[Family, Job]] = {}
     for family, job in plain:
         if family.spikes_of:
@@ -88,11 +145,23 @@ def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
     return list(found.values())
 
 
+def _row(
+    experiment: Experiment, dataset: str, family: Family, parent: Parent | None
+) -> list[Job]:
+    """The jobs of one family on one data set."""
+
+    def make(chosen: dict[str, Any]) -> Job:
+        return job_of(experiment, dataset, family, chosen, parent)
+
+    every = list(_chosen(family, experiment.search.trials))
+    if family.from_bigger:
+        return parents.downward(every, family.from_bigger, make)
+    return [make(chosen) for chosen in every]
+
+
 def _called(label: str, dataset: str, stated: list[tuple[Family, Job]]) -> Job:
     """The job of recorded spikes that has this label."""
-    known = [
-        job for family, job in stated if job.dataset == dataset and not family.spikes_of
-    ]
+    known = _heard(dataset, stated)
     found = [job for job in known if job.label == label]
     if not found:
         raise BadCard(
@@ -106,6 +175,13 @@ def _called(label: str, dataset: str, stated: list[tuple[Family, Job]]) -> Job:
     return found[0]
 
 
+def _heard(dataset: str, stated: list[tuple[Family, Job]]) -> list[Job]:
+    """The jobs of recorded spikes."""
+    return [
+        job for family, job in stated if job.dataset == dataset and not family.spikes_of
+    ]
+
+
 def _of_spikes(job: Job, heard: Job) -> Job:
     label = f"{job.label} of spikes of {heard.label}"
     return dataclasses.replace(job, label=label, spikes_of=heard.name)
@@ -116,7 +192,7 @@ def _chosen(family: Family, most: int) -> Iterator[dict[str, Any]]:
     count = size(family.space)
     if family.space and count is not None and count > most:
         raise BadCard(
-            f"the space of {family.model!r} has {count:,} points, [search] trials is "
+            f"the space of {family.what!r} has {count:,} points, [search] trials is "
             f'{most:,}: raise that, coarsen the ranges, or set method = "nsga2"'
         )
     for chosen in combinations(family):
@@ -135,17 +211,24 @@ def combinations(family: Family) -> list[dict[str, Any]]:
 
 
 def job_of(
-    experiment: Experiment, dataset: str, family: Family, chosen: dict[str, Any]
+    experiment: Experiment,
+    dataset: str,
+    family: Family,
+    chosen: dict[str, Any],
+    parent: Parent | None = None,
 ) -> Job:
     """One point of a family's grid or space as a job.
 
-    raises: BadCard for a keyword that the model does not have, or a value not its own.
+    parent: what it is a reduction of.
+    raises: BadCard for a keyword that the model or the reduction does not have, or a
+            value not its own.
     """
-    told = family.set | chosen
-    settings = {key: _value(value) for key, value in told.items()}
-    function = registry.find("models", family.model)
+    told = {key: _value(value) for key, value in (family.set | chosen).items()}
     try:
-        settings = complete(function, family.model, settings)
+        if parent is not None:
+            return parents.reduced(experiment, dataset, family, told, parent)
+        function = registry.find("models", family.model)
+        settings = complete(function, family.model, told)
         _check_recipe(family.fit)
     except BadSetting as error:
         raise BadCard(str(error)) from None

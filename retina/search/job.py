@@ -14,10 +14,11 @@ from typing import Any
 from retina import registry
 from retina.errors import BadSetting, nearest
 from retina.search.label import short
-from retina.settings import checked
+from retina.settings import checked, keywords
 from retina.types import Fit, Point, Split
 
 Progress = Callable[[Mapping[str, Any]], None]
+CUT = 0xC07  # folded into a job's key for the cut of its parent; chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Job:
     fit:      changes of the model's recipe. cells, bin_s, seeds, key: as in Experiment.
     spikes_of: the name of the job whose fit is sampled for the spikes that this one is
               fitted to; "" for those that were recorded.
+    parent:   the name of the job whose fit this one begins with, or what the parameters
+              of a run are; "" for none.
+    method:   the reductions of that fit, whose keywords `settings` then are, as far as
+              they were given; "" where the model itself says how far it is cut.
+    parent_run: where the parent is, if not beside this job's own run.
     """
 
     label: str
@@ -43,6 +49,14 @@ class Job:
     seeds: int = 1
     key: int = 0
     spikes_of: str = ""
+    parent: str = ""
+    method: str = ""
+    parent_run: str = ""
+
+    @property
+    def needs(self) -> str:
+        """The name of the job that must be done before this one; "" for none."""
+        return self.spikes_of or ("" if self.parent_run else self.parent)
 
     def canonical(self) -> str:
         """One text per job: JSON with sorted keys, without the label.
@@ -51,9 +65,12 @@ class Job:
         '{"bin_s":null,"cells'
         """
         table = dataclasses.asdict(self)
-        del table["label"]
-        if not self.spikes_of:  # as before there was such a thing
-            del table["spikes_of"]
+        del table["label"], table["parent_run"]
+        for name in ("spikes_of", "parent", "method"):
+            if not table[name]:  # as before there was such a thing
+                del table[name]
+        if self.method:
+            table["methods"] = [_about(name) for name in self.method.split(",")]
         source = registry.source("models", self.model)
         if source:
             table["source"] = source
@@ -67,7 +84,15 @@ class Job:
         'ln-bc95e7bcf2'
         """
         digest = hashlib.sha256(self.canonical().encode()).hexdigest()
-        return f"{short(self.model)}-{digest[:10]}"
+        words = [self.model, *filter(None, self.method.split(","))]
+        return "-".join([*map(short, words), digest[:10]])
+
+
+def _about(method: str) -> dict[str, Any]:
+    """What decides a reduction beside the keywords that were given."""
+    known = keywords(registry.find("reductions", method))
+    defaults = {key: one.default for key, one in known.items()}
+    return {"defaults": defaults, "source": registry.source("reductions", method)}
 
 
 def complete(function: Callable[..., Any], name: str, settings: Mapping[str, Any]):
@@ -79,45 +104,89 @@ def complete(function: Callable[..., Any], name: str, settings: Mapping[str, Any
     >>> complete(lambda spec, *, lags=30, rank=1: None, "ln", {"rank": 2})
     {'lags': 30, 'rank': 2}
     """
-    keywords = {
+    known = {
         key: parameter.default
         for key, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     for key in settings:
-        if key not in keywords:
+        if key not in known:
             raise BadSetting(
-                f"model {name!r} has no keyword {key!r}: {nearest(key, keywords)} "
+                f"model {name!r} has no keyword {key!r}: {nearest(key, known)} "
                 f"(retina show {name})"
             )
-    return keywords | checked(settings, function, name)
+    return known | checked(settings, function, name)
 
 
 def run(
     job: Job,
     split: Split,
+    parent: Fit | None = None,
     *,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
 ) -> tuple[Fit, Point]:
     """Fit, score and count: pure but for the checkpoint, so it may run anywhere.
 
-    split: the job's recording on the job's clock, or what was sampled in its place.
+    split:  the job's recording on the job's clock, or what was sampled in its place.
+    parent: the fit that the job begins with.
+    """
+    from retina.search.measure import measure
+
+    made = fitted(job, split, parent, progress=progress, checkpoint=checkpoint)
+    return made, measure(made, split, job.name, job.metrics or None)
+
+
+def fitted(
+    job: Job,
+    split: Split,
+    parent: Fit | None = None,
+    *,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+    until: int | None = None,
+) -> Fit:
+    """The fit of a job, as `run`; until: as of `retina.fit`, not for a reduction.
+
+    returns: Fit; where it began with a bigger one, training["started"] has the "method"
+             and "settings" of the cut, and "validation" (bits per spike, mean over
+             cells, "before" and "cut").
     """
     import jax
 
     from retina import build
     from retina.fitting.fit import fit
-    from retina.search.measure import measure
 
-    model = build.model(job.model, split.spec, **job.settings)
-    fitted = fit(
-        model,
+    key = jax.random.key(job.key)
+    if job.method:
+        from retina.reduction.steps import reduce
+
+        assert parent is not None and until is None
+        how = {**job.settings, **job.fit}
+        told = {"progress": progress, "checkpoint": checkpoint}
+        return reduce(job.method, parent, split, key=key, **told, **how)
+    start = model = build.model(job.model, split.spec, **job.settings)
+    about: dict[str, Any] = {}
+    if parent is not None:
+        from retina.reduction.neighbour import shrunk
+
+        params, about = shrunk(parent, model, split, jax.random.fold_in(key, CUT))
+        start = model._replace(warm_start=lambda drawn, clips: params)
+    made = fit(
+        start,
         split,
-        key=jax.random.key(job.key),
+        key=key,
         seeds=job.seeds,
         progress=progress,
         checkpoint=checkpoint,
+        until=until,
         **job.fit,
     )
-    return fitted, measure(fitted, split, job.name, job.metrics or None)
+    if parent is None:
+        return made
+    bits = {
+        "before": parent.validation["mean"],
+        "cut": made.curve[0]["validation_bits"],
+    }
+    training = {**made.training, "started": about | {"validation": bits}}
+    return dataclasses.replace(made, model=model, training=training)

@@ -155,16 +155,17 @@ def sweep(
 
     if todo or searching:
         with plan.kept(jobs, order, experiment.y, executor, trials):
-            run_all([job for job in todo if not job.spikes_of])
-            run_all([job for job in todo if job.spikes_of in done])
+            while ready := [job for job in todo if job.needs in ("", *done)]:
+                todo = [job for job in todo if job.needs not in ("", *done)]
+                run_all(ready)
             for dataset in experiment.datasets if searching else ():
                 answers = explore(experiment, dataset, order, executor, tell)
                 explored += heard(answers)
     for job in todo:
-        if job.spikes_of and job.spikes_of not in done:
-            error = "not tried, as the fit that its spikes come from failed"
-            failures.append(Failure(job, error, ""))
-            tell(job, "failed", error=error)
+        whose = "its spikes come from" if job.spikes_of else "it begins with"
+        error = f"not tried, as the fit that {whose} failed"
+        failures.append(Failure(job, error, ""))
+        tell(job, "failed", error=error)
 
     def refused(pair: grid.Pair, error: RetinaError) -> None:
         words = f"not compared with {pair.lacks.label}: {work.line(error)}"

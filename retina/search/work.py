@@ -26,7 +26,7 @@ from retina.errors import (
 from retina.search import deadline, records, running
 from retina.search.job import Job, run
 from retina.search.splits import Splits
-from retina.types import Point
+from retina.types import Fit, Point
 
 Progress = Callable[[Mapping[str, Any]], None]
 FAILED = "failed"
@@ -100,6 +100,11 @@ def place_of(job: Job, folder: Path) -> Path:
     return (folder / CONTROLS if job.spikes_of else folder) / job.name
 
 
+def parent_of(job: Job, folder: Path) -> Path:
+    """The run whose fit a job begins with."""
+    return Path(job.parent_run) if job.parent_run else folder / job.parent
+
+
 def finished(job: Job, folder: Path) -> Point | None:
     """The point of a job whose run is complete in the folder; None where it is not.
 
@@ -167,14 +172,16 @@ def _done(job: Job, order: Order, progress: Progress) -> Point | Failure:
         split, recording = splits(order.folder).of(job)
         # Of this card: what an edited one tests on, the earlier may have trained on.
         checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
+        told = {"progress": progress, "checkpoint": checkpoint}
+        parent = _parent(job, order.folder)
         try:
-            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+            fit, point = run(job, split, parent, **told)
         except BrokenRun:
             if not checkpoint.exists():
                 raise
             # A checkpoint of another version of the model: the fit starts afresh.
             _remove(checkpoint)
-            fit, point = run(job, split, progress=progress, checkpoint=checkpoint)
+            fit, point = run(job, split, parent, **told)
     except (UnwritableFolder, DeviceLost, InUse):
         raise
     except Exception as error:
@@ -190,12 +197,26 @@ def _done(job: Job, order: Order, progress: Progress) -> Point | Failure:
         "seconds": time.perf_counter() - begun,
         **records.describe(point),
     }
+    if job.parent:
+        fit = dataclasses.replace(fit, parent=str(parent_of(job, order.folder)))
     store.save(fit, place, extra=extra)
     for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
         _remove(begun_fit)
     with contextlib.suppress(OSError):
         _failure_of(job, order).unlink()
     return point
+
+
+def _parent(job: Job, folder: Path) -> Fit | None:
+    if not job.parent:
+        return None
+    place = parent_of(job, folder)
+    if job.parent_run and store.read(place)["params_sha256"] != job.parent:
+        raise BrokenRun(
+            f"{place} is no longer the run that this sweep began with: run the same "
+            "command again"
+        )
+    return store.load(place)
 
 
 def _remove(checkpoint: Path) -> None:

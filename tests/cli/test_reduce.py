@@ -7,6 +7,7 @@ import json
 import pytest
 
 from retina import store
+from retina.cli import output
 
 FIT = ["--set", "lags=6", "--set", "rank=none", "--set", "max_steps=15"]
 
@@ -43,6 +44,52 @@ def test_a_run_is_reduced_once_and_what_is_wrong_is_said(retina, run, tmp_path):
         done = retina(*words)
         assert done.status == 1 and says in done.err, done
         assert len(done.err.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("*.partial"))
+
+
+TAUGHT = ["settings={'lags': 3}", "steps=10"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "sets", "parts"),
+    [
+        ("quantise", [], ["quantise"]),
+        pytest.param(
+            *("distil,quantise", TAUGHT, ["distil", "distil", "quantise"]),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_was_stopped_goes_on_to_the_same_numbers(
+    retina, run, tmp_path, monkeypatch, methods, sets, parts
+):
+    """Stopped in the last of its fits; a kill -9 is tried in tests/fitting."""
+    words = ["reduce", methods, "run", "--set", "refit_steps=100"]
+    words += [word for one in sets for word in ("--set", one)]
+    fit_words, heard, stops = output.fit_words, [], True
+
+    def listening(event):
+        heard.append((event["part"], event["reduction"]))
+        assert event["parts"] == len(parts)
+        if stops and event["part"] + 1 == len(parts) and event["step"]:
+            raise KeyboardInterrupt
+        return fit_words(event)
+
+    monkeypatch.setattr(output, "fit_words", listening)
+    assert retina(*words, "--out", "small").status == 130
+    assert list(dict.fromkeys(heard)) == list(enumerate(parts))
+    assert not (tmp_path / "small").exists()
+    other = retina(*words, "--key", 1, "--out", "small")
+    assert other.status == 1 and "small.partial is another fit" in other.err
+    heard.clear()
+    stops = False
+    done = retina(*words, "--out", "small")
+    assert done.status == 0 and "going on from small.partial" in done.err
+    assert {part for part, _ in heard} == {len(parts) - 1}, "those before were over"
+    assert not list(tmp_path.glob("*.partial"))
+    assert retina(*words, "--out", "whole").status == 0
+    small, whole = (tmp_path / name / "params.h5" for name in ("small", "whole"))
+    assert small.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow

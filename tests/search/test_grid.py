@@ -62,8 +62,11 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
         {"seeds": 2},
         {"key": 1},
         {"spikes_of": "ln-0123456789"},
+        {"parent": "ln-0123456789"},
+        {"method": "taps"},
     ]
-    assert len(changes) == len(dataclasses.fields(Job)) - 1
+    # But for the label, and where a parent lies: what it is stands in its name.
+    assert len(changes) == len(dataclasses.fields(Job)) - 2
     names = {dataclasses.replace(job, **change).name for change in changes}
     assert len(names) == len(changes) and job.name not in names
     assert dataclasses.replace(job, label="other").name == job.name
@@ -77,7 +80,7 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
     "text, words",
     [
         ('[[families]]\nmodle = "ln"', "unknown key 'families.0.modle'.*'model'"),
-        ("[[families]]\nset = {}", "key 'families.0.model' is missing"),
+        ("[[families]]\nset = {}", "families.0: state a model"),
         ('[[families]]\nmodel = "lnn"', "no model 'lnn'.*did you mean .*'ln'"),
         ('[[families]]\nmodel = "TINY"\nset = {wieght = 1}', "did you mean 'weight'"),
         ('[[families]]\nmodel = "TINY"\ngrid = {pixl = [1]}', "did you mean 'pixel'"),

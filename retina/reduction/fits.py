@@ -1,0 +1,71 @@
+"""The fits that reductions in a row come down to: told apart, and each gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from retina.fitting.fit import fit
+from retina.fitting.loop import Progress
+from retina.stage import Tree
+from retina.types import Fit
+
+
+def fits_itself(function: Callable[..., Any]) -> bool:
+    """Whether a method fits something, such as a student, before the refit.
+
+    >>> fits_itself(lambda fit, split, key, fitted, /, *, steps=3: None)
+    True
+    """
+    kinds = [one.kind for one in inspect.signature(function).parameters.values()]
+    return kinds.count(inspect.Parameter.POSITIONAL_ONLY) > 3
+
+
+@dataclasses.dataclass
+class Fits:
+    """
+    progress:   as of `retina.fit`.
+    checkpoint: a folder for those of all fits; None keeps nothing.
+    parts:      how many fits there will be; part: how many were begun.
+    """
+
+    progress: Progress | None
+    checkpoint: Path | None
+    parts: int
+    part: int = 0
+
+    def begin(self, name: str, of: str = "") -> Callable[..., Fit]:
+        """`retina.fit` that says which of the fits it is, and keeps its own checkpoint.
+
+        name: the method. of: what the fit begins with, where that is not its key's: a
+              checkpoint knows the model, and another start is another fit.
+        """
+        where = {"reduction": name, "part": self.part, "parts": self.parts}
+        place = "-".join(filter(None, (str(self.part), of)))
+        self.part += 1
+
+        def tell(event: Mapping[str, Any]) -> None:
+            assert self.progress is not None
+            self.progress({**event, **where})
+
+        return functools.partial(
+            fit,
+            progress=self.progress and tell,
+            checkpoint=self.checkpoint and self.checkpoint / place,
+        )
+
+
+def digest(params: Tree) -> str:
+    """Of the numbers of parameters."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        found.update(np.asarray(leaf).tobytes())
+    return found.hexdigest()[:12]
