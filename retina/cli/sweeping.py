@@ -238,12 +238,16 @@ def frontier(
 def compare(
     run: Annotated[list[str], typer.Argument(help="Runs of one recording.")],
     metric: Annotated[str, typer.Option(help="A metric.")] = "bits_per_spike",
+    ratio: Annotated[
+        bool, typer.Option("--ratio", help="What is left of the first run's, per cell.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Each run against the one named before it: the paired bootstrap on test clips."""
     from retina import store
     from retina.search import records
     from retina.search.compare import compare as compared
+    from retina.search.ratio import ratios
 
     told = {one: store.read(one) for one in run}
     for one, record in told.items():
@@ -264,7 +268,15 @@ def compare(
                 f"{record['dataset']!r}: what one was trained on may be tested on now"
             )
     split = records.split_of(told[run[0]])
-    made = compared({one: store.load(one) for one in run}, split, metric)
+    fits = {one: store.load(one) for one in run}
+    if ratio:
+        left = ratios(fits, split, metric)
+        if json:
+            output.print_json([dataclasses.asdict(one) for one in left])
+        for one in () if json else left:
+            print(one.sentence)
+        return
+    made = compared(fits, split, metric)
     if not json:
         for one in made:
             print(one.sentence)

@@ -341,6 +341,8 @@ def test_compare_says_which_run_is_better(retina):
     assert told["runs"] == ["ln", "mean"] and told["group"] == "frozen"
     assert 0 < told["ci95"][0] < told["median"] < told["ci95"][1]
     assert told["p_holm"] < 0.05
+    left = retina("compare", "ln", "mean", "--ratio")
+    assert left.status == 0 and "frozen: mean has " in left.out, left.err
     alone = retina("compare", "ln")
     assert alone.status == 1 and "at least two" in alone.err
     other = retina("compare", "ln", "mean", "--metric", "cc_max")
