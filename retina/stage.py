@@ -379,6 +379,9 @@ class Model(NamedTuple):
     circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
     columns:    (params, dtype of the stimulus) -> figures of Cost that a machine other
                 than one that multiplies float32 by float32 has, by their name.
+    period:     bins of which the first alone takes a whole step.
+    between:    the stage whose step is what the other bins take; None where period is
+                1. Its state is that of `stage`.
     """
 
     name: str
@@ -393,3 +396,5 @@ class Model(NamedTuple):
     independent: bool = False
     circuit: Any = None
     columns: Callable[[Params, Any], Mapping[str, int]] | None = None
+    period: int = 1
+    between: Stage | None = None

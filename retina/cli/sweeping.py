@@ -240,12 +240,16 @@ def compare(
     run: Annotated[list[str], typer.Argument(help="Runs of one recording.")],
     metric: Annotated[str, typer.Option(help="A metric.")] = "bits_per_spike",
     bin_s: ScoredBin = None,
+    ratio: Annotated[
+        bool, typer.Option("--ratio", help="What is left of the first run's, per cell.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Each run against the one named before it: the paired bootstrap on test clips."""
     from retina import store
     from retina.search import records
     from retina.search.compare import compare as compared
+    from retina.search.ratio import ratios
 
     told = {one: store.read(one) for one in run}
     for one, record in told.items():
@@ -267,6 +271,13 @@ def compare(
             )
     split = records.split_of(told[run[0]])
     fits = {one: store.load(one) for one in run}
+    if ratio:
+        left = ratios(fits, split, metric)
+        if json:
+            output.print_json([dataclasses.asdict(one) for one in left])
+        for one in () if json else left:
+            print(one.sentence)
+        return
     made = compared(fits, split, metric, bin_s=bin_s)
     if not json:
         for one in made:

@@ -16,8 +16,7 @@ from retina.costs.bits import DENSE
 from retina.costs.clocks import by_clock, per_bin, rates_hz
 from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
-from retina.costs.flops import trace_step
-from retina.costs.memory import memory
+from retina.costs.period import one_bin
 from retina.costs.sparse import dropped_macs
 from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
@@ -73,8 +72,8 @@ def cost(
     runs = runs_of(model) if runs is None else runs
     spec = model.spec if split is None else split.spec
     stored = _stored(split)
-    step = trace_step(model, params, dtype=stored)
-    work, held, wired = step.work(), memory(step), wiring(step)
+    one = one_bin(model, params, stored)
+    work, held, wired = one.work, one.memory, wiring(one.step)
     clocks = by_clock(model, params, work.step, stored)
     clocks = {name: runs * counts for name, counts in clocks.items()}
     every = per_bin(clocks, rates_hz(model))
@@ -110,6 +109,7 @@ def cost(
         notes=(
             *_clocks_note(clocks, model.spec.bins_per_frame),
             *_runs_note(runs, every.flops),
+            *one.note,
             _weights_note(every.flops_with, work.setup.flops),
             sharing,
             *_declared_note(model),
@@ -266,7 +266,7 @@ def _shared(
 
     def flops_at(number: int) -> float:
         made, shapes = at(number)
-        step = trace_step(made, shapes, dtype=stored).work().step
+        step = one_bin(made, shapes, stored).work.step
         clocks = by_clock(made, shapes, step, stored)
         return runs * per_bin(clocks, rates_hz(made)).flops
 

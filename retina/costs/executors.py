@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from retina.costs.activity import Product, activity
-from retina.costs.flops import trace_step
-from retina.costs.memory import memory
+from retina.costs.clocks import by_clock, per_bin, rates_hz
+from retina.costs.period import one_bin
 from retina.errors import MissingData
 from retina.stage import Model, Tree
 from retina.types import Clip
@@ -72,8 +72,10 @@ def executors(
             "no clips to measure activity on: name a recording (--dataset NAME)"
         )
     products, bins = activity(model, params, clips, spikes=spikes)
-    step = trace_step(model, params, dtype=clips[0].stimulus.dtype)
-    dense, held = step.work().step.flops, memory(step)
+    stored = clips[0].stimulus.dtype
+    one = one_bin(model, params, stored)
+    clocks = by_clock(model, params, one.work.step, stored)
+    dense, held = per_bin(clocks, rates_hz(model)).flops, one.memory
 
     def saved(left: str) -> float:
         each = (_price(p) * (p.dense - getattr(p, left)) for p in products)

@@ -74,6 +74,44 @@ def dense(shape: tuple[int, int, int], cells: int) -> Stage:
     )
 
 
+def mixture(shape: tuple[int, int, int], cells: int, rank: int) -> Stage:
+    """A few drives, free weights for every place and feature; each cell a sum of them.
+
+    rank:    drives. Of n places and features, rank (n + cells) products in place of n
+             times the cells.
+    returns: stage (height, width, feature) -> (cell,).
+    source:  Izenman 1975, doi 10.1016/0047-259X(75)90042-1 (reduced-rank regression).
+    """
+    size = int(np.prod(shape))
+    scale, share = np.float32(1 / np.sqrt(size)), np.float32(1 / np.sqrt(rank))
+
+    def init(key: jax.Array):
+        first, second = jax.random.split(key)
+        return {
+            "modes": jax.random.normal(first, (size, rank), jnp.float32),
+            # Small: the first drive is near zero, so the output starts at the mean.
+            "mixing": 0.1 * jax.random.normal(second, (rank, cells), jnp.float32),
+            "offset": jnp.zeros(cells, jnp.float32),
+        }
+
+    def through(params, x: jax.Array) -> jax.Array:
+        """(time, place * feature) -> (time, cell), or both without time."""
+        y = (x @ (params["modes"] * scale)) @ (params["mixing"] * share)
+        return y + params["offset"].reshape((1,) * (y.ndim - 1) + (-1,))
+
+    return memoryless(
+        lambda params, x: through(params, x.reshape(-1)),
+        batch=lambda params, x: through(params, x.reshape(x.shape[0], -1)),
+        init=init,
+        parameters={
+            "modes": Parameter(axes=("input", "out")),
+            "mixing": Parameter(axes=("channel", "cell")),
+            "offset": Parameter(axes=("cell",)),
+        },
+        about=("mixture", shape, cells, rank),
+    )
+
+
 def look_at(
     centres: np.ndarray, grid: tuple[int, int], mask: jax.Array, spread: float = 2.0
 ) -> jax.Array:
@@ -97,4 +135,5 @@ def contract() -> list[tuple[Stage, tuple[int, ...]]]:
         (factorised((3, 4, 2), 5), (3, 4, 2)),
         (factorised((3, 4, 2), 5, rank=3), (3, 4, 2)),
         (dense((3, 4, 2), 5), (3, 4, 2)),
+        (mixture((3, 4, 2), 5, 2), (3, 4, 2)),
     ]

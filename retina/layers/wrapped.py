@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from retina.clocks import again
+from retina.errors import BadSetting
 from retina.layers.linear import linear
 from retina.stage import Model, Params, Stage
 from retina.types import Clip
@@ -37,7 +39,15 @@ def through(part: Stage, view: View, **changes: Any) -> Stage:
 
 
 def parts_of(inner: Model) -> tuple[tuple[str, Stage], ...]:
-    """The parts of a model's chain, by name; of another model, the one stage it is."""
+    """The parts of a model's chain, by name; of another model, the one stage it is.
+
+    raises: BadSetting for a model on two clocks: they would run on one.
+    """
+    if inner.period > 1:
+        raise BadSetting(
+            f"{inner.name} runs a part every {inner.period} bins: make that the last "
+            "reduction, after all others"
+        )
     return inner.stage.parts or ((inner.stage.name, inner.stage),)
 
 
@@ -70,6 +80,23 @@ def wrapped(
         penalty=(lambda params: penalty(view(params))) if penalty else None,
         training=passed if training else None,
     )
+
+
+def heard(model: Model) -> list[Any]:
+    """Shape and dtype of what each of `parts_of` hears, and last of what it says."""
+    x: Any = jax.ShapeDtypeStruct(model.spec.frame, jnp.float32)
+    signals = [x]
+    for _, part in parts_of(model):
+        if part.uses_response:
+            x = (x, jax.ShapeDtypeStruct((model.spec.cells,), jnp.float32))
+
+        def said(key: jax.Array, x: Any, part: Stage = part) -> Any:
+            params = part.init(key)
+            return part.step(params, part.start(params), x)[1]
+
+        x = jax.eval_shape(said, jax.random.key(0), x)
+        signals.append(x)
+    return signals
 
 
 def on_frames(

@@ -19,6 +19,7 @@ import jax
 
 from retina import registry
 from retina.costs.cost import cost
+from retina.costs.executors import executors
 from retina.errors import BadSetting, nearest
 from retina.fitting.loop import Progress
 from retina.fitting.precision import in_float32
@@ -26,9 +27,11 @@ from retina.fitting.recipe import otherwise
 from retina.reduction.fits import Fits, digest, fits_itself
 from retina.settings import checked, keywords
 from retina.stage import TUNED, Model, Recipe, Tree
-from retina.types import Cost, Fit, Split
+from retina.types import Clip, Cost, Fit, Split
 
 REFIT_STEPS = 200  # source="chosen"
+EVENTS = "event_flops_per_bin"  # `retina.costs.executors`
+MEASURED = 256  # bins that activity is measured on; source="chosen"
 
 
 @in_float32
@@ -118,9 +121,10 @@ def divided(
 
 
 def claims(function: Callable[..., Any], name: str) -> tuple[str, ...]:
-    """The figures of Cost that a method says it lowers, from its docstring.
+    """The figures that a method says it lowers, from its docstring.
 
-    None of them rises, and at least one falls, or `reduce` refuses.
+    Those of Cost, or EVENTS, that of an event-driven machine. None of them rises, and
+    at least one falls, or `reduce` refuses.
 
     >>> def mine(fit, split, key, /):
     ...     '''lowers: flops_per_bin, params'''
@@ -131,6 +135,7 @@ def claims(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     # One number each, whatever the recording.
     plain = ("int", "float", "int | None")
     known = [field.name for field in dataclasses.fields(Cost) if field.type in plain]
+    known.append(EVENTS)
     named = tuple(re.split(r",\s*", found[1].strip())) if found else ()
     for column in named:
         if column not in known:
@@ -160,8 +165,8 @@ def _reduced(
     cutting, refitting = jax.random.split(key)
     given = (fits.begin(name),) if fits_itself(function) else ()
     model, params = function(parent, split, cutting, *given, **settings)
-    before = _figures(columns, parent.model, parent.params, split)
-    after = _figures(columns, model, params, split)
+    before = figures(columns, parent.model, parent.params, split)
+    after = figures(columns, model, params, split)
     _check_lower(name, before, after)
     start = model._replace(warm_start=lambda drawn, clips: params)
     how = {**kept_recipe(parent, model), **recipe}
@@ -190,11 +195,26 @@ def kept_recipe(parent: Fit, model: Model) -> dict[str, Any]:
     return otherwise(parent.model.recipe, parent.training, model, left)
 
 
-def _figures(
+def figures(
     columns: Sequence[str], model: Model, params: Tree, split: Split
 ) -> dict[str, Any]:
-    found = cost(model, params, split)
-    return {column: getattr(found, column) for column in columns}
+    """What a model has in the columns that a method names in `claims`.
+
+    EVENTS is measured on the first bins of the validation clips, rounded to a FLOP.
+    """
+    found = cost(model, params, split) if {*columns} - {EVENTS} else None
+    told = {name: getattr(found, name) for name in columns if name != EVENTS}
+    if EVENTS in columns:
+        clips = [_first_bins(clip) for clip in split.validation]
+        told[EVENTS] = round(executors(model, params, clips[:1]).event)
+    return told
+
+
+def _first_bins(clip: Clip) -> Clip:
+    last = clip.skip + MEASURED
+    return dataclasses.replace(
+        clip, stimulus=clip.stimulus[:last], response=clip.response[:, :last]
+    )
 
 
 def _check_lower(

@@ -367,6 +367,8 @@ def test_compare_says_which_run_is_better(retina):
     assert told["sentence"] in done.out
     wide = json.loads(retina("compare", "mean", "ln", "--bin-s", "0.1", "--json").out)
     assert wide[0]["median"] != told["median"]
+    left = retina("compare", "ln", "mean", "--ratio")
+    assert left.status == 0 and "frozen: mean has " in left.out, left.err
     alone = retina("compare", "ln")
     assert alone.status == 1 and "at least two" in alone.err
     other = retina("compare", "ln", "mean", "--metric", "cc_max")

@@ -54,7 +54,11 @@ SMALL: dict[str, Any] = {
     "settings": (("lags", 5), ("rank", None), ("window", 4)),
 }
 # Of one model alone; others would refuse it, or mean another thing by it.
+MAPS = {"settings": (("lags", 5), ("basis", 3), ("channels", 2), ("sizes", (3, 3)))}
 OWN: dict[str, dict[str, Any]] = {
+    "clocked": MAPS,
+    "event_driven": MAPS,
+    "merged": MAPS,
     "bcn": {"amacrines": 1},
     "conv_gru": {"stride": 1},
     "photoreceptor_cnn": {"mean_rstar_per_s": 1e4},
@@ -72,7 +76,7 @@ CLOSE = 2e-5
 
 NAMES = registry.names("models")
 # Other models' own parts, seen through something: tests/reduction holds them as well.
-WRAPS = ("cropped", "pruned", "quantised")
+WRAPS = ("clocked", "cropped", "event_driven", "merged", "pruned", "quantised")
 VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("ln", IMAGE, {"rank": None}),
     ("ln", IMAGE, {"rank": 1, "output_kind": "exp"}),

@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 
 from retina import registry, store
-from retina.costs.cost import cost
 from retina.errors import BadSetting
 from retina.fitting.predict import agree, streamed
-from retina.reduction.steps import claims
+from retina.reduction.steps import claims, figures
 from retina.settings import keywords
 from tests.reduction import parents
 
@@ -41,9 +40,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "factorise": {"rank": 1},
     "poles": {"stages": 3},  # as many as the cnn's time courses
     "crop": {"energy": 0.6},
+    "merge": {"rank": 1},
+    "delta": {"threshold": 1.0},
     "distil": {"settings": {"lags": 3, "window": 3, "rank": 1}, "steps": 10},
 }
-FIRST = {"channels": "cnn", "collapse": "stacked"}  # else the first of PARENTS
+FIRST = {
+    "channels": "cnn",
+    "collapse": "stacked",
+    "clock": "cnn",
+    "delta": "cnn",
+    "merge": "cnn",
+}  # else the first of PARENTS
 NAMES = registry.names("reductions")
 CASES = [
     pytest.param(
@@ -98,8 +105,9 @@ def test_a_cut_keeps_inputs_outputs_and_views_and_costs_less(case, tmp_path):
     assert agree(model, params, x, one, heard) < 1e-4
 
     columns = claims(registry.find("reductions", name), name)
-    before, after = cost(fit.model, fit.params, SPLIT), cost(model, params, SPLIT)
-    pairs = {one: (getattr(before, one), getattr(after, one)) for one in columns}
+    before = figures(columns, fit.model, fit.params, SPLIT)
+    after = figures(columns, model, params, SPLIT)
+    pairs = {one: (before[one], after[one]) for one in columns}
     assert all(small <= large for large, small in pairs.values()), pairs
     assert any(small < large for large, small in pairs.values()), pairs
 

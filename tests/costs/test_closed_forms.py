@@ -107,6 +107,34 @@ def cnn(h, w, n):
     return macs + h * w * LAGS * 4, rest
 
 
+def places(h, w):
+    """Of the two maps."""
+    a, b = valid(h, 9), valid(w, 9)
+    return a * b, valid(a, 5) * valid(b, 5)
+
+
+def merged(h, w, n):
+    """Of a `cnn`: its last map to one drive, that to each cell, and an offset."""
+    macs, rest = cnn(h, w, n)
+    size = 8 * places(h, w)[1]
+    return macs - size * n + size + n, rest + n
+
+
+def event_driven(h, w, n):
+    """Of a `cnn`: two ends of a band and a difference for all that a layer hears.
+
+    What is added to the last output stands where the offset stood; a readout had none.
+    """
+    macs, rest = cnn(h, w, n)
+    first, second = places(h, w)
+    return macs, rest + 3 * (4 * h * w + 8 * first + 8 * second) + n
+
+
+def clocked(h, w, n):
+    """In a bin in which all of it runs."""
+    return cnn(h, w, n)
+
+
 def cnn_history(h, w, n):
     macs, rest = cnn(h, w, n)
     return macs + n * 30, rest + n
@@ -236,8 +264,9 @@ def lookup_table(h, w, n):
 FORMS = {
     form.__name__: form
     for form in (
-        bcn, bn_cnn, boosted_trees, circuit, cnn, cnn_history, conv_gru, core_readout,
-        elm, glm, ln, lnk, lnln, lookup_table, lstm, mlp, nim, photoreceptor_cnn,
+        bcn, bn_cnn, boosted_trees, circuit, clocked, cnn, cnn_history, conv_gru,
+        core_readout, elm, event_driven, glm, ln, lnk, lnln, lookup_table, lstm, merged,
+        mlp, nim, photoreceptor_cnn,
         recursive_cnn, recursive_ln, ribbon_ln, subunit_ribbon, tcn,
     )
 } | {"mean": nothing}  # fmt: skip

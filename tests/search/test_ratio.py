@@ -1,0 +1,62 @@
+"""What is left of a reference: known where a fit is set beside itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retina.errors import BadSetting
+from retina.search.ratio import ratios
+from retina.stage import Model, memoryless
+from retina.types import Fit
+from tests.fitting import synthetic
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """The first lag of the truth's four, and the mean count that it was made with."""
+    true = synthetic.truth((), 6, 1.0)
+    split = synthetic.split(true, train=100, held_out=1500)
+    marginal = true.bias + np.square(true.kernel).sum(0) / 2
+
+    def fit(gain: np.ndarray) -> Fit:
+        mean = marginal - gain**2 / 2
+        params = {"gain": jnp.float32(gain), "mean": jnp.float32(mean)}
+        stage = memoryless(
+            lambda p, x: jnp.exp(p["mean"] + p["gain"] * x), about=("first_lag",)
+        )
+        model = Model("first_lag", split.spec, stage)
+        return Fit(model, params, (params,), np.exp(marginal), {}, (), {})
+
+    whole = fit(true.kernel[0])
+    return split, {"whole": whole, "again": whole, "mean": fit(np.zeros(6))}
+
+
+def test_all_is_left_of_the_same_fit_and_nothing_in_the_mean(fits):
+    split, named = fits
+    same, nothing = ratios(named, split, draws=200)
+    assert same.names == ("again", "whole")
+    assert same.median == 1 and same.ci95 == (1, 1)
+    assert set(same.per_cell) == {1.0}
+    # The mean rate of training and test differ by chance alone.
+    assert abs(nothing.median) < 0.1 and nothing.ci95[1] < 0.2
+    assert "1.000 [1.000, 1.000] of the bits_per_spike of whole" in same.sentence
+
+
+def test_a_reference_that_predicts_nothing_has_no_ratio(fits):
+    split, named = fits
+    # A rate e times too high: worse than the mean on every cell.
+    bad = jax.tree.map(lambda leaf: leaf + 1, named["mean"].params)
+    bad = dataclasses.replace(named["mean"], params=bad, seeds=(bad,))
+    (found,) = ratios({"bad": bad, "whole": named["whole"]}, split, draws=20)
+    assert np.all(np.isnan(found.per_cell)) and np.isnan(found.median)
+
+
+def test_one_run_is_refused(fits):
+    split, named = fits
+    with pytest.raises(BadSetting, match="at least two"):
+        ratios({"whole": named["whole"]}, split)
