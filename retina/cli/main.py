@@ -60,7 +60,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "frontier": sweeping.frontier,
 }
 
-_RESUMABLE = (fitting.fit, sweeping.sweep, recordings.fetch)
+_RESUMABLE = (fitting.fit, reducing.reduce, sweeping.sweep, recordings.fetch)
 
 
 def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ import typer
 from retina.cli import output
 from retina.cli.names import Json
 from retina.cli.runs import ScoredBin
+from retina.cli.searching import print_searched, to_try
 from retina.cli.tally import Tally
 from retina.errors import BadSetting, RetinaError
 
@@ -53,8 +54,7 @@ def sweep(
     if not json:
         _print_controls(swept)
         _print_effects(swept)
-        for one in swept.searched:
-            print(one.sentence)
+        print_searched(swept.searched)
         print(f"all figures {kept}")
     if json:
         from retina.search.effect import as_rows
@@ -186,7 +186,7 @@ def _print_estimates(swept: Any, json: bool) -> int:
         ]
         heads = ("job", "data set", "FLOPs per bin", "time", "state")
         print(output.columns(lines, heads))
-        print(_time_in_all(rows, swept.experiment.time))
+        print(_time_in_all(rows, swept.experiment.time) + to_try(swept.experiment))
     return 1 if any(row["error"] for row in rows) else 0
 
 

@@ -133,8 +133,12 @@ def claims(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     """
     found = re.search(r"^lowers: *(.+)$", inspect.getdoc(function) or "", re.MULTILINE)
     # One number each, whatever the recording.
-    plain = ("int", "float", "int | None")
-    known = [field.name for field in dataclasses.fields(Cost) if field.type in plain]
+    known = [
+        field.name
+        for field in dataclasses.fields(Cost)
+        if field.type in ("int", "float", "int | None")
+        or (field.type == "float | None" and field.name.endswith("_per_bin"))
+    ]
     known.append(EVENTS)
     named = tuple(re.split(r",\s*", found[1].strip())) if found else ()
     for column in named:

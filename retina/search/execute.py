@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
@@ -28,7 +28,7 @@ def execute(
     executor: str,
     tell: Tell,
     at_once: int | None = None,
-) -> Iterator[tuple[Job, Outcome]]:
+) -> Generator[tuple[Job, Outcome], None, None]:
     """Yields each job with what came of it, as soon as that is known.
 
     executor: as in `sweep`.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import math
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from retina.errors import MissingExtra, Unreachable
+from retina import lock
 from retina.search import grid
+from retina.search.database import Asking, optuna, state, study_of
 from retina.search.execute import Tell, execute
-from retina.search.experiment import Experiment, Family
+from retina.search.experiment import Experiment, Family, Search
 from retina.search.job import Job
 from retina.search.parents import Parent, is_there
 from retina.search.searched import objectives
@@ -19,7 +19,7 @@ from retina.search.space import Range
 from retina.search.work import Order, Outcome, finished
 from retina.types import Point
 
-JOURNAL = ".search.journal"
+OF = "folder"  # of a trial: the sweep that asked for it
 Families = list[tuple[Family, Parent | None]]
 
 
@@ -38,82 +38,92 @@ def explore(
     What was tried before counts: the same command goes on with the trials that are
     left. Trials that were begun when a sweep was killed are begun anew.
 
-    raises: MissingExtra without optuna; Unreachable where the database does not answer.
+    raises: MissingExtra without optuna; InUse where another process searches in this
+            folder; Unreachable where the database does not answer, or no longer.
     """
     families, search = grid.searched_in(experiment, dataset), experiment.search
     if not families:
         return
-    optuna = _optuna()
+    optuna()
     if not all(is_there(parent, order.folder) for _, parent in families):
         return  # the fit that is reduced has failed, and says so
-    with _told(search.storage):
-        study = _study(optuna, experiment, dataset, order)
-        for trial in study.get_trials(deepcopy=False, states=[_state("RUNNING")]):
-            study.tell(trial.number, state=_state("FAIL"))
-        over = study.get_trials(deepcopy=False, states=[_state("COMPLETE")])
-        before = [_job(experiment, dataset, families, trial) for trial in over]
-    asked: dict[str, list[Any]] = {}
-    gone: list[Job] = []
-    for job in {job.name: job for job in before}.values():
+    place = order.folder / "search"  # optuna has a lock of its own on the journal
+    with lock.beside(place), contextlib.ExitStack() as opened:
+        asking = Asking(search.storage, order.folder)
+        with asking:
+            study = study_of(experiment, dataset, order.folder)
+            before = _before(study, experiment, dataset, families, order)
+        asked: dict[str, list[Any]] = {}
+        gone: list[Job] = []
+        for job in {job.name: job for job in before}.values():
+            point = finished(job, order.folder)
+            if point is None:
+                gone.append(job)
+            else:
+                tell(job, "skipped")
+                yield job, point
+
+        def jobs() -> Iterator[Job]:
+            yield from gone  # their values are known, the runs are not there
+            for _ in range(search.trials - len(before)):
+                with asking:
+                    trial = study.ask()
+                    trial.set_user_attr(OF, str(order.folder))
+                    job = _job(experiment, dataset, families, trial)
+                asked.setdefault(job.name, []).append(trial)
+                if len(asked[job.name]) == 1:  # else its answer is on the way
+                    yield job
+
+        answers = execute(jobs(), order, executor, tell, at_once=search.at_once)
+        opened.enter_context(contextlib.closing(answers))
+        for job, outcome in answers:
+            values = None
+            if isinstance(outcome, Point):
+                values = _values(outcome, search)
+            with asking:
+                for trial in asked.pop(job.name, ()):
+                    if values is None:
+                        study.tell(trial, state=state("FAIL"))
+                    else:
+                        study.tell(trial, values)
+            yield job, outcome
+
+
+def _before(
+    study: Any, experiment: Experiment, dataset: str, families: Families, order: Order
+) -> list[Job]:
+    """What this sweep has tried, also where the database was not told any more.
+
+    What it was at when it ended is begun anew. Of a database that is shared, the trials
+    of other folders are left to them.
+    """
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        mine = trial.user_attrs.get(OF, str(order.folder)) == str(order.folder)
+        running = trial.state == state("RUNNING")
+        if not (running and mine) and trial.state != state("COMPLETE"):
+            continue
+        try:
+            job = _job(experiment, dataset, families, trial)
+        except ValueError:  # it ended in the middle of being asked
+            if running:
+                study.tell(trial.number, state=state("FAIL"))
+            continue
         point = finished(job, order.folder)
-        if point is None:
-            gone.append(job)
-        else:
-            tell(job, "skipped")
-            yield job, point
-
-    def jobs() -> Iterator[Job]:
-        yield from gone  # their values are known, the runs are not there
-        for _ in range(search.trials - len(over)):
-            with _told(search.storage):
-                trial = study.ask()
-                job = _job(experiment, dataset, families, trial)
-            asked.setdefault(job.name, []).append(trial)
-            if len(asked[job.name]) == 1:  # else its answer is on the way
-                yield job
-
-    answers = execute(jobs(), order, executor, tell, at_once=search.at_once)
-    for job, outcome in answers:
-        with _told(search.storage):
-            for trial in asked.pop(job.name, ()):
-                values = None
-                if isinstance(outcome, Point):
-                    values = objectives(outcome, search)
-                if values is None or not all(map(math.isfinite, values)):
-                    study.tell(trial, state=_state("FAIL"))
-                else:
-                    study.tell(trial, values)
-        yield job, outcome
+        if running:
+            values = None if point is None else _values(point, experiment.search)
+            if values is None:
+                study.tell(trial.number, state=state("FAIL"))
+                continue
+            study.tell(trial.number, values)
+        if mine or point is not None:
+            found.append(job)
+    return found
 
 
-def _study(optuna: Any, experiment: Experiment, dataset: str, order: Order) -> Any:
-    search = experiment.search
-    if search.storage:
-        storage = optuna.storages.get_storage(search.storage)
-    else:
-        journal = optuna.storages.journal
-        file = str(order.folder / JOURNAL)
-        storage = optuna.storages.JournalStorage(journal.JournalFileBackend(file))
-    directions = ["maximize"] * len(search.up) + ["minimize"] * len(search.down)
-    study = optuna.create_study(
-        study_name=f"{experiment.question} {dataset} {search.up} {search.down}",
-        storage=storage,
-        directions=directions,
-        load_if_exists=True,
-    )
-    samplers = {
-        "nsga2": optuna.samplers.NSGAIISampler,
-        "nsga3": optuna.samplers.NSGAIIISampler,
-        "tpe": optuna.samplers.TPESampler,
-        "random": optuna.samplers.RandomSampler,
-    }
-    # Of a search that goes on: the same seed would ask for the same points again.
-    seed = experiment.key + len(study.trials)
-    with warnings.catch_warnings():
-        # That nsga3 may change is no concern of who searches today.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.sampler = samplers[search.method](seed=seed)
-    return study
+def _values(point: Point, search: Search) -> list[float] | None:
+    values = objectives(point, search)
+    return values if all(map(math.isfinite, values)) else None
 
 
 def _job(experiment: Experiment, dataset: str, families: Families, trial: Any) -> Job:
@@ -142,43 +152,3 @@ def _number(trial: Any, name: str, values: Range) -> int | float:
     return trial.suggest_float(
         name, values.low, values.high, step=values.step, log=values.log
     )
-
-
-def _state(name: str) -> Any:
-    return importlib.import_module("optuna.trial").TrialState[name]
-
-
-def _optuna() -> Any:
-    try:
-        optuna = importlib.import_module("optuna")
-        importlib.import_module("optuna.storages.journal")
-    except ImportError:
-        raise MissingExtra(
-            "a search needs optuna, which is not installed: pip install "
-            "'retina-frontier[search]' (or set method = \"grid\")"
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
-
-
-class _told:
-    """Turns what a database raises into one line."""
-
-    def __init__(self, storage: str) -> None:
-        self._storage = storage
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        # By module: sqlalchemy is there only where optuna is.
-        module = getattr(kind, "__module__", "") or ""
-        lost = module.startswith("sqlalchemy") or "Storage" in getattr(
-            kind, "__name__", ""
-        )
-        if error is not None and (lost or isinstance(error, OSError)):
-            why = (str(error).splitlines() or [kind.__name__])[0]
-            raise Unreachable(
-                f"the search's database {self._storage or JOURNAL} does not answer "
-                f"({why}): mend it; what was finished is kept, the same command goes on"
-            ) from error

@@ -24,7 +24,7 @@ from retina.search.work import Failure, Order
 
 @dataclasses.dataclass(frozen=True)
 class Tried:
-    """A fit on a rung; bits: per spike on validation there, None where it failed."""
+    """A fit on a rung; bits: per spike on validation there, None without any."""
 
     run: str
     label: str
@@ -125,15 +125,17 @@ def halve(
         for job in alive:
             if job.name not in names:
                 work.forget(job, order.folder)
-        tried = tuple(
-            Tried(job.name, job.label, one.step, one.bits, job.name in names)
-            if (one := known.get(job.name))
-            else Tried(job.name, job.label, 0, None, False)
-            for job in alive
-        )
-        found.append(Rung(steps, tried))
+        tried = [_tried(job, known.get(job.name), job.name in names) for job in alive]
+        found.append(Rung(steps, tuple(tried)))
         alive = [job for job in alive if job.name in names]
     return found, alive, failed
+
+
+def _tried(job: Job, one: Reached | None, kept: bool) -> Tried:
+    if one is None:
+        return Tried(job.name, job.label, 0, None, False)
+    bits = one.bits if math.isfinite(one.bits) else None
+    return Tried(job.name, job.label, one.step, bits, kept)
 
 
 def _worth(bits: float) -> float:

@@ -1,0 +1,131 @@
+"""Where a search keeps what it has tried: a journal in the folder, or a database."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from retina.errors import BadCard, MissingExtra, Unreachable
+from retina.search.experiment import Experiment
+
+JOURNAL = ".search.journal"
+
+
+def optuna() -> Any:
+    """The library.
+
+    raises: MissingExtra.
+    """
+    try:
+        made = importlib.import_module("optuna")
+        importlib.import_module("optuna.storages.journal")
+    except ImportError:
+        raise MissingExtra(
+            "a search needs optuna, which is not installed: pip install "
+            "'retina-frontier[search]' (or set method = \"grid\")"
+        ) from None
+    made.logging.set_verbosity(made.logging.ERROR)
+    return made
+
+
+def state(name: str) -> Any:
+    """One of optuna's states of a trial."""
+    return importlib.import_module("optuna.trial").TrialState[name]
+
+
+def study_of(experiment: Experiment, dataset: str, folder: Path) -> Any:
+    """The study of these spaces on a data set, as far as it has come.
+
+    raises: BadCard for a storage that optuna does not know; what a database raises.
+    """
+    search, made = experiment.search, optuna()
+    if search.storage:
+        try:
+            storage = made.storages.get_storage(search.storage)
+        except ValueError as error:
+            raise BadCard(f"search.storage: {_line(error)}") from None
+    else:
+        journal = made.storages.journal
+        file = str(folder / JOURNAL)
+        storage = made.storages.JournalStorage(journal.JournalFileBackend(file))
+    # Other spaces, or objectives, are another study: what was asked would not fit.
+    told = [family.model_dump_json() for family in experiment.families if family.space]
+    asked = hashlib.sha256(repr((told, search.up, search.down)).encode()).hexdigest()
+    directions = ["maximize"] * len(search.up) + ["minimize"] * len(search.down)
+    study = made.create_study(
+        study_name=f"{experiment.question} {dataset} {asked[:12]}",
+        storage=storage,
+        directions=directions,
+        load_if_exists=True,
+    )
+    samplers = {
+        "nsga2": made.samplers.NSGAIISampler,
+        "nsga3": made.samplers.NSGAIIISampler,
+        "tpe": made.samplers.TPESampler,
+        "random": made.samplers.RandomSampler,
+    }
+    # Of a search that goes on: the same seed would ask for the same points again.
+    seed = experiment.key + len(study.trials)
+    with warnings.catch_warnings():
+        # That nsga3 may change is no concern of who searches today.
+        warnings.simplefilter("ignore", made.exceptions.ExperimentalWarning)
+        study.sampler = samplers[search.method](seed=seed)
+    return study
+
+
+class Asking:
+    """Turns what a database raises into one line."""
+
+    def __init__(self, storage: str, folder: Path) -> None:
+        journal = folder / JOURNAL
+        # Without the password that a URL may hold.
+        self._name = re.sub("//[^/@]*@", "//", storage) or str(journal)
+        self._journal = None if storage else journal
+        self._opened: os.stat_result | None = None
+
+    def __enter__(self) -> None:
+        if self._opened is None or self._journal is None:
+            return
+        # Optuna would begin another file in its place, without what was before.
+        try:
+            there = os.path.samestat(os.stat(self._journal), self._opened)
+        except OSError:
+            there = False
+        if not there:
+            raise self._silent("it is not where it was")
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            if self._opened is None and self._journal is not None:
+                self._opened = os.stat(self._journal)
+            return
+        # By module: sqlalchemy is there only where optuna is.
+        module = getattr(kind, "__module__", "") or ""
+        lost = module.startswith("sqlalchemy") or "Storage" in getattr(
+            kind, "__name__", ""
+        )
+        if isinstance(error, ImportError):
+            raise MissingExtra(
+                f"the search's database {self._name} needs what is not installed: "
+                f"{_line(error)}"
+            ) from error
+        if lost or isinstance(error, OSError):
+            # Optuna's and sqlalchemy's own words are of any failure; what the database
+            # said is below.
+            cause = error.__cause__ or error
+            raise self._silent(_line(getattr(cause, "orig", None) or cause)) from error
+
+    def _silent(self, why: str) -> Unreachable:
+        return Unreachable(
+            f"the search's database {self._name} does not answer ({why}): put it back "
+            "or mend it; what was finished is kept, the same command goes on"
+        )
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
