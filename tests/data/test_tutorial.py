@@ -85,8 +85,8 @@ def test_the_file_of_a_tutorial_of_pynwb(cache):
     assert {block.role for block in recording.blocks} == {"train", "validation", "test"}
     for block in recording.blocks:
         start, end = block.onsets_s[[0, -1]]
-        (trial,) = block.spikes or ()
-        for train, unit in zip(trial, times, strict=True):
+        assert block.spikes is not None and len(block.spikes) == 1
+        for train, unit in zip(block.spikes[0], times, strict=True):
             inside = unit[(unit >= start) & (unit < end)]
             np.testing.assert_array_equal(train, inside)
     text = text.replace('stimulus = ["movie.npy"]', "stimulus = []")
