@@ -19,6 +19,9 @@ __version__ = "0.1.0"
 _WHERE = {
     "load": "retina.data.load",
     "fetch": "retina.data.fetch",
+    "from_pynapple": "retina.data.pynapple",
+    "to_pynapple": "retina.data.pynapple",
+    "rates_to_pynapple": "retina.data.pynapple",
     "check": "retina.data.check",
     "split": "retina.data.split",
     "model": "retina.build",

@@ -139,8 +139,8 @@ def test_a_refractory_cell_is_found_on_two_clocks():
     light = rng.standard_normal(3000).astype(np.float32)
     x = np.repeat(light, EACH)
     params = model.stage.init(jax.random.key(0))
-    quiet = np.float32([[-3.0], [-1.0], [0.0], [0.0]])
-    filters = np.float32([1.0, 0.5, 0.0, -0.5])
+    quiet = np.array([[-3.0], [-1.0], [0.0], [0.0]], np.float32)
+    filters = np.array([1.0, 0.5, 0.0, -0.5], np.float32)
     part = params["space_time"]["filters"]
     params["space_time"]["filters"] = jnp.asarray(filters).reshape(part.shape)
     params["history_output"] = params["history_output"] | {"history": quiet}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def draft(name: str, files: Sequence[Path]) -> str:
     """TOML of a card named `name` for files that lie in one folder.
 
     files:  one file with a stimulus and a response (npz, HDF5, MATLAB, NWB), or a table
-            of spikes (CSV, parquet) and a file with the stimulus.
+            of spikes (CSV, parquet), or an NWB file without a stimulus, and a file with
+            the stimulus.
     raises: MissingData where nothing looks like a stimulus or a response, with what
             there is; BadSetting; UnreadableFile; MissingExtra.
     """
@@ -35,7 +37,7 @@ def draft(name: str, files: Sequence[Path]) -> str:
     kinds = {path: reader_of(path) for path in files}
     nwb = [path for path, kind in kinds.items() if kind == "nwb"]
     if nwb:
-        return _nwb(name, nwb[0])
+        return _nwb(name, nwb[0], [path for path in files if path != nwb[0]])
     tables = [path for path, kind in kinds.items() if kind in ("csv", "parquet")]
     found = {path: look(path) for path in files}
     if tables:
@@ -148,7 +150,7 @@ def _column(columns: list[Seen], name: str) -> Seen | None:
     return next((one for one in columns if one.name == name), None)
 
 
-def _nwb(name: str, path: Path) -> str:
+def _nwb(name: str, path: Path, others: Sequence[Path]) -> str:
     library = needed("pynwb", "nwb", "an NWB file")
     try:
         with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
@@ -157,22 +159,37 @@ def _nwb(name: str, path: Path) -> str:
             shown = {
                 key: tuple(one.data.shape)
                 for key, one in places.items()
-                if getattr(one, "external_file", None) is None
+                if one.neurodata_type not in _RECORDED
+                and getattr(one, "external_file", None) is None
                 and getattr(getattr(one, "data", None), "shape", (0,))[0] > 1
             }
             species = getattr(held.subject, "species", None) or "not stated"
             cells = 0 if held.units is None else len(held.units.id)
             tables = [*held.intervals, *(["trials"] if held.trials is not None else [])]
-            rate = next(iter(places.values())).rate if places else None
+            rate = next((places[key].rate for key in shown), None)
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
-    if not shown or not cells:
+    if not cells:
         raise MissingData(
-            f"{path.name} holds {cells} units and the stimuli {sorted(shown)}: a card "
-            "needs units with spike times and a stimulus whose frames are in the file"
+            f"{path.name} holds no units: a card needs some, with spike times"
         )
     options = ["[options]", f"file = {_t(path.name)}"]
+    if not shown:
+        movie = max((one for p in others for one in look(p)), key=_size, default=None)
+        if movie is None:
+            raise MissingData(
+                f"{path.name} holds {cells} units but no stimulus: name a file with "
+                f"its frames too (retina new dataset {name} --from {path.name} --from "
+                "movie.npy)"
+            )
+        place = [word for word in (movie.file, movie.name) if word]
+        options += [f"stimulus = {_t(place)}"]
+        options += [
+            f"onsets = []{LOOK}: [FILE, ARRAY] of seconds on the clock of units"
+        ]
+        length = {"": _Length(movie.shape[0], cells)}
+        return _card(name, "nwb", [path, *others], options, length, species)
     for key in shown:
         options += ["", f"[options.parts.{_t(key)}]", f"stimulus = {_t(key)}"]
         if tables:
@@ -182,6 +199,14 @@ def _nwb(name: str, path: Path) -> str:
     lengths = {key: _Length(shape[0], cells) for key, shape in shown.items()}
     frame_s = 1 / float(rate) if rate else None
     return _card(name, "nwb", [path], options, lengths, species, frame_s)
+
+
+# What was recorded, not shown.
+_RECORDED = ("ElectricalSeries", "SpikeEventSeries", "FilteredEphys", "LFP")
+
+
+def _size(one: Seen) -> int:
+    return math.prod(one.shape)
 
 
 class _Length:

@@ -1,4 +1,4 @@
-"""Neurodata Without Borders: sorted units, and stimuli that the card names."""
+"""Neurodata Without Borders: sorted units, and stimuli of the file or beside it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from retina.data.hdf5 import contained, opened
 from retina.data.mapped import of_hdf5
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
+from retina.data.table import beside
 from retina.data.trains import cells_of, check_seconds
 from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Recording
@@ -39,18 +40,28 @@ def nwb(folder: Path, card: Card) -> Recording:
             shown anew, in full ("": once, at its own timestamps); ``counts``, where
             spike times are not known, a TimeSeries (bin, cell, trial) of the processing
             module "retina". ``names``: the column of the units table, or of that
-            module's table "cells", that names the cells ("id").
+            module's table "cells", that names the cells ("id"). A file without a
+            stimulus has no ``parts``, but ``stimulus``, ``stimulus_axes`` and
+            ``onsets`` as of the reader `csv`, on the file's clock.
     returns: the parts of the table, on the file's clock; repeats on one of their own.
+             One part, "", of a stimulus beside the file.
     raises:  MissingExtra without pynwb (extra ``nwb``); UnreadableFile, also for links
              out of the file; ShapeMismatch; BadResponse; BadCard.
     """
-    options = card.needs("file", "parts", names="id")
-    tables = options["parts"]
-    if not isinstance(tables, Mapping) or not tables:
+    options = card.needs(
+        "file",
+        **{"parts": {}, "names": "id"},
+        **{"stimulus": [], "stimulus_axes": "", "onsets": []},
+    )
+    tables, elsewhere = options["parts"], options["stimulus"]
+    if not elsewhere and not tables or not isinstance(tables, Mapping):
         raise BadCard(
             f"{card.name}: options.parts is {tables!r}: give a table "
-            "[options.parts.NAME] for each stretch"
+            "[options.parts.NAME] for each stretch, or, where the file has no "
+            'stimulus, stimulus = ["movie.npy"]'
         )
+    if elsewhere and tables:
+        raise BadCard(f"{card.name}: give either options.parts or options.stimulus")
     library = needed("pynwb", "nwb", "an NWB file")
     path = below(folder, options["file"])
     with opened(folder, options["file"]) as store:
@@ -75,6 +86,8 @@ def nwb(folder: Path, card: Card) -> Recording:
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
+    if elsewhere:
+        return beside(folder, card, names, (tuple(times),))
     return recording(card, parts, cells_of(card, names))
 
 
