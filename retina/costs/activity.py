@@ -18,6 +18,7 @@ from jax import lax
 
 from retina.costs.movement import VIEWS
 from retina.costs.program import CALLS
+from retina.quanta import QUANTA
 from retina.stage import Model, Tree
 from retina.types import Clip
 
@@ -35,6 +36,9 @@ class Product:
     structured: those left where rows, columns or taps that are zero throughout are cut.
     active:     those whose other factor is not 0.
     effective:  those where neither factor is 0.
+    quantal:    a factor is released quanta, as a stage declares by `quanta`.
+    arrivals:   those quanta, in the mean, times the targets that each of them reaches:
+                the additions left where a vesicle is an event. 0 where not quantal.
     """
 
     spiking: bool
@@ -44,20 +48,34 @@ class Product:
     structured: int
     active: int
     effective: int
+    quantal: bool = False
+    arrivals: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Activity:
+    """What a step met on `bins` bins.
+
+    products: in the order of the program.
+    quanta:   vesicles released in all those bins, in the mean, by all that declare it.
+    """
+
+    products: list[Product]
+    bins: int
+    quanta: float
 
 
 def activity(
     model: Model, params: Tree, clips: Sequence[Clip], *, spikes: bool = False
-) -> tuple[list[Product], int]:
+) -> Activity:
     """Every product of the streaming step on the scored bins of some clips.
 
     params: numbers, not shapes.
     clips:  a model with history hears the recorded counts of the first trial.
     spikes: the counts that it hears are declared to be 0 and 1.
-    returns: the products in the order of the program, and the number of bins.
     """
     stage = model.stage
-    known: list[tuple[bool, int]] = []
+    known: list[tuple[bool, bool, int]] = []
 
     @jax.jit
     def run(params, stimulus, heard):
@@ -81,23 +99,32 @@ def activity(
         return lax.scan(step, stage.start(params), signal)[1]
 
     bins, total = 0, np.zeros((0, 5), np.int64)
+    arrivals, quanta = np.zeros(0), 0.0
     for clip in clips:
         heard = np.zeros((len(clip.stimulus), model.spec.cells), np.float32)
         heard[1:] = clip.response[0, :-1]
         found = run(params, jnp.asarray(clip.stimulus), jnp.asarray(heard))
-        told = np.asarray(found, np.int64)[clip.skip :]
+        told, events, released = (np.asarray(a)[clip.skip :] for a in found)
+        told = told.astype(np.int64)
         bins += len(told)
+        quanta += float(released.sum(dtype=np.float64))
+        reached = events.sum(0, dtype=np.float64)
+        arrivals = reached if not len(arrivals) else arrivals + reached
         each = told.sum(0)
         # Weights do not change: they are told once, not added up.
         each[:, 0] = told[-1, :, 0]
         total = each if not len(total) else total + each * [0, 1, 1, 1, 1]
-    return [
-        Product(spiking, weights, *map(int, row))
-        for (spiking, weights), row in zip(known, total, strict=True)
-    ], bins
+    products = [
+        Product(spiking, weights, *map(int, row), quantal, float(reached))
+        for (spiking, quantal, weights), row, reached in zip(
+            known, total, arrivals, strict=True
+        )
+    ]
+    return Activity(products, bins, quanta)
 
 
-_LATE, _SPIKE = 1, 2  # new with every bin; declared 0 or 1
+# New with every bin; declared 0 or 1; declared released quanta.
+_LATE, _SPIKE, _QUANTA = 1, 2, 4
 
 
 def _input_flags(hears: bool, spikes: bool) -> list[int]:
@@ -106,13 +133,24 @@ def _input_flags(hears: bool, spikes: bool) -> list[int]:
 
 @dataclasses.dataclass
 class _Seen:
-    """Tallies as they are met: (spiking, weights) and the five numbers of `Product`."""
+    """Tallies as they are met.
 
-    known: list[tuple[bool, int]] = dataclasses.field(default_factory=list)
+    known: (spiking, quantal, weights) of each product; tallies: the five numbers of
+    `Product`; arrivals: the last of them; released: quanta where they are declared.
+    """
+
+    known: list[tuple[bool, bool, int]] = dataclasses.field(default_factory=list)
     tallies: list[jax.Array] = dataclasses.field(default_factory=list)
+    arrivals: list[jax.Array] = dataclasses.field(default_factory=list)
+    released: list[jax.Array] = dataclasses.field(default_factory=list)
 
-    def stacked(self) -> jax.Array:
-        return jnp.stack(self.tallies) if self.tallies else jnp.zeros((0, 5), jnp.int32)
+    def stacked(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        none = jnp.zeros((0, 5), jnp.int32), jnp.zeros(0, jnp.float32)
+        return (
+            jnp.stack(self.tallies) if self.tallies else none[0],
+            jnp.stack(self.arrivals) if self.arrivals else none[1],
+            sum(self.released, jnp.float32(0)),
+        )
 
 
 def _run(
@@ -143,8 +181,13 @@ def _run(
             if name in _PRODUCTS and late:
                 seen.known.append(_declared(ins, ours))
                 seen.tallies.append(_tally(eqn, ins, ours))
-            same = name in _CARRIED and ours and ours[0] & _SPIKE
-            after = [late | (_SPIKE if same else 0)] * len(outs)
+                seen.arrivals.append(_arrivals(eqn, ins, ours))
+            # What is only moved about stays what it was declared to be.
+            kept = ours[0] & (_SPIKE | _QUANTA) if name in _CARRIED and ours else 0
+            if name == "name" and eqn.params["name"] == QUANTA:
+                seen.released.append(jnp.sum(outs[0]))
+                kept = _QUANTA
+            after = [late | kept] * len(outs)
         values.update(zip(eqn.outvars, outs, strict=True))
         marks.update(zip(eqn.outvars, after, strict=True))
     told = [read(atom) for atom in jaxpr.outvars]
@@ -171,7 +214,7 @@ def _scan(eqn: Any, ins: list, flags: list[int], seen: _Seen):
         held.update(known=own.known, after=after)
         return outs[:carry], (outs[carry:], own.stacked())
 
-    state, (outs, tallies) = lax.scan(
+    state, (outs, (tallies, arrivals, released)) = lax.scan(
         turn,
         ins[consts : consts + carry],
         ins[consts + carry :],
@@ -183,6 +226,8 @@ def _scan(eqn: Any, ins: list, flags: list[int], seen: _Seen):
     summed = summed.at[:, 0].set(tallies[-1, :, 0])
     seen.known += held["known"]
     seen.tallies += list(summed)
+    seen.arrivals += list(arrivals.sum(0))
+    seen.released.append(released.sum())
     return [*state, *outs], [flag & _LATE for flag in held["after"]]
 
 
@@ -194,19 +239,18 @@ def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
     return params["num_consts"], params["num_carry"]
 
 
-def _declared(ins: list, flags: list[int]) -> tuple[bool, int]:
+def _declared(ins: list, flags: list[int]) -> tuple[bool, bool, int]:
     early = [a.size for a, flag in zip(ins, flags, strict=True) if not flag & _LATE]
-    return any(flag & _SPIKE for flag in flags), sum(early)
+    spiking, quantal = (any(f & kind for f in flags) for kind in (_SPIKE, _QUANTA))
+    return spiking, quantal, sum(early)
 
 
 def _tally(eqn: Any, ins: list, flags: list[int]) -> jax.Array:
     """[zero weights, dense, structured, active, effective] of one product."""
 
     def products(*factors: jax.Array) -> jax.Array:
-        given = {**eqn.params, "preferred_element_type": np.dtype(np.float32)}
         # Each sum is of 0 and 1 and shorter than 2^24: exact in float32.
-        sums = eqn.primitive.bind(*factors, **given)
-        return jnp.sum(sums.astype(jnp.int32))
+        return jnp.sum(_sums(eqn, *factors).astype(jnp.int32))
 
     ones = [jnp.ones(a.shape, jnp.float32) for a in ins]
     there = [(a != 0).astype(jnp.float32) for a in ins]
@@ -222,6 +266,22 @@ def _tally(eqn: Any, ins: list, flags: list[int]) -> jax.Array:
             products(*there),
         ]
     )
+
+
+def _sums(eqn: Any, *factors: jax.Array) -> jax.Array:
+    given = {**eqn.params, "preferred_element_type": np.dtype(np.float32)}
+    return eqn.primitive.bind(*factors, **given)
+
+
+def _arrivals(eqn: Any, ins: list, flags: list[int]) -> jax.Array:
+    """Quanta times the targets of each; 0 where no factor is quanta."""
+    if not any(flag & _QUANTA for flag in flags):
+        return jnp.float32(0)
+    factors = (
+        a.astype(jnp.float32) if flag & _QUANTA else jnp.ones(a.shape, jnp.float32)
+        for a, flag in zip(ins, flags, strict=True)
+    )
+    return jnp.sum(_sums(eqn, *factors))
 
 
 def _box(there: jax.Array) -> jax.Array:

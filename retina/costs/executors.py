@@ -1,7 +1,8 @@
 """What a step costs on machines that skip zeros, and as NeuroBench would tell it.
 
 Three machines. Dense: what runs. Structured: arrays without the rows, columns and taps
-whose weights are all zero. Event: work for values that are not zero, as measured.
+whose weights are all zero. Event: work for values that are not zero, as measured, and
+for released quanta one by one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ class Executors:
 
     dense, structured, event: of the three machines; they differ in products alone.
     active_share: of the products of one bin, those with a value that is not zero.
+    quanta:       vesicles released, in the mean: of stages that declare what they
+                  release, as `ribbon_quanta` does. To the event machine each is an
+                  addition at each of its targets; a graded release is a product.
+    quantal_acs:  those additions.
     neurobench_effective_macs, neurobench_effective_acs, neurobench_dense: synaptic
                   operations per bin, each 1 and not 2. An operation is an accumulate
                   where its input was declared to be spikes, never because a frame
@@ -40,6 +45,8 @@ class Executors:
     structured: float
     event: float
     active_share: float
+    quanta: float
+    quantal_acs: float
     neurobench_effective_macs: float
     neurobench_effective_acs: float
     neurobench_dense: float
@@ -71,7 +78,8 @@ def executors(
         raise MissingData(
             "no clips to measure activity on: name a recording (--dataset NAME)"
         )
-    products, bins = activity(model, params, clips, spikes=spikes)
+    met = activity(model, params, clips, spikes=spikes)
+    products, bins = met.products, met.bins
     stored = clips[0].stimulus.dtype
     one = one_bin(model, params, stored)
     clocks = by_clock(model, params, one.work.step, stored)
@@ -81,6 +89,9 @@ def executors(
         each = (_price(p) * (p.dense - getattr(p, left)) for p in products)
         return sum(each) / bins
 
+    # Quanta add up whatever they are: what was counted as products is taken off whole.
+    added = sum(p.arrivals for p in products)
+    quantal = sum(_price(p) * p.active for p in products if p.quantal) - added
     told = {kind: sum(getattr(p, kind) for p in products) for kind in _SUMMED}
     spiking = sum(p.effective for p in products if p.spiking)
     # What is declared is an accumulate on every machine, the dense one too.
@@ -89,8 +100,10 @@ def executors(
         bins=bins,
         dense=dense - accumulated,
         structured=dense - accumulated - saved("structured"),
-        event=dense - accumulated - saved("active"),
+        event=dense - accumulated - saved("active") - quantal / bins,
         active_share=told["active"] / told["dense"] if told["dense"] else 0.0,
+        quanta=met.quanta / bins,
+        quantal_acs=added / bins,
         neurobench_effective_macs=(told["effective"] - spiking) / bins,
         neurobench_effective_acs=spiking / bins,
         neurobench_dense=told["dense"] / bins,

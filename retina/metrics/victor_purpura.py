@@ -14,7 +14,8 @@ from retina.metrics.sums import Sums, Terms
 
 COST_PER_S = 20.0  # chosen: spikes over 0.1 s apart are never the same one, late
 DRAWN = 8  # trains of the rate for each cell
-LOUDEST = 20.0  # counts per bin: a rate that ran away costs no more than this
+LOUDEST = 10.0  # counts per bin: a rate that ran away costs no more than this
+WORDS = 1_000_000  # of memory: cells are taken together as long as they fit
 
 
 def _terms(
@@ -26,16 +27,24 @@ def _terms(
     check_positive(rate)
     check_whole(response)
     cost, trials = _positive(cost_per_s) * bin_s, range(len(response))
-    pairs = np.array(list(itertools.product(range(DRAWN), trials)))
-    twins = np.array(list(itertools.combinations(range(DRAWN), 2)))
+    pairs = np.array(list(itertools.product(range(DRAWN), trials))).T
+    twins = np.array(list(itertools.combinations(range(DRAWN), 2))).T
+    chance = np.stack(
+        [
+            chances(counts).random((DRAWN, len(rate)))
+            for counts in np.moveaxis(response, 2, 0)
+        ],
+        axis=2,
+    )
+    drawn = _poisson(chance, np.minimum(rate, LOUDEST))
     left = np.empty(rate.shape)
-    for cell in range(rate.shape[1]):
-        counts = response[:, :, cell]
-        quiet = np.minimum(rate[:, cell], LOUDEST)
-        drawn = _poisson(chances(counts).random((DRAWN, len(rate))), quiet)
-        apart = _along(drawn[pairs[:, 0]], counts[pairs[:, 1]], cost).mean(axis=0)
-        own = _along(drawn[twins[:, 0]], drawn[twins[:, 1]], cost).mean(axis=0)
-        left[:, cell] = np.diff(apart - own / 2, prepend=0.0)
+    some = max(1, WORDS // (pairs.shape[1] * len(rate)))
+    for first in range(0, rate.shape[1], some):
+        at = slice(first, first + some)
+        model, trial = drawn[..., at], response[..., at]
+        apart = _along(model[pairs[0]], trial[pairs[1]], cost)
+        own = _along(model[twins[0]], model[twins[1]], cost)
+        left[:, at] = np.diff(apart - own / 2, axis=0, prepend=0.0)
     return {"left": left, "silent": response.mean(axis=0)}
 
 
@@ -55,8 +64,8 @@ def victor_purpura(
 
     The distance is the mean over 8 trains drawn from the rate, less half of what two of
     them have between them: the plain distance would favour a model that stays silent.
-    Every model of a cell is drawn from with the same random numbers, and rates above 20
-    per bin as if they were 20.
+    Every model of a cell is drawn from with the same random numbers, and rates above 10
+    per bin as if they were 10.
 
     rate:       (time, cell), expected counts per bin, 0 or more.
     response:   (trial, time, cell), counts per bin.
@@ -104,35 +113,36 @@ def distance(
 
 
 def _along(one: np.ndarray, other: np.ndarray, cost: float) -> np.ndarray:
-    """The distance of two trains up to each bin, for many pairs at once.
+    """The distance of two trains up to each bin, mean over pairs of trains.
 
-    one, other: (pair, time) counts. cost: of moving a spike by a bin.
-    returns:    (pair, time).
+    one, other: (pair, time, cell) counts. cost: of moving a spike by a bin.
+    returns:    (time, cell).
 
     From bin to bin goes the least cost for each number of spikes of `one` (below 0: of
     `other`) that still wait for a partner. One that waits for longer than 2 / cost is
     better deleted, so no more wait than fall into such a stretch.
     """
-    pairs, bins = one.shape
+    pairs, bins, cells = one.shape
+    one, other = (np.moveaxis(x, 1, 0).reshape(bins, -1) for x in (one, other))
     reach = min(int(2 / cost) + 1, bins)
-    past = np.cumsum(np.maximum(one, other), axis=1)
-    past[:, reach:] -= past[:, :-reach].copy()
+    past = np.cumsum(np.maximum(one, other), axis=0)
+    past[reach:] -= past[:-reach].copy()
     most = int(past.max())
     waiting = np.arange(most + 1.0)
     ahead = (one - other).astype(np.int64)
     # Most wait, ..., none, ..., most of the other wait; beyond on both sides: never.
-    never = np.full((pairs, most), np.inf)
-    least = np.full((pairs, 2 * most + 1), np.inf)
+    never = np.full((pairs * cells, most), np.inf)
+    least = np.full((pairs * cells, 2 * most + 1), np.inf)
     least[:, most] = 0.0
     at = most + np.arange(2 * most + 1)
-    found = np.empty((pairs, bins))
+    found = np.empty((bins, cells))
     for now in range(bins):
         wide = np.concatenate([never, least, never], axis=1)
-        least = np.take_along_axis(wide, at - ahead[:, now, None], axis=1)
+        least = np.take_along_axis(wide, at - ahead[now, :, None], axis=1)
         for side in (least[:, most:], least[:, most::-1]):  # delete some that wait
             kept = np.minimum.accumulate((side + waiting)[:, ::-1], axis=1)[:, ::-1]
             np.minimum(side, kept - waiting, out=side)
-        found[:, now] = least[:, most]
+        found[now] = least[:, most].reshape(pairs, cells).mean(axis=0)
         least = least + cost * np.abs(at - 2 * most)
     return found
 

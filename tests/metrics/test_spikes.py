@@ -15,6 +15,8 @@ from retina.metrics.oracle import oracle
 from retina.metrics.spike_information import spike_information
 from retina.metrics.split_half import split_half
 from retina.metrics.time_rescaling import band, distance, rescaled, time_rescaling
+from retina.metrics.van_rossum import van_rossum
+from retina.metrics.victor_purpura import victor_purpura
 
 CELLS, BINS, SIGMA = 400, 500, 0.8
 
@@ -217,6 +219,24 @@ def test_a_trials_own_rate_is_used_where_it_is_given():
         counts[:, now] = rng.poisson(rate[:, now])
     assert (time_rescaling(rate, counts) >= 0).sum() >= 10
     assert (time_rescaling(rate.mean(0), counts) >= 0).sum() <= 4
+
+
+def test_silent_saturated_and_constant_cells():
+    """No spike; one in every bin; and any model that is flat."""
+    silent, full = np.zeros((4, 60, 2)), np.ones((4, 60, 2))
+    flat = np.full((60, 2), 0.3)
+    for metric in (oracle, split_half, fano, spike_information, time_rescaling):
+        assert np.isnan(metric(flat, silent)).all(), metric.__name__
+    for metric in (van_rossum, victor_purpura):
+        assert np.isnan(metric(flat, silent, 0.02)).all(), metric.__name__
+    for metric in (oracle, split_half):
+        assert np.isnan(metric(flat, full)).all(), metric.__name__
+    assert (fano(flat, full) == 0).all()
+    # Each spike says what any other says; 0.02: counts of 4 are taken to be Poisson.
+    assert np.abs(spike_information(flat, full)).max() < 0.02
+    # As regular as that is no Poisson process, whatever its rate.
+    assert (time_rescaling(np.ones((60, 2)), full) < 0).all()
+    np.testing.assert_allclose(van_rossum(full[0], full, 0.02), 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("value", [20, 100, 1000])

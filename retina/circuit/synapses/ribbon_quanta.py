@@ -17,6 +17,7 @@ from jax import lax
 from retina.circuit.substeps import substeps
 from retina.circuit.synapses.synapse import POOLS_S, Synapse
 from retina.parameter import Parameter
+from retina.quanta import quanta
 
 SOURCE = "Schroeder et al. 2019 (abc-ribbon), binary noise"
 STEP_S = 0.01
@@ -93,9 +94,10 @@ def ribbon_quanta(count: int, dt_s: float, *, mean: bool = False) -> Synapse:
             return after, released
 
         if number == 1:
-            return once(state)
+            state, released = once(state)
+            return state, quanta(released)
         state, released = lax.scan(once, state, None, length=number)
-        return state, released.sum(0)
+        return state, quanta(released.sum(0))
 
     return Synapse(
         count,
