@@ -31,21 +31,41 @@ def label(model: str, told: Mapping[str, Any]) -> str:
 def labels(points: Sequence[Point]) -> list[str]:
     """A name for each point: the model, with the keywords that differ within it.
 
-    Where two points still have one name, the name of the run is added.
+    Around one point from which each other is a single keyword away, as in ablations,
+    that keyword alone. Where two points still have one name, the name of the run is
+    added.
     """
     names = []
     for point in points:
         kin = [other.settings for other in points if other.model == point.model]
-        differ = [
-            key
-            for key, value in point.settings.items()
-            if any(other.get(key, value) != value for other in kin)
-        ]
+        differ = _differ(point.settings, kin)
+        middle = _middle(kin) if len(differ) > 1 else None
+        if middle is not None:
+            differ = _differ(point.settings, [middle])
         names.append(label(point.model, {key: point.settings[key] for key in differ}))
     return [
         f"{name} ({point.run})" if names.count(name) > 1 and point.run else name
         for name, point in zip(names, points, strict=True)
     ]
+
+
+def _differ(
+    settings: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The keywords whose value another one has otherwise."""
+    return [
+        key
+        for key, value in settings.items()
+        if any(other.get(key, value) != value for other in others)
+    ]
+
+
+def _middle(kin: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The settings from which all others differ in one keyword at most."""
+    for settings in kin:
+        if all(len(_differ(settings, [other])) <= 1 for other in kin):
+            return settings
+    return None
 
 
 def _word(value: Any) -> str:

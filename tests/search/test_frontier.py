@@ -159,3 +159,19 @@ def test_labels_tell_runs_of_one_model_apart_and_no_more():
         "glm (glm-1)",
         "glm (glm-2)",
     ]
+
+
+def test_labels_of_an_ablation_name_what_each_lacks():
+    whole = {"amacrine": "wide", "gain": True, "horizontal": True}
+    changes = [{}, {"amacrine": "none"}, {"gain": False}, {"horizontal": False}]
+    made = [point("circuit", 0.5, 1, settings=whole | each) for each in changes]
+    assert labels(made) == [
+        "circuit",
+        "circuit amacrine=none",
+        "circuit gain=false",
+        "circuit horizontal=false",
+    ]
+    # Of a grid no point is the middle: each has all that it is made of.
+    grid = [{"a": a, "b": b} for a in (1, 2) for b in (3, 4)]
+    made = [point("cnn", 0.5, 1, settings=each) for each in grid]
+    assert labels(made) == [f"cnn a={a} b={b}" for a in (1, 2) for b in (3, 4)]
