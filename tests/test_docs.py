@@ -10,12 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from retina.cli.main import app
+from retina.search import experiment as experiments
+from retina.search import grid
 
-TUTORIAL = Path(__file__).parents[1] / "docs" / "your_own_recording.md"
+DOCS = Path(__file__).parents[1] / "docs"
+TUTORIAL, SWEEPS = DOCS / "your_own_recording.md", DOCS / "sweeps.md"
 
 
-def blocks() -> list[tuple[str, str]]:
-    text = TUTORIAL.read_text(encoding="utf-8")
+def blocks(file: Path = TUTORIAL) -> list[tuple[str, str]]:
+    text = file.read_text(encoding="utf-8")
     return re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)
 
 
@@ -58,3 +61,25 @@ def test_the_tutorial_runs_as_it_stands(folder):
     assert "wrong" not in said["check"] and "CC_max" in said["check"]
     assert "cc_norm" in said["score"] and "FLOP" in said["cost"]
     assert (folder / "monday.html").is_file() and (folder / "shared.toml").is_file()
+
+
+def test_the_spaces_of_the_docs_are_jobs(tmp_path):
+    head = """
+question = "Which?"
+command = "none"
+time = "none"
+datasets = ["simulated"]
+"""
+    found = []
+    for kind, text in blocks(SWEEPS):
+        if kind == "toml":
+            if "families" not in text:
+                text += '[[families]]\nmodel = "ln"\nspace = { rank = [1, 2] }\n'
+            (tmp_path / "experiment.toml").write_text(head + text, encoding="utf-8")
+            experiment = experiments.read(tmp_path)
+            known = {job.label for job in grid.jobs(experiment)}
+            found.append((experiment.search.method, known))
+    (_, whole), (_, reduced), (halving, _) = found
+    assert len(whole) == 7 * 3 * 2
+    assert "quantise kind=int4 of channels keep=0.5 of cnn channels=16" in reduced
+    assert halving == "halving"

@@ -262,4 +262,6 @@ def _value(value: Any) -> Any:
     """TOML's lists become tuples, as settings are hashable; "None" becomes None."""
     if isinstance(value, list):
         return tuple(_value(item) for item in value)
+    if isinstance(value, dict):  # the keywords of a student
+        return {key: _value(item) for key, item in value.items()}
     return None if value == "None" else value

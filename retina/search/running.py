@@ -30,7 +30,12 @@ def told(
     yields: what the job's fit is to report to; passed on to `progress`.
     """
     file = folder / f".{job.name}{_END}"
-    who = {"host": socket.gethostname(), "pid": os.getpid(), "begun": time.time()}
+    who = {
+        "label": job.label,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "begun": time.time(),
+    }
     last = time.monotonic()
     _write(file, {**who, "heard": who["begun"]})
 
@@ -57,9 +62,9 @@ def over(job: Job, folder: Path) -> None:
 def read(folder: Path) -> dict[str, dict[str, Any]]:
     """Name of a job -> what was last said of it.
 
-    returns: "host", "pid", "begun" and "heard" (seconds since 1970) and, once its fit
-             has reported, "fit" with the numbers of that. The process may have died
-             since: see when it was heard.
+    returns: "label", "host", "pid", "begun" and "heard" (seconds since 1970) and, once
+             its fit has reported, "fit" with the numbers of that. The process may have
+             died since: see when it was heard.
     """
     found = {}
     for file in folder.glob(f".*{_END}"):

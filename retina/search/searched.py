@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retina.errors import BadSetting
-from retina.search import hypervolume, space
+from retina.search import grid, hypervolume, space
 from retina.search.experiment import Experiment
 from retina.search.frontier import cost_range
 from retina.search.halving import Rung
@@ -81,7 +81,7 @@ def searched(
     rungs: of halving; its tries are those of the first.
     """
     search = experiment.search
-    families = [family for family in experiment.families if family.space]
+    families = [family for family, _ in grid.searched_in(experiment, dataset)]
     sizes = [
         None if count is None else count * math.prod(map(len, family.grid.values()))
         for family in families
@@ -105,7 +105,10 @@ def searched(
         points=whole,
         tried=len(values) - failed,
         failed=failed,
-        seeds=max(family.seeds or experiment.seeds for family in families),
+        seeds=max(
+            1 if family.reduce else family.seeds or experiment.seeds
+            for family in families
+        ),
         budget=search.trials,
         curve=got.curve,
         flattened=got.flattened,

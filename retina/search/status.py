@@ -80,7 +80,7 @@ def status(folder: str | Path) -> Status:
     now = time.time()
     at_work = tuple(
         Running(
-            names.get(name, name),
+            said.get("label", name),  # of a search no plan knows it
             said["host"],
             said["pid"],
             now - said["begun"],

@@ -71,7 +71,7 @@ def _alike(one, two) -> None:
 
 
 def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
-    """Two seeds by Adam, interrupted twice: after the start and in the middle.
+    """Two seeds by Adam: after the start, in the middle, and where it was asked to.
 
     A callback that raises does so before its evaluation is kept.
     """
@@ -88,6 +88,12 @@ def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
                 progress=_interrupting(calls),
                 **ADAM,
             )
+    paused = fit(model, split, key=KEY, seeds=2, checkpoint=place, until=41, **ADAM)
+    assert paused.training["steps"] == paused.curve[-1]["step"] == 80
+    assert not paused.training["converged"] and not paused.training["stopped"]
+    assert [row["validation_bits"] for row in paused.curve] == [
+        row["validation_bits"] for row in whole.curve[:3]
+    ]
     _alike(whole, fit(model, split, key=KEY, seeds=2, checkpoint=place, **ADAM))
 
 

@@ -22,7 +22,7 @@ TINY = """
 model = "TINY"
 set = { pixel = 9 }
 [families.space]
-weight = [-1.5, 0.0, -1.0, 0.5, 1.0, 2.0]
+weight = [-1.5, 0.0, 0.5, 2.0]
 [search]
 method = "halving"
 steps = 4
@@ -71,7 +71,7 @@ def test_what_is_begun_is_drawn_by_the_key_and_more_trials_begin_more(asked):
         found = found.model_copy(update={"key": key})
         return [job.label for job in halving.begun(found, "small")]
 
-    assert len(begun(100)) == 45, "all of them"
+    assert len(begun(100)) == 43, "all of them"
     few, more = begun(5), begun(12)
     assert len(set(more)) == 12 and more[:5] == few
     assert begun(5, key=1) != few
@@ -106,7 +106,7 @@ def test_the_best_go_on_and_the_others_are_named(asked, tmp_path):
 
     def impatient(event):
         told.append(event["state"])
-        if told.count("reached") == 7:
+        if told.count("reached") == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -121,31 +121,32 @@ def test_the_best_go_on_and_the_others_are_named(asked, tmp_path):
     assert [rung.steps for rung in one.rungs] == [4, 8]
     first, second = one.rungs
     kept = {tried.label for tried in first.tried if tried.kept}
-    assert len(first.tried) == 6 and len(kept) == 3
+    assert len(first.tried) == 4 and len(kept) == 2
     assert [tried.label for tried in second.tried if tried.kept] == [
         "tiny pixel=9 weight=0.0"
     ]
-    bits = {tried.label: tried.bits for tried in first.tried}
+    bits = {one.label: one.bits for one in first.tried if one.bits is not None}
     assert min(bits[label] for label in kept) >= max(
         value for label, value in bits.items() if label not in kept
     )
     assert one.sentence == (
-        "small: halving began 6 of 6 points: 6 to 4 steps, 3 to 8 steps, and to the "
+        "small: halving began 4 of 4 points: 4 to 4 steps, 2 to 8 steps, and to the "
         "end tiny pixel=9 weight=0.0; one that starts slowly may have been dropped"
     )
-    assert (one.objectives, one.tried, one.failed) == (("validation_bits",), 6, 0)
-    assert len(one.curve) == 6 and one.curve[-1] == 1.0
-    assert told.count("reached") == 9 and told.count("fitting") < 9
+    assert (one.objectives, one.tried, one.failed) == (("validation_bits",), 4, 0)
+    assert len(one.curve) == 4 and one.curve[-1] == 1.0
+    assert told.count("reached") == 6 and told.count("fitting") < 6
     # Only what is fitted to its end is a run; no checkpoint is left.
     assert {path.name for path in out.iterdir()} == {point.run, "rungs"}
-    assert len(list((out / "rungs").iterdir())) == 9
+    assert len(list((out / "rungs").iterdir())) == 6
     again = sweep(folder, out)
     assert again.skipped == 1 and again.searched == swept.searched
 
 
+@pytest.mark.slow
 def test_one_that_fails_is_dropped_and_the_others_go_on(asked, tmp_path):
     text = TINY.replace("weight =", 'breaks = ["value", ""]\nweight =')
-    text = text.replace("[-1.5, 0.0, -1.0, 0.5, 1.0, 2.0]", "[0.0, 0.5]")
+    text = text.replace("[-1.5, 0.0, 0.5, 2.0]", "[0.0, 0.5]")
     swept = sweep(asked(text), tmp_path / "runs")
     assert swept.status == 1 and len(swept.failures) == 2 and len(swept.points) == 1
     (one,) = swept.searched
