@@ -272,7 +272,7 @@ def compare(
     split = records.split_of(told[run[0]])
     fits = {one: store.load(one) for one in run}
     if ratio:
-        left = ratios(fits, split, metric)
+        left = ratios(fits, split, metric, bin_s=bin_s)
         if json:
             output.print_json([dataclasses.asdict(one) for one in left])
         for one in () if json else left:
@@ -295,8 +295,6 @@ def compare(
                 "wins": one.difference.wins,
                 "cells": one.difference.cells,
                 "p_holm": one.p_holm,
-                "ratio": one.difference.ratio,
-                "ratio_ci95": one.difference.ratio_ci95,
                 "rank_biserial": one.difference.rank_biserial,
                 "sentence": one.sentence,
             }

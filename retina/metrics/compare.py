@@ -14,8 +14,6 @@ from retina.metrics.clips import bound, over
 from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
 from retina.metrics.resample import Draws, resampled
 
-SAFE = 0.99  # of the draws in which what is divided by must be above 0; chosen
-
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -28,9 +26,6 @@ class Difference:
     cells:     defined cells.
     p:         two-sided, from the same draws; below .05 where ci95 excludes 0.
     undefined: draws in which a defined cell became undefined.
-    ratio:     median over cells of a's value over b's, in which a noise ceiling
-               cancels; nan where b is not above 0 on every cell.
-    ratio_ci95: of that median, from the same draws.
     rank_biserial: effect size: the share of the summed ranks of |difference| that
                favours a, less the share that favours b; 1 where a is higher on every
                cell.
@@ -45,8 +40,6 @@ class Difference:
     cells: int
     p: float
     undefined: int = 0
-    ratio: float = np.nan
-    ratio_ci95: tuple[float, float] = (np.nan, np.nan)
     rank_biserial: float = np.nan
 
     @property
@@ -59,15 +52,6 @@ class Difference:
     def figures(self) -> str:
         """The median and its interval, as text."""
         return _figures(self.median, *self.ci95)
-
-    @property
-    def sizes(self) -> str:
-        """The effect sizes, as text."""
-        size = f"rank-biserial {self.rank_biserial + 0.0:.2f}"
-        if np.isnan(self.ratio):
-            return size
-        figures = _figures(self.ratio, *self.ratio_ci95)
-        return f"{self.names[0]}/{self.names[1]} {figures}; {size}"
 
     @property
     def sentence(self) -> str:
@@ -151,7 +135,6 @@ def paired(
     defined = ~np.isnan(each)
     values = _minus(a.values, b.values)[:, defined]
     spread = spread_of_median(each[defined], values, rng, a.blocks, cross_cells)
-    ratio, ratio_ci95 = _ratio(a, b, defined, rng, cross_cells)
     return Difference(
         metric=name,
         names=names,
@@ -162,8 +145,6 @@ def paired(
         cells=int(defined.sum()),
         p=p_value(*spread),
         undefined=int(np.isnan(values).any(axis=1).sum()),
-        ratio=ratio,
-        ratio_ci95=ratio_ci95,
         rank_biserial=rank_biserial(each),
     )
 
@@ -208,25 +189,6 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(scaled, 1.0)
     return adjusted
-
-
-def _ratio(
-    a: Draws,
-    b: Draws,
-    defined: np.ndarray,
-    rng: np.random.Generator,
-    cross_cells: bool | None,
-) -> tuple[float, tuple[float, float]]:
-    """Median of a / b over cells and its interval; nan where b comes down to 0."""
-    above, below = a.values[:, defined], b.values[:, defined]
-    if not defined.any() or not (
-        (b.observed[defined] > 0).all() and (below > 0).mean() > SAFE
-    ):
-        return np.nan, (np.nan, np.nan)
-    each = a.observed[defined] / b.observed[defined]
-    values = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.nan)
-    spread = spread_of_median(each, values, rng, a.blocks, cross_cells)
-    return float(middle(each)), percentiles(*spread)
 
 
 def _over(starts: Sequence[Draws]) -> Draws:

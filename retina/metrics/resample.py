@@ -101,7 +101,7 @@ def interval(
     """
     metric, keywords = bound(name, null_rate, bin_s)
     if over(metric) == "repeats":
-        return _jackknife(metric, keywords, pairs)
+        return _jackknife(metric, keywords, pairs, rng, draws)
     drawn = resampled(
         name,
         [pairs, *others],
@@ -209,23 +209,42 @@ def _drawn(terms: Terms, starts: np.ndarray, weights: np.ndarray) -> Iterator[Te
 
 
 def _jackknife(
-    metric: Callable[..., np.ndarray], keywords: dict[str, Any], pairs: Sequence[Pair]
+    metric: Callable[..., np.ndarray],
+    keywords: dict[str, Any],
+    pairs: Sequence[Pair],
+    rng: np.random.Generator,
+    draws: int,
 ) -> Bounds:
-    """Delete-one over repeats, of the median over cells; t with N - 1 degrees."""
+    """Delete-one over repeats, of each cell; the median's spread by draws from that.
+
+    A median of delete-one sets would hang on the one or two cells in the middle, and be
+    half as wide again as it should. So cells are drawn with the jackknife's covariance,
+    about values moved together until they scatter as much less as their noise adds.
+    """
     rate, response, _ = joined(pairs)
     trials = len(response)
     if trials < 3:  # one repeat left has no signal power
         return Bounds(np.nan, np.nan, 0)
     observed = metric(rate, response, **keywords)
     defined = ~np.isnan(observed)
+    if not defined.any():
+        return Bounds(np.nan, np.nan, 0)
+    observed = observed[defined]
     left = np.stack(
         [
             metric(rate, np.delete(response, trial, axis=0), **keywords)[defined]
             for trial in range(trials)
         ]
     )
-    medians = middle(left)
-    spread = np.sqrt((trials - 1) * np.var(medians))
-    reach = float(stdtrit(trials - 1, 0.975) * spread)
-    centre = float(middle(observed))
-    return Bounds(centre - reach, centre + reach, int(np.isnan(left).any(axis=1).sum()))
+    lost = np.isnan(left)
+    left = np.where(lost, observed, left)
+    noise = np.sqrt((trials - 1) / trials) * (left - left.mean(axis=0))
+    centre, scatter = float(middle(observed)), 0.0
+    if len(observed) > 1:
+        scatter = np.var(observed, ddof=1)
+    own = (noise**2).sum(axis=0).mean()
+    close = np.sqrt(max(0.0, 1 - own / scatter)) if scatter > 0 else 1.0
+    moved = centre + close * (observed - centre)
+    medians = middle(moved + rng.normal(size=(draws, trials)) @ noise)
+    reach = float(stdtrit(trials - 1, 0.975) * np.std(medians))
+    return Bounds(centre - reach, centre + reach, int(lost.any(axis=1).sum()))

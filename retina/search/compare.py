@@ -32,8 +32,8 @@ class Comparison:
     def sentence(self) -> str:
         """The comparison in words."""
         p = f"{self.p_holm:.3f}" if self.p_holm >= 1e-3 else "< 0.001"
-        sizes = self.difference.sizes
-        return f"{self.group}: {self.difference.sentence}; {sizes}; Holm p {p}"
+        size = f"rank-biserial {self.difference.rank_biserial + 0.0:.2f}"
+        return f"{self.group}: {self.difference.sentence}; {size}; Holm p {p}"
 
 
 def compare(

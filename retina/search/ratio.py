@@ -11,6 +11,7 @@ from retina.errors import BadSetting, MissingData
 from retina.fitting.score import SEED, check_counted, rates
 from retina.metrics.clips import evaluate
 from retina.metrics.medians import middle, percentiles, spread_of_median
+from retina.metrics.rebin import bins_in, rebinned
 from retina.metrics.resample import Draws, resampled
 from retina.types import Clip, Fit, Split
 
@@ -50,6 +51,7 @@ def ratios(
     metric: str = "bits_per_spike",
     *,
     draws: int = 1000,
+    bin_s: float | None = None,
 ) -> tuple[Ratio, ...]:
     """Every fit against the first named, on the test clips, by the paired bootstrap.
 
@@ -57,13 +59,14 @@ def ratios(
              the reference.
     metric:  one that depends on the model. Groups of clips on which it is undefined for
              every cell (cc_norm without repeats) are left out.
+    bin_s:   of the scored bins, a multiple of the fits' own, as in `retina.score`.
     returns: per group of test clips, one ratio for each fit but the first.
     raises:  BadSetting for one fit, or one of another recording; MissingData where no
              group can tell.
 
     >>> import inspect
     >>> list(inspect.signature(ratios).parameters)
-    ['fits', 'split', 'metric', 'draws']
+    ['fits', 'split', 'metric', 'draws', 'bin_s']
     """
     if len(fits) < 2:
         raise BadSetting(f"{len(fits)} run to compare: name at least two")
@@ -74,13 +77,14 @@ def ratios(
                 "runs of one recording, with the same cells and clock"
             )
     check_counted(split.spec, [metric], split.test)
+    bins = bins_in(bin_s, split.spec.bin_s)
     made: list[Ratio] = []
     for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
         clips = [one for one in split.test if (one.group or one.name) == group]
         reference, *others = (
             None if draw is None else (name, draw)
             for name, fit in fits.items()
-            for draw in [_drawn(fit, clips, metric, draws)]
+            for draw in [_drawn(fit, clips, metric, draws, bins)]
         )
         if reference is None:
             continue
@@ -93,19 +97,22 @@ def ratios(
     return tuple(made)
 
 
-def _drawn(fit: Fit, clips: list[Clip], metric: str, draws: int) -> Draws | None:
+def _drawn(
+    fit: Fit, clips: list[Clip], metric: str, draws: int, bins: int
+) -> Draws | None:
     """The same blocks for every fit; None where the metric is not defined."""
     trials = min(len(clip.response) for clip in clips)
     clips = [dataclasses.replace(one, response=one.response[:trials]) for one in clips]
-    each = [rates(fit, params, clips) for params in fit.seeds]
-    if np.isnan(evaluate(metric, each[0], fit.null_rate)).all():
+    each = [rebinned(rates(fit, params, clips), bins) for params in fit.seeds]
+    scored_s, null = bins * fit.model.spec.bin_s, bins * fit.null_rate
+    if np.isnan(evaluate(metric, each[0], null, scored_s)).all():
         return None
     starts = resampled(
         metric,
         each,
-        fit.model.spec.bin_s,
+        scored_s,
         rng=np.random.default_rng(SEED),
-        null_rate=fit.null_rate,
+        null_rate=null,
         draws=draws,
     )
     # Of several seeds, a cell's value in each draw is the median over them.
