@@ -68,7 +68,7 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
     ]
     # But for the label, where a parent lies (what it is stands in its name), and what
     # may be refused.
-    assert len(changes) == len(dataclasses.fields(Job)) - 2
+    assert len(changes) == len(dataclasses.fields(Job)) - 3
     names = {dataclasses.replace(job, **change).name for change in changes}
     assert len(names) == len(changes) and job.name not in names
     for nothing in ({"label": "other"}, {"where_possible": True}):
