@@ -247,7 +247,7 @@ def as_rows(
     for one in found.near:
         row = _plain(one) | {"holds": one.holds}
         for key in ("best", "cheapest"):
-            row[f"{key}_label"] = labels.get(row[key])
+            row[f"{key}_label"] = labels.get(str(row[key]))
         rows.append({"recording": recording, **row})
     for one in found.reaching:
         row = _plain(one) | {"label": labels.get(one.run)}
