@@ -143,7 +143,8 @@ def sweep(
     registry.find("executors", executor.partition("://")[0])
     atomic.check_writable(folder / "run")
     choosing = experiment.within is not None
-    order = Order(folder.absolute(), secrets.token_hex(4), limit_s, choosing)
+    mark = secrets.token_hex(4)
+    order = Order(folder.absolute(), mark, limit_s, draws=choosing)
     place = {job.name: index for index, job in enumerate(jobs)}
     told = progress or (lambda event: None)
 
