@@ -133,7 +133,8 @@ def frontier_of(values: np.ndarray, costs: np.ndarray) -> list[int]:
     >>> frontier_of(np.array([[0.2], [0.1], [0.5]]), np.array([1.0, 2.0, 9.0]))
     [0, 2]
     """
-    medians, found, reached = middle(values), [], -np.inf
+    medians = np.nan_to_num(middle(values), nan=-np.inf)
+    found, reached = [], -np.inf
     for i in sorted(range(len(costs)), key=lambda i: (costs[i], -medians[i])):
         if medians[i] > reached:
             found.append(i)
