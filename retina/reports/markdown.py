@@ -70,7 +70,7 @@ def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
     for group in dict.fromkeys(others):
         columns.append((f"{group} bits", lambda row, g=group: _of_group(row, g)))
     columns += [
-        (words, lambda row, k=key: amount(_range(row["cost"][k])))
+        (words, lambda row, k=key: _price(row["cost"][k]))
         for key, words in _PRICES
         if any(row["cost"][key] is not None for row in rows)
     ]
@@ -130,8 +130,10 @@ def _middle_of(values: Sequence[float | None]) -> float | None:
     return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
 
 
-def _range(value: Any) -> Any:
-    return Interval(**value) if isinstance(value, Mapping) else value
+def _price(value: Any) -> str:
+    if isinstance(value, int) and value < 1000:
+        return str(value)  # a count
+    return amount(Interval(**value) if isinstance(value, Mapping) else value)
 
 
 def _middle(value: Any) -> float:

@@ -32,6 +32,7 @@ def test_a_row_per_model_cheapest_first_with_every_price():
     assert told["cc norm [95 %]"] == "0.50 [0.47, 0.53]"
     assert (told["FLOP/s"], told["per cell"]) == ("1.2 k", "100")
     assert told["per synaptic event"] == "0.002 - 0.10"
+    assert told["parameters"] == "10"  # a count has no decimals
     assert {"all operations per bin", "parameters", "state, bytes", "depth"} <= set(
         told
     )
