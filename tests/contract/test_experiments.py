@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from retina import registry, resources
+from retina import registry, resources, settings
 from retina.data import card
 from retina.search import experiment, grid
 from retina.search.budget import apart
@@ -50,3 +50,10 @@ def test_its_recordings_may_be_published(name: str):
     for recording in experiment.read(name).recordings():
         dataset, _ = apart(recording)
         assert card.read(dataset).publish, f"{dataset}: results must not be shown"
+
+
+def test_the_frontier_asks_every_model_but_those_that_a_reduction_makes():
+    asked = {family.model for family in experiment.read("frontier").families}
+    for name in registry.names("models"):
+        made = "of" in settings.keywords(registry.find("models", name))
+        assert made or name in asked, f"{name}: add a family to experiments/frontier"
