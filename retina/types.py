@@ -511,7 +511,12 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One model on one recording: price and accuracy, ready for the frontier."""
+    """One model on one recording: price and accuracy, ready for the frontier.
+
+    validation_bits:  bits per spike on validation of the seed that was kept, the best.
+    validation_seeds: of every seed; what is chosen by their median is not chosen for
+                      its luck.
+    """
 
     run: str
     model: str
@@ -520,6 +525,7 @@ class Point:
     cost: Cost
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     validation_bits: float | None = None
+    validation_seeds: tuple[float, ...] = ()
 
     def value(self, name: str) -> float | Interval | None:
         """A cost by its field name, or the median of a metric by its name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from retina.cli import main
+from retina.reports.markdown import markdown
+from retina.search import experiment
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -60,6 +63,16 @@ def test_there_are_exactly_two_set_up_commands():
     assert all(len(block.strip().splitlines()) == 1 for block in setups)
     assert "retina sweep quickstart" in setups[0]
     assert "pytest" in setups[1]
+
+
+def test_the_tables_of_the_frontier_are_those_of_its_result():
+    place = CHECKOUT / "experiments" / "frontier"
+    made = json.loads((place / "result.json").read_text(encoding="utf-8"))
+    asked = experiment.read("frontier")
+    lines = markdown(made, asked.y, asked.x).splitlines()
+    assert len({row["model"] for row in made["points"]}) > 20
+    for line in lines:
+        assert line in README, f"{line}: copy {place.name}/table.md of the sweep again"
 
 
 def test_linked_files_exist():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,9 @@ def sweep(
     limit: Annotated[
         float | None, typer.Option(help="Seconds that a job may take.")
     ] = None,
+    profile: Annotated[
+        str, typer.Option(help="Another size that the experiment states.")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="A folder of runs.")] = None,
     json: Json = False,
 ) -> int:
@@ -36,9 +40,10 @@ def sweep(
     from retina.search import experiment as experiments
     from retina.search.sweep import sweep as run
 
-    asked = experiments.read(experiment)
+    asked = experiments.read(experiment, profile)
     place = Path(experiment).resolve()
-    folder = out or Path("runs") / (place.parent if place.suffix else place).name
+    name = (place.parent if place.suffix else place).name
+    folder = out or Path("runs") / (f"{name}-{profile}" if profile else name)
     if dry_run:
         swept = run(asked, folder, executor, dry_run=True)
         return _print_estimates(swept, json)
@@ -51,7 +56,10 @@ def sweep(
         output.say(f"not as expected: {surprise}")
     fronts, figures = _shown(swept, tables=not json)
     kept = _kept(swept)
+    for refused in swept.refused:
+        output.say(f"refused: {refused.job.label}: {refused.error}")
     if not json:
+        _print_headlines(swept)
         _print_controls(swept)
         _print_effects(swept)
         print_searched(swept.searched)
@@ -66,6 +74,7 @@ def sweep(
                 "figures": figures,
                 "effects": as_rows(swept.effects),
                 "searched": [dataclasses.asdict(one) for one in swept.searched],
+                "headlines": _headline_rows(swept),
                 "result": kept,
                 "failed": {one.job.label: one.error for one in swept.failures},
                 "skipped": swept.skipped,
@@ -75,18 +84,44 @@ def sweep(
 
 
 def _kept(swept: Any) -> Path:
-    """Every score and cost, in one file beside the runs."""
-    from retina.reports import result
+    """Every score and cost, in one file beside the runs, and as tables in another."""
+    from retina import atomic
+    from retina.reports import markdown, result
     from retina.search.effect import as_rows
 
-    return result.write(
+    made = result.result(
         swept.points,
         swept.labels,
-        swept.folder,
         controls=swept.controls,
         effects=as_rows(swept.effects),
         searched=[dataclasses.asdict(one) for one in swept.searched],
+        recordings=swept.recordings,
+        headlines=_headline_rows(swept),
+        untried=swept.untried,
     )
+    tables = markdown.markdown(made, swept.experiment.y, swept.experiment.x)
+    atomic.write_file(swept.folder / markdown.NAME, tables.encode())
+    return result.write(made, swept.folder)
+
+
+def _headline_rows(swept: Any) -> list[dict[str, Any]]:
+    from retina.search.headline import as_rows
+
+    return [
+        row
+        for name, found in swept.headlines.items()
+        for row in as_rows(name, found, swept.labels)
+    ]
+
+
+def _print_headlines(swept: Any) -> None:
+    """The cheapest near the best, and the cheapest that explains so much."""
+    from retina.reports.answer import answer
+
+    for name, points in swept.by_recording().items():
+        if name in swept.headlines:
+            found = swept.headlines[name]
+            print(answer(name, found, points, swept.labels), end="")
 
 
 def _print_controls(swept: Any) -> None:
@@ -138,17 +173,17 @@ def _shown(swept: Any, tables: bool) -> tuple[dict[str, Any], dict[str, Path]]:
 
     fronts, figures = {}, {}
     x, y = swept.experiment.x, swept.experiment.y
-    for name, points in swept.by_dataset().items():
+    for name, points in swept.by_recording().items():
         try:
             fronts[name] = frontier(points, x, y)
         except BadSetting as error:
             output.say(f"no frontier of {name}: {error}{_OTHER_AXES}")
         if tables:
             print(table(fronts[name]) if name in fronts else table(points, y=y))
-        drawn = ""
+        drawn, file = "", f"{name}.svg".replace(":", "_")
         if name in fronts:
             try:
-                figures[name] = figure(fronts[name], swept.folder / f"{name}.svg")
+                figures[name] = figure(fronts[name], swept.folder / file)
                 drawn = f", figure {figures[name]}"
             except BadSetting as error:
                 output.say(f"no figure of {name}: {error}{_OTHER_AXES}")
@@ -156,14 +191,35 @@ def _shown(swept: Any, tables: bool) -> tuple[dict[str, Any], dict[str, Path]]:
                 output.say(f"no figure of {name}: {error}")
         if tables:
             print(f"runs {swept.folder}{drawn}")
+    if len(figures) > 1:
+        together = {name: fronts[name] for name in figures}
+        together |= _per_synapse(swept, figures)
+        page = figure(together, swept.folder / "figure.svg")
+        if tables:
+            print(f"all of them on one page {page}")
     return fronts, figures
+
+
+def _per_synapse(swept: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Of recordings that enter such claims: there the range of a constant is drawn."""
+    from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
+    from retina.search.frontier import frontier
+
+    x, y = swept.experiment.x, swept.experiment.y
+    found = {}
+    for name, points in swept.by_recording().items():
+        claims = all(enters_synapse_claims(point.cost) for point in points)
+        if name in names and claims and x not in PER_SYNAPSE:
+            per = "flops_per_s_per_synapse"
+            found[f"{name}, per synapse"] = frontier(points, per, y)
+    return found
 
 
 def _print_estimates(swept: Any, json: bool) -> int:
     rows = [
         {
             "job": one.job.label,
-            "dataset": one.job.dataset,
+            "dataset": one.job.recording,
             "flops_per_bin": one.flops_per_bin,
             "finished": one.finished,
             "error": one.error,

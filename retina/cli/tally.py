@@ -21,7 +21,7 @@ class Tally:
         self._tell, self._y = tell, y
         self._begun = time.monotonic()
         self._running: dict[str, tuple[float, str]] = {}
-        self._done = self._skipped = self._failed = 0
+        self._done = self._skipped = self._failed = self._refused = 0
         self._best = (-math.inf, "")
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -38,10 +38,11 @@ class Tally:
             self._skipped += state == "skipped"
             self._done += state in ("done", "reached")
             self._failed += state == "failed"
+            self._refused += state == "refused"
             if state == "reached":
                 last = f"{job.label}: step {event['step']}, {event['bits']:.4f} bits"
-            if state == "failed":
-                last = f"{job.label}: failed: {event['error']}"
+            if state in ("failed", "refused"):
+                last = f"{job.label}: {state}: {event['error']}"
             if state == "done" and not job.spikes_of:
                 metric = event["point"].score.metrics.get(self._y)
                 if metric is not None and math.isfinite(metric.median):
@@ -50,12 +51,15 @@ class Tally:
 
     def _fraction(self, jobs: int) -> float:
         inside = sum(fraction for fraction, _ in self._running.values())
-        return (self._skipped + self._done + self._failed + inside) / jobs
+        over = self._skipped + self._done + self._failed + self._refused
+        return (over + inside) / jobs
 
     def _words(self, jobs: int, last: str) -> str:
         words = [f"{self._skipped + self._done} of {jobs} done"]
         if len(self._running) > 1:
             words.append(f"{len(self._running)} running")
+        if self._refused:
+            words.append(f"{self._refused} refused")
         if self._failed:
             words.append(f"{self._failed} failed")
         fraction, before = self._fraction(jobs), self._skipped / jobs

@@ -6,6 +6,7 @@ the fast view that fitting used.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,15 +36,7 @@ def streamed(
     counts:  (clip, time, cell), fed back one bin late to a model that listens.
     returns: (clip, time, cell) float32.
     """
-    stage = model.stage
-
-    def scanned(params, state, signal):
-        def step(state, x_t):
-            return stage.step(params, state, x_t)
-
-        return lax.scan(step, state, signal)
-
-    return _through(scanned, model, params, stimuli, counts)
+    return _through(_scanned(model.stage.step), model, params, stimuli, counts)
 
 
 def agree(
@@ -74,6 +67,29 @@ def agree(
     return worst
 
 
+# Kept, so that the seeds and test groups of a fit are compiled for once.
+@functools.lru_cache(maxsize=8)
+def _scanned(step: Callable[..., Any]) -> Callable[..., Any]:
+    def view(params, state, signal):
+        return lax.scan(functools.partial(step, params), state, signal)
+
+    return view
+
+
+@functools.lru_cache(maxsize=8)
+def _begun(start: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(lambda params: start(params))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(view: Callable[..., Any], listens: bool) -> Callable[..., Any]:
+    @jax.jit
+    def run(params, state, stimulus, heard):
+        return view(params, state, (stimulus, heard) if listens else stimulus)
+
+    return run
+
+
 def _through(
     view: Callable[..., Any],
     model: Model,
@@ -83,13 +99,7 @@ def _through(
 ) -> np.ndarray:
     """Rates of clips by one of a stage's views, a long one in stretches."""
     stage = model.stage
-    start = jax.jit(lambda params: stage.start(params))
-
-    @jax.jit
-    def run(params, state, stimulus, heard):
-        signal = (stimulus, heard) if stage.uses_response else stimulus
-        return view(params, state, signal)
-
+    start, run = _begun(stage.start), _compiled(view, stage.uses_response)
     rates = []
     for number, stimulus in enumerate(stimuli):
         heard = np.zeros((len(stimulus), model.spec.cells), np.float32)

@@ -128,9 +128,8 @@ def paired(
         draws=draws,
         block_s=block_s,
     )
-    a, b = (
-        _over(of) for of in (drawn[: 1 + len(others_a)], drawn[1 + len(others_a) :])
-    )
+    first, second = drawn[: 1 + len(others_a)], drawn[1 + len(others_a) :]
+    a, b = over_starts(first), over_starts(second)
     each = _minus(a.observed, b.observed)
     defined = ~np.isnan(each)
     values = _minus(a.values, b.values)[:, defined]
@@ -191,8 +190,8 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def _over(starts: Sequence[Draws]) -> Draws:
-    """Median over a model's random starts."""
+def over_starts(starts: Sequence[Draws]) -> Draws:
+    """Of a model's random starts one: the median of each cell, in each draw."""
     observed = np.median([one.observed for one in starts], axis=0)
     values = np.median([one.values for one in starts], axis=0)
     return Draws(observed, values, starts[0].blocks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ Y_WORDS = {
     "bits_per_spike": "accuracy, bits per spike",
     "pearson": "accuracy, correlation",
 }
+SIZE = (8.4, 5.6)  # inches
 CEILING = {"cc_norm": 1.0, "feve": 1.0}
 PER = {
     "flops_per_synaptic_event": "synaptic event",
@@ -53,10 +54,11 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def figure(front: Frontier, path: str | Path) -> Path:
+def figure(front: Frontier | Mapping[str, Frontier], path: str | Path) -> Path:
     """Draw a frontier and write it as SVG, PNG or PDF, by the ending of the path.
 
-    front:   from `retina.frontier`.
+    front:   from `retina.frontier`; or several by the name of their recording, side by
+             side on one page.
     path:    the file; it is replaced whole. The same frontier gives the same bytes.
     returns: the path.
     raises:  BadSetting for another ending, or a frontier without any point to draw;
@@ -73,13 +75,26 @@ def figure(front: Frontier, path: str | Path) -> Path:
     """
     path = Path(path)
     check_ending(path)
-    drawn = [p for p in front.points if math.isfinite(accuracy(p, front.y))]
-    if not drawn:
-        raise BadSetting(
-            f"no point to draw: {front.y} is defined for none: name another metric "
-            "(--y bits_per_spike)"
-        )
-    return write(path, (8.4, 5.6), lambda page: _draw(page, front))
+    fronts = {"": front} if isinstance(front, Frontier) else front
+    for one in fronts.values():
+        if not any(math.isfinite(accuracy(p, one.y)) for p in one.points):
+            raise BadSetting(
+                f"no point to draw: {one.y} is defined for none: name another metric "
+                "(--y bits_per_spike)"
+            )
+    if len(fronts) == 1:
+        ((name, one),) = fronts.items()
+        return write(path, SIZE, lambda page: _draw(page, one, name))
+    if not fronts:
+        raise BadSetting("no frontier to draw")
+    rows = math.ceil(len(fronts) / 2)
+
+    def draw(page: Any) -> None:
+        panels = page.subfigures(rows, 2).flat
+        for panel, (name, one) in zip(panels, fronts.items(), strict=False):
+            _draw(panel, one, name)
+
+    return write(path, (2 * SIZE[0], rows * SIZE[1]), draw)
 
 
 def check_ending(path: Path) -> str:
@@ -126,7 +141,7 @@ def _rounded(svg: bytes) -> bytes:
     return re.sub(rb' d="[^"]*"', outline, svg)
 
 
-def _draw(page: Any, front: Frontier) -> None:
+def _draw(page: Any, front: Frontier, name: str = "") -> None:
     axes = page.add_axes((0.085, 0.115, 0.885, 0.715))
     points = [p for p in front.points if math.isfinite(accuracy(p, front.y))]
     on = {id(p) for p, is_on in zip(front.points, front.on, strict=True) if is_on}
@@ -170,7 +185,8 @@ def _draw(page: Any, front: Frontier) -> None:
         bars + lines,
         faint,
     )
-    _words(page, axes, front, points, bool(np.any(ranges[:, 0] < ranges[:, 2])))
+    title = name or points[0].score.dataset
+    _words(page, axes, front, points, title, bool(np.any(ranges[:, 0] < ranges[:, 2])))
 
 
 def _step_boxes(x: np.ndarray, y: np.ndarray) -> list:
@@ -297,7 +313,9 @@ def _ceiling(axes: Any, y: str) -> None:
     )
 
 
-def _words(page: Any, axes: Any, front: Frontier, points: list, ranged: bool) -> None:
+def _words(
+    page: Any, axes: Any, front: Frontier, points: list, title: str, ranged: bool
+) -> None:
     score = points[0].score
     axes.set_xlabel(X_WORDS.get(front.x, front.x))
     axes.set_ylabel(f"{Y_WORDS.get(front.y, front.y)}, median of {score.cells} cells")
@@ -306,7 +324,7 @@ def _words(page: Any, axes: Any, front: Frontier, points: list, ranged: bool) ->
     page.text(
         0.085,
         0.965,
-        f"What accuracy costs: {score.dataset}",
+        f"What accuracy costs: {title}",
         fontsize=12.5,
         fontweight="bold",
         va="center",

@@ -27,6 +27,9 @@ def result(
     controls: Sequence[Point] = (),
     effects: Sequence[Mapping[str, Any]] = (),
     searched: Sequence[Mapping[str, Any]] = (),
+    recordings: Mapping[str, str] | None = None,
+    headlines: Sequence[Mapping[str, Any]] = (),
+    untried: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Every point with all its scores and figures of cost, and what computed them.
 
@@ -34,40 +37,54 @@ def result(
     controls: points of what was fitted to sampled spikes.
     effects:  from `retina.search.effect.as_rows`.
     searched: how exhaustive a search was, see `retina.search.searched`.
-    returns:  {"versions", "points": [{"run", "label", "model", "dataset", "settings",
-              "validation_bits", "scores": [...], "cost": {...}}]}, and "controls" (as
-              points), "effects" and "searched" where there are any; recordings whose
-              licence forbids publication are left out and named under "withheld".
+    recordings: run -> its recording, where that says more than the data set's name.
+    headlines: from `retina.search.headline.as_rows`.
+    untried:  {"model", "recording", "why"} of what no run is there for.
+    returns:  {"versions", "points": [{"run", "label", "model", "dataset", "recording",
+              "settings", "validation_bits", "scores": [...], "cost": {...}}]}, and
+              "controls" (as points), "effects", "searched", "headlines" and "untried"
+              where there are any; recordings whose licence forbids publication are left
+              out and named under "withheld".
 
     >>> result([], {})["points"]
     []
     """
     shown = [point for point in points if point.score.publish]
-    withheld = sorted({p.dataset for p in points} - {p.dataset for p in shown})
+    of = {p.run: p.dataset for p in points} | dict(recordings or {})
+    withheld = sorted({of[p.run] for p in points} - {of[p.run] for p in shown})
     made = {
         "versions": store.versions(),
         "withheld": withheld,
-        "points": _points(shown, labels),
+        "points": _points(shown, labels, of),
     }
     if controls:
         open_ = [point for point in controls if point.score.publish]
-        made["controls"] = _points(open_, labels)
-    if effects:
-        made["effects"] = [row for row in effects if row["dataset"] not in withheld]
-    if searched:
-        made["searched"] = [row for row in searched if row["dataset"] not in withheld]
+        told = {point.run: point.dataset for point in open_} | of
+        made["controls"] = _points(open_, labels, told)
+    for name, rows, key in (
+        ("effects", effects, "dataset"),
+        ("searched", searched, "dataset"),
+        ("headlines", headlines, "recording"),
+        ("untried", untried, "recording"),
+    ):
+        if rows:
+            made[name] = [row for row in rows if row[key] not in withheld]
     return made
 
 
-def _points(points: Sequence[Point], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+def _points(
+    points: Sequence[Point], labels: Mapping[str, str], of: Mapping[str, str]
+) -> list[dict[str, Any]]:
     return [
         {
             "run": point.run,
             "label": labels.get(point.run, point.model),
             "model": point.model,
             "dataset": point.dataset,
+            "recording": of[point.run],
             "settings": dict(point.settings),
             "validation_bits": _number(point.validation_bits),
+            "validation_seeds": [_number(bits) for bits in point.validation_seeds],
             "scores": [_score(one) for one in (point.score, *point.score.others)],
             "cost": _cost(point.cost),
         }
@@ -75,14 +92,23 @@ def _points(points: Sequence[Point], labels: Mapping[str, str]) -> list[dict[str
     ]
 
 
-def write(
-    points: Sequence[Point], labels: Mapping[str, str], folder: Path, **more: Any
-) -> Path:
-    """`result` as a file in the folder; it is the old one or the new one."""
-    table = result(points, labels, **more)
-    text = json.dumps(table, indent=1, allow_nan=False) + "\n"
-    atomic.write_file(folder / NAME, text.encode())
+def write(made: Mapping[str, Any], folder: Path) -> Path:
+    """A `result` as a file in the folder; it is the old one or the new one."""
+    atomic.write_file(folder / NAME, _text(made).encode())
     return folder / NAME
+
+
+def _text(table: Mapping[str, Any]) -> str:
+    """Strict JSON with a line for each row: a point of many is found, and compared."""
+
+    def text(value: Any) -> str:
+        if not isinstance(value, list) or not value:
+            return json.dumps(value, allow_nan=False)
+        rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in value)
+        return f"[\n  {rows}\n ]"
+
+    entries = ",\n ".join(f"{json.dumps(key)}: {text(v)}" for key, v in table.items())
+    return f"{{\n {entries}\n}}\n"
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def effects(
             refused(pair, error)
             continue
         found += [
-            Effect(pair.has.dataset, group, one, math.nan, control.get(group))
+            Effect(pair.has.recording, group, one, math.nan, control.get(group))
             for group, one in recorded.items()
         ]
     return _corrected(found)

@@ -32,8 +32,8 @@ def execute(
     """Yields each job with what came of it, as soon as that is known.
 
     executor: as in `sweep`.
-    tell:     called with a job, "started", "fitting", "done", "reached" or "failed",
-              and more.
+    tell:     called with a job, "started", "fitting", "done", "reached", "failed" or
+              "refused", and more.
     at_once:  as in `drive`.
     raises:   UnknownName, BadSetting, Unreachable, MissingExtra for the executor;
               UnwritableFolder, DeviceLost at once; InUse when all else is done.
@@ -90,7 +90,8 @@ def execute(
                 outcome = work.fail(job, order, _ELSEWHERE.format(order.folder))
             begun(job)
             if isinstance(outcome, Failure):
-                tell(job, "failed", error=outcome.error)
+                state = "refused" if outcome.refused else "failed"
+                tell(job, state, error=outcome.error)
             elif isinstance(outcome, Reached):
                 tell(job, "reached", **dataclasses.asdict(outcome))
             else:

@@ -7,19 +7,17 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from retina import registry, resources
 from retina.errors import BadCard, UnknownName, nearest
+from retina.search import misread
+from retina.search.budget import Budget, Profile, Strict, apart
 from retina.search.space import Range
 from retina.types import Cost
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Family(_Strict):
+class Family(Strict):
     """One model with fixed keywords, and keywords of which every combination is run.
 
     Or, in place of a model, a reduction of a fitted one, with its keywords.
@@ -43,6 +41,8 @@ class Family(_Strict):
                that has the mechanism, on the same stimulus with as many trials.
     spikes_of: likewise a label: fitted to spikes sampled from the fit of that family,
                in place of those that were recorded.
+    where_possible: a recording that the model refuses, before any fit (it needs frames,
+               or the unit of light), is told and is no failure.
 
     TOML has no null; the word "None" stands for Python's.
     """
@@ -60,6 +60,7 @@ class Family(_Strict):
     mechanism: Literal["added", "removed"] = "added"
     control: bool = False
     spikes_of: str = ""
+    where_possible: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> Family:
@@ -102,7 +103,7 @@ class Family(_Strict):
         return self.model or self.reduce
 
 
-class Search(_Strict):
+class Search(Strict):
     """How the spaces of an experiment are searched.
 
     method:  "grid" tries every point. "nsga2", "nsga3", "tpe" and "random" try `trials`
@@ -145,7 +146,7 @@ class Search(_Strict):
         return () if self.method == "halving" else self.down
 
 
-class Expected(_Strict):
+class Expected(Strict):
     """A range in which a figure of one run is expected.
 
     run:   the label of a run, such as "ln rank=1".
@@ -160,13 +161,20 @@ class Expected(_Strict):
     dataset: str = ""
 
 
-class Experiment(_Strict):
+class Experiment(Strict):
     """What is asked, how to run it, how long it takes, and what should come out.
 
-    datasets: names of cards; every family is fitted to each.
-    cells:    as in `retina.load`; None for the card's own choice.
+    datasets: names of cards; every family is fitted to each. "NAME:CELLS" takes these
+              cells, or this variant, of it.
+    cells:    as in `retina.load`, where a name has none; None for the card's choice.
     bin_s:    the clock; None for the recording's own.
     seeds:    random starts per fit; accuracy is the median over them.
+    max_steps: optimiser steps that any fit may take, whatever its recipe allows; None
+              for the recipe's own.
+    budgets:  other seeds and max_steps on single recordings, by their word in datasets.
+    within:   the headline asks for the cheapest model within this share of the best;
+              None where nothing is asked: see `retina.search.headline`.
+    profiles: other sizes, by name.
     key:      the number all randomness follows from.
     metrics:  what is scored; x and y: the axes of the frontier.
     """
@@ -181,6 +189,10 @@ class Experiment(_Strict):
     cells: str | None = None
     bin_s: float | None = Field(default=None, gt=0)
     seeds: int = Field(default=1, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    budgets: dict[str, Budget] = {}
+    within: float | None = Field(default=None, gt=0, lt=1)
+    profiles: dict[str, Profile] = {}
     key: int = Field(default=0, ge=0, lt=2**32)
     metrics: tuple[str, ...] = ("cc_norm", "feve", "bits_per_spike", "pearson")
     x: str = "flops_per_synaptic_event"
@@ -201,12 +213,38 @@ class Experiment(_Strict):
                 )
         return self
 
+    def recordings(self) -> tuple[str, ...]:
+        """The data sets with the cells that are taken of them, as `Job.recording`.
 
-def read(name: str | Path) -> Experiment:
+        >>> read("glutamate_gauss").recordings()
+        ('schroeder2019_bipolar_glutamate:cell1_gauss',)
+        """
+        default = "" if self.cells is None else f":{self.cells}"
+        return tuple(
+            word if apart(word)[1] is not None else word + default
+            for word in self.datasets
+        )
+
+    def budget(self, recording: str) -> Budget:
+        """What a family may take on one of the recordings.
+
+        >>> read("quickstart").budget("simulated").seeds
+        1
+        """
+        own = self.budgets.get(recording, Budget())
+        return Budget(
+            seeds=own.seeds or self.seeds,
+            max_steps=own.max_steps or self.max_steps,
+            without=own.without,
+        )
+
+
+def read(name: str | Path, profile: str = "") -> Experiment:
     """An experiment by its name, or by the path of its folder or TOML file.
 
-    raises: UnknownName with the nearest names; BadCard with the key at fault and the
-            nearest valid one, or with a name in it that does not exist.
+    profile: one of its profiles; "" for the size that it states first.
+    raises:  UnknownName with the nearest names; BadCard with the key at fault and the
+             nearest valid one, or with a name in it that does not exist.
 
     >>> read("quickstart").datasets
     ('simulated',)
@@ -219,16 +257,50 @@ def read(name: str | Path) -> Experiment:
     try:
         experiment = Experiment.model_validate(table)
     except ValidationError as error:
-        raise BadCard(f"{file}: {_first(error)}") from None
+        raise BadCard(f"{file}: {misread.first(error, Experiment, TABLES)}") from None
+    if profile:
+        experiment = _sized(experiment, profile)
     _check_names(experiment, file)
     return experiment
+
+
+TABLES = {
+    "families": Family,
+    "expected": Expected,
+    "search": Search,
+    "profiles": Profile,
+    "budgets": Budget,
+}
+
+
+def _sized(experiment: Experiment, profile: str) -> Experiment:
+    if profile not in experiment.profiles:
+        raise UnknownName(
+            f"no profile {profile!r}: {nearest(profile, experiment.profiles)}"
+        )
+    stated = experiment.profiles[profile]
+    named = {key: getattr(stated, key) for key in stated.model_fields_set}
+    return experiment.model_copy(update=named)
 
 
 def _check_names(experiment: Experiment, file: Path) -> None:
     """Every name must be found now, rather than after an hour of fits."""
     try:
-        for dataset in experiment.datasets:
-            registry.find("datasets", dataset)
+        known = experiment.recordings()
+        for recording in known:
+            registry.find("datasets", apart(recording)[0])
+        models = [family.model for family in experiment.families]
+        for recording, budget in experiment.budgets.items():
+            if recording not in known:
+                raise UnknownName(
+                    f"budgets: no recording {recording!r}: {nearest(recording, known)}"
+                )
+            for model in budget.without:
+                if model not in models:
+                    raise UnknownName(
+                        f"budgets.{recording}.without: no family of model {model!r}: "
+                        f"{nearest(model, models)}"
+                    )
         for family in experiment.families:
             if family.model:
                 registry.find("models", family.model)
@@ -260,41 +332,3 @@ def _check_names(experiment: Experiment, file: Path) -> None:
             f"{file}: y = {experiment.y!r} is not among its metrics: "
             f"{nearest(experiment.y, experiment.metrics)}"
         )
-
-
-def _first(error: ValidationError) -> str:
-    # A misspelt key is unknown, and the right one missing: the first says more.
-    problems = error.errors()
-    unknown = [one for one in problems if one["type"] == "extra_forbidden"]
-    problem = (unknown or problems)[0]
-    place = problem["loc"]
-    where = ".".join(str(step) for step in place)
-    tables = {"families": Family, "expected": Expected, "search": Search}
-    if not place:  # of the whole file
-        return problem["msg"].removeprefix("Value error, ")
-    known = Experiment if len(place) == 1 else tables.get(str(place[0]), Experiment)
-    if "space" in place:
-        return _first_of_range(problems, where)
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where!r}: {nearest(str(place[-1]), known.model_fields)}"
-    if problem["type"] == "missing":
-        return f"key {where!r} is missing"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
-
-
-def _first_of_range(problems: list[Any], where: str) -> str:
-    """Of a range that is none: pydantic tells what is wrong with it as a list, too."""
-    of_range = [one for one in problems if "Range" in one["loc"]] or problems
-    unknown = [one for one in of_range if one["type"] == "extra_forbidden"]
-    one = (unknown or of_range)[0]
-    place = ".".join(
-        str(s) for s in one["loc"] if not str(s).startswith(("Ran", "lis"))
-    )
-    if one["type"] == "extra_forbidden":
-        key = str(one["loc"][-1])
-        return f"unknown key {place!r}: {nearest(key, Range.model_fields)}"
-    if one["type"] == "model_type":
-        return f"{place}: a list of values, or a range {{ low = ..., high = ... }}"
-    if one["type"] == "missing":
-        return f"key {place!r} is missing"
-    return f"{place}: {one['msg'].removeprefix('Value error, ')}"

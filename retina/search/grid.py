@@ -10,6 +10,7 @@ from typing import Any
 from retina import registry
 from retina.errors import BadCard, BadSetting, nearest
 from retina.search import parents
+from retina.search.budget import apart
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job, complete
 from retina.search.label import label
@@ -63,7 +64,7 @@ def pairs(experiment: Experiment) -> list[Pair]:
     for family, job in stated:
         if not family.against:
             continue
-        other = _called(family.against, job.dataset, stated)
+        other = _called(family.against, job.recording, stated)
         has, lacks = (job, other) if family.mechanism == "added" else (other, job)
         if family.control and other.parent:
             raise BadCard(
@@ -77,42 +78,42 @@ def pairs(experiment: Experiment) -> list[Pair]:
 
 def parent_of(
     experiment: Experiment,
-    dataset: str,
+    recording: str,
     family: Family,
     stated: list[tuple[Family, Job]],
 ) -> Parent | None:
-    """What a family reduces on this data set; None where there is nothing on it.
+    """What a family reduces on this recording; None where there is nothing on it.
 
     stated: what the families before it come to.
     raises: BadCard where that is neither a run nor one of those.
     """
-    labels = [job.label for job in _heard(dataset, stated)]
+    labels = [job.label for job in _heard(recording, stated)]
     if family.of in labels:
-        return parents.of_job(_called(family.of, dataset, stated))
+        return parents.of_job(_called(family.of, recording, stated))
     if not parents.is_run(family.of):
         raise BadCard(
             f"of = {family.of!r} is neither the folder of a run nor the label of one "
             f"that a family before states: {nearest(family.of, labels)}"
         )
     parent = parents.of_run(family.of)
-    if not any(parents.is_of(parent, name) for name in experiment.datasets):
+    if not any(parents.is_of(parent, name) for name in experiment.recordings()):
         raise BadCard(
             f"{family.of} is of {parent.dataset!r}, which is none of the datasets "
             f"{', '.join(experiment.datasets)}"
         )
-    return parent if parents.is_of(parent, dataset) else None
+    return parent if parents.is_of(parent, recording) else None
 
 
 def searched_in(
-    experiment: Experiment, dataset: str
+    experiment: Experiment, recording: str
 ) -> list[tuple[Family, Parent | None]]:
-    """The families with a space that say something of a data set, and what they reduce.
+    """Families with a space that say something of a recording, and what they reduce.
 
     raises: BadCard, as `jobs`.
     """
     stated = _stated(experiment)
     found = [
-        (family, parent_of(experiment, dataset, family, stated))
+        (family, parent_of(experiment, recording, family, stated))
         if family.reduce
         else (family, None)
         for family in experiment.families
@@ -124,24 +125,27 @@ def searched_in(
 def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
     """Every job that a family states itself."""
     plain: list[tuple[Family, Job]] = []
-    for dataset in experiment.datasets:
+    for recording in experiment.recordings():
+        left_out = experiment.budget(recording).without
         for family in experiment.families:
+            if family.model in left_out:
+                continue
             parent = None
             if family.reduce:
-                parent = parent_of(experiment, dataset, family, plain)
+                parent = parent_of(experiment, recording, family, plain)
                 if parent is None:
                     continue
             if family.space and experiment.search.method != "grid":
                 # What it comes to is found out later, what is wrong with it now.
                 for chosen in corners(family.space | family.grid):
-                    job_of(experiment, dataset, family, chosen, parent)
+                    job_of(experiment, recording, family, chosen, parent)
                 continue
-            made = _row(experiment, dataset, family, parent)
+            made = _row(experiment, recording, family, parent)
             plain += [(family, job) for job in made]
     found: dict[str, tuple[Family, Job]] = {}
     for family, job in plain:
         if family.spikes_of:
-            heard = _called(family.spikes_of, job.dataset, plain)
+            heard = _called(family.spikes_of, job.recording, plain)
             job = _of_spikes(job, heard)
         if job.name in found:
             raise BadCard(f"the experiment states {job.label!r} twice")
@@ -150,12 +154,12 @@ def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
 
 
 def _row(
-    experiment: Experiment, dataset: str, family: Family, parent: Parent | None
+    experiment: Experiment, recording: str, family: Family, parent: Parent | None
 ) -> list[Job]:
-    """The jobs of one family on one data set."""
+    """The jobs of one family on one recording."""
 
     def make(chosen: dict[str, Any]) -> Job:
-        return job_of(experiment, dataset, family, chosen, parent)
+        return job_of(experiment, recording, family, chosen, parent)
 
     every = list(_chosen(family, experiment.search.trials))
     if family.from_bigger:
@@ -163,9 +167,9 @@ def _row(
     return [make(chosen) for chosen in every]
 
 
-def _called(label: str, dataset: str, stated: list[tuple[Family, Job]]) -> Job:
+def _called(label: str, recording: str, stated: list[tuple[Family, Job]]) -> Job:
     """The job of recorded spikes that has this label."""
-    known = _heard(dataset, stated)
+    known = _heard(recording, stated)
     found = [job for job in known if job.label == label]
     if not found:
         raise BadCard(
@@ -179,10 +183,12 @@ def _called(label: str, dataset: str, stated: list[tuple[Family, Job]]) -> Job:
     return found[0]
 
 
-def _heard(dataset: str, stated: list[tuple[Family, Job]]) -> list[Job]:
+def _heard(recording: str, stated: list[tuple[Family, Job]]) -> list[Job]:
     """The jobs of recorded spikes."""
     return [
-        job for family, job in stated if job.dataset == dataset and not family.spikes_of
+        job
+        for family, job in stated
+        if job.recording == recording and not family.spikes_of
     ]
 
 
@@ -216,12 +222,12 @@ def combinations(family: Family) -> list[dict[str, Any]]:
 
 def job_of(
     experiment: Experiment,
-    dataset: str,
+    recording: str,
     family: Family,
     chosen: dict[str, Any],
     parent: Parent | None = None,
 ) -> Job:
-    """One point of a family's grid or space as a job.
+    """One point of a family's grid or space as a job, on one of the recordings.
 
     parent: what it is a reduction of.
     raises: BadCard for a keyword that the model or the reduction does not have, or a
@@ -230,23 +236,27 @@ def job_of(
     told = {key: _value(value) for key, value in (family.set | chosen).items()}
     try:
         if parent is not None:
-            return parents.reduced(experiment, dataset, family, told, parent)
+            return parents.reduced(experiment, recording, family, told, parent)
         function = registry.find("models", family.model)
         settings = complete(function, family.model, told)
         _check_recipe(family.fit)
     except BadSetting as error:
         raise BadCard(str(error)) from None
+    name, cells = apart(recording)
+    budget = experiment.budget(recording)
     return Job(
         label=label(family.model, {key: settings[key] for key in told}),
-        dataset=dataset,
+        dataset=name,
         model=family.model,
         settings=settings,
         fit=dict(family.fit),
         metrics=experiment.metrics,
-        cells=experiment.cells,
+        cells=cells,
         bin_s=experiment.bin_s,
-        seeds=family.seeds or experiment.seeds,
+        seeds=family.seeds or budget.seeds or 1,
         key=experiment.key,
+        max_steps=budget.max_steps or 0,
+        where_possible=family.where_possible,
     )
 
 

@@ -29,6 +29,9 @@ class Job:
     settings: every keyword of the model with its value, the defaults too: a default
               that changes makes another job.
     fit:      changes of the model's recipe. cells, bin_s, seeds, key: as in Experiment.
+    max_steps: of the optimiser, at most, whatever the recipe allows; 0 for no limit.
+    where_possible: a recording that the model refuses is no failure; it decides
+              nothing else.
     spikes_of: the name of the job whose fit is sampled for the spikes that this one is
               fitted to; "" for those that were recorded.
     parent:   the name of the job whose fit this one begins with, or what the parameters
@@ -52,21 +55,32 @@ class Job:
     parent: str = ""
     method: str = ""
     parent_run: str = ""
+    max_steps: int = 0
+    where_possible: bool = False
 
     @property
     def needs(self) -> str:
         """The name of the job that must be done before this one; "" for none."""
         return self.spikes_of or ("" if self.parent_run else self.parent)
 
+    @property
+    def recording(self) -> str:
+        """What it is fitted to, as an experiment names it.
+
+        >>> Job("ln", "simulated", "ln", {}, {}, (), cells="all").recording
+        'simulated:all'
+        """
+        return self.dataset if self.cells is None else f"{self.dataset}:{self.cells}"
+
     def canonical(self) -> str:
-        """One text per job: JSON with sorted keys, without the label.
+        """One text per job: JSON with sorted keys, without what decides nothing.
 
         >>> Job("ln", "simulated", "ln", {}, {}, ()).canonical()[:20]
         '{"bin_s":null,"cells'
         """
         table = dataclasses.asdict(self)
-        del table["label"], table["parent_run"]
-        for name in ("spikes_of", "parent", "method"):
+        del table["label"], table["parent_run"], table["where_possible"]
+        for name in ("spikes_of", "parent", "method", "max_steps"):
             if not table[name]:  # as before there was such a thing
                 del table[name]
         if self.method:
@@ -150,6 +164,10 @@ def fitted(
         told = {"progress": progress, "checkpoint": checkpoint}
         return reduce(job.method, parent, split, key=key, **told, **how)
     start = model = build.model(job.model, split.spec, **job.settings)
+    changes = dict(job.fit)
+    if job.max_steps:
+        allowed = changes.get("max_steps", model.recipe.max_steps)
+        changes["max_steps"] = min(allowed, job.max_steps)
     about: dict[str, Any] = {}
     if parent is not None:
         from retina.reduction.neighbour import shrunk
@@ -164,7 +182,7 @@ def fitted(
         progress=progress,
         checkpoint=checkpoint,
         until=until,
-        **job.fit,
+        **changes,
     )
     if parent is None:
         return made

@@ -61,6 +61,7 @@ def measure(
         cost=price,
         settings=dict(fit.model.settings),
         validation_bits=fit.validation.get("median"),
+        validation_seeds=tuple(fit.validation.get("seeds", ())),
     )
 
 

@@ -11,6 +11,7 @@ from retina import registry, store
 from retina.data import card as cards
 from retina.errors import BadCard, BadSetting, nearest
 from retina.search import records
+from retina.search.budget import apart
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job
 from retina.search.label import label
@@ -63,9 +64,14 @@ def is_run(folder: str) -> bool:
     return (Path(folder) / store.RECORD).is_file()
 
 
-def is_of(parent: Parent, dataset: str) -> bool:
-    """Whether a parent was fitted on the recording that an experiment names."""
-    return parent.dataset in (dataset, cards.read(dataset).name)
+def is_of(parent: Parent, recording: str) -> bool:
+    """Whether a parent was fitted on the recording that an experiment names.
+
+    Where the experiment names no cells, those of the parent are the ones.
+    """
+    name, cells = apart(recording)
+    same = parent.dataset in (name, cards.read(name).name)
+    return same and cells in (None, parent.cells)
 
 
 def is_there(parent: Parent | None, folder: Path) -> bool:
@@ -75,7 +81,7 @@ def is_there(parent: Parent | None, folder: Path) -> bool:
 
 def reduced(
     experiment: Experiment,
-    dataset: str,
+    recording: str,
     family: Family,
     told: Mapping[str, Any],
     parent: Parent,
@@ -95,7 +101,7 @@ def reduced(
     _check_refit(refit)
     return Job(
         label=f"{label(family.reduce, told)} of {parent.label}",
-        dataset=dataset,
+        dataset=apart(recording)[0],
         model=parent.model,
         settings={key: value for each in own.values() for key, value in each.items()},
         fit=refit,

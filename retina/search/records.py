@@ -24,6 +24,7 @@ def describe(point: Point) -> dict[str, Any]:
         "score": dataclasses.asdict(point.score),
         "cost": dataclasses.asdict(point.cost),
         "validation_bits": point.validation_bits,
+        "validation_seeds": list(point.validation_seeds),
     }
 
 
@@ -43,6 +44,7 @@ def point_of(record: Mapping[str, Any], run: str) -> Point:
             cost=_cost(record["cost"]),
             settings=record["settings"],
             validation_bits=record.get("validation_bits"),
+            validation_seeds=tuple(record.get("validation_seeds", ())),
         )
     except (TypeError, KeyError, AttributeError) as error:
         raise BrokenRun(

@@ -17,14 +17,14 @@ def surprises(
     """Figures outside their range; a name that no job has is a surprise as well."""
     for expected in experiment.expected:
         where = expected.dataset
-        named = [job for job in jobs if where in ("", job.dataset)]
+        named = [job for job in jobs if where in ("", job.dataset, job.recording)]
         found = [job for job in named if job.label == expected.run]
         if not found:
             known = {job.label for job in named}
             yield f"{expected.run}: no such run: {nearest(expected.run, known)}"
         for job in found:
             point = done.get(job.name)
-            on = f" on {job.dataset}" if len(found) > 1 else ""
+            on = f" on {job.recording}" if len(found) > 1 else ""
             try:
                 value = None if point is None else _outside(point, expected)
             except BadSetting as error:

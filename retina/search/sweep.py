@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import functools
 import secrets
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from retina import atomic, registry, store
 from retina.errors import BadSetting, RetinaError
-from retina.search import effect, grid, plan, work
+from retina.search import draws, effect, grid, plan, work
 from retina.search import experiment as experiments
 from retina.search.estimate import Estimate, estimates
 from retina.search.execute import execute
 from retina.search.explore import explore, spaces
 from retina.search.frontier import Frontier, frontier
 from retina.search.halving import Rung, begun, halve, ladder
+from retina.search.headline import Headline, headline
 from retina.search.job import Job
 from retina.search.searched import Searched, searched
 from retina.search.surprises import surprises
 from retina.search.work import Failure, Order, Outcome, Progress, finished
-from retina.types import Point
+from retina.types import Fit, Point, Split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Swept:
     """What came out. `status` is the exit status: 0, or 1 where a job failed.
 
     points:    of the finished jobs, in the order of the experiment.
+    headlines: per recording, where the experiment asks `within`.
+    refused:   jobs whose model is not for their recording, as the experiment expects.
+    recordings: run -> the recording's own name, and ":" with the cells asked for.
     controls:  likewise, of those that were fitted to sampled spikes.
     effects:   what the families that name another one do beside it.
     skipped:   how many jobs were finished before.
@@ -51,26 +57,43 @@ class Swept:
     effects: tuple[effect.Effect, ...] = ()
     searched: tuple[Searched, ...] = ()
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    recordings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    refused: tuple[Failure, ...] = ()
+    headlines: Mapping[str, Headline] = dataclasses.field(default_factory=dict)
 
     @property
     def status(self) -> int:
         return 1 if self.failures else 0
 
-    def by_dataset(self) -> dict[str, tuple[Point, ...]]:
-        """The points of each data set that has any."""
-        names = dict.fromkeys(point.dataset for point in self.points)
-        return {
-            name: tuple(p for p in self.points if p.dataset == name) for name in names
-        }
+    @property
+    def untried(self) -> list[dict[str, str]]:
+        """Models that a recording was not tried with, each with the reason."""
+        asked = self.experiment
+        rows = [(f.job.label, f.job.recording, f.error) for f in self.refused]
+        rows += [
+            (model, recording, why)
+            for recording in asked.recordings()
+            for model, why in asked.budget(recording).without.items()
+        ]
+        return [
+            dict(zip(("model", "recording", "why"), row, strict=True)) for row in rows
+        ]
+
+    def by_recording(self) -> dict[str, tuple[Point, ...]]:
+        """The points of each recording that has any."""
+        found: dict[str, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(self.recordings[point.run], []).append(point)
+        return {name: tuple(points) for name, points in found.items()}
 
     def frontiers(self) -> dict[str, Frontier]:
-        """The frontier of each data set that has points, on the experiment's axes.
+        """The frontier of each recording that has points, on the experiment's axes.
 
         raises: BadSetting where an axis is not defined for one of them.
         """
         x, y = self.experiment.x, self.experiment.y
         return {
-            name: frontier(points, x, y) for name, points in self.by_dataset().items()
+            name: frontier(points, x, y) for name, points in self.by_recording().items()
         }
 
 
@@ -96,8 +119,8 @@ def sweep(
     dry_run:    nothing is fitted or written; `estimates` says what there is to do.
     progress:   called with {"job", "index", "jobs", "state"}; state is "started",
                 "fitting" (with the entries that `retina.fit` reports), "reached" (a
-                rung of halving, with "step" and "bits"), "done", "skipped" or "failed"
-                (with "error").
+                rung of halving, with "step" and "bits"), "done", "skipped", "failed" or
+                "refused" (both with "error").
     limit_s:    how long a job may take; one that takes longer has failed. Its process
                 is ended, so jobs do not run in this one then.
     raises:     BadCard, UnknownName for the experiment; BadSetting; UnwritableFolder;
@@ -119,15 +142,17 @@ def sweep(
         return Swept(experiment, folder, estimates=estimates(jobs, folder))
     registry.find("executors", executor.partition("://")[0])
     atomic.check_writable(folder / "run")
-    order = Order(folder.absolute(), secrets.token_hex(4), limit_s)
+    choosing = experiment.within is not None
+    mark = secrets.token_hex(4)
+    order = Order(folder.absolute(), mark, limit_s, draws=choosing)
     place = {job.name: index for index, job in enumerate(jobs)}
     told = progress or (lambda event: None)
 
     searching, search = bool(spaces(experiment)), experiment.search
     halving = search.method == "halving"
     heats = {
-        dataset: begun(experiment, dataset) if halving else []
-        for dataset in experiment.datasets
+        recording: begun(experiment, recording) if halving else []
+        for recording in experiment.recordings()
         if searching
     }
     finals = {name: min(len(heat), search.finalists) for name, heat in heats.items()}
@@ -175,15 +200,15 @@ def sweep(
             while ready := [job for job in todo if job.needs in ("", *done)]:
                 todo = [job for job in todo if job.needs not in ("", *done)]
                 run_all(ready)
-            for dataset, heat in heats.items():
+            for recording, heat in heats.items():
                 if halving:
                     rungs, last, lost = halve(heat, search, order, executor, tell)
-                    climbed[dataset] = rungs
+                    climbed[recording] = rungs
                     failures += lost
                     explored += last
                     run_all(unfinished(last))
                 else:
-                    answers = explore(experiment, dataset, order, executor, tell)
+                    answers = explore(experiment, recording, order, executor, tell)
                     explored += heard(answers)
     for job in todo:
         whose = "its spikes come from" if job.spikes_of else "it begins with"
@@ -196,20 +221,21 @@ def sweep(
         failures.append(Failure(pair.has, words, traceback.format_exc()))
 
     splits = work.splits(order.folder)
+
+    def of(job: Job) -> tuple[Fit, Split]:
+        return store.load(work.place_of(job, folder)), splits.of(job)[0]
+
     measured = effect.effects(
-        grid.pairs(experiment),
-        lambda job: job.name in done,
-        lambda job: (store.load(work.place_of(job, folder)), splits.of(job)[0]),
-        refused,
+        grid.pairs(experiment), lambda job: job.name in done, of, refused
     )
-    work.splits.cache_clear()
     every = {job.name: job for job in (*jobs, *explored)}
     ordered = [job for job in every.values() if job.name in done]
-    return Swept(
+    swept = Swept(
         experiment=experiment,
         folder=folder,
         points=tuple(done[job.name] for job in ordered if not job.spikes_of),
-        failures=tuple(failures),
+        failures=tuple(one for one in failures if not one.refused),
+        refused=tuple(one for one in failures if one.refused),
         skipped=skipped,
         surprises=tuple(surprises(experiment, jobs, done)),
         controls=tuple(done[job.name] for job in ordered if job.spikes_of),
@@ -219,15 +245,46 @@ def sweep(
                 *(experiment, name, [done.get(job.name) for job in made]),
                 climbed.get(name, ()),
             )
-            for name in experiment.datasets
+            for name in experiment.recordings()
             if (made := _tries(experiment, name, explored)) or climbed.get(name)
         ),
         labels={job.name: job.label for job in every.values()},
+        recordings={
+            job.name: ":".join(filter(None, [done[job.name].dataset, job.cells]))
+            for job in ordered
+        },
     )
+    if choosing:
+        swept = dataclasses.replace(swept, headlines=_headlines(swept, every, of))
+    work.splits.cache_clear()
+    return swept
 
 
-def _tries(experiment: experiments.Experiment, dataset: str, explored: list[Job]):
+def _headlines(
+    swept: Swept,
+    jobs: Mapping[str, Job],
+    of: Callable[[Job], tuple[Fit, Split]],
+) -> dict[str, Headline]:
+    """Per recording; where the cost is not known its frontier says so."""
+    asked, found = swept.experiment, {}
+    for name, points in swept.by_recording().items():
+        each = []
+        for point in points:
+            job = jobs[point.run]
+            place = work.place_of(job, swept.folder)
+            each.append(draws.kept(place, functools.partial(of, job)))
+        with contextlib.suppress(BadSetting):
+            found[name] = headline(points, each, asked.within or 0.0, asked.x)
+    return found
+
+
+def _tries(experiment: experiments.Experiment, recording: str, explored: list[Job]):
     """The jobs that a space led to, each once, in the order in which they were made."""
     found = grid.of_spaces(experiment) if not spaces(experiment) else explored
-    named = {job.name: job for job in found if job.dataset == dataset}
+    # A reduction takes the cells of its parent, where the experiment names none.
+    named = {
+        job.name: job
+        for job in found
+        if recording in (job.recording, job.dataset if job.method else "")
+    }
     return list(named.values())

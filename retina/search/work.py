@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from retina import atomic, lock, store
+from retina import atomic, build, lock, store
 from retina.data import card as cards
 from retina.errors import (
     BrokenRun,
@@ -23,7 +23,7 @@ from retina.errors import (
     RetinaError,
     UnwritableFolder,
 )
-from retina.search import deadline, records, rungs, running
+from retina.search import deadline, draws, records, rungs, running
 from retina.search.job import Job, fitted, measured
 from retina.search.rungs import Reached
 from retina.search.splits import Splits
@@ -39,11 +39,16 @@ _ONE = threading.RLock()
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A job that could not be finished or compared: its error in a line, and whole."""
+    """A job that could not be finished or compared: its error in a line, and whole.
+
+    refused: the model said, before any fit, that it is not for this recording, and the
+             experiment expects that such may be.
+    """
 
     job: Job
     error: str
     traceback: str
+    refused: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +60,14 @@ class Order:
     limit_s: how long a job may take; then its process is ended. None for no limit.
     until:   the step at which its fit is stopped for now and judged, see `rungs`; None
              for the whole of it, scored and stored.
+    draws:   whether what chooses among the runs is kept beside each: `search.draws`.
     """
 
     folder: Path
     sweep: str
     limit_s: float | None = None
     until: int | None = None
+    draws: bool = False
 
 
 Outcome = Point | Reached | Failure
@@ -160,17 +167,20 @@ def failed(job: Job, order: Order) -> Failure | None:
         text = _failure_of(job, order).read_text(encoding="utf-8")
         record = store.loads(text)
         if record.get("sweep") == order.sweep:
-            return Failure(job, record["error"], record["traceback"])
+            refused = record.get("refused", False)
+            return Failure(job, record["error"], record["traceback"], refused)
     except (OSError, ValueError, KeyError, AttributeError):
         pass
     return None
 
 
-def fail(job: Job, order: Order, error: str, traceback: str = "") -> Failure:
+def fail(
+    job: Job, order: Order, error: str, traceback: str = "", refused: bool = False
+) -> Failure:
     """Record what became of a job, also for a worker that is dead."""
     running.over(job, place_of(job, order.folder).parent)
     mark_of(job, order).unlink(missing_ok=True)
-    failure = Failure(job, error, traceback)
+    failure = Failure(job, error, traceback, refused)
     more = {"versions": store.versions(), "sweep": order.sweep}
     record = dataclasses.asdict(failure) | more
     atomic.write_file(_failure_of(job, order), store.dumps(record).encode())
@@ -197,8 +207,15 @@ def splits(folder: Path) -> Splits:
 
 def _done(job: Job, order: Order, progress: Progress) -> Outcome:
     begun, place = time.perf_counter(), place_of(job, order.folder)
+    begun_cpu_s = time.process_time()
     try:
         split, recording = splits(order.folder).of(job)
+        if job.where_possible:
+            try:
+                build.model(job.model, split.spec, **job.settings)
+            except RetinaError as error:
+                whole = traceback.format_exc()
+                return fail(job, order, line(error), whole, refused=True)
         # Of this card: what an edited one tests on, the earlier may have trained on.
         checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
         told = {"progress": progress, "checkpoint": checkpoint}
@@ -230,11 +247,14 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
         "card": job.dataset if job.dataset.endswith(".toml") else "",
         "recording": recording,
         "seconds": time.perf_counter() - begun,
+        "cpu_seconds": time.process_time() - begun_cpu_s,
         **records.describe(point),
     }
     if job.parent:
         fit = dataclasses.replace(fit, parent=str(parent_of(job, order.folder)))
     store.save(fit, place, extra=extra)
+    if order.draws and not job.spikes_of:
+        draws.kept(place, lambda: (fit, split))
     forget(job, order.folder)
     _forgive(job, order)
     return point

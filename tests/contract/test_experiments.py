@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from retina import registry, resources
+from retina import registry, resources, settings
 from retina.data import card
 from retina.search import experiment, grid
+from retina.search.budget import apart
 
 EXPERIMENTS = pytest.mark.parametrize("name", registry.names("experiments"))
 
@@ -34,7 +35,7 @@ def test_its_jobs_can_be_made_and_differ(name: str):
     jobs = grid.jobs(experiment.read(name))
     assert jobs
     assert len({job.name for job in jobs}) == len(jobs)
-    assert len({(job.dataset, job.label) for job in jobs}) == len(jobs)
+    assert len({(job.recording, job.label) for job in jobs}) == len(jobs)
 
 
 @EXPERIMENTS
@@ -46,5 +47,13 @@ def test_what_it_expects_is_among_its_jobs(name: str):
 
 @EXPERIMENTS
 def test_its_recordings_may_be_published(name: str):
-    for dataset in experiment.read(name).datasets:
+    for recording in experiment.read(name).recordings():
+        dataset, _ = apart(recording)
         assert card.read(dataset).publish, f"{dataset}: results must not be shown"
+
+
+def test_the_frontier_asks_every_model_but_those_that_a_reduction_makes():
+    asked = {family.model for family in experiment.read("frontier").families}
+    for name in registry.names("models"):
+        made = "of" in settings.keywords(registry.find("models", name))
+        assert made or name in asked, f"{name}: add a family to experiments/frontier"

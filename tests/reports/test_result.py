@@ -12,7 +12,7 @@ from tests.reports.points import point
 
 def test_every_figure_is_kept_and_is_strict_json(tmp_path):
     one = point("ln", 0.5, 100.0)
-    file = result.write([one], {one.run: "ln rank=1"}, tmp_path)
+    file = result.write(result.result([one], {one.run: "ln rank=1"}), tmp_path)
     text = file.read_text()
     assert "NaN" not in text and "Infinity" not in text
     (row,) = json.loads(text)["points"]

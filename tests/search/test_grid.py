@@ -64,12 +64,15 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
         {"spikes_of": "ln-0123456789"},
         {"parent": "ln-0123456789"},
         {"method": "taps"},
+        {"max_steps": 9},
     ]
-    # But for the label, and where a parent lies: what it is stands in its name.
-    assert len(changes) == len(dataclasses.fields(Job)) - 2
+    # But for the label, where a parent lies (what it is stands in its name), and what
+    # may be refused.
+    assert len(changes) == len(dataclasses.fields(Job)) - 3
     names = {dataclasses.replace(job, **change).name for change in changes}
     assert len(names) == len(changes) and job.name not in names
-    assert dataclasses.replace(job, label="other").name == job.name
+    for nothing in ({"label": "other"}, {"where_possible": True}):
+        assert dataclasses.replace(job, **nothing).name == job.name
     one, other = {"rank": 1, "lags": 9}, {"lags": 9, "rank": 1}
     assert (
         Job("", "d", "ln", one, {}, ()).name == Job("", "d", "ln", other, {}, ()).name

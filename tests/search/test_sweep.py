@@ -16,16 +16,20 @@ import pytest
 
 from retina import build, store
 from retina.costs.cost import cost
-from retina.errors import BrokenRun, InUse, UnknownName, UnwritableFolder
-from retina.search import records
+from retina.errors import BadCard, BrokenRun, InUse, UnknownName, UnwritableFolder
+from retina.search import experiment, grid, records
 from retina.search.sweep import finished, sweep
 from retina.types import Spec
-from tests.search.conftest import TINY
+from tests.search.conftest import HEAD, TINY
 
 TWO = """
 [[families]]
 model = "TINY"
 grid = { pixel = [8, 9] }
+"""
+ONE = """
+[[families]]
+model = "TINY"
 """
 WITH_A_FAILURE = """
 [[families]]
@@ -346,9 +350,25 @@ def test_frontiers_one_per_recording(asked, tmp_path):
         "flops_per_synaptic_event",
         "cc_norm",
     )
-    moved = dataclasses.replace(swept.points[0], dataset="other")
-    both = dataclasses.replace(swept, points=(*swept.points, moved)).frontiers()
-    assert list(both) == ["small", "other"]
+
+
+def test_one_data_set_may_be_two_recordings(asked, tmp_path):
+    head = HEAD.replace('["small"]', '["small", "small:1,2"]')
+    swept = sweep(asked(ONE, head), tmp_path / "runs")
+    whole, part = swept.frontiers().values()
+    assert list(swept.frontiers()) == ["small", "small:1,2"]
+    assert (whole.points[0].score.cells, part.points[0].score.cells) == (12, 2)
+
+
+def test_a_recording_that_a_model_refuses_is_told_and_is_no_failure(asked, tmp_path):
+    asks = '[[families]]\nmodel = "photoreceptor_cnn"\n'
+    told = []
+    out = tmp_path / "runs"
+    swept = sweep(asked(asks + "where_possible = true"), out, progress=told.append)
+    assert (swept.status, swept.failures) == (0, ())
+    assert "R*" in swept.refused[0].error
+    assert states(told)[-1] == ("photoreceptor_cnn", "refused")
+    assert sweep(asked(asks), out).status == 1
 
 
 def test_a_folder_that_cannot_be_written_and_an_executor_that_does_not_exist(
@@ -360,3 +380,59 @@ def test_a_folder_that_cannot_be_written_and_an_executor_that_does_not_exist(
         sweep(folder, tmp_path / "file" / "runs")
     with pytest.raises(UnknownName, match="did you mean 'local'"):
         sweep(folder, tmp_path / "runs", executor="lokal")
+
+
+def test_a_sweep_that_asks_how_far_down_keeps_draws_and_answers(asked, tmp_path):
+    head = HEAD + "within = 0.05\nx = 'flops_per_s_per_cell'\nmax_steps = 3\n"
+    families = '[[families]]\nmodel = "TINY"\ngrid = { weight = [-0.3, 0.3] }\n'
+    out = tmp_path / "runs"
+    swept = sweep(asked(families, head), out)
+    found = swept.headlines["small"]
+    assert {one.group for one in found.near} == {"frozen", "running"}
+    assert [one.share for one in found.reaching] == [0.5, 0.7, 0.8, 0.9]
+    assert len(list(out.glob("*/draws.npz"))) == 2
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.npz")}
+    (out / swept.points[0].run / "draws.npz").unlink()
+    again = sweep(asked(families, head), out)
+    # What was lost is made again, from the fit, and the answer is the same.
+    assert repr(again.headlines) == repr(swept.headlines)  # nan is nan
+    assert set(before) == set(out.rglob("*.npz"))
+
+
+def test_no_fit_takes_more_steps_than_the_budget_of_its_recording(asked, tmp_path):
+    text = """
+[budgets."small:1,2"]
+seeds = 2
+max_steps = 2
+without = { mean = "it would take an hour" }
+[profiles.full]
+time = "long"
+max_steps = 5
+budgets = {}
+[[families]]
+model = "TINY"
+fit = { optimiser = "adam", clip_bins = 16, max_steps = 9 }
+[[families]]
+model = "mean"
+"""
+    head = HEAD.replace('["small"]', '["small", "small:1,2"]') + "max_steps = 4\n"
+    folder = asked(text, head)
+    jobs = grid.jobs(experiment.read(folder))
+    assert [(j.label, j.recording, j.seeds, j.max_steps) for j in jobs] == [
+        ("tiny", "small", 1, 4),
+        ("mean", "small", 1, 4),
+        ("tiny", "small:1,2", 2, 2),
+    ]
+    full = grid.jobs(experiment.read(folder, "full"))
+    assert {(j.seeds, j.max_steps) for j in full} == {(1, 5)} and len(full) == 4
+    with pytest.raises(UnknownName, match="did you mean 'full'"):
+        experiment.read(folder, "ful")
+    swept, runs = sweep(folder, tmp_path / "runs"), tmp_path / "runs"
+    assert swept.failures == ()
+    steps = [store.load(runs / p.run).training["steps"] for p in swept.points]
+    assert steps == [4, 0, 2]  # the mean's recipe asks for none
+    assert swept.untried == [
+        {"model": "mean", "recording": "small:1,2", "why": "it would take an hour"}
+    ]
+    with pytest.raises(BadCard, match="no recording 'smal'"):
+        experiment.read(asked("[budgets.smal]\nseeds = 2\n" + TWO))

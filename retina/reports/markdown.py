@@ -1,0 +1,147 @@
+"""A sweep's result as tables that a README can hold, every price in a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from retina.reports.numbers import amount
+from retina.types import Interval
+
+NAME = "table.md"
+Row = Mapping[str, Any]
+_PRICES = (
+    ("flops_per_s", "FLOP/s"),
+    ("flops_per_s_per_cell", "per cell"),
+    ("flops_per_spike", "per spike"),
+    ("flops_per_s_per_synapse", "per synapse-second"),
+    ("flops_per_synaptic_event", "per synaptic event"),
+    ("total_ops_per_bin", "all operations per bin"),
+    ("params", "parameters"),
+    ("state_bytes", "state, bytes"),
+    ("bytes_per_bin", "bytes per bin"),
+    ("depth", "depth"),
+)
+
+
+def markdown(result: Mapping[str, Any], y: str, x: str) -> str:
+    """One table per recording, cheapest first; bold is what no other beats on x and y.
+
+    result: from `retina.reports.result`, or read back from result.json.
+    y, x:   a metric and a cost, as of `retina.frontier`.
+    returns: Markdown. Bits of validation are the median over starts.
+
+    >>> markdown({"points": []}, "cc_norm", "flops_per_s")
+    ''
+    """
+    recordings = dict.fromkeys(row["recording"] for row in result["points"])
+    parts = []
+    for recording in recordings:
+        rows = [row for row in result["points"] if row["recording"] == recording]
+        parts.append(_table(recording, rows, y, x))
+    lines = [
+        f"- `{row['model']}` on {row['recording']}: {row['why']}"
+        for row in result.get("untried", ())
+    ]
+    if lines:
+        parts.append("\n".join(["Not tried:", "", *lines]) + "\n")
+    return "\n".join(parts)
+
+
+def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
+    rows = sorted(
+        rows, key=lambda row: (_middle(row["cost"][x]), -_last(_median(row, y)))
+    )
+    first = rows[0]["scores"][0]
+    others = [
+        one["group"]
+        for one in rows[0]["scores"][1:]
+        if one["history"] in ("none", "free_running") and one["group"] != first["group"]
+    ]
+    columns: list[tuple[str, Callable[[Row], str]]] = [
+        ("model", lambda row: row["label"]),
+        ("starts", lambda row: str(len(row["validation_seeds"]))),
+        ("validation bits", lambda row: _number(_middle_of(row["validation_seeds"]))),
+        (f"{y} [95 %]", lambda row: _with_interval(row["scores"][0], y)),
+    ]
+    for name in ("feve", "bits_per_spike"):
+        if name in first["metrics"] and name != y:
+            columns.append((name, lambda row, n=name: _number(_median(row, n))))
+    for group in dict.fromkeys(others):
+        columns.append((f"{group} bits", lambda row, g=group: _of_group(row, g)))
+    columns += [
+        (words, lambda row, k=key: _price(row["cost"][k]))
+        for key, words in _PRICES
+        if any(row["cost"][key] is not None for row in rows)
+    ]
+    best = _best(rows, y, x)
+    lines = [
+        " | ".join(head.replace("_", " ") for head, _ in columns),
+        " | ".join("---" if i == 0 else "---:" for i in range(len(columns))),
+    ]
+    for row, on in zip(rows, best, strict=True):
+        words = [tell(row) for _, tell in columns]
+        words[0] = f"**`{words[0]}`**" if on else f"`{words[0]}`"
+        lines.append(" | ".join(words))
+    trials = f"shown {first['trials']} times" if first["trials"] > 1 else "shown once"
+    title = (
+        f"**{recording}**: {first['cells']} cells; test group `{first['group']}`, "
+        f"{first['bins']} bins, {trials}"
+    )
+    return "\n".join([title, "", *(f"| {line} |" for line in lines)]) + "\n"
+
+
+def _best(rows: Sequence[Row], y: str, x: str) -> list[bool]:
+    """Which rows, cheapest first, are better than all before them."""
+    reached, found = float("-inf"), []
+    for row in rows:
+        value = _last(_median(row, y))
+        found.append(value > reached)
+        reached = max(reached, value)
+    return found
+
+
+def _median(row: Row, metric: str) -> float | None:
+    return row["scores"][0]["metrics"].get(metric, {}).get("median")
+
+
+def _of_group(row: Row, group: str) -> str:
+    for score in row["scores"]:
+        if score["group"] == group and score["history"] in ("none", "free_running"):
+            return _number(score["metrics"].get("bits_per_spike", {}).get("median"))
+    return "-"
+
+
+def _with_interval(score: Row, metric: str) -> str:
+    one = score["metrics"].get(metric, {"median": None, "ci95": (None, None)})
+    low, high = one["ci95"]
+    interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    return _number(one["median"]) + interval
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value + 0.0:.2f}".replace("-0.00", "0.00")
+
+
+def _middle_of(values: Sequence[float | None]) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return None
+    return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
+
+
+def _price(value: Any) -> str:
+    if isinstance(value, int) and value < 1000:
+        return str(value)  # a count
+    return amount(Interval(**value) if isinstance(value, Mapping) else value)
+
+
+def _middle(value: Any) -> float:
+    """By which costs are ordered; a range by its lower end, as all have one divisor."""
+    if value is None:
+        return float("inf")
+    return float(value["low"] if isinstance(value, Mapping) else value)
+
+
+def _last(value: float | None) -> float:
+    return float("-inf") if value is None else value

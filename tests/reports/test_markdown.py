@@ -1,0 +1,68 @@
+"""The tables of a sweep, and its answers in sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from retina.costs.denominators import NO_CLAIM
+from retina.reports.answer import answer
+from retina.reports.markdown import markdown
+from retina.reports.result import result
+from retina.search.headline import Headline, Near, Reaching
+from tests.reports.points import point
+
+LN, CNN = point("ln", 0.5, 1200.0), point("cnn", 0.8, 2.4e7)
+LABELS = {"ln": "ln rank=1", "cnn": "cnn"}
+
+
+def flat(one):
+    note = f"{NO_CLAIM}a full-field stimulus collapses space"
+    return dataclasses.replace(one, cost=dataclasses.replace(one.cost, notes=(note,)))
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_per_model_cheapest_first_with_every_price():
+    text = markdown(result([CNN, LN], LABELS), "cc_norm", "flops_per_s_per_cell")
+    heads, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cells(row)[0] for row in rows] == ["**`ln rank=1`**", "**`cnn`**"]
+    told = dict(zip(cells(heads), cells(rows[0]), strict=True))
+    assert told["cc norm [95 %]"] == "0.50 [0.47, 0.53]"
+    assert (told["FLOP/s"], told["per cell"]) == ("1.2 k", "100")
+    assert told["per synaptic event"] == "0.002 - 0.10"
+    assert told["parameters"] == "10"  # a count has no decimals
+    assert {"all operations per bin", "parameters", "state, bytes", "depth"} <= set(
+        told
+    )
+
+
+def test_a_full_field_has_no_column_per_synapse():
+    text = markdown(result([flat(LN)], LABELS), "cc_norm", "flops_per_s")
+    assert "per spike" in text and "synap" not in text
+
+
+def test_what_was_not_tried_is_said():
+    row = {"model": "lab", "recording": "simulated", "why": "it has no frames"}
+    text = markdown(result([LN], LABELS, untried=[row]), "cc_norm", "flops_per_s")
+    assert "- `lab` on simulated: it has no frames" in text
+
+
+def test_the_answer_gives_interval_prices_and_what_is_not_reached():
+    found = Headline(
+        (Near("frozen", "pearson_trial", 0.05, "cnn", "ln", 0.97, (0.94, 0.99), 0.8),),
+        (
+            Reaching("frozen", 0.5, "ln", 0.55, 0.9),
+            Reaching("frozen", 0.9, "", 0.8, 1.0),
+        ),
+    )
+    near, half, most = answer("it", found, [LN, CNN], LABELS).splitlines()
+    assert "ln rank=1, 0.970 [0.940, 0.990] of cnn on test, so not shown" in near
+    assert "100 FLOP/s per cell" in near and "per synapse-second" in near
+    assert "chosen again in 80 % of draws" in near
+    assert half.startswith(
+        "it, frozen: 50 % of the explainable variance: ln rank=1, 55"
+    )
+    assert most.endswith("not reached; the most is 80 %")
+    assert "synap" not in answer("it", found, [flat(LN), flat(CNN)], LABELS)
