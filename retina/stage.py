@@ -64,6 +64,19 @@ def _no_parameters(key: jax.Array) -> Params:
     return {}
 
 
+def _of_clips(
+    of_one: Callable[[Params, jax.Array], jax.Array],
+) -> Callable[[Params, jax.Array], jax.Array]:
+    """The clips of `Stage.valid` side by side."""
+
+    def valid(params: Params, x: jax.Array) -> jax.Array:
+        if x.shape[0] == 1:  # no batch axis: fast paths of single products stay open
+            return of_one(params, x[0])[None]
+        return jax.vmap(of_one, in_axes=(None, 0))(params, x)
+
+    return valid
+
+
 def memoryless(
     function: Callable[[Params, jax.Array], jax.Array],
     *,
@@ -91,7 +104,7 @@ def memoryless(
         burn_in_s=0.0,
         parameters={} if parameters is None else parameters,
         about=about,
-        valid=jax.vmap(over_time, in_axes=(None, 0)),
+        valid=_of_clips(over_time),
     )
 
 
@@ -203,7 +216,7 @@ def windowed(
         burn_in_s=0.0,
         parameters={} if parameters is None else parameters,
         about=about,
-        valid=jax.vmap(over_clip, in_axes=(None, 0)),
+        valid=_of_clips(over_clip),
     )
 
 

@@ -17,8 +17,8 @@ from retina.fitting.loss import nats
 from retina.parameter import to_bounded
 from retina.stage import Model, Tree
 
-KEPT = 2**27  # stimulus values; as float32 half a gigabyte
 Losses = Callable[[jax.Array, Tree, jax.Array, jax.Array], jax.Array]
+Slopes = Callable[[jax.Array, Tree, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def rows(model: Model, free: Tree) -> jax.Array:
@@ -59,35 +59,82 @@ def each_loss(
     A cell's own is its mean over bins and the penalty of its parameters alone, in the
     units of the whole: a cell's slope is that of the sum over cells.
     """
+    piece, penalty, pieces = _parts(model, table, null_rate, activity, like)
+
+    def losses(x, *data):
+        def add(total, of):
+            return total + piece(x, *data, *of), None
+
+        total, _ = lax.scan(add, jnp.zeros(len(null_rate)), pieces)
+        return total + penalty(x, data[0])
+
+    return losses
+
+
+def each_slope(
+    model: Model, table: Table, null_rate: np.ndarray, activity: float, like: Tree
+) -> Slopes:
+    """(rows, fixed, stimulus, counts) -> `each_loss` and its slopes (cell, number).
+
+    Each piece's slope is taken with its loss: nothing is kept for a way back through
+    all pieces, nor computed again on it.
+    """
+    piece, penalty, pieces = _parts(model, table, null_rate, activity, like)
+
+    def slopes(x, *data):
+        def add(total, of):
+            here = losses_and_slopes(lambda x: piece(x, *data, *of))(x)
+            return jax.tree.map(jnp.add, total, here), None
+
+        begun = losses_and_slopes(lambda x: penalty(x, data[0]))(x)
+        return lax.scan(add, begun, pieces)[0]
+
+    return slopes
+
+
+def losses_and_slopes(
+    each: Callable[[jax.Array], jax.Array],
+) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    """Of problems that share nothing: the slope of the sum is each one's own."""
+
+    def evaluate(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def total(x):
+            values = each(x)
+            return jnp.sum(values), values
+
+        (_, values), slope = jax.value_and_grad(total, has_aux=True)(x)
+        return values, slope
+
+    return evaluate
+
+
+def _parts(model: Model, table: Table, null_rate, activity: float, like: Tree):
+    """What a piece of the bins adds to each cell's loss, what the penalty does; pieces.
+
+    returns: (rows, fixed, stimulus, counts, first, seen) -> (cell,); (rows, fixed) ->
+             (cell,); (first, seen) of each piece.
+    """
     null = jnp.asarray(null_rate, jnp.float32)
-    first, seen = jnp.asarray(table.first), jnp.asarray(table.seen)
     fitted = len(table.first) * table.bins - int(table.seen.sum())
     free = tree_of(model, like)
 
-    def losses(x, fixed, stimulus, counts):
+    def piece(x, fixed, stimulus, counts, where, seen):
         params = to_bounded(model.stage.parameters, free(x), fixed)
+        rate, target = clip_rate(
+            model, params, stimulus, counts, where, table.lead, table.bins
+        )
+        # Pieces overlap at a block's end; every bin enters the sum once.
+        new = (jnp.arange(table.bins) >= seen)[:, None]
+        total = jnp.sum(jnp.where(new, nats(rate, target, null, activity), 0), 0)
+        return total * np.float32(1 / fitted)
 
-        def piece(params, where, seen):
-            rate, target = clip_rate(
-                model, params, stimulus, counts, where, table.lead, table.bins
-            )
-            # Pieces overlap at a block's end; every bin enters the sum once.
-            new = (jnp.arange(table.bins) >= seen)[:, None]
-            return jnp.sum(jnp.where(new, nats(rate, target, null, activity), 0), 0)
+    def penalty(x, fixed):
+        if model.penalty is None:
+            return jnp.zeros(len(null))
+        params = to_bounded(model.stage.parameters, free(x), fixed)
+        return each_penalty(model, params)
 
-        # What the backward pass needs is kept while it fits, else computed again.
-        summed = piece if table.stimulus.size < KEPT else jax.checkpoint(piece)
-
-        def add(total, piece_of):
-            return total + summed(params, *piece_of), None
-
-        total, _ = lax.scan(add, jnp.zeros(len(null)), (first, seen))
-        value = total * np.float32(1 / fitted)
-        if model.penalty is not None:
-            value = value + each_penalty(model, params)
-        return value
-
-    return losses
+    return piece, penalty, (jnp.asarray(table.first), jnp.asarray(table.seen))
 
 
 def each_penalty(model: Model, params: Tree) -> jax.Array:

@@ -176,6 +176,8 @@ def clip_rate(
     """Rate and counts of one clip, both (bins, cell), history warmed up by its lead."""
     stage = model.stage
     signal, target = cut(model, stimulus, counts, first, lead, bins)
+    if stage.valid is not None:
+        return stage.valid(params, signal[lead - stage.lags :][None])[0], target
     state = stage.start(params)
     if lead:
         head = jax.tree.map(lambda a: a[:lead], signal)

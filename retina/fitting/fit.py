@@ -149,7 +149,9 @@ def _fit(
         per_cell = np.stack([bits(of_seed(params, s)) for s in range(lanes)])
         return np.nanmean(per_cell, axis=1), middle(per_cell)
 
-    asked = identity([model], [table], [split.validation], recipes, key, seeds)
+    asked = {}  # of no use without a checkpoint, and all data must be read for it
+    if checkpoint is not None:
+        asked = identity([model], [table], [split.validation], recipes, key, seeds)
     rates = np.repeat([r.learning_rate for r in recipes], seeds)
 
     def blamed(before, step, rate, lane):

@@ -124,8 +124,10 @@ def _fit(
         means, medians = map(np.nanmean, per_cell), map(np.nanmedian, per_cell)
         return np.mean([*means], keepdims=True), np.mean([*medians], keepdims=True)
 
-    judged = [split.validation for split in splits]
-    asked = identity(models, tables, judged, [recipe], key, 1)
+    asked = {}
+    if checkpoint is not None:
+        judged = [split.validation for split in splits]
+        asked = identity(models, tables, judged, [recipe], key, 1)
     loop = Loop(walker, parameters, score, recipe, begun)
     loop.run(models[0], asked, progress, checkpoint)
     told = {

@@ -8,13 +8,13 @@ import numpy as np
 import optax
 from jax import lax
 
-from retina.fitting.cells import KEPT
 from retina.fitting.clips import Table, clip_rate
 from retina.fitting.loss import nats
 from retina.parameter import to_bounded
 from retina.stage import Model
 
 PIECE = 2048  # bins per piece of the sum: bounds the memory, not the result
+KEPT = 2**27  # stimulus values; as float32 half a gigabyte
 
 
 def make_round(

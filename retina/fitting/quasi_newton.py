@@ -175,20 +175,6 @@ def _dot(one: jax.Array, other: jax.Array) -> jax.Array:
     return jnp.sum(one * other, axis=-1)
 
 
-def losses_and_slopes(each: Callable[[jax.Array], jax.Array]) -> Evaluate:
-    """Of problems that share nothing: the slope of the sum is each one's own."""
-
-    def evaluate(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def total(x):
-            values = each(x)
-            return jnp.sum(values), values
-
-        (_, values), slope = jax.value_and_grad(total, has_aux=True)(x)
-        return values, slope
-
-    return evaluate
-
-
 def scale_of(null_rate: np.ndarray) -> np.ndarray:
     """(cell,) a thousandth of a nat per spike of the cell, in units of the loss."""
     return (1e-3 * null_rate / null_rate.mean()).astype(np.float32)

@@ -41,6 +41,8 @@ class Movie:
         return self.size * self.dtype.itemsize
 
     def whole(self) -> np.ndarray:
+        if len(self._stimuli) == 1:
+            return np.asarray(self._stimuli[0])
         return np.concatenate(self._stimuli)
 
     def gather(self, first: np.ndarray, length: int, rows: int = 0) -> np.ndarray:

@@ -263,17 +263,16 @@ class CellByCell:
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         like = of_seed(free, 0)
         given = (model, table, null_rate, settings.activity, like)
-        each = cells.each_loss(*given)
+        each = cells.each_slope(*given)
         scale = jnp.asarray(quasi_newton.scale_of(null_rate))
         self._tree = cells.tree_of(model, like)
         self._whiten = whitening.make_whitening(*given)
 
         @jax.jit
         def round_(walk, white, evaluations, fixed, stimulus, counts):
-            def losses(x):
+            def evaluate(x):
                 return each(x, fixed, stimulus, counts)
 
-            evaluate = quasi_newton.losses_and_slopes(losses)
             return quasi_newton.advance(
                 walk, evaluate, white, evaluations, settings.settle, scale
             )

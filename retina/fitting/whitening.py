@@ -29,6 +29,7 @@ from retina.stage import Model, Tree
 BLOCK = 600
 SAMPLES = 2048  # bins at least (all, of a shorter recording)
 PER_NUMBER = 4  # bins per number: eigenvalues within a factor of two or so
+PASSES = 1.0  # evaluations of the loss that a better curvature may cost as much as
 FLAT = 1e-3  # of the mean of the diagonal: the least that a number is taken to have
 CHUNK = 2**24  # floats of stimulus, or of slopes, at a time
 
@@ -92,7 +93,12 @@ def make_whitening(
     whole = numbers <= BLOCK
     frame = int(np.prod(table.stimulus.shape[1:]))
     dearest = max(frame * (table.lead + 1), cells * numbers)
-    where = _sampled(table, max(SAMPLES, PER_NUMBER * numbers), CHUNK // dearest)
+    # A bin's slope goes through its whole history, and then gives an outer product; an
+    # evaluation does three products with each number, forward and back.
+    dear = table.lead + 1 + (numbers if whole else 1) / 3
+    afford = int(PASSES * len(table.first) * table.bins / dear)
+    wanted = max(SAMPLES, PER_NUMBER * numbers, afford if whole else 0)
+    where = _sampled(table, wanted, CHUNK // dearest)
     bins = where.shape[0] * where.shape[1]
     unit = np.float32((1 + activity) / null_rate.mean() / bins)
 

@@ -193,17 +193,12 @@ def _update(name: str, free: Tree) -> tuple[int, str]:
 def _cell_by_cell(
     model: Model, table: Table, null: np.ndarray, params: Tree, free: Tree
 ) -> tuple[int, int, int, str]:
-    each = cells.each_loss(model, table, null, 0.0, free)
+    given = model, table, null, 0.0, free
     at = jax.eval_shape(lambda f: cells.rows(model, f), free)
     recorded = _shape(table.stimulus), _shape(table.counts)
 
-    def slopes(x, fixed, stimulus, counts):
-        return quasi_newton.losses_and_slopes(
-            lambda x: each(x, fixed, stimulus, counts)
-        )(x)
-
-    forward = count(each, at, params, *recorded).flops
-    both = count(slopes, at, params, *recorded).flops
+    forward = count(cells.each_loss(*given), at, params, *recorded).flops
+    both = count(cells.each_slope(*given), at, params, *recorded).flops
     walk = jax.eval_shape(quasi_newton.begin, at)
     problems, numbers = at.shape
     square = (problems, numbers, numbers)

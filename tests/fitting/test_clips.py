@@ -9,7 +9,7 @@ import pytest
 
 from retina import build
 from retina.errors import ShapeMismatch
-from retina.fitting.clips import clip_rate, tabulate
+from retina.fitting.clips import clip_rate, clip_rates, tabulate
 from retina.fitting.loss import rates_of
 from retina.stage import Model, memoryless
 from retina.types import Clip, Spec
@@ -181,6 +181,34 @@ def test_nothing_of_another_block_or_trial_reaches_a_clip():
     assert len(quiet) == each > 3
     for one, two in zip(quiet, _rates(model, params, loud)[chosen], strict=True):
         assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
+
+
+def test_clips_side_by_side_give_the_rates_of_the_whole_block():
+    """Of a chain of two filters in time, whose fit leaves out what lacks history."""
+    spec = Spec((4, 3), 2, 0.05)
+    sizes: dict = {"hidden_channels": (2, 2), "temporal_sizes": (4, 3), "sizes": (2, 2)}
+    model = build.model("core_readout", spec, **sizes)
+    assert model.stage.valid is not None
+    params = model.stage.init(jax.random.key(0))
+    draw = np.random.default_rng(0)
+    shown = draw.standard_normal((40, 4, 3)).astype(np.float32)
+    block = Clip("b", shown, draw.poisson(0.5, (1, 40, 2)).astype(np.float32))
+    table = tabulate(model, (block,), BINS)
+
+    @jax.jit
+    def fitted(params, first):
+        data = table.stimulus, table.counts, first
+        return clip_rates(model, params, *data, table.lead, table.bins)
+
+    rates, counts = fitted(params, jnp.asarray(table.first))
+    whole = jax.jit(lambda p, x: rates_of(model, p, x, jnp.zeros((40, 2))))(
+        params, shown
+    )
+    for (at, _), rate, heard in zip(table.first, rates, counts, strict=True):
+        here = slice(at + table.lead, at + table.lead + table.bins)
+        np.testing.assert_array_equal(heard, block.response[0, here])
+        np.testing.assert_allclose(rate, whole[here], rtol=1e-5)
+    assert len(rates) > 2 and np.std(rates) > 0.01
 
 
 def test_a_clip_gives_the_rates_of_the_whole_block():

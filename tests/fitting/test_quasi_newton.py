@@ -11,8 +11,9 @@ import pytest
 
 from retina import build
 from retina.fitting import quasi_newton, whitening
+from retina.fitting.cells import losses_and_slopes
 from retina.fitting.fit import fit
-from retina.fitting.quasi_newton import Walk, losses_and_slopes
+from retina.fitting.quasi_newton import Walk
 from retina.fitting.whitening import Whitening, inverse, whitened
 from retina.types import Clip, Spec, Split
 from tests.fitting import synthetic
