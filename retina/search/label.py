@@ -31,7 +31,8 @@ def label(model: str, told: Mapping[str, Any]) -> str:
 def labels(points: Sequence[Point]) -> list[str]:
     """A name for each point: the model, with the keywords that differ within it.
 
-    Where two points still have one name, the name of the run is added.
+    Where two points still have one name, the name of the run is added. The keywords of
+    a model within a model are too many to tell them apart by.
     """
     names = []
     for point in points:
@@ -39,7 +40,8 @@ def labels(points: Sequence[Point]) -> list[str]:
         differ = [
             key
             for key, value in point.settings.items()
-            if any(other.get(key, value) != value for other in kin)
+            if key != "settings"
+            and any(other.get(key, value) != value for other in kin)
         ]
         names.append(label(point.model, {key: point.settings[key] for key in differ}))
     return [
