@@ -10,6 +10,7 @@ import numpy as np
 
 from retina import build
 from retina.models.pruned import KEPT
+from retina.parameter import INPUTS, Parameter
 from retina.reduction.cutting import (
     Path,
     at,
@@ -36,7 +37,9 @@ def prune(
     source:  Han et al. 2015, arXiv 1506.02626.
 
     A dense machine multiplies the zeros too: no other figure falls. Masks of a readout
-    that has several for each cell stay whole, since what is multiplied is their sum.
+    that has several for each cell stay whole, since what is multiplied is their sum; so
+    do arrays of one weight for each output, such as the mask of a map of one place: a
+    zero there would silence the cell.
     """
     model, params = fit.model, fit.params
     described(model, "prune")
@@ -46,7 +49,7 @@ def prune(
         )
         params = _beside(model.stage.parameters, params)
     for path, _ in parts(model.stage):
-        params = _pruned(params, path, keep)
+        params = _pruned(params, path, keep, model.stage.parameters)
     return fitting(model, params, "prune")
 
 
@@ -62,12 +65,16 @@ def _beside(parameters: Any, params: Tree) -> Tree:
     }
 
 
-def _pruned(params: Tree, path: Path, keep: float) -> Tree:
+def _pruned(params: Tree, path: Path, keep: float, parameters: Any) -> Tree:
     own = at(params, path)
     for name, value in own.items():
         if isinstance(value, dict):
-            params = _pruned(params, (*path, name), keep)
-        elif name + KEPT in own and not _summed_first(path, value):
+            params = _pruned(params, (*path, name), keep, parameters)
+        elif (
+            name + KEPT in own
+            and not _summed_first(path, value)
+            and _inputs(at(parameters, (*path, name)), value) > 1
+        ):
             before = np.asarray(own[name + KEPT])
             what = "weights of " + ".".join((*path, name))
             number = count_kept(keep, int(before.sum()), what)
@@ -77,6 +84,12 @@ def _pruned(params: Tree, path: Path, keep: float) -> Tree:
             mask = jnp.asarray(kept.reshape(before.shape))
             params = put(params, (*path, name + KEPT), mask)
     return params
+
+
+def _inputs(one: Parameter, value: jax.Array) -> int:
+    """How many weights one output sums."""
+    axes = zip(one.axes, value.shape, strict=True)
+    return int(np.prod([size for name, size in axes if name in INPUTS]))
 
 
 def _summed_first(path: Path, value: jax.Array) -> bool:

@@ -33,7 +33,7 @@ def labels(points: Sequence[Point]) -> list[str]:
 
     Around one point from which each other is a single keyword away, as in ablations,
     that keyword alone. Where two points still have one name, the name of the run is
-    added.
+    added. The keywords of a model within a model are too many to tell them apart by.
     """
     names = []
     for point in points:
@@ -56,7 +56,7 @@ def _differ(
     return [
         key
         for key, value in settings.items()
-        if any(other.get(key, value) != value for other in others)
+        if key != "settings" and any(other.get(key, value) != value for other in others)
     ]
 
 

@@ -56,7 +56,7 @@ SMALL: dict[str, Any] = {
 # Of one model alone; others would refuse it, or mean another thing by it.
 MAPS = {"settings": (("lags", 5), ("basis", 3), ("channels", 2), ("sizes", (3, 3)))}
 OWN: dict[str, dict[str, Any]] = {
-    "clocked": MAPS,
+    "clocked": MAPS | {"every_bins": 3},  # so that bin CUT is one that runs
     "event_driven": MAPS,
     "merged": MAPS,
     "bcn": {"amacrines": 1},

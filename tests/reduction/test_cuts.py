@@ -224,6 +224,16 @@ def test_the_smallest_weights_go():
     assert again.sum() == kept.sum() / 2 and not (again & ~kept).any()
 
 
+def test_no_cell_is_silenced_by_a_zero_in_its_one_mask():
+    """On a full field a mask is one number per cell, not one weight among many."""
+    split = recording(FIELD)
+    fit = drawn("cnn", split, lags=6, channels=4)
+    _, params = prune(fit, split, KEY, keep=0.5)
+    assert np.all(params["factorised"]["mask_kept"])
+    features = np.asarray(params["factorised"]["features_kept"])
+    assert features.sum() == features.size / 2
+
+
 def test_zeros_count_in_their_own_column_alone():
     """By hand: a filter of 3 cells, 5 lags and 16 pixels, three quarters of it gone."""
     fit = drawn("ln", SPLIT, lags=5, rank=None, window=4)

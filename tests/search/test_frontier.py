@@ -150,6 +150,8 @@ def test_labels_tell_runs_of_one_model_apart_and_no_more():
         point("odd/lab.py:mine", 0.5, 1),
         point("glm", 0.5, 1, run="glm-1"),
         point("glm", 0.5, 1, run="glm-2"),
+        point("merged", 0.5, 1, settings={"rank": 4, "settings": (("lags", 9),)}),
+        point("merged", 0.5, 1, settings={"rank": 8, "settings": (("lags", 5),)}),
     ]
     assert labels(made) == [
         "ln rank=1",
@@ -158,6 +160,8 @@ def test_labels_tell_runs_of_one_model_apart_and_no_more():
         "mine",
         "glm (glm-1)",
         "glm (glm-2)",
+        "merged rank=4",
+        "merged rank=8",
     ]
 
 
