@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from retina import atomic
 from retina.errors import BadSetting, MissingExtra
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.stage import Model, Tree
 
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retina import formulation
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.layers import convolution
 
 

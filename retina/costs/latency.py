@@ -12,7 +12,7 @@ import numpy as np
 
 from retina import formulation
 from retina.errors import at_least_one
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.stage import Model, Tree
 
 WARM_UP = 20  # bins before the clock counts; source="chosen"

@@ -15,6 +15,7 @@ import numpy as np
 from retina import failures
 from retina.data import leak
 from retina.errors import BadResponse, BadSetting, MissingData
+from retina.exact import in_float32
 from retina.fitting import ends, lbfgs, penalties, tuning
 from retina.fitting.blame import blame
 from retina.fitting.clips import Table, tabulate
@@ -22,7 +23,6 @@ from retina.fitting.core import frozen
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.plateau import EXPLODED
-from retina.fitting.precision import in_float32
 from retina.fitting.resume import identity
 from retina.fitting.scatter import scattered
 from retina.fitting.start import mean_counts

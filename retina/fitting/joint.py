@@ -14,6 +14,7 @@ import numpy as np
 from retina import build, failures, registry
 from retina.data import leak
 from retina.errors import BadSetting
+from retina.exact import in_float32
 from retina.fitting import core as cores
 from retina.fitting import descent, ends, penalties
 from retina.fitting.clips import tabulate
@@ -21,7 +22,6 @@ from retina.fitting.devices import Devices
 from retina.fitting.fit import check_clips, finished, number_of, started
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
-from retina.fitting.precision import in_float32
 from retina.fitting.recipe import checked_recipe
 from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from retina.errors import MissingData
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.fitting.score import SEED, rates
 from retina.fitting.simulate import simulate
 from retina.metrics.medians import middle

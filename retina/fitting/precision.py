@@ -1,36 +1,16 @@
-"""How exact products are: float32 on every device, or bfloat16 on request."""
+"""Products in bfloat16, added up in float32: forward, and in the gradient."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxpr_as_fun
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 _PRODUCTS = {lax.dot_general_p, lax.conv_general_dilated_p}
-
-
-def in_float32(verb: Callable[P, R]) -> Callable[P, R]:
-    """The verb, its products of float32 arrays exact to float32 on any device.
-
-    Left to itself jax rounds their factors, to bfloat16 on a TPU and to three decimal
-    digits on a GPU. The streaming step and the clip view then no longer agree, and what
-    is fitted on one device scores otherwise on the next. On a CPU it changes nothing.
-    """
-
-    @functools.wraps(verb)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.default_matmul_precision("float32"):
-            return verb(*args, **kwargs)
-
-    return run
 
 
 def in_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:

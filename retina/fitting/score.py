@@ -10,7 +10,7 @@ import numpy as np
 
 from retina.costs.cost import RUNS
 from retina.errors import BadSetting, MissingData
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.fitting.predict import agree, streamed
 from retina.fitting.simulate import free_running
 from retina.metrics.clips import evaluate, few_repeats_note

@@ -13,7 +13,7 @@ from jax import lax
 from jax.scipy.special import ndtri
 
 from retina.errors import BadSetting
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.stage import Model, Tree
 from retina.types import GRADED, Clip, Split
 

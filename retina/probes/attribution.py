@@ -12,7 +12,7 @@ from jax import lax
 
 from retina.clocks import between
 from retina.errors import BadSetting, at_least_one, nearest
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.probes.rates import before, check_cell, grey, history, signal
 from retina.stage import Stage
 from retina.types import Fit

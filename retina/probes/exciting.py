@@ -12,7 +12,7 @@ import optax
 from jax import lax
 
 from retina.errors import BadSetting, at_least_one
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.probes.rates import check_cell, grey, history, memory, signal
 from retina.types import Fit
 

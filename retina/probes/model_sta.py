@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from retina.errors import at_least_one
-from retina.fitting.precision import in_float32
+from retina.exact import in_float32
 from retina.probes.rates import history, memory, rates
 from retina.types import Fit
 

@@ -21,8 +21,8 @@ from retina import registry
 from retina.costs.cost import cost
 from retina.costs.executors import executors
 from retina.errors import BadSetting, nearest
+from retina.exact import in_float32
 from retina.fitting.loop import Progress
-from retina.fitting.precision import in_float32
 from retina.fitting.recipe import otherwise
 from retina.reduction.fits import Fits, digest, fits_itself
 from retina.settings import checked, keywords

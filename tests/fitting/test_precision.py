@@ -10,8 +10,9 @@ from jax import lax
 
 from retina import build
 from retina.errors import BadSetting
+from retina.exact import in_float32
 from retina.fitting.fit import fit
-from retina.fitting.precision import in_bfloat16, in_float32
+from retina.fitting.precision import in_bfloat16
 from tests.fitting import synthetic
 
 ROUND = 2.0**-8  # half the distance of two neighbours of 1, in bfloat16
