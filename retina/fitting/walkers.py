@@ -58,6 +58,7 @@ class Descent:
         epoch = -(-len(table.first) // settings.batch)
         self.every = round_steps(epoch, settings.max_steps)
         self._part, self._feed = self.every, None
+        self._distinct = len(np.unique(table.first[:, 0]))
         if isinstance(table.stimulus, Movie):
             self._part = self._steps_of_a_part(table.stimulus)
             self._feed = Feed(self._at)
@@ -94,14 +95,18 @@ class Descent:
 
     def _steps_of_a_part(self, movie: Movie) -> int:
         """As equal as they can be, so that few rounds end in a shorter one."""
-        most = max(PART // (self._rows(1) * movie.nbytes // movie.shape[0]), 1)
+        each = movie.nbytes // movie.shape[0]
+        if self._rows(self.every) * each <= PART:
+            return self.every
+        most = max(PART // (self._rows(1) * each), 1)
         parts = -(-self.every // most)
         return -(-self.every // parts)
 
     def _rows(self, steps: int) -> int:
-        """Of a streamed stimulus that so many steps need, at most."""
+        """Of a streamed stimulus that so many steps need, at most: a clip that comes
+        again, and the same frames in another trial, are brought once."""
         clips = steps * self.settings.batch * len(set(self.numbers))
-        return clips * (self.table.lead + self.table.bins)
+        return min(clips, self._distinct) * (self.table.lead + self.table.bins)
 
     def _order(self, step: int, steps: int) -> np.ndarray:
         batch = self.settings.batch
