@@ -115,7 +115,13 @@ def activity(
         each[:, 0] = told[-1, :, 0]
         total = each if not len(total) else total + each * [0, 1, 1, 1, 1]
     products = [
-        Product(spiking, weights, *map(int, row), quantal, float(reached))
+        Product(
+            spiking,
+            weights,
+            *map(int, row),
+            quantal=quantal,
+            arrivals=float(reached),
+        )
         for (spiking, quantal, weights), row, reached in zip(
             known, total, arrivals, strict=True
         )

@@ -152,7 +152,7 @@ def resampled(
     for rate, response, _ in clips:
         observed = np.asarray(metric(rate, response, **keywords), np.float64)
         if over(metric) == "cells":
-            cells = np.count_nonzero(~np.isnan(observed))
+            cells = int(np.sum(~np.isnan(observed)))
             # Fewer are never drawn: one sample, from which no interval is made.
             blocks = cells if cells >= CROSSED else 1
             values = np.broadcast_to(observed, (draws, len(observed)))

@@ -49,8 +49,8 @@ def test_the_distance_along_bins_is_that_of_the_spike_times(cost_per_s: float):
     """Two algorithms: spike by spike, and bin by bin over how many wait."""
     rng = np.random.default_rng(1)
     one, other = rng.poisson(0.6, (2, 10, 60)).astype(float)
-    cells = [x.reshape(5, 2, 60).transpose(0, 2, 1) for x in (one, other)]
-    along = victor._along(*cells, cost_per_s * BIN_S)
+    ours, theirs = (x.reshape(5, 2, 60).transpose(0, 2, 1) for x in (one, other))
+    along = victor._along(ours, theirs, cost_per_s * BIN_S)
     for upto in (20, 60):
         want = [
             victor.distance(times(a[:upto]), times(b[:upto]), cost_per_s)
@@ -148,10 +148,9 @@ def test_settings_and_counts_that_make_no_distance():
 
 def test_elephant_says_the_same():
     """Its van Rossum makes 1 of a spike and none, where the paper makes 1/2."""
-    pytest.importorskip("elephant", reason="pip install 'retina-frontier[test]'")
-    from elephant.spike_train_dissimilarity import (
-        van_rossum_distance,
-        victor_purpura_distance,
+    elephant = pytest.importorskip(
+        "elephant.spike_train_dissimilarity",
+        reason="pip install 'retina-frontier[test]'",
     )
     from neo import SpikeTrain
     from quantities import Hz, s
@@ -160,9 +159,9 @@ def test_elephant_says_the_same():
         one, other = trains(seed)
         made = [SpikeTrain(x * s, t_stop=1.0 * s) for x in (one, other)]
         for cost in (5.0, 20.0, 100.0):
-            theirs = victor_purpura_distance(made, cost_factor=cost * Hz)[0, 1]
+            theirs = elephant.victor_purpura_distance(made, cost_factor=cost * Hz)[0, 1]
             assert victor.distance(one, other, cost) == pytest.approx(theirs, rel=1e-9)
         for tau in (0.005, 0.02, 0.1):
-            theirs = van_rossum_distance(made, time_constant=tau * s)[0, 1]
+            theirs = elephant.van_rossum_distance(made, time_constant=tau * s)[0, 1]
             ours = rossum.distance(one, other, tau) * np.sqrt(2)
             assert ours == pytest.approx(theirs, rel=1e-6)

@@ -44,12 +44,12 @@ def test_bits_per_second_are_bits_per_spike_times_spikes_per_second():
     assert (bits_per_second(0 * rate, response, null, 0.02) == -np.inf).all()
 
 
-def test_oracle_is_scipys_r_over_all_trials():
+def test_oracle_is_r_over_all_trials():
     _, response = simulate(0.6, 5, cells=3)
     for cell, value in enumerate(oracle(response[0], response)):
         y = response[..., cell]
         others = np.stack([np.delete(y, n, 0).mean(0) for n in range(5)])
-        want = stats.pearsonr(y.ravel(), others.ravel())[0]
+        want = np.corrcoef(y.ravel(), others.ravel())[0, 1]
         np.testing.assert_allclose(value, want, rtol=1e-10)
     assert np.isnan(oracle(response[0], response[:1])).all()
     assert np.isnan(oracle(response[0], np.ones_like(response))).all()
