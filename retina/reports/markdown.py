@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from retina.arrays import plural
 from retina.reports.numbers import amount
 from retina.types import Interval
 
@@ -84,8 +85,9 @@ def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
         words[0] = f"**`{words[0]}`**" if on else f"`{words[0]}`"
         lines.append(" | ".join(words))
     trials = f"shown {first['trials']} times" if first["trials"] > 1 else "shown once"
+    cells = plural(first["cells"], "cell")
     title = (
-        f"**{recording}**: {first['cells']} cells; test group `{first['group']}`, "
+        f"**{recording}**: {cells}; test group `{first['group']}`, "
         f"{first['bins']} bins, {trials}"
     )
     return "\n".join([title, "", *(f"| {line} |" for line in lines)]) + "\n"
