@@ -18,8 +18,8 @@ import numpy as np
 from retina.movie import PIECE, pieces, release
 
 # Bytes of clips on the device at once, or one step's. Larger ones are memory that the
-# system gives anew each time, page by page: on a CPU that took as long as a third of the
-# steps of an `ln`.
+# system gives anew each time, page by page: on a CPU that took as long as a third of
+# the steps of an `ln`.
 PART = 2**24
 _ALIGNED = 64  # bytes; XLA's own
 TOUCHED = 2**28  # bytes of a mapped movie that this process holds on to, about
