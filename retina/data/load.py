@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -20,15 +21,27 @@ from retina.errors import BadSetting, Leak, ShapeMismatch
 from retina.types import Block, Recording
 
 
+@overload
 def load(
     name: str | Path, *, cells: str | Sequence[str | int] | None = None
-) -> Recording:
+) -> Recording: ...
+
+
+@overload
+def load(
+    name: Sequence[str | Path], *, cells: Sequence[str | None] | None = None
+) -> list[Recording]: ...
+
+
+def load(name, *, cells=None) -> Recording | list[Recording]:
     """A recording by its name or its card's path, verified and checked.
 
-    name:   a data set of `retina list datasets`, or the path of a TOML card.
+    name:   a data set of `retina list datasets`, or the path of a TOML card; a list of
+            these for a list of recordings, as `retina.fit_jointly` wants their splits.
     cells:  the cells to keep, by the recording's own labels: a list, "all", a subset
             or a variant that the card names, or a comma-separated string of these;
             "-12,-40" leaves two of the card's default cells out. None: the default.
+            Of a list of recordings, a list with one such string, or None, for each.
     raises: UnknownName; BadCard; MissingData; ChecksumMismatch; UnreadableFile;
             BadSetting for a cell that does not exist; ShapeMismatch where the files do
             not hold what the card expects; Leak where two splits of other
@@ -37,6 +50,8 @@ def load(
     >>> len(load("simulated").cells)
     12
     """
+    if not isinstance(name, str | Path):
+        return _several(list(name), cells)
     whole = cards.read(name)
     recording = prepare(stored(name, cells), whole.prepare)
     chosen = [word for word in _words(cells) if word in whole.variants]
@@ -46,6 +61,16 @@ def load(
             f"(retina check {whole.typed})"
         )
     return recording
+
+
+def _several(names: list[str | Path], cells: object) -> list[Recording]:
+    each = [None] * len(names) if cells is None else cells
+    if not names or not isinstance(each, list | tuple) or len(each) != len(names):
+        raise BadSetting(
+            f"load of {len(names)} recordings, cells={cells!r}: name at least one, and "
+            'give a list of cells for each, such as cells=["1,2", None], or none'
+        )
+    return [load(one, cells=chosen) for one, chosen in zip(names, each, strict=True)]
 
 
 def stored(

@@ -210,6 +210,16 @@ def test_no_cell_left(npz_card):
         load(npz_card(arrays()), cells="-0,-1")
 
 
+def test_several_recordings_are_a_list(npz_card):
+    card = npz_card(arrays())
+    one, other = load([card, str(card)], cells=[None, "1"])
+    assert len(one.cells) == 2 and [cell.name for cell in other.cells] == ["1"]
+    assert len(load([card])) == 1
+    for names, cells in (([], None), ([card], []), ([card, card], "1")):
+        with pytest.raises(BadSetting, match=rf"load of {len(names)} recordings"):
+            load(names, cells=cells)  # type: ignore[arg-type]
+
+
 def test_cells_come_in_the_order_asked(npz_card):
     card = npz_card(arrays(), extra='subsets = { both = ["1", "0"] }')
     names = [[cell.name for cell in load(card, cells=c).cells] for c in ("both", [1])]
