@@ -72,7 +72,8 @@ def interval(
     cells.
     Figures of the data alone, as signal_power, get a delete-one jackknife over repeats,
     their cells fixed. Figures that a drawn stretch of time would change, as
-    time_rescaling, get cells drawn alone, and no interval for fewer than 6 cells.
+    time_rescaling, get cells drawn alone: their interval speaks of other cells under
+    this stretch of stimulus, and there is none for fewer than 6 cells.
 
     name:        a metric.
     pairs:       (rate (time, cell), response (trial, time, cell)) of each test clip; no
@@ -220,6 +221,8 @@ def _jackknife(
     A median of delete-one sets would hang on the one or two cells in the middle, and be
     half as wide again as it should. So cells are drawn with the jackknife's covariance,
     about values moved together until they scatter as much less as their noise adds.
+    Degrees of freedom after Satterthwaite 1946, doi 10.2307/3002019: trials - 1 for
+    each cell's worth of noise that the median averages.
     """
     rate, response, _ = joined(pairs)
     trials = len(response)
@@ -246,5 +249,7 @@ def _jackknife(
     close = np.sqrt(max(0.0, 1 - own / scatter)) if scatter > 0 else 1.0
     moved = centre + close * (observed - centre)
     medians = middle(moved + rng.normal(size=(draws, trials)) @ noise)
-    reach = float(stdtrit(trials - 1, 0.975) * np.std(medians))
+    spread = np.std(medians)
+    freedom = (trials - 1) * max(1.0, own / spread**2) if spread > 0 else trials - 1
+    reach = float(stdtrit(freedom, 0.975) * spread)
     return Bounds(centre - reach, centre + reach, int(lost.any(axis=1).sum()))

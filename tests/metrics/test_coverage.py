@@ -2,7 +2,8 @@
 
 A share of 95 % is known from 400 simulations to 1.1 %; 92 to 98 % is within three such
 errors. Measured here: bits_per_spike 95 to 96 %, pearson 96 to 97 %, cc_norm 96 %; four
-cells held fixed 95 %; jackknife 97.5 %. Sixteen cells held fixed, which
+cells held fixed 95 %; figures of the data 94 to 96 %; time rescaling 95 %; the others,
+with 600 bins and 9 trials, 95 to 97 %. Sixteen cells held fixed, which
 nothing does by default, come to 96 to 99 %: the bootstrap of a median of noisy cells is
 too wide by up to 15 %, each cell's noise being in the data and again in the draws.
 """
@@ -40,7 +41,7 @@ def test_every_metric_is_held_to_its_interval():
 
 
 def truth_of_all_cells(
-    names: tuple[str, ...], trials: int, bins: int = 3000, populations: int = 10
+    names: tuple[str, ...], trials: int, bins: int = 3000
 ) -> dict[str, float]:
     """Median over a population of cells, each scored on 100 s.
 
@@ -48,7 +49,7 @@ def truth_of_all_cells(
     """
     rng = np.random.default_rng(10**6)
     values: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for _ in range(populations):
+    for _ in range(10):
         cells = draw_cells(rng, 40)
         rate, _, response = clip(rng, cells, bins, trials)
         for name in names:
@@ -98,9 +99,20 @@ def test_the_interval_of_distances_that_are_drawn(monkeypatch):
 
 
 def test_the_interval_over_cells_alone():
-    """Time rescaling falls with the number of spikes: the truth is of as many."""
-    name = ("time_rescaling",)
-    covered(name, truth_of_all_cells(name, 4, 270, populations=60), 270, 4)
+    """Other cells under the same stimulus, which a third of every drive comes from.
+
+    The truth is the median of 160 of them, whose own error costs about 1 %.
+    """
+    held = 0
+    for seed in range(SIMULATIONS):
+        rng = np.random.default_rng(seed)
+        cells = draw_cells(rng, 176)
+        rate, _, response = clip(rng, cells, 200, 2)
+        name, first = "time_rescaling", [(rate[:, :16], response[..., :16])]
+        truth = np.median(evaluate(name, [(rate[:, 16:], response[..., 16:])]))
+        low, high, _ = interval(name, first, BIN_S, rng=rng, draws=DRAWS)
+        held += low <= truth <= high
+    assert 0.92 <= held / SIMULATIONS <= 0.98, held / SIMULATIONS
 
 
 def test_the_interval_of_four_cells_held_fixed():
