@@ -60,14 +60,9 @@ def event_driven(
     start = inner.warm_start
 
     def warm_start(params, clips):
-        started = params if start is None else params | start(_plain(params), clips)
-        kept = {
-            name: {**own, "threshold": params[name]["threshold"]}
-            if name in started and "threshold" in params[name]
-            else own
-            for name, own in started.items()
-        }
-        return with_thresholds(inner, kept, threshold, clips)
+        plain = _plain(params)
+        started = plain if start is None else start(plain, clips)
+        return with_thresholds(inner, started, threshold, clips)
 
     return inner._replace(
         name="event_driven",
@@ -100,6 +95,8 @@ def with_thresholds(
             deviation = jnp.std(x[len(x) // 2 :].astype(jnp.float32), axis=0)
             far = jnp.float32(share) * jnp.sqrt(jnp.mean(jnp.square(deviation)))
             found[name] = {**own, "threshold": far}
+        if part.uses_response:
+            break  # the last part: nobody hears it
         x = _through(part, own, x)
     return found
 
