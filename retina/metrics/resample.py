@@ -170,7 +170,7 @@ def resampled(
                     [bins[b] for b in np.repeat(np.arange(blocks), row)]
                 )
                 values[draw] = metric(rate[at], response[:, at], **keywords)
-        made.append(Draws(observed, values, blocks))
+        made.append(Draws(observed, values, int(blocks)))
     return made
 
 

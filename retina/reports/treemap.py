@@ -83,7 +83,7 @@ def _worst(areas: Sequence[float], side: float) -> float:
     )
 
 
-def _draw(page: Any, cost: Cost, sizes: Mapping[str, int], words: str) -> None:
+def _draw(page: Any, cost: Cost, sizes: Mapping[str, float], words: str) -> None:
     from matplotlib.patches import Rectangle
 
     axes = page.add_axes((0.03, 0.03, 0.94, 0.85))
