@@ -68,18 +68,20 @@ def test_the_spaces_of_the_docs_are_jobs(tmp_path):
 question = "Which?"
 command = "none"
 time = "none"
-datasets = ["simulated"]
 """
     found = []
     for kind, text in blocks(SWEEPS):
         if kind == "toml":
+            if "datasets" not in text:
+                text = 'datasets = ["simulated"]\n' + text
             if "families" not in text:
                 text += '[[families]]\nmodel = "ln"\nspace = { rank = [1, 2] }\n'
             (tmp_path / "experiment.toml").write_text(head + text, encoding="utf-8")
             experiment = experiments.read(tmp_path)
             known = {job.label for job in grid.jobs(experiment)}
             found.append((experiment.search.method, known))
-    (_, whole), (_, reduced), (halving, _) = found
+    (_, whole), (_, reduced), (halving, _), (_, budgeted) = found
     assert len(whole) == 7 * 3 * 2
     assert "quantise kind=int4 of channels keep=0.5 of cnn channels=16" in reduced
     assert halving == "halving"
+    assert len(budgeted) == 2
