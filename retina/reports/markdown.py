@@ -40,9 +40,13 @@ def markdown(result: Mapping[str, Any], y: str, x: str) -> str:
     for recording in recordings:
         rows = [row for row in result["points"] if row["recording"] == recording]
         parts.append(_table(recording, rows, y, x))
+    untried: dict[tuple[str, str], list[str]] = {}
+    for row in result.get("untried", ()):
+        models = untried.setdefault((row["recording"], row["why"]), [])
+        models.append(f"`{row['model']}`")
     lines = [
-        f"- `{row['model']}` on {row['recording']}: {row['why']}"
-        for row in result.get("untried", ())
+        f"- {recording}: {', '.join(models)}: {why}"
+        for (recording, why), models in untried.items()
     ]
     if lines:
         parts.append("\n".join(["Not tried:", "", *lines]) + "\n")

@@ -45,8 +45,9 @@ def test_a_full_field_has_no_column_per_synapse():
 
 def test_what_was_not_tried_is_said():
     row = {"model": "lab", "recording": "simulated", "why": "it has no frames"}
-    text = markdown(result([LN], LABELS, untried=[row]), "cc_norm", "flops_per_s")
-    assert "- `lab` on simulated: it has no frames" in text
+    rows = [row, row | {"model": "yours"}]
+    text = markdown(result([LN], LABELS, untried=rows), "cc_norm", "flops_per_s")
+    assert "- simulated: `lab`, `yours`: it has no frames" in text
 
 
 def test_the_answer_gives_interval_prices_and_what_is_not_reached():
