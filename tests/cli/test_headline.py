@@ -52,8 +52,9 @@ def test_the_answer_is_printed_and_kept_with_tables_and_one_page(retina, tmp_pat
     assert table.count("**`lookup_table lags=6`**") == 1
     assert "- tiny:1: `lookup_table`: one cell is too few" in table
     assert Path("runs/figure.svg").read_text().count("What accuracy costs") == 2
-    short = retina("sweep", folder, "--profile", "short", "--out", "runs", "--json")
-    told = json.loads(short.out)
-    assert (told["skipped"], list(told["frontiers"])) == (1, ["tiny:1"])
+    short = json.loads(
+        retina("sweep", folder, "--profile", "short", "--dry-run", "--json").out
+    )
+    assert [(row["job"], row["dataset"]) for row in short] == [("mean", "tiny:1")]
     wrong = retina("sweep", folder, "--profile", "shirt")
     assert wrong.status == 1 and "did you mean 'short'" in wrong.err
