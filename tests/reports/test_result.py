@@ -42,6 +42,8 @@ def test_what_may_not_be_published_is_left_out_and_named(tmp_path):
         dataset="secret",
         score=dataclasses.replace(closed.score, publish=False),
     )
-    made = result.result([open_, closed], {})
+    told = [{"recording": "secret"}, {"recording": "simulated"}]
+    made = result.result([open_, closed], {}, headlines=told, untried=told)
     assert [row["model"] for row in made["points"]] == ["ln"]
     assert made["withheld"] == ["secret"]
+    assert made["headlines"] == made["untried"] == told[1:]

@@ -27,10 +27,6 @@ TWO = """
 model = "TINY"
 grid = { pixel = [8, 9] }
 """
-ONE = """
-[[families]]
-model = "TINY"
-"""
 WITH_A_FAILURE = """
 [[families]]
 model = "TINY"
@@ -350,14 +346,6 @@ def test_frontiers_one_per_recording(asked, tmp_path):
         "flops_per_synaptic_event",
         "cc_norm",
     )
-
-
-def test_one_data_set_may_be_two_recordings(asked, tmp_path):
-    head = HEAD.replace('["small"]', '["small", "small:1,2"]')
-    swept = sweep(asked(ONE, head), tmp_path / "runs")
-    whole, part = swept.frontiers().values()
-    assert list(swept.frontiers()) == ["small", "small:1,2"]
-    assert (whole.points[0].score.cells, part.points[0].score.cells) == (12, 2)
 
 
 def test_a_recording_that_a_model_refuses_is_told_and_is_no_failure(asked, tmp_path):
