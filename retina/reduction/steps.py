@@ -70,8 +70,7 @@ def reduce(
                  method cannot be used on this model, would empty a layer, or would
                  lower nothing of what it claims to lower.
 
-    >>> import retina
-    >>> # small = retina.reduce("channels", fit, split, key=jax.random.key(0), keep=0.5)
+    README.md has an example, which a test runs.
     """
     names = method.split(",") if isinstance(method, str) else list(method)
     methods = {name: registry.find("reductions", name) for name in names}
