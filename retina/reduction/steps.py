@@ -77,8 +77,8 @@ def reduce(
     if len(methods) < len(names):
         raise BadSetting(f"{','.join(names)}: name each reduction once")
     own, recipe = divided(settings, methods)
-    if refit_steps < 0:
-        raise BadSetting(f"refit_steps {refit_steps}: 0 or more")
+    if type(refit_steps) is not int or refit_steps < 0:
+        raise BadSetting(f"refit_steps {refit_steps!r}: a whole number, 0 or more")
     recipe = recipe | {"max_steps": refit_steps}
     parts = sum(2 if fits_itself(function) else 1 for function in methods.values())
     fits = Fits(progress, None if checkpoint is None else Path(checkpoint), parts)
