@@ -71,7 +71,7 @@ def test_what_was_stopped_goes_on_to_the_same_numbers(
     retina, run, tmp_path, monkeypatch, methods, sets, parts
 ):
     """Stopped in the last of its fits; a kill -9 is tried in tests/fitting."""
-    words = ["reduce", methods, "run", "--set", "refit_steps=100"]
+    words = ["reduce", methods, "run", "--set", "refit_steps=20"]
     words += [word for one in sets for word in ("--set", one)]
     fit_words, heard, stops = output.fit_words, [], True
 
