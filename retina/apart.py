@@ -17,11 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from retina.errors import UnreadableFile
+from retina.errors import OutOfMemory, RetinaError, UnreadableFile
 
 # Seconds that a library may take. A damaged number may send it round a loop or through
 # memory without end; chosen: a slow disk gives a megabyte in one.
 _AT_LEAST_S, _S_PER_MB = 30, 1.0
+
+# No library ends itself by these; Windows lacks one.
+_FROM_OUTSIDE = (getattr(signal, "SIGKILL", 9), signal.SIGTERM)
 
 _LOCK = threading.Lock()
 _held: subprocess.Popen[bytes] | None = None
@@ -36,7 +39,7 @@ def apart(function: Callable[..., Any], path: object, *given: Any) -> Any:
     returns:  what it returns. The first call starts the process, some 0.4 s, and later
               ones cost the copying of what they return; it ends with this process.
     raises:   what it raises; UnreadableFile where it dies, or takes more than 30 s and
-              1 s per MB of the file.
+              1 s per MB of the file; OutOfMemory where it is killed.
     """
     global _held
     limit_s = _AT_LEAST_S + int(_S_PER_MB * _bytes(Path(str(path))) / 1e6)
@@ -70,13 +73,23 @@ def _within(limit_s: int, function: Callable[..., Any], *given: Any) -> Any:
         alarm(0)
 
 
-def _told(path: object, status: int, limit_s: int) -> UnreadableFile:
+def _told(path: object, status: int, limit_s: int) -> RetinaError:
+    if status >= 0:  # a library that a file kills dies of a signal
+        return UnreadableFile(
+            f"{path} was not read: the process that reads it ended with status "
+            f"{status}; what is wrong with it, this says: {sys.executable} -m "
+            "retina.child </dev/null"
+        )
+    if -status in _FROM_OUTSIDE:
+        return OutOfMemory(
+            f"{path} was not read: the process that reads it was killed (signal "
+            f"{-status}), as a system does that is short of memory: free some, then "
+            "run the same command again"
+        )
     if status == -getattr(signal, "SIGALRM", 0):
         how = f"was not done with it after {limit_s} s"
     else:
-        how = "ended with " + (
-            f"signal {-status}" if status < 0 else f"status {status}"
-        )
+        how = f"ended with signal {-status}"
     return UnreadableFile(
         f"{path} is damaged: the library that reads it {how}: fetch it again"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -11,7 +12,7 @@ import scipy.io
 
 from retina.apart import apart
 from retina.data.matlab import variable
-from retina.errors import UnreadableFile
+from retina.errors import OutOfMemory, UnreadableFile
 
 
 def doubled(path: str, array: np.ndarray) -> tuple[int, np.ndarray]:
@@ -19,8 +20,12 @@ def doubled(path: str, array: np.ndarray) -> tuple[int, np.ndarray]:
     return os.getpid(), 2 * array
 
 
-def killed(path: str) -> None:
-    os.kill(os.getpid(), signal.SIGSEGV)
+def killed(path: str, by: int = signal.SIGSEGV) -> None:
+    os.kill(os.getpid(), by)
+
+
+def left(path: str) -> None:
+    os._exit(3)
 
 
 def refused(path: str) -> None:
@@ -51,6 +56,17 @@ def test_one_process_serves_until_it_dies(monkeypatch):
     monkeypatch.setattr("retina.apart._AT_LEAST_S", 1)
     with pytest.raises(UnreadableFile, match="^d is damaged.*not done with it after 1"):
         apart(endless, "d")
+
+
+def test_a_sound_file_is_not_called_damaged(monkeypatch):
+    """Where the system ended the process, or it never ran."""
+    with pytest.raises(OutOfMemory, match="^c was not read.*signal 9.*free some"):
+        apart(killed, "c", signal.SIGKILL)
+    with pytest.raises(UnreadableFile, match="^c was not read.*status 3.*-m retina"):
+        apart(left, "c")
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    with pytest.raises(UnreadableFile, match="^c was not read.*ended with status 1;"):
+        apart(doubled, "c", np.ones(1))
 
 
 def test_a_matlab_file_that_kills_its_library_is_told(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,14 +58,14 @@ def reduce(
         "run": str(Path(run).resolve()),
         # What the run is, not only where: another may take the folder over.
         "run_sha256": record["params_sha256"],
-        "settings": settings,
+        "settings": _whole(settings, functions),
         "key": key,
     }
     folder = out or _default(asked, Path(run))
     with lock.beside(folder):
         there = finished(folder, asked)
         if not there:
-            _reduce(Path(run), folder, asked, record)
+            _reduce(Path(run), folder, asked, settings, record)
     if there:
         output.say(f"{folder} is finished already")
     made = store.read(folder)
@@ -77,8 +77,30 @@ def reduce(
         print(f"run {folder}; next: retina score {folder}")
 
 
+def _whole(
+    settings: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
+) -> dict[str, Any]:
+    """All that decides a reduction: what was typed, and the defaults of the rest."""
+    from retina.reduction.steps import REFIT_STEPS, divided
+    from retina.settings import keywords
+
+    refit = {"refit_steps": REFIT_STEPS}
+    rest = {key: value for key, value in settings.items() if key not in refit}
+    own, recipe = divided(rest, functions)
+    whole = {
+        f"{name}.{key}": own[name].get(key, keyword.default)
+        for name, function in functions.items()
+        for key, keyword in keywords(function).items()
+    }
+    return whole | recipe | {key: settings.get(key, refit[key]) for key in refit}
+
+
 def _reduce(
-    run: Path, folder: Path, asked: Mapping[str, Any], record: Mapping[str, Any]
+    run: Path,
+    folder: Path,
+    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    record: Mapping[str, Any],
 ) -> None:
     import dataclasses
 
@@ -105,7 +127,7 @@ def _reduce(
                 key=jax.random.key(asked["key"]),
                 progress=lambda event: tell(*output.fit_words(event)),
                 checkpoint=kept,
-                **asked["settings"],
+                **settings,
             )
             tell(1.0, "done")
     except RetinaError:

@@ -66,9 +66,7 @@ def population(fit: Fit, clips: Sequence[Clip]) -> tuple[Population, ...]:
              many trials as were recorded; a model without history shares no noise.
     raises:  MissingData without test clips.
 
-    >>> import inspect
-    >>> list(inspect.signature(population).parameters)
-    ['fit', 'clips']
+    With a fit at hand: ``population(fit, split.test)[0].sentence``.
     """
     if not clips:
         raise MissingData("no test clips: the data set's card names no test split")

@@ -72,6 +72,7 @@ def score(
     return dataclasses.replace(scores[0], others=tuple(scores[1:]))
 
 
+@in_float32
 def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     """(rate, response) of each clip, scored bins only; free-running if it listens."""
     model = fit.model
@@ -89,6 +90,7 @@ def rates(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     return made
 
 
+@in_float32
 def listened(fit: Fit, params: Tree, clips: Sequence[Clip]) -> Pairs:
     """(rate, response) of each clip, both (trial, time, cell), the past fed back."""
     made: Pairs = []

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from retina import registry
 from retina.errors import BadSetting, ShapeMismatch
 from retina.metrics.arrays import Pair, joined
-from retina.metrics.clips import bound, over
+from retina.metrics.clips import over
 from retina.metrics.medians import middle, p_value, percentiles, spread_of_median
 from retina.metrics.resample import Draws, resampled
 
@@ -110,12 +111,7 @@ def paired(
     ...        names=("true", "noisy")).sentence
     'true beats noisy on 8 of 8 cells; median Δpearson ...'
     """
-    metric, _ = bound(name, null_rate, bin_s)
-    if over(metric) == "repeats":
-        raise BadSetting(
-            f"{name} belongs to the data, not to a model: compare models by cc_norm, "
-            "feve or bits_per_spike"
-        )
+    of_model(name)
     every = [pairs_a, *others_a, pairs_b, *others_b]
     for pairs in every[1:]:
         _same_response(pairs_a, pairs)
@@ -146,6 +142,20 @@ def paired(
         undefined=int(np.isnan(values).any(axis=1).sum()),
         rank_biserial=rank_biserial(each),
     )
+
+
+def of_model(name: str) -> None:
+    """raises: BadSetting for a metric that does not depend on the model.
+
+    >>> of_model("signal_power")
+    Traceback (most recent call last):
+    retina.errors.BadSetting: signal_power belongs to the data, not to a model: ...
+    """
+    if over(registry.find("metrics", name)) == "repeats":
+        raise BadSetting(
+            f"{name} belongs to the data, not to a model: compare models by cc_norm, "
+            "feve or bits_per_spike"
+        )
 
 
 def rank_biserial(differences: ArrayLike) -> float:

@@ -70,16 +70,15 @@ def reduce(
                  method cannot be used on this model, would empty a layer, or would
                  lower nothing of what it claims to lower.
 
-    >>> import retina
-    >>> # small = retina.reduce("channels", fit, split, key=jax.random.key(0), keep=0.5)
+    README.md has an example, which a test runs.
     """
     names = method.split(",") if isinstance(method, str) else list(method)
     methods = {name: registry.find("reductions", name) for name in names}
     if len(methods) < len(names):
         raise BadSetting(f"{','.join(names)}: name each reduction once")
     own, recipe = divided(settings, methods)
-    if refit_steps < 0:
-        raise BadSetting(f"refit_steps {refit_steps}: 0 or more")
+    if type(refit_steps) is not int or refit_steps < 0:
+        raise BadSetting(f"refit_steps {refit_steps!r}: a whole number, 0 or more")
     recipe = recipe | {"max_steps": refit_steps}
     parts = sum(2 if fits_itself(function) else 1 for function in methods.values())
     fits = Fits(progress, None if checkpoint is None else Path(checkpoint), parts)

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from retina.errors import BadSetting, MissingData, ShapeMismatch
-from retina.fitting.score import SEED, check_counted, rates
-from retina.metrics.clips import evaluate
+from retina.fitting.score import SEED
 from retina.metrics.compare import Difference, holm, paired
-from retina.metrics.rebin import bins_in, rebinned
+from retina.search.bins import same_bins
 from retina.types import Fit, Split
 
 
@@ -57,63 +55,29 @@ def compare(
              where responses are graded; ShapeMismatch for fits of other cells;
              MissingData where no group can tell.
 
-    >>> import inspect
-    >>> list(inspect.signature(compare).parameters)
-    ['fits', 'split', 'metric', 'draws', 'bin_s']
+    With fits at hand: ``compare({"ln": a, "cnn": b}, split)[0].sentence``.
     """
-    if len(fits) < 2:
-        raise BadSetting(f"{len(fits)} run to compare: name at least two")
-    for name, fit in fits.items():
-        if fit.model.spec.dataset != split.spec.dataset:
-            raise BadSetting(
-                f"{name} is of recording {fit.model.spec.dataset!r}, the split of "
-                f"{split.spec.dataset!r}: compare runs of one recording"
-            )
-        if fit.model.spec != split.spec:
-            raise ShapeMismatch(
-                f"{name} was fitted on {fit.model.spec}, not on {split.spec}: compare "
-                "runs of one recording, with the same cells and clock"
-            )
-    check_counted(split.spec, [metric], split.test)
-    bins = bins_in(bin_s, split.spec.bin_s)
-    scored_s = bins * split.spec.bin_s
     made: list[Comparison] = []
-    for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
-        clips = [c for c in split.test if (c.group or c.name) == group]
-        trials = min(len(clip.response) for clip in clips)
-        clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
-        pairs = {
-            name: [rebinned(rates(fit, params, clips), bins) for params in fit.seeds]
-            for name, fit in fits.items()
-        }
-        null = bins * next(iter(fits.values())).null_rate
-        first = next(iter(pairs.values()))[0]
-        if np.isnan(evaluate(metric, first, null, scored_s)).all():
-            continue
-        names = list(fits)
+    names = list(fits)
+    for same in same_bins(fits, split, metric, bin_s):
         family = [
             paired(
                 metric,
-                pairs[later][0],
-                pairs[earlier][0],
-                scored_s,
+                same.pairs[later][0],
+                same.pairs[earlier][0],
+                same.bin_s,
                 rng=np.random.default_rng(SEED),
-                null_rate=null,
+                null_rate=same.null_rate,
                 draws=draws,
                 names=(later, earlier),
-                others_a=pairs[later][1:],
-                others_b=pairs[earlier][1:],
+                others_a=same.pairs[later][1:],
+                others_b=same.pairs[earlier][1:],
             )
             for earlier, later in zip(names, names[1:], strict=False)
         ]
         corrected = holm([one.p for one in family])
         made += [
-            Comparison(group, one, float(p))
+            Comparison(same.group, one, float(p))
             for one, p in zip(family, corrected, strict=True)
         ]
-    if not made:
-        raise MissingData(
-            f"{metric} is undefined on all test clips of {split.spec.dataset!r}: "
-            "name another metric (--metric bits_per_spike)"
-        )
     return tuple(made)

@@ -13,7 +13,7 @@ from retina.search.database import Asking, optuna, state, study_of
 from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Family, Search
 from retina.search.job import Job
-from retina.search.parents import Parent, is_there
+from retina.search.parents import Parent
 from retina.search.searched import objectives
 from retina.search.space import Range
 from retina.search.work import Order, Outcome, finished
@@ -45,8 +45,11 @@ def explore(
     if not families:
         return
     optuna()
-    if not all(is_there(parent, order.folder) for _, parent in families):
-        return  # the fit that is reduced has failed, and says so
+    for _, parent in families:
+        # A run may lie there yet be of an earlier card, whose training clips are
+        # tested on now.
+        if parent and parent.job and finished(parent.job, order.folder) is None:
+            return  # the fit that is reduced has failed, and says so
     place = order.folder / "search"  # optuna has a lock of its own on the journal
     with lock.beside(place), contextlib.ExitStack() as opened:
         asking = Asking(search.storage, order.folder)

@@ -16,6 +16,7 @@ from retina.errors import BadSetting
 from retina.metrics.medians import middle, percentiles, spread_of_median
 from retina.search.draws import CHOOSING, REPEATED, VALIDATION, Drawn
 from retina.search.frontier import cost_range
+from retina.search.ratio import over
 from retina.types import Point
 
 SHARES = (0.5, 0.7, 0.8, 0.9)
@@ -122,7 +123,7 @@ def chosen(
     best = int(np.argmax(ranked))
     if not ranked[best] > 0:
         return None
-    ratios = middle(_ratio(values, values[best]))
+    ratios = middle(over(values, values[best]))
     near = np.flatnonzero(ratios >= 1 - within)
     return best, int(min(near, key=lambda i: (costs[i], -ranked[i], i)))
 
@@ -178,7 +179,7 @@ def _near(
         within=within,
         best=runs[best],
         cheapest=runs[cheap],
-        ratio=float(middle(_ratio(tested[cheap], tested[best]))),
+        ratio=float(middle(over(tested[cheap], tested[best]))),
         ci95=percentiles(medians, samples),
         again=sum(one is not None and one[1] == cheap for one in pairs) / len(pairs),
     )
@@ -217,19 +218,13 @@ def _stacked(
     return np.stack([d.observed for d in of]), np.stack([d.values for d in of])
 
 
-def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """one / other; nan where the other is not above 0."""
-    known = other > 0
-    return np.where(known, one / np.where(known, other, 1.0), np.nan)
-
-
 def _defined(
     cheap: np.ndarray, best: np.ndarray, cheaps: np.ndarray, bests: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The ratio of a pair, (cell,) and (draw, cell), on the cells that have one."""
-    observed = _ratio(cheap, best)
+    observed = over(cheap, best)
     known = ~np.isnan(observed)
-    return observed[known], _ratio(cheaps, bests)[:, known]
+    return observed[known], over(cheaps, bests)[:, known]
 
 
 def _group(place: str) -> str:

@@ -26,6 +26,7 @@ class Parent:
     name:        of the job; of a run, what its parameters are.
     run:         the folder of the run; "" for a job.
     cells, bin_s: of the recording that it was fitted on.
+    job:         None for a run.
     """
 
     name: str
@@ -35,10 +36,13 @@ class Parent:
     cells: str | None
     bin_s: float | None
     run: str = ""
+    job: Job | None = None
 
 
 def of_job(job: Job) -> Parent:
-    return Parent(job.name, job.label, job.dataset, job.model, job.cells, job.bin_s)
+    return Parent(
+        *(job.name, job.label, job.dataset, job.model, job.cells, job.bin_s), job=job
+    )
 
 
 def of_run(folder: str) -> Parent:
@@ -72,11 +76,6 @@ def is_of(parent: Parent, recording: str) -> bool:
     name, cells = apart(recording)
     same = parent.dataset in (name, cards.read(name).name)
     return same and cells in (None, parent.cells)
-
-
-def is_there(parent: Parent | None, folder: Path) -> bool:
-    """Whether what is reduced, if anything is, lies in the folder of a sweep."""
-    return parent is None or bool(parent.run) or is_run(str(folder / parent.name))
 
 
 def reduced(

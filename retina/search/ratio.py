@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from retina.errors import BadSetting, MissingData
-from retina.fitting.score import SEED, check_counted, rates
-from retina.metrics.clips import evaluate
+from retina.fitting.score import SEED
+from retina.metrics.compare import over_starts
 from retina.metrics.medians import middle, percentiles, spread_of_median
-from retina.metrics.rebin import bins_in, rebinned
 from retina.metrics.resample import Draws, resampled
-from retina.types import Clip, Fit, Split
+from retina.search.bins import same_bins
+from retina.types import Fit, Split
+
+LOST = 0.01  # of the drawn values, that may have no ratio; source="chosen"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +22,15 @@ class Ratio:
     """A metric of one fit over that of a reference, on one group of test clips.
 
     median:   over the cells on which the reference predicts something (above 0): what
-              the data alone decide of a metric, such as a ceiling, cancels.
+              the data alone decide of a metric, such as a ceiling, cancels. nan where
+              more than 1 % of the drawn values of these cells have no ratio: the others
+              are those in which the reference happened to predict something.
     ci95:     of that median: time blocks drawn jointly for both, cells crossed.
     per_cell: (cell,); nan where there is no ratio.
+    undefined: draws in which a cell of these had no ratio.
+
+    >>> Ratio("frozen", "feve", ("ln", "cnn"), 0.9, (0.8, 1.0), (0.9, 0.9)).sentence
+    'frozen: ln has 0.900 [0.800, 1.000] of the feve of cnn, median of 2 of 2 cells'
     """
 
     group: str
@@ -32,6 +39,7 @@ class Ratio:
     median: float
     ci95: tuple[float, float]
     per_cell: tuple[float, ...]
+    undefined: int = 0
 
     @property
     def sentence(self) -> str:
@@ -39,9 +47,17 @@ class Ratio:
         low, high = self.ci95
         name, reference = self.names
         cells = sum(not np.isnan(one) for one in self.per_cell)
+        lost = f"; undefined in {self.undefined} draws" if self.undefined else ""
+        if np.isnan(self.median):
+            return (
+                f"{self.group}: how much of the {self.metric} of {reference} {name} "
+                f"has cannot be told: {cells} of {len(self.per_cell)} cells have a "
+                f"ratio{lost}"
+            )
         return (
             f"{self.group}: {name} has {self.median:.3f} [{low:.3f}, {high:.3f}] of "
-            f"the {self.metric} of {reference}, median of {cells} cells"
+            f"the {self.metric} of {reference}, median of {cells} of "
+            f"{len(self.per_cell)} cells{lost}"
         )
 
 
@@ -61,66 +77,29 @@ def ratios(
              every cell (cc_norm without repeats) are left out.
     bin_s:   of the scored bins, a multiple of the fits' own, as in `retina.score`.
     returns: per group of test clips, one ratio for each fit but the first.
-    raises:  BadSetting for one fit, or one of another recording; MissingData where no
-             group can tell.
+    raises:  as `retina.compare`.
 
-    >>> import inspect
-    >>> list(inspect.signature(ratios).parameters)
-    ['fits', 'split', 'metric', 'draws', 'bin_s']
+    With fits at hand: ``ratios({"cnn": a, "ln": b}, split)[0].sentence``.
     """
-    if len(fits) < 2:
-        raise BadSetting(f"{len(fits)} run to compare: name at least two")
-    for name, fit in fits.items():
-        if fit.model.spec != split.spec:
-            raise BadSetting(
-                f"{name} was fitted on {fit.model.spec}, not on {split.spec}: compare "
-                "runs of one recording, with the same cells and clock"
-            )
-    check_counted(split.spec, [metric], split.test)
-    bins = bins_in(bin_s, split.spec.bin_s)
     made: list[Ratio] = []
-    for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
-        clips = [one for one in split.test if (one.group or one.name) == group]
-        reference, *others = (
-            None if draw is None else (name, draw)
-            for name, fit in fits.items()
-            for draw in [_drawn(fit, clips, metric, draws, bins)]
+    for same in same_bins(fits, split, metric, bin_s):
+        starts = iter(
+            resampled(
+                metric,
+                [pairs for each in same.pairs.values() for pairs in each],
+                same.bin_s,
+                rng=np.random.default_rng(SEED),
+                null_rate=same.null_rate,
+                draws=draws,
+            )
         )
-        if reference is None:
-            continue
-        made += [_ratio(group, metric, other, reference) for other in others if other]
-    if not made:
-        raise MissingData(
-            f"{metric} is undefined on all test clips of {split.spec.dataset!r}: "
-            "name another metric (--metric bits_per_spike)"
-        )
+        drawn = {
+            name: over_starts([next(starts) for _ in each])
+            for name, each in same.pairs.items()
+        }
+        reference, *others = drawn.items()
+        made += [_ratio(same.group, metric, other, reference) for other in others]
     return tuple(made)
-
-
-def _drawn(
-    fit: Fit, clips: list[Clip], metric: str, draws: int, bins: int
-) -> Draws | None:
-    """The same blocks for every fit; None where the metric is not defined."""
-    trials = min(len(clip.response) for clip in clips)
-    clips = [dataclasses.replace(one, response=one.response[:trials]) for one in clips]
-    each = [rebinned(rates(fit, params, clips), bins) for params in fit.seeds]
-    scored_s, null = bins * fit.model.spec.bin_s, bins * fit.null_rate
-    if np.isnan(evaluate(metric, each[0], null, scored_s)).all():
-        return None
-    starts = resampled(
-        metric,
-        each,
-        scored_s,
-        rng=np.random.default_rng(SEED),
-        null_rate=null,
-        draws=draws,
-    )
-    # Of several seeds, a cell's value in each draw is the median over them.
-    return Draws(
-        np.median([one.observed for one in starts], axis=0),
-        np.median([one.values for one in starts], axis=0),
-        starts[0].blocks,
-    )
 
 
 def _ratio(
@@ -130,15 +109,20 @@ def _ratio(
     each = over(above.observed, below.observed)
     defined = ~np.isnan(each)
     values = over(above.values, below.values)[:, defined]
-    rng = np.random.default_rng(SEED)
-    spread = spread_of_median(each[defined], values, rng, above.blocks)
+    lost = np.isnan(values)
+    median, ci95 = np.nan, (np.nan, np.nan)
+    if defined.any() and lost.mean() <= LOST:
+        rng = np.random.default_rng(SEED)
+        spread = spread_of_median(each[defined], values, rng, above.blocks)
+        median, ci95 = float(middle(each)), percentiles(*spread)
     return Ratio(
         group=group,
         metric=metric,
         names=(name, reference),
-        median=float(middle(each)),
-        ci95=percentiles(*spread),
+        median=median,
+        ci95=ci95,
         per_cell=tuple(each.tolist()),
+        undefined=int(lost.any(axis=1).sum()),
     )
 
 

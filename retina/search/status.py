@@ -91,9 +91,8 @@ def status(folder: str | Path) -> Status:
         for name, said in running.read(place).items()
         if name not in done and (name in names or asked["trials"])
     )
-    left = max(
-        jobs - len(done) - len(failed), 0
-    )  # what failed may be a try beside them
+    # What failed may be a try beside them.
+    left = max(jobs - len(done) - len(failed), 0)
     since = sum(_stored(folder, name) >= asked["begun"] for name in done) + len(failed)
     spent = now - asked["begun"]
     return Status(

@@ -18,7 +18,9 @@ def run(retina, tmp_path):
     return tmp_path / "run"
 
 
-def test_a_run_is_reduced_once_and_what_is_wrong_is_said(retina, run, tmp_path):
+def test_a_run_is_reduced_once_and_what_is_wrong_is_said(
+    retina, run, tmp_path, monkeypatch
+):
     words = ("reduce", "taps", "run", "--out", "short", "--set")
     done = retina(*words, "keep=0.7")
     assert done.status == 0, done.err
@@ -34,10 +36,15 @@ def test_a_run_is_reduced_once_and_what_is_wrong_is_said(retina, run, tmp_path):
     assert same.status == 0 and "short is finished already" in same.err
     other = retina(*words, "keep=0.4")
     assert other.status == 1 and "keep 0.7 there, 0.4 here" in other.err
+    with monkeypatch.context() as later:
+        later.setattr("retina.reduction.steps.REFIT_STEPS", 201)
+        other = retina(*words, "keep=0.7")
+    assert other.status == 1 and "refit_steps 200 there, 201 here" in other.err
     for words, says in (
         (("reduce", "tabs", "run"), "did you mean 'taps'"),
         (("reduce", "taps", "run", "--set", "kep=1"), "did you mean 'keep'"),
         (("reduce", "taps", "run", "--set", "keep=0.01"), "would leave none of 6 lags"),
+        (("reduce", "taps", "run", "--set", "refit_steps=x"), "'x': a whole number"),
         (("reduce", "channels", "run"), "channels is for models with channels"),
         (("reduce", "taps", "absent"), "no run"),
     ):
@@ -64,7 +71,7 @@ def test_what_was_stopped_goes_on_to_the_same_numbers(
     retina, run, tmp_path, monkeypatch, methods, sets, parts
 ):
     """Stopped in the last of its fits; a kill -9 is tried in tests/fitting."""
-    words = ["reduce", methods, "run", "--set", "refit_steps=100"]
+    words = ["reduce", methods, "run", "--set", "refit_steps=20"]
     words += [word for one in sets for word in ("--set", one)]
     fit_words, heard, stops = output.fit_words, [], True
 

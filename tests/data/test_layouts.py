@@ -371,6 +371,16 @@ def test_nwb_units_in_milliseconds_are_told(cache):
             load(layout.card(cache, options))
 
 
+def test_nwb_is_read_where_it_may_end_the_process(cache, monkeypatch):
+    card = nwb_of([(0, 10)]).card(cache)
+
+    def here(*given, **named):
+        raise AssertionError("read in this process")
+
+    monkeypatch.setattr("pynwb.NWBHDF5IO", here)
+    assert load(card).blocks
+
+
 def test_neo_trials(cache):
     made = split(load(layouts.NEO.card(cache)))
     assert [cell.name for cell in made.cells] == layouts.LABELS

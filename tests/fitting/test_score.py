@@ -12,7 +12,7 @@ import pytest
 from retina import build
 from retina.errors import BadSetting, MissingData, ViewsDisagree
 from retina.fitting.predict import streamed
-from retina.fitting.score import LISTENED, REPEATED, SINGLE, score
+from retina.fitting.score import LISTENED, REPEATED, SINGLE, listened, rates, score
 from retina.fitting.start import mean_counts
 from retina.metrics.bits_per_spike import bits_per_spike
 from retina.metrics.resample import interval
@@ -254,3 +254,19 @@ def test_repeats_of_one_movie_are_not_independent_stretches():
             for p in (told, by_trial)
         )
         np.testing.assert_allclose(many[:2], one[:2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("verb", [rates, listened])
+def test_rates_are_as_exact_as_the_fit_whoever_asks(split, verb):
+    """`compare` and `ratios` ask for rates without `score` around them."""
+    fit, asked = _fit(split, "glm" if verb is listened else "ln"), set()
+    step = fit.model.stage.step
+
+    def told(*given, **named):
+        asked.add(jax.config.jax_default_matmul_precision)  # type: ignore[attr-defined]
+        return step(*given, **named)
+
+    stage = fit.model.stage._replace(step=told)
+    fit = dataclasses.replace(fit, model=fit.model._replace(stage=stage))
+    verb(fit, fit.params, split.test)
+    assert asked == {"float32"}

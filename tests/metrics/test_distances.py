@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from retina.errors import BadResponse, BadSetting
 from retina.metrics import van_rossum as rossum
 from retina.metrics import victor_purpura as victor
+from retina.metrics.arrays import chances
 
 BIN_S = 0.02
 
@@ -45,30 +49,33 @@ def test_victor_purpura_by_hand():
 
 
 @pytest.mark.parametrize("cost_per_s", [2.0, 20.0, 49.0, 200.0])
-def test_the_distance_along_bins_is_that_of_the_spike_times(cost_per_s: float):
-    """Two algorithms: spike by spike, and bin by bin over how many wait."""
+def test_victor_purpura_is_that_of_drawn_trains_spike_by_spike(cost_per_s: float):
+    """Scipy's counts and `distance`, where the metric goes bin by bin."""
     rng = np.random.default_rng(1)
-    one, other = rng.poisson(0.6, (2, 10, 60)).astype(float)
-    ours, theirs = (x.reshape(5, 2, 60).transpose(0, 2, 1) for x in (one, other))
-    along = victor._along(ours, theirs, cost_per_s * BIN_S)
-    for upto in (20, 60):
-        want = [
-            victor.distance(times(a[:upto]), times(b[:upto]), cost_per_s)
-            for a, b in zip(one, other, strict=True)
-        ]
-        mean = np.reshape(want, (5, 2)).mean(axis=0)
-        np.testing.assert_allclose(along[upto - 1], mean, rtol=1e-12)
+    rate = rng.gamma(1.0, 0.6, (60, 2))
+    rate[10:14] = 0.0
+    response = rng.poisson(rate, (3, 60, 2)).astype(float)
 
+    def mean(pairs, upto: int) -> float:
+        return np.mean(
+            [
+                victor.distance(times(a[:upto]), times(b[:upto]), cost_per_s)
+                for a, b in pairs
+            ]
+        )
 
-def test_drawn_counts_have_the_poisson_distribution():
-    """Each probability to 4 standard errors of 20,000 draws."""
-    chance = np.random.default_rng(0).random(20_000)
-    drawn = victor._poisson(chance, np.full(chance.shape, 1.3))
-    for count in range(4):
-        p = np.exp(-1.3) * 1.3**count / [1, 1, 2, 6][count]
-        error = np.sqrt(p * (1 - p) / len(chance))
-        assert abs((drawn == count).mean() - p) < 4 * error
-    assert not victor._poisson(chance, np.zeros(chance.shape)).any()
+    left = victor.SUMS.terms(rate, response, bin_s=BIN_S, cost_per_s=cost_per_s)["left"]
+    found = victor.victor_purpura(rate, response, BIN_S, cost_per_s)
+    for cell in range(2):
+        trials = response[..., cell]
+        chance = chances(trials).random((victor.DRAWN, 60))
+        drawn = stats.poisson.ppf(chance, rate[:, cell])
+        for upto in (20, 60):  # what a block adds is what a bootstrap draws
+            apart = mean(itertools.product(drawn, trials), upto)
+            own = mean(itertools.combinations(drawn, 2), upto)
+            assert left[:upto, cell].sum() == pytest.approx(apart - own / 2, abs=1e-9)
+        want = 1 - (apart - own / 2) / trials.sum(axis=1).mean()
+        assert found[cell] == pytest.approx(want, abs=1e-9)
 
 
 def test_van_rossum_in_closed_form():

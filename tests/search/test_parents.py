@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from retina import store
+from retina import resources, store
 from retina.data.load import load
 from retina.data.split import split
 from retina.errors import BadCard, BadSetting, BrokenRun
@@ -169,6 +169,31 @@ def test_a_reduction_of_ones_own_is_skipped_when_done(asked, tmp_path):
     # Another file of the same name is another job, as that of a model would be.
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert digest in jobs(folder)[1].canonical()
+
+
+def test_a_fit_of_an_earlier_card_is_not_reduced(asked, tmp_path, monkeypatch):
+    """Its training clips may be tested on now."""
+    pytest.importorskip("optuna")
+    text = QUICK.replace("FLAT", flat.__file__).replace("grid = {", "space = {")
+    folder = asked(text + '[search]\nmethod = "random"\ntrials = 1\n')
+    out = tmp_path / "runs"
+    first = sweep(folder, out)
+    assert first.status == 0 and len(first.points) == 2
+    place = resources.path("datasets", "small")
+    edited = tmp_path / "datasets" / "small.toml"
+    edited.parent.mkdir()
+    edited.write_text(place.read_text().replace("train_blocks = 2", "train_blocks = 1"))
+    monkeypatch.setenv("RETINA_PATH", str(tmp_path))
+    # The parent cannot be fitted any more, but its run of the earlier card is there.
+    monkeypatch.setattr("retina.search.work.fitted", broken)
+    swept = sweep(folder, out)
+    assert (out / first.points[0].run / "record.json").is_file()
+    assert not swept.points
+    assert [one.error for one in swept.failures] == ["ValueError: as asked"]
+
+
+def broken(*given, **named):
+    raise ValueError("as asked")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retina.errors import BadSetting
+from retina.errors import BadSetting, ShapeMismatch
 from retina.search.ratio import ratios
 from retina.stage import Model, memoryless
 from retina.types import Fit
@@ -60,3 +60,28 @@ def test_one_run_is_refused(fits):
     split, named = fits
     with pytest.raises(BadSetting, match="at least two"):
         ratios({"whole": named["whole"]}, split)
+
+
+def test_a_reference_that_comes_down_to_nothing_is_told(fits):
+    """A gain so much too large that it predicts next to nothing."""
+    split, named = fits
+    gain = 2.1 * named["whole"].params["gain"]
+    params = {"gain": gain, "mean": named["mean"].params["mean"] - gain**2 / 2}
+    faint = dataclasses.replace(named["whole"], params=params, seeds=(params,))
+    (found,) = ratios({"faint": faint, "whole": named["whole"]}, split, draws=200)
+    cells = np.isfinite(found.per_cell).sum()
+    assert cells and found.undefined > 2
+    assert np.isnan(found.median) and np.isnan(found.ci95).all()
+    said = f"{cells} of 6 cells have a ratio; undefined in {found.undefined} draws"
+    assert f"cannot be told: {said}" in found.sentence
+    (same, _) = ratios(named, split, draws=200)
+    assert same.undefined == 0
+
+
+def test_fits_of_other_cells_and_figures_of_the_data_are_refused(fits):
+    split, named = fits
+    other = synthetic.split(synthetic.truth((), 3), train=50, held_out=50)
+    with pytest.raises(ShapeMismatch, match="runs of one recording, with the same"):
+        ratios(named, other)
+    with pytest.raises(BadSetting, match="signal_power belongs to the data"):
+        ratios(named, split, "signal_power")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from retina.apart import apart
 from retina.data.extras import needed
 from retina.data.proposal.guess import Guess, stretches
 from retina.data.proposal.seen import Seen, look, reader_of
@@ -150,7 +151,13 @@ def _column(columns: list[Seen], name: str) -> Seen | None:
     return next((one for one in columns if one.name == name), None)
 
 
-def _nwb(name: str, path: Path, others: Sequence[Path]) -> str:
+def _held(
+    path: Path,
+) -> tuple[dict[str, tuple[int, ...]], float | None, list[str], int, str]:
+    """Shape of each stimulus and a rate, tables of intervals, cells, species.
+
+    In a process apart, as in the reader.
+    """
     library = needed("pynwb", "nwb", "an NWB file")
     try:
         with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
@@ -163,13 +170,19 @@ def _nwb(name: str, path: Path, others: Sequence[Path]) -> str:
                 and getattr(one, "external_file", None) is None
                 and getattr(getattr(one, "data", None), "shape", (0,))[0] > 1
             }
-            species = getattr(held.subject, "species", None) or "not stated"
+            species = str(getattr(held.subject, "species", None) or "not stated")
             cells = 0 if held.units is None else len(held.units.id)
             tables = [*held.intervals, *(["trials"] if held.trials is not None else [])]
             rate = next((places[key].rate for key in shown), None)
+            return shown, rate and float(rate), tables, cells, species
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
+
+
+def _nwb(name: str, path: Path, others: Sequence[Path]) -> str:
+    needed("pynwb", "nwb", "an NWB file")  # told here, whatever is so elsewhere
+    shown, rate, tables, cells, species = apart(_held, path)
     if not cells:
         raise MissingData(
             f"{path.name} holds no units: a card needs some, with spike times"

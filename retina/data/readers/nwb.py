@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -15,8 +14,7 @@ from retina.apart import apart
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.extras import needed
-from retina.data.hdf5 import contained, opened
-from retina.data.mapped import of_hdf5
+from retina.data.hdf5 import array, contained, opened
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
 from retina.data.table import beside
@@ -62,42 +60,67 @@ def nwb(folder: Path, card: Card) -> Recording:
         )
     if elsewhere and tables:
         raise BadCard(f"{card.name}: give either options.parts or options.stimulus")
-    library = needed("pynwb", "nwb", "an NWB file")
+    needed("pynwb", "nwb", "an NWB file")  # told here, whatever is so elsewhere
     path = below(folder, options["file"])
     with opened(folder, options["file"]) as store:
         contained(store)
-    apart(_looked_at, path)
+    given = {name: _checked(card, name, table) for name, table in tables.items()}
+    names, times, shown = apart(_held, path, given, options["names"])
+    if elsewhere:
+        return beside(folder, card, names, (tuple(times),))
+    with opened(folder, options["file"]) as store:
+        parts = {
+            name: _part(store, path, card, table, shown[name], times)
+            for name, table in given.items()
+        }
+    return recording(card, parts, cells_of(card, names))
+
+
+class _Shown(NamedTuple):
+    """What a file says of one stretch, all but its frames.
+
+    frames:          where in the file they are, or they themselves.
+    scale, offset:   of their numbers.
+    timestamps:      None where there are a rate and a start_s.
+    starts, ends:    of its showings, seconds.
+    counts, count_s: (trial, bin, cell), and seconds per bin.
+    """
+
+    frames: str | np.ndarray
+    scale: float
+    offset: float
+    timestamps: np.ndarray | None
+    rate: float
+    start_s: float
+    starts: np.ndarray
+    ends: np.ndarray
+    counts: np.ndarray | None
+    count_s: float | None
+
+
+def _held(
+    path: Path, given: Mapping[str, dict[str, str]], column: str
+) -> tuple[list[str], list[np.ndarray], dict[str, _Shown]]:
+    """Cells, their spike times, and the stretches.
+
+    In a process apart: HDF5 follows some damaged strings and tables without end. What
+    needs pynwb is read here; frames are plain numbers, and too many to be sent.
+    """
+    library = needed("pynwb", "nwb", "an NWB file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its own, of older versions of the format
             with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
                 held = io.read()
-                given = {n: _checked(card, n, table) for n, table in tables.items()}
                 counted = any(table["counts"] for table in given.values())
-                names, times = (_cells if counted else _units)(
-                    held, path, options["names"]
-                )
-                parts = {
-                    name: _part(held, path, card, table, times)
-                    for name, table in given.items()
-                }
+                names, times = (_cells if counted else _units)(held, path, column)
+                shown = {n: _shown(held, path, table) for n, table in given.items()}
+                return names, times, shown
     except RetinaError:
         raise
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
-    if elsewhere:
-        return beside(folder, card, names, (tuple(times),))
-    return recording(card, parts, cells_of(card, names))
-
-
-def _looked_at(path: Path) -> None:
-    """Opened in a process apart: HDF5 follows some damaged strings without end."""
-    library = needed("pynwb", "nwb", "an NWB file")
-    with warnings.catch_warnings(), contextlib.suppress(Exception):  # told by `nwb`
-        warnings.simplefilter("ignore")
-        with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
-            io.read()
 
 
 def _checked(card: Card, name: str, table: Any) -> dict[str, str]:
@@ -130,9 +153,7 @@ def _units(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarr
     return labels, times
 
 
-def _part(
-    held: Any, path: Path, card: Card, table: dict[str, str], times: list[np.ndarray]
-) -> Part:
+def _shown(held: Any, path: Path, table: dict[str, str]) -> _Shown:
     name = table["stimulus"]
     places = {**held.acquisition, **held.stimulus_template, **held.stimulus}
     if name not in places:
@@ -147,22 +168,54 @@ def _part(
             f"{path}: the frames of {name!r} are not in the file: write them into it, "
             "or name them with another reader"
         )
-    data = series.data
-    data = of_hdf5(data) if isinstance(data, h5py.Dataset) else np.asarray(data)
-    scale, offset = float(series.conversion), float(series.offset)
-    if (scale, offset) != (1.0, 0.0):
-        data = data.astype(np.float32) * np.float32(scale) + np.float32(offset)
-    shown = as_stimulus(in_order(data, table["stimulus_axes"], card.name), card.name)
+    data, timestamps = series.data, None
     if series.timestamps is not None:
-        onsets = np.asarray(series.timestamps[:], np.float64)
-    else:
-        rate, start = float(series.rate or 0), float(series.starting_time or 0)
-        if not rate > 0:
-            raise UnreadableFile(f"{path}: {name!r} has neither timestamps nor a rate")
-        onsets = start + np.arange(len(shown)) / rate
+        timestamps = np.asarray(series.timestamps[:], np.float64)
     starts = ends = np.zeros(0)
     if table["repeats"]:
         starts, ends = _intervals(held, path, table["repeats"])
+    counts = count_s = None
+    if table["counts"]:
+        counts, count_s = _counts(held, path, table["counts"])
+    return _Shown(
+        frames=str(data.name) if isinstance(data, h5py.Dataset) else np.asarray(data),
+        scale=float(series.conversion),
+        offset=float(series.offset),
+        timestamps=timestamps,
+        rate=float(series.rate or 0),
+        start_s=float(series.starting_time or 0),
+        starts=starts,
+        ends=ends,
+        counts=counts,
+        count_s=count_s,
+    )
+
+
+def _part(
+    store: h5py.File,
+    path: Path,
+    card: Card,
+    table: dict[str, str],
+    told: _Shown,
+    times: list[np.ndarray],
+) -> Part:
+    data = told.frames
+    if isinstance(data, str):
+        data = array(store, data)
+    if (told.scale, told.offset) != (1.0, 0.0):
+        data = data.astype(np.float32) * np.float32(told.scale) + np.float32(
+            told.offset
+        )
+    shown = as_stimulus(in_order(data, table["stimulus_axes"], card.name), card.name)
+    onsets = told.timestamps
+    if onsets is None:
+        if not told.rate > 0:
+            raise UnreadableFile(
+                f"{path}: {table['stimulus']!r} has neither timestamps nor a rate"
+            )
+        onsets = told.start_s + np.arange(len(shown)) / told.rate
+    starts, ends = told.starts, told.ends
+    if table["repeats"]:
         # The end of a showing is that of its last frame, where it says so.
         last = ends[0] - starts[0] + onsets[0]
         if onsets[-1] < last < onsets[-1] + 2 * card.frame_s:
@@ -171,8 +224,8 @@ def _part(
     lasts = edges[-1] - edges[0]
     if table["repeats"]:
         _check_complete(ends - starts, lasts, card.frame_s, path, table)
-    if table["counts"]:
-        counts, count_s = _counts(held, path, table["counts"])
+    if told.counts is not None:
+        counts, count_s = told.counts, told.count_s
         return Part(shown, edges - edges[0], counts=counts, count_s=count_s)
     if not table["repeats"]:
         check_seconds((tuple(times),), edges, card.name)
