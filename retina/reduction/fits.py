@@ -29,28 +29,28 @@ def fits_itself(function: Callable[..., Any]) -> bool:
     return kinds.count(inspect.Parameter.POSITIONAL_ONLY) > 3
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Fits:
-    """
+    """What all fits of reductions in a row have in common.
+
     progress:   as of `retina.fit`.
     checkpoint: a folder for those of all fits; None keeps nothing.
-    parts:      how many fits there will be; part: how many were begun.
+    parts:      how many fits there are.
     """
 
     progress: Progress | None
     checkpoint: Path | None
     parts: int
-    part: int = 0
 
-    def begin(self, name: str, of: str = "") -> Callable[..., Fit]:
+    def begin(self, part: int, name: str, of: str = "") -> Callable[..., Fit]:
         """`retina.fit` that says which of the fits it is, and keeps its own checkpoint.
 
-        name: the method. of: what the fit begins with, where that is not its key's: a
-              checkpoint knows the model, and another start is another fit.
+        part: which, from 0. name: the method. of: what the fit begins with, where that
+              is not its key's: a checkpoint knows the model, and another start is
+              another fit.
         """
-        where = {"reduction": name, "part": self.part, "parts": self.parts}
-        place = "-".join(filter(None, (str(self.part), of)))
-        self.part += 1
+        where = {"reduction": name, "part": part, "parts": self.parts}
+        place = "-".join(filter(None, (str(part), of)))
 
         def tell(event: Mapping[str, Any]) -> None:
             assert self.progress is not None

@@ -80,11 +80,12 @@ def reduce(
     if type(refit_steps) is not int or refit_steps < 0:
         raise BadSetting(f"refit_steps {refit_steps!r}: a whole number, 0 or more")
     recipe = recipe | {"max_steps": refit_steps}
-    parts = sum(2 if fits_itself(function) else 1 for function in methods.values())
-    fits = Fits(progress, None if checkpoint is None else Path(checkpoint), parts)
+    counts = [2 if fits_itself(function) else 1 for function in methods.values()]
+    place = None if checkpoint is None else Path(checkpoint)
+    fits = Fits(progress, place, sum(counts))
     for number, (name, function) in enumerate(methods.items()):
-        each = jax.random.fold_in(key, number)
-        fit = _reduced(name, function, own[name], fit, split, each, recipe, fits)
+        each, part = jax.random.fold_in(key, number), sum(counts[:number])
+        fit = _reduced(name, function, own[name], fit, split, each, recipe, fits, part)
     return fit
 
 
@@ -163,17 +164,19 @@ def _reduced(
     key: jax.Array,
     recipe: Mapping[str, Any],
     fits: Fits,
+    part: int,
 ) -> Fit:
     columns = claims(function, name)
     cutting, refitting = jax.random.split(key)
-    given = (fits.begin(name),) if fits_itself(function) else ()
+    given = (fits.begin(part, name),) if fits_itself(function) else ()
     model, params = function(parent, split, cutting, *given, **settings)
     before = figures(columns, parent.model, parent.params, split)
     after = figures(columns, model, params, split)
     _check_lower(name, before, after)
     start = model._replace(warm_start=lambda drawn, clips: params)
     how = {**kept_recipe(parent, model), **recipe}
-    small = fits.begin(name, digest(params))(start, split, key=refitting, **how)
+    refit = fits.begin(part + len(given), name, digest(params))
+    small = refit(start, split, key=refitting, **how)
     step = {
         "method": name,
         "settings": {k: p.default for k, p in keywords(function).items()}

@@ -57,12 +57,11 @@ def test_victor_purpura_is_that_of_drawn_trains_spike_by_spike(cost_per_s: float
     response = rng.poisson(rate, (3, 60, 2)).astype(float)
 
     def mean(pairs, upto: int) -> float:
-        return np.mean(
-            [
-                victor.distance(times(a[:upto]), times(b[:upto]), cost_per_s)
-                for a, b in pairs
-            ]
-        )
+        each = [
+            victor.distance(times(a[:upto]), times(b[:upto]), cost_per_s)
+            for a, b in pairs
+        ]
+        return sum(each) / len(each)
 
     left = victor.SUMS.terms(rate, response, bin_s=BIN_S, cost_per_s=cost_per_s)["left"]
     found = victor.victor_purpura(rate, response, BIN_S, cost_per_s)

@@ -98,7 +98,12 @@ def test_a_fit_keeps_the_settings_it_was_made_with():
         ("prune", {"max_steps": 3}, BadSetting, "has no keyword 'max_steps'"),
         ("prune,prune", {}, BadSetting, "name each reduction once"),
         ("taps,prune", {"keep": 0.5}, BadSetting, "a keyword of taps and of prune"),
-        ("prune", {"refit_steps": -1}, BadSetting, "refit_steps -1: 0 or more"),
+        (
+            "prune",
+            {"refit_steps": -1},
+            BadSetting,
+            "refit_steps -1: a whole number, 0 or more",
+        ),
         ("prune", {"keep": 1.0}, BadSetting, "prune would lower nothing here"),
         ("taps", {"keep": 1.0}, BadSetting, "flops_per_bin [0-9,]+ before"),
     ],
