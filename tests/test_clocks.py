@@ -26,13 +26,15 @@ from retina.fitting.loss import rates_of
 from retina.fitting.predict import streamed
 from retina.fitting.score import score
 from retina.fitting.simulate import simulate
-from retina.models.event_driven import with_thresholds
 from retina.probes.attribution import attribution
 from retina.probes.exciting import exciting_input
 from retina.probes.local_sta import local_sta
 from retina.probes.rates import memory as memory_of
 from retina.probes.rates import rates
-from retina.types import Block, Cell, Clip, Fit, Recording, Spec
+from retina.reduction.cutting import put
+from retina.reduction.delta import delta
+from retina.reduction.merge import drives, merge
+from retina.types import Block, Cell, Clip, Fit, Recording, Spec, Split
 
 EACH = 4
 SPEC = Spec((5, 4), 2, 0.005, bins_per_frame=EACH)
@@ -120,7 +122,8 @@ def test_bytes_bits_and_zeros_are_means_over_a_frame():
     assert found.bit_operations_per_bin == 1024 * macs
     assert bit_operations(model, params, {}) == 1024 * macs
     moved = [memory(step).bytes_per_bin for step in (whole, rest)]
-    assert moved[1] < moved[0] / 2
+    moved[1] -= 4 * 5 * 4  # the frame, which stands: not looked at again
+    assert 0 < moved[1] < moved[0] / 2
     assert found.bytes_per_bin == (moved[0] + others * moved[1]) / EACH
     # A cell whose filter in space is zero: its products, once in four bins.
     none = jax.tree.map(lambda leaf: leaf, params)
@@ -179,15 +182,25 @@ def test_noise_is_held_for_as_long_as_a_frame_is():
     assert np.linalg.norm(clip) == pytest.approx(5.0, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "more"), [("event_driven", {}), ("merged", {"rank": 1})]
-)
-def test_models_of_parts_keep_both_clocks(name, more):
-    """With no threshold, or as many drives as cells: the same front once per frame."""
+WRAPPED = {
+    "event_driven": {},
+    "merged": {"rank": 1},
+    "quantised": {},
+    "pruned": {},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRAPPED)
+def test_models_of_another_keep_both_clocks(name):
     settings = {"lags": 3, "channels": 2, "sizes": (3, 3), "history": 6}
     inner = build.model("cnn_history", SPEC, **settings)
     model = build.model(
-        name, SPEC, of="cnn_history", settings=tuple(settings.items()), **more
+        name,
+        SPEC,
+        of="cnn_history",
+        settings=tuple(settings.items()),
+        **WRAPPED[name],
     )
     assert len(model.stage.per_frame) == len(inner.stage.per_frame)
     assert period(model.stage) == EACH
@@ -196,21 +209,35 @@ def test_models_of_parts_keep_both_clocks(name, more):
     rates = [one.counts["bin"].flops for one in counted]
     assert rates[0] == rates[1] > 0
     x, counts = shown()
-    if name == "event_driven":
-        clips = (Clip("a", x, counts[None], skip=0),)
-        told = with_thresholds(inner, params, 0.0, clips)
-        own = inner.stage.init(jax.random.key(0))
-        own = jax.tree.map(lambda a, b: b, own, _without(told))
-        got = jax.jit(partial(rates_of, model))(told, x, counts)
-        wanted = jax.jit(partial(rates_of, inner))(own, x, counts)
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    whole = streamed(model, params, [x], counts[None])[0]
+    clip = jax.jit(partial(rates_of, model))(params, x, counts)
+    # The same sums, in another order; of changes, added up.
+    np.testing.assert_allclose(clip, whole, rtol=1e-4, atol=1e-5)
 
 
-def _without(params):
-    return {
-        part: {leaf: value for leaf, value in own.items() if leaf != "threshold"}
-        for part, own in params.items()
-    }
+@pytest.mark.slow
+def test_cuts_of_a_model_on_two_clocks_see_frames():
+    """Thresholds of 0 change nothing; cells that are multiples of one merge into it."""
+    settings = {"lags": 3, "channels": 2, "sizes": (3, 3), "history": 6}
+    found = fit_of(build.model("cnn_history", SPEC, **settings))
+    own = found.params["factorised"]
+    same = {"mask": jnp.tile(own["mask"][:1], (2, 1, 1, 1))}
+    times = jnp.array([1.0, -2.0], jnp.float32).reshape(-1, 1, 1)
+    same["features"] = own["features"][:1] * times
+    params = put(found.params, ("factorised",), same)
+    found = dataclasses.replace(found, params=params)
+    x, counts = shown(60)
+    clips = (Clip("a", x, counts[None], skip=EACH),)
+    parts = Split(SPEC, clips, clips, clips)
+    key = jax.random.key(1)
+    wanted = jax.jit(partial(rates_of, found.model))(params, x, counts)
+    assert np.ptp(wanted) > 0.01
+    for cut, asked in ((delta, {"threshold": 0.0}), (merge, {"rank": 1})):
+        model, small = cut(found, parts, key, **asked)
+        got = jax.jit(partial(rates_of, model))(small, x, counts)
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-5)
+    drive = drives(found, parts)
+    assert len(drive) == 60 - 3  # frames, less those without history
 
 
 def fit_of(model) -> Fit:

@@ -245,9 +245,9 @@ def _runs_note(runs: int, flops: float) -> tuple[str, ...]:
         return ()
     return (
         f"{runs} sampled runs, each charged in every figure: one alone takes "
-        f"{round(flops, 1):,} FLOPs per bin; not included: drawing the counts that a run hears (one uniform "
-        "number per cell and bin, and a search of no fixed length), and the mean over "
-        "the runs",
+        f"{round(flops, 1):,} FLOPs per bin; not included: drawing the counts that "
+        "a run hears (one uniform number per cell and bin, and a search of no fixed "
+        "length), and the mean over the runs",
     )
 
 
@@ -280,8 +280,8 @@ def _among_cells(
         marginal,
         f"FLOPs per bin: {round(alone, 1):,} for one cell alone (it needs all that is "
         f"shared), {flops / cells:,.1f} shared out over {cells} cells, "
-        f"{round(marginal, 1):,} for one cell more; counted on the same model made for 1, "
-        f"{cells} and {cells + 1} cells",
+        f"{round(marginal, 1):,} for one cell more; counted on the same model made "
+        f"for 1, {cells} and {cells + 1} cells",
     )
 
 

@@ -121,7 +121,10 @@ def test_a_band_is_forgotten_when_it_is_crossed_and_never_before():
     assert told(0.3, swing) == told(-0.3, swing) == pytest.approx(0.1)
     # A view without a start cannot know what was told: none is fitted through.
     assert part.valid is None and part.burn_in_s == 1.0
-    assert delta(_cnn(), SPLIT, KEY)[0].stage.valid is None
+    settings = tuple(CNN.items())
+    assert build.model("cnn", SPLIT.spec, **CNN).stage.valid is not None
+    made = build.model("event_driven", SPLIT.spec, settings=settings)
+    assert made.stage.valid is None and made.stage.burn_in_s > 0
 
 
 def test_thresholds_are_shares_of_what_each_layer_hears():
