@@ -7,6 +7,7 @@ it before its last stage is the same for each of them, so it is made once, and h
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -81,24 +82,31 @@ def two_clocks(spec: Spec, *stages: Stage, about: tuple | None = None) -> Stage:
         after, y = heard
         return {**passed, late: after, "clock": held}, y
 
-    def step(params: Params, state: State, signal: Any) -> tuple[State, jax.Array]:
-        x_t, previous = signal
-        own, before = parted(params, state)
-        at, drive = state["clock"]["bin"], state["clock"]["drive"]
-        passed, drive = lax.cond(
-            at == 0,
-            lambda: front.step(own, before, x_t),
-            lambda: (before, drive),
-        )
-        at = at + 1
-        held = {"bin": jnp.where(at >= each, 0, at), "drive": drive}
-        return finish("step", params, state, passed, drive, previous, held)
+    def stepping(chosen: Callable[..., Any]) -> Callable[..., Any]:
+        """chosen: (whether a frame begins, run the front, hold) -> what is done."""
+
+        def step(params: Params, state: State, signal: Any) -> tuple[State, jax.Array]:
+            x_t, previous = signal
+            own, before = parted(params, state)
+            at, drive = state["clock"]["bin"], state["clock"]["drive"]
+            passed, drive = chosen(
+                at == 0,
+                lambda: front.step(own, before, x_t),
+                lambda: (before, drive),
+            )
+            at = at + 1
+            held = {"bin": jnp.where(at >= each, 0, at), "drive": drive}
+            return finish("step", params, state, passed, drive, previous, held)
+
+        return step
+
+    step = stepping(lax.cond)
 
     def frames(params: Params, state: State, signal: Any):
         """Bins that are as many as those of some frames, from anywhere in a frame."""
         x, previous = signal
         own, before = parted(params, state)
-        first = (each - state["clock"]["bin"]) % each  # bin on which a frame begins
+        first = -state["clock"]["bin"] % each  # bin on which a frame begins
         begin = first + each * jnp.arange(x.shape[0] // each, dtype=jnp.int32)
         passed, drives = front.apply(own, before, x[begin])
         known = jnp.concatenate([state["clock"]["drive"][None], drives])
@@ -120,31 +128,62 @@ def two_clocks(spec: Spec, *stages: Stage, about: tuple | None = None) -> Stage:
             made.append(y)
         return state, jnp.concatenate(made)
 
-    return whole._replace(
+    return whole.seen(
         start=start,
         step=step,
         apply=apply,
+        steps=(
+            (stepping(lambda begins, run, hold: run()), 1),
+            (stepping(lambda begins, run, hold: hold()), each - 1),
+        ),
         lags=max(each * (front.lags + 1) - 1, last.lags),
         about=("two_clocks", each, whole.about),
         per_frame=tuple(early),
     )
 
 
+def bins_held(model: Model) -> int:
+    """Bins for which a model looks at one frame: 1 unless parts run once per frame."""
+    return model.spec.bins_per_frame if model.stage.per_frame else 1
+
+
+def period(stage: Stage) -> int:
+    """Bins after which a stage does the same again; 1 where all are alike."""
+    return sum(bins for _, bins in stage.steps) or 1
+
+
+def start_at(stage: Stage, params: Params, bin: Any) -> State:
+    """A cold start on some bin of a block: its clock stands where it would there.
+
+    bin: an integer, or an array of one; may be below 0.
+    """
+    state = stage.start(params)
+    if not stage.steps:
+        return state
+    at = jnp.asarray(bin, jnp.int32) % period(stage)
+    return state | {"clock": state["clock"] | {"bin": at}}
+
+
 def again(model: Model, parts: tuple[Stage, ...], about: tuple) -> Stage:
     """Parts in the place of a model's own, on the clocks that those run on."""
-    spec = model.spec
-    if not model.stage.per_frame:
-        spec = dataclasses.replace(spec, bins_per_frame=1)
+    spec = dataclasses.replace(model.spec, bins_per_frame=bins_held(model))
     return two_clocks(spec, *parts, about=about)
 
 
-def between(model: Model, name: str, x: jax.Array) -> jax.Array:
+def between(model: Model, name: str, x: jax.Array, bin: Any = 0) -> jax.Array:
     """What one part of a model is given of what the part before it gave, or of the
-    stimulus: of a clip from a cold start, whole frames long.
+    stimulus: of a clip from a cold start, as many bins long as some frames are.
+
+    bin: of a block, with which the clip begins; in the middle of a frame nothing is
+         known of that frame.
     """
-    early, each = model.stage.per_frame, model.spec.bins_per_frame
-    if not early:
+    early, each = model.stage.per_frame, bins_held(model)
+    if each == 1:
         return x
+    first = -jnp.asarray(bin, jnp.int32) % each  # bin on which a frame begins
     if name == early[0]:
-        return x[::each]
-    return x if name in early else jnp.repeat(x, each, axis=0)
+        return x[first + each * jnp.arange(x.shape[0] // each, dtype=jnp.int32)]
+    if name in early:
+        return x
+    held = jnp.repeat(jnp.concatenate([jnp.zeros_like(x[:1]), x]), each, axis=0)
+    return lax.dynamic_slice_in_dim(held, each - first, each * x.shape[0])

@@ -40,6 +40,9 @@ class Stage(NamedTuple):
                 gives after `lags` bins, and no more: a third view, for fitting, which
                 computes no output that lacks history. None where a stage remembers
                 more than its lags, or hears the response.
+    steps:      ((step, bins), ...), what the bins of a period take in turn where they
+                are not alike; () where each takes all of `step`. The state then has a
+                clock, {"bin": of the period, ...}.
     """
 
     init: Callable[..., Params]
@@ -54,10 +57,16 @@ class Stage(NamedTuple):
     parts: tuple[tuple[str, Any], ...] = ()
     per_frame: tuple[str, ...] = ()
     valid: Callable[[Params, Signal], Signal] | None = None
+    steps: tuple[tuple[Callable[..., tuple[State, Signal]], int], ...] = ()
 
     @property
     def name(self) -> str:
         return str(self.about[0])
+
+    def seen(self, *, step: Callable, apply: Callable, **changes: Any) -> Stage:
+        """The stage with other views: no third one is left that shows the old."""
+        views = {"step": step, "apply": apply, "valid": None, "steps": ()}
+        return self._replace(**views | changes)
 
 
 def _no_parameters(key: jax.Array) -> Params:
@@ -392,9 +401,6 @@ class Model(NamedTuple):
     circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
     columns:    (params, dtype of the stimulus) -> figures of Cost that a machine other
                 than one that multiplies float32 by float32 has, by their name.
-    period:     bins of which the first alone takes a whole step.
-    between:    the stage whose step is what the other bins take; None where period is
-                1. Its state is that of `stage`.
     """
 
     name: str
@@ -409,5 +415,3 @@ class Model(NamedTuple):
     independent: bool = False
     circuit: Any = None
     columns: Callable[[Params, Any], Mapping[str, int]] | None = None
-    period: int = 1
-    between: Stage | None = None

@@ -440,10 +440,10 @@ class Interval:
 class Cost:
     """What one model costs, exactly. FLOPs: a multiply-add is two.
 
-    counts:   per clock: {"bin": Counts}, and "frame" where a model has parts that run
-              once per frame: its figures per bin are then the mean over a frame, and
-              need not be whole. See `retina.costs.clocks`.
-    rates_hz: steps per second of each clock.
+    counts:   per clock: {"bin": Counts}, and what comes on top once per "frame", or
+              once per "period" of a model that `reduce clock` made. Figures per bin are
+              then the mean, and need not be whole. See `retina.costs.clocks`.
+    rates_hz: ticks per second of each clock.
     fan_ins, fan_outs, wire_um: see `retina.costs.wiring`; None for what has no places.
     flops_per_bit: FLOP/s over the bits/s that the model tells of the recorded spikes;
               known where it was scored too, as by `retina.measure`.
@@ -468,7 +468,7 @@ class Cost:
     params: int
     param_bytes: int
     state_bytes: int
-    bytes_per_bin: int
+    bytes_per_bin: float
     fan_in: int
     depth: int
     transcendentals_per_bin: float

@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 
 from retina import build
-from retina.clocks import on_frames
+from retina.clocks import on_frames, period
+from retina.costs.bits import bit_operations
+from retina.costs.clocks import one_bin, steps_of
 from retina.costs.cost import as_json, cost
+from retina.costs.executors import executors
 from retina.costs.flops import count_step
+from retina.costs.memory import memory
+from retina.costs.sparse import zero_macs
 from retina.data.split import split
 from retina.errors import BadSetting
 from retina.fitting.fit import fit
@@ -21,7 +26,15 @@ from retina.fitting.loss import rates_of
 from retina.fitting.predict import streamed
 from retina.fitting.score import score
 from retina.fitting.simulate import simulate
-from retina.types import Block, Cell, Recording, Spec
+from retina.probes.attribution import attribution
+from retina.probes.exciting import exciting_input
+from retina.probes.local_sta import local_sta
+from retina.probes.rates import memory as memory_of
+from retina.probes.rates import rates
+from retina.reduction.cutting import put
+from retina.reduction.delta import delta
+from retina.reduction.merge import drives, merge
+from retina.types import Block, Cell, Clip, Fit, Recording, Spec, Split
 
 EACH = 4
 SPEC = Spec((5, 4), 2, 0.005, bins_per_frame=EACH)
@@ -87,7 +100,149 @@ def test_each_clock_is_counted_at_its_own_rate():
     # Where everything runs every bin it is dearer.
     alone = dataclasses.replace(SPEC, bins_per_frame=1)
     assert cost(made(alone), params, runs=1).flops_per_s > found.flops_per_s
-    assert "two clocks" in " ".join(found.notes)
+    sampled = cost(model, params)
+    assert sampled.flops_per_bin == 100 * found.flops_per_bin
+    notes = " ".join(sampled.notes)
+    alone = found.counts["bin"].flops, found.counts["frame"].flops
+    assert f"one run takes {alone[0]} FLOPs every bin and {alone[1]} more once" in notes
+    assert f"one alone takes {found.flops_per_bin:,} FLOPs per bin" in notes
+
+
+def test_bytes_bits_and_zeros_are_means_over_a_frame():
+    """As of the frames' model once per frame, and of what the bins add to it."""
+    model = made()
+    params = model.stage.init(jax.random.key(0))
+    slow = made(on_frames(SPEC))
+    (whole, _), (rest, others) = steps_of(model, params)
+    assert others == EACH - 1
+    found = cost(model, params, runs=1)
+    work = whole.work().step.macs, rest.work().step.macs
+    macs = (work[0] + others * work[1]) / EACH
+    assert work[0] == count_step(slow, params)[1].macs > work[1]
+    assert found.bit_operations_per_bin == 1024 * macs
+    assert bit_operations(model, params, {}) == 1024 * macs
+    moved = [memory(step).bytes_per_bin for step in (whole, rest)]
+    moved[1] -= 4 * 5 * 4  # the frame, which stands: not looked at again
+    assert 0 < moved[1] < moved[0] / 2
+    assert found.bytes_per_bin == (moved[0] + others * moved[1]) / EACH
+    # A cell whose filter in space is zero: its products, once in four bins.
+    none = jax.tree.map(lambda leaf: leaf, params)
+    spatial = params["spatial"]
+    none["spatial"] = {k: v.at[0].set(0) for k, v in spatial.items()}
+    zeros = zero_macs(slow, none) - zero_macs(slow, params)
+    assert zeros > 0 and zero_macs(model, none) - zero_macs(model, params) == zeros / 4
+
+
+def test_what_was_met_is_what_is_counted():
+    """Tallies of the run follow the branch that is taken: one frame in four bins."""
+    model = made()
+    params = model.stage.init(jax.random.key(0))
+    x, counts = shown()
+    clip = Clip("a", x, counts[None], skip=EACH)
+    found = executors(model, params, [clip])
+    bin = one_bin(model, params).work.step
+    assert found.bins == len(x) - EACH
+    assert found.neurobench_dense == bin.macs > 0
+    assert found.event <= found.dense == bin.flops
+
+
+def test_windows_cut_anywhere_in_a_frame_give_the_field_of_the_whole_recording():
+    fit = fit_of(made())
+    x, _ = shown()
+    lags = memory_of(fit.model)
+    for moment in (29, 30, 31, 32):
+
+        def rate(x, moment=moment):
+            return rates(fit, x)[moment, 1]
+
+        slope = np.asarray(jax.jit(jax.grad(rate))(jnp.asarray(x)))
+        wanted = slope[moment::-1][:lags]
+        found = local_sta(fit, x, 1, [moment])[0]
+        assert np.abs(wanted).max() > 0
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_what_parts_add_up_to_is_the_rate_anywhere_in_a_frame():
+    fit = fit_of(made())
+    x, _ = shown()
+    moments = [29, 30, 31, 32]
+    found = attribution(fit, x, 1, moments)
+    said = np.asarray(jax.jit(lambda x: rates(fit, x))(jnp.asarray(x)))[moments, 1]
+    np.testing.assert_allclose(found.rate, said, rtol=1e-4)
+    total = found.values.reshape(len(moments), -1).sum(1)
+    # Half a hundred steps of a smooth integral.
+    np.testing.assert_allclose(total, found.rate - found.reference, rtol=0.02)
+
+
+def test_noise_is_held_for_as_long_as_a_frame_is():
+    fit = fit_of(made())
+    best = exciting_input(fit, 0, key=jax.random.key(0), steps=3, starts=1)
+    clip = best.stimulus.reshape(-1, EACH, 5, 4)
+    np.testing.assert_array_equal(clip, np.repeat(clip[:, :1], EACH, 1))
+    assert np.linalg.norm(clip) == pytest.approx(5.0, rel=1e-4)
+
+
+WRAPPED = {
+    "event_driven": {},
+    "merged": {"rank": 1},
+    "quantised": {},
+    "pruned": {},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRAPPED)
+def test_models_of_another_keep_both_clocks(name):
+    settings = {"lags": 3, "channels": 2, "sizes": (3, 3), "history": 6}
+    inner = build.model("cnn_history", SPEC, **settings)
+    model = build.model(
+        name,
+        SPEC,
+        of="cnn_history",
+        settings=tuple(settings.items()),
+        **WRAPPED[name],
+    )
+    assert len(model.stage.per_frame) == len(inner.stage.per_frame)
+    assert period(model.stage) == EACH
+    params = model.stage.init(jax.random.key(0))
+    counted = [cost(m, m.stage.init(jax.random.key(0)), runs=1) for m in (model, inner)]
+    rates = [one.counts["bin"].flops for one in counted]
+    assert rates[0] == rates[1] > 0
+    x, counts = shown()
+    whole = streamed(model, params, [x], counts[None])[0]
+    clip = jax.jit(partial(rates_of, model))(params, x, counts)
+    # The same sums, in another order; of changes, added up.
+    np.testing.assert_allclose(clip, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_cuts_of_a_model_on_two_clocks_see_frames():
+    """Thresholds of 0 change nothing; cells that are multiples of one merge into it."""
+    settings = {"lags": 3, "channels": 2, "sizes": (3, 3), "history": 6}
+    found = fit_of(build.model("cnn_history", SPEC, **settings))
+    own = found.params["factorised"]
+    same = {"mask": jnp.tile(own["mask"][:1], (2, 1, 1, 1))}
+    times = jnp.array([1.0, -2.0], jnp.float32).reshape(-1, 1, 1)
+    same["features"] = own["features"][:1] * times
+    params = put(found.params, ("factorised",), same)
+    found = dataclasses.replace(found, params=params)
+    x, counts = shown(60)
+    clips = (Clip("a", x, counts[None], skip=EACH),)
+    parts = Split(SPEC, clips, clips, clips)
+    key = jax.random.key(1)
+    wanted = jax.jit(partial(rates_of, found.model))(params, x, counts)
+    assert np.ptp(wanted) > 0.01
+    for cut, asked in ((delta, {"threshold": 0.0}), (merge, {"rank": 1})):
+        model, small = cut(found, parts, key, **asked)
+        got = jax.jit(partial(rates_of, model))(small, x, counts)
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-5)
+    drive = drives(found, parts)
+    assert len(drive) == 60 - 3  # frames, less those without history
+
+
+def fit_of(model) -> Fit:
+    params = model.stage.init(jax.random.key(0))
+    return Fit(model, params, (params,), np.array([0.2, 0.3]), {}, (), {})
 
 
 def test_frames_are_cut_into_equal_bins():

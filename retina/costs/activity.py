@@ -1,13 +1,16 @@
 """What a step's products really met: each run bin by bin and looked at for zeros.
 
-The step is traced once and run as it is, with a tally beside every product of a value
-that is new with the bin. What cannot be looked into (a branch, a loop of unknown
-length) is left out, and so counts as full wherever these tallies are taken off.
+The step is traced once, dead code removed as where it is counted, and run as it is,
+with a tally beside every product of a value that is new with the bin; of a branch, in
+the bins that take it. What cannot be looked into (a loop of unknown length) is left
+out, and so counts as full wherever these tallies are taken off.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.interpreters import partial_eval
 
+from retina.clocks import period
 from retina.costs.movement import VIEWS
 from retina.costs.program import CALLS
 from retina.quanta import QUANTA
@@ -70,6 +75,8 @@ def activity(
 ) -> Activity:
     """Every product of the streaming step on the scored bins of some clips.
 
+    Where bins differ, of as many scored bins of each clip as make whole periods.
+
     params: numbers, not shapes.
     clips:  a model with history hears the recorded counts of the first trial.
     spikes: the counts that it hears are declared to be 0 and 1.
@@ -88,9 +95,11 @@ def activity(
             closed, out = jax.make_jaxpr(stage.step, return_shape=True)(
                 params, state, x_t
             )
+            every = [True] * len(closed.jaxpr.outvars)
+            live, _ = partial_eval.dce_jaxpr(closed.jaxpr, every, instantiate=True)
             seen = _Seen()
             given = jax.tree.leaves((params, state, x_t))
-            outs, _ = _run(closed.jaxpr, closed.consts, given, flags, seen)
+            outs, _ = _run(live, closed.consts, given, flags, seen)
             known[:] = seen.known
             state, _ = jax.tree.unflatten(jax.tree.structure(out), outs)
             return state, seen.stacked()
@@ -104,16 +113,22 @@ def activity(
         heard = np.zeros((len(clip.stimulus), model.spec.cells), np.float32)
         heard[1:] = clip.response[0, :-1]
         found = run(params, jnp.asarray(clip.stimulus), jnp.asarray(heard))
-        told, events, released = (np.asarray(a)[clip.skip :] for a in found)
+        rows = len(clip.stimulus) - clip.skip
+        rows = rows // period(stage) * period(stage) or rows
+        scored = slice(clip.skip, clip.skip + rows)
+        told, events, released = (np.asarray(a)[scored] for a in found)
         told = told.astype(np.int64)
         bins += len(told)
         quanta += float(released.sum(dtype=np.float64))
         reached = events.sum(0, dtype=np.float64)
         arrivals = reached if not len(arrivals) else arrivals + reached
         each = told.sum(0)
-        # Weights do not change: they are told once, not added up.
-        each[:, 0] = told[-1, :, 0]
-        total = each if not len(total) else total + each * [0, 1, 1, 1, 1]
+        # Weights do not change: they are told once, in the bins that meet them.
+        each[:, 0] = told[:, :, 0].max(0)
+        if len(total):
+            each[:, 1:] += total[:, 1:]
+            each[:, 0] = np.maximum(each[:, 0], total[:, 0])
+        total = each
     products = [
         Product(
             spiking,
@@ -181,6 +196,8 @@ def _run(
             outs, after = _run(inner, getattr(body, "consts", ()), ins, ours, seen)
         elif name == "scan" and late:
             outs, after = _scan(eqn, ins, ours, seen)
+        elif name == "cond" and late:
+            outs, after = _cond(eqn, ins, ours, seen)
         else:
             found = eqn.primitive.bind(*ins, **eqn.params)
             outs = list(found) if eqn.primitive.multiple_results else [found]
@@ -228,13 +245,56 @@ def _scan(eqn: Any, ins: list, flags: list[int], seen: _Seen):
         reverse=given["reverse"],
     )
     summed = tallies.sum(0, dtype=jnp.int32)
-    # Weights are the same in every turn, or as many.
-    summed = summed.at[:, 0].set(tallies[-1, :, 0])
+    # Weights are the same in every turn that meets them, or as many.
+    summed = summed.at[:, 0].set(tallies[..., 0].max(0, initial=0))
     seen.known += held["known"]
     seen.tallies += list(summed)
     seen.arrivals += list(arrivals.sum(0))
     seen.released.append(released.sum())
     return [*state, *outs], [flag & _LATE for flag in held["after"]]
+
+
+def _cond(eqn: Any, ins: list, flags: list[int], seen: _Seen):
+    """The branch that is taken is tallied; the products of the others met nothing."""
+    index, *given = ins
+    made: list[tuple[list, list[int]]] = []
+
+    def branch(body: Any, place: int | None = None):
+        def run(*given):
+            own = _Seen()
+            outs, after = _run(body.jaxpr, body.consts, given, flags[1:], own)
+            if place is None:
+                made.append((own.known, after))
+                return outs, own.stacked()
+            known = [len(known) for known, _ in made]
+            around = sum(known[:place]), sum(known[place + 1 :])
+            tallies, arrivals, released = own.stacked()
+            return outs, (
+                jnp.pad(tallies, (around, (0, 0))),
+                jnp.pad(arrivals, (around,)),
+                released,
+            )
+
+        return run
+
+    bodies = eqn.params["branches"]
+    for body in bodies:  # what there is to tally must be known before any is
+        jax.eval_shape(branch(body), *given)
+    outs, (tallies, arrivals, released) = lax.switch(
+        index, [branch(body, place) for place, body in enumerate(bodies)], *given
+    )
+    seen.known += [one for known, _ in made for one in known]
+    seen.tallies += list(tallies)
+    seen.arrivals += list(arrivals)
+    seen.released.append(released)
+    chosen = flags[0] & _LATE
+    after = [
+        chosen
+        | max(flag & _LATE for flag in each)
+        | functools.reduce(operator.and_, each) & (_SPIKE | _QUANTA)
+        for each in zip(*(after for _, after in made), strict=True)
+    ]
+    return outs, after
 
 
 def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import jax
 
-from retina.costs.flops import trace_step
+from retina.costs.clocks import mean_of, steps_of
+from retina.costs.flops import TracedStep
 from retina.costs.movement import VIEWS
 from retina.costs.program import Op, Program, Value
 from retina.costs.rules import count_op
@@ -38,7 +39,7 @@ _SAME = VIEWS | {
 def bit_operations(
     model: Model, params: Tree, bits: Mapping[str, int], dtype: Any = None
 ) -> int:
-    """Bit-operations of the multiply-adds of one bin.
+    """Bit-operations of the multiply-adds of one bin, the mean where bins differ.
 
     params: numbers or shapes.
     bits:   of the leaves that are not float32, by their dotted path. Their scales are
@@ -53,7 +54,13 @@ def bit_operations(
     ...     ln, params, {"space_time.filters": 8})
     (10240, 2560)
     """
-    step = trace_step(model, params, dtype=dtype)
+    return mean_of(
+        (_of_step(step, params, bits), bins)
+        for step, bins in steps_of(model, params, dtype)
+    )
+
+
+def _of_step(step: TracedStep, params: Tree, bits: Mapping[str, int]) -> int:
     leaves, _ = jax.tree.flatten_with_path(params)
     known = {
         value: bits[name]

@@ -1,71 +1,137 @@
-"""What a model does on each of its clocks, and the mean over the bins of a frame."""
+"""What one bin costs of a model that does not do the same in every bin: the mean.
+
+Such a stage says what each bin of a period takes (`Stage.steps`). Each of these steps
+is traced by itself, so that no figure has to guess which branch of `step` is taken; the
+one comparison that chooses among them is left out.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax
-
+from retina.clocks import period
 from retina.costs.counts import KINDS, Counts
-from retina.costs.flops import trace_step
-from retina.stage import Model, Tree, chain
+from retina.costs.flops import TracedStep, trace_step
+from retina.costs.memory import Memory, memory
+from retina.costs.walk import Work
+from retina.stage import Model, Tree
 
 
-def by_clock(
-    model: Model, params: Tree, step: Counts, stored: Any = None
-) -> dict[str, Counts]:
-    """The work of a step, by the clock that asks for it: "bin" and, where some parts
-    run once per frame (`retina.clocks`), "frame".
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bin:
+    """One bin, the mean over a period; of most models every bin is the whole step.
 
-    step:   of a bin with which a frame begins: both clocks tick.
-    stored: dtype of the stimulus; float32 unless told.
+    step:    the dearest, with which a period begins.
+    work, memory: setup, depth, fan-in and state are those of that step.
+    clocks:  the work of each clock when it ticks: "bin", and the rest of what the first
+             bin of a "frame" (`retina.clocks`) or a "period" takes.
     """
-    early = model.stage.per_frame
-    if not early:
-        return {"bin": step}
-    front = chain(*(part for name, part in model.stage.parts if name in early))
-    own = {name: params[name] for name in early}
-    shown = jax.ShapeDtypeStruct(
-        model.spec.frame, jax.dtypes.canonicalize_dtype(stored or "float32")
+
+    step: TracedStep
+    work: Work
+    memory: Memory
+    clocks: Mapping[str, Counts]
+
+
+def steps_of(
+    model: Model, params: Tree, dtype: Any = None
+) -> list[tuple[TracedStep, int]]:
+    """The steps of a period, traced, and how many bins take each.
+
+    params, dtype: as for `retina.costs.flops.trace_step`.
+    """
+    if not model.stage.steps:
+        return [(trace_step(model, params, dtype=dtype), 1)]
+    stages = [(model.stage._replace(step=s), n) for s, n in model.stage.steps]
+    return [
+        (trace_step(model._replace(stage=one), params, dtype=dtype), bins)
+        for one, bins in stages
+    ]
+
+
+def one_bin(model: Model, params: Tree, dtype: Any = None) -> Bin:
+    """What a bin of the streaming step does and moves, from shapes alone.
+
+    params, dtype: as for `retina.costs.flops.trace_step`.
+    """
+    steps = steps_of(model, params, dtype)
+    works = [(step.work(), bins) for step, bins in steps]
+    held = [(_read(step), bins) for step, bins in steps]
+    first, most = works[0][0], held[0][0]
+    if len(steps) == 1:
+        return Bin(steps[0][0], first, memory(steps[0][0]), {"bin": first.step})
+    every = works[-1][0].step
+    clocks = {
+        "bin": every,
+        _slow(model): _without_none(first.step + -1 * every),
+    }
+    moved = {
+        name: mean_of((getattr(one, name), bins) for one, bins in held)
+        for name in ("weights_read", "state_read", "state_written", "inputs")
+    }
+    return Bin(
+        steps[0][0],
+        dataclasses.replace(first, step=per_bin(clocks, rates_hz(model))),
+        dataclasses.replace(most, **moved),
+        clocks,
     )
-    frame = trace_step(front, own, shown).work().step
-    return {"bin": _without_none(step + -1 * frame), "frame": frame}
 
 
 def rates_hz(model: Model) -> dict[str, float]:
-    """Steps per second of each clock of a model."""
+    """Ticks per second of each clock of a model."""
     bin_hz = 1.0 / model.spec.bin_s
-    if not model.stage.per_frame:
+    if not model.stage.steps:
         return {"bin": bin_hz}
-    return {"bin": bin_hz, "frame": bin_hz / model.spec.bins_per_frame}
+    return {"bin": bin_hz, _slow(model): bin_hz / period(model.stage)}
 
 
 def per_bin(counts: Mapping[str, Counts], rates_hz: Mapping[str, float]) -> Counts:
-    """The mean work of a bin: what comes once per frame is shared out over its bins.
+    """The mean work of a bin: what a slower clock asks for is shared out over its bins.
 
     >>> one = {"bin": Counts(adds=3), "frame": Counts(adds=8)}
     >>> per_bin(one, {"bin": 400.0, "frame": 100.0}).adds
     5
     """
-    every = counts["bin"]
-    if "frame" not in counts:
-        return every
-    each = round(rates_hz["bin"] / rates_hz["frame"])
-    return every + _shared(counts["frame"], each)
+    total = counts["bin"]
+    for clock, rate in rates_hz.items():
+        if clock != "bin":
+            total = total + _over(counts[clock], round(rates_hz["bin"] / rate))
+    return total
 
 
-def _shared(counts: Counts, each: int) -> Counts:
-    """A whole number where it is one."""
-    kinds = {
-        kind: number // each if number % each == 0 else number / each
-        for kind, number in _kinds(counts).items()
-    }
+def mean_of(figures: Iterable[tuple[Any, int]]) -> Any:
+    """The mean of figures, each of so many bins; a whole number where it is one.
+
+    >>> mean_of([(7, 1), (1, 2)]), mean_of([(7, 1), (2, 3)])
+    (3, 3.25)
+    """
+    each = list(figures)
+    return _shared(sum(n * bins for n, bins in each), sum(bins for _, bins in each))
+
+
+def _read(step: TracedStep) -> Memory:
+    """Of the input no more than is looked at: a frame that stands is not read again."""
+    seen = {value for op in step.program.ops for value in op.ins}
+    inputs = sum(value.bytes for value in step.x if value in seen)
+    return dataclasses.replace(memory(step), inputs=inputs)
+
+
+def _slow(model: Model) -> str:
+    return "frame" if model.stage.per_frame else "period"
+
+
+def _shared(number: Any, bins: int) -> Any:
+    return number // bins if number % bins == 0 else number / bins
+
+
+def _over(counts: Counts, bins: int) -> Counts:
+    kinds = {kind: _shared(getattr(counts, kind), bins) for kind in KINDS}
     return Counts(
-        **kinds,  # type: ignore[arg-type]
-        by_primitive={n: _shared(c, each) for n, c in counts.by_primitive.items()},
-        by_part={n: _shared(c, each) for n, c in counts.by_part.items()},
+        **kinds,
+        by_primitive={n: _over(c, bins) for n, c in counts.by_primitive.items()},
+        by_part={n: _over(c, bins) for n, c in counts.by_part.items()},
     )
 
 
@@ -75,7 +141,3 @@ def _without_none(counts: Counts) -> Counts:
         by_primitive={n: c for n, c in counts.by_primitive.items() if c},
         by_part={n: c for n, c in counts.by_part.items() if c},
     )
-
-
-def _kinds(counts: Counts) -> dict[str, int]:
-    return {kind: getattr(counts, kind) for kind in KINDS}

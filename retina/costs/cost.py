@@ -12,11 +12,11 @@ import jax.numpy as jnp
 
 from retina import build, resources
 from retina.circuit.declaration import fan_in, synapses
+from retina.clocks import period
 from retina.costs.bits import DENSE
-from retina.costs.clocks import by_clock, per_bin, rates_hz
+from retina.costs.clocks import one_bin, per_bin, rates_hz
 from retina.costs.counts import WEIGHTS, Counts
 from retina.costs.denominators import NO_CLAIM, Denominator, denominator
-from retina.costs.period import one_bin
 from retina.costs.sparse import dropped_macs
 from retina.costs.wiring import wire_um, wiring
 from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
@@ -74,13 +74,12 @@ def cost(
     stored = _stored(split)
     one = one_bin(model, params, stored)
     work, held, wired = one.work, one.memory, wiring(one.step)
-    clocks = by_clock(model, params, work.step, stored)
-    clocks = {name: runs * counts for name, counts in clocks.items()}
+    clocks = {name: runs * counts for name, counts in one.clocks.items()}
     every = per_bin(clocks, rates_hz(model))
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
     per_cell = flops_per_s / spec.cells
-    alone, marginal, sharing = _shared(model, params, every.flops, stored, runs)
+    alone, marginal, sharing = _among_cells(model, params, every.flops, stored, runs)
     if spikes is None and spec.event != GRADED:
         spikes = None if split is None else recorded_rate(split)
     worth = stands_for(spec.dataset, species, split, spec.event)
@@ -107,9 +106,8 @@ def cost(
         rates_hz=rates_hz(model),
         by_part={part: c.as_dict() for part, c in every.by_part.items()},
         notes=(
-            *_clocks_note(clocks, model.spec.bins_per_frame),
-            *_runs_note(runs, every.flops),
-            *one.note,
+            *_clocks_note(one.clocks, period(model.stage)),
+            *_runs_note(runs, work.step.flops),
             _weights_note(every.flops_with, work.setup.flops),
             sharing,
             *_declared_note(model),
@@ -224,21 +222,21 @@ def _per(flops: float, range_: Interval | None) -> Interval | None:
 
 
 def _weights_note(flops_with: Callable[[int], float], setup: int) -> str:
+    one, ten, twenty = (round(flops_with(weight), 1) for weight in WEIGHTS)
     return (
-        f"FLOPs per bin with a transcendental as 1, 10 or 20: {flops_with(1):,}, "
-        f"{flops_with(10):,}, {flops_with(20):,}; setup, once: {setup:,} FLOPs"
+        f"FLOPs per bin with a transcendental as 1, 10 or 20: {one:,}, {ten:,}, "
+        f"{twenty:,}; setup, once: {setup:,} FLOPs"
     )
 
 
 def _clocks_note(clocks: Mapping[str, Counts], each: int) -> tuple[str, ...]:
-    if "frame" not in clocks:
+    if len(clocks) == 1:
         return ()
-    bin, frame = clocks["bin"].flops, clocks["frame"].flops
+    (_, every), (slow, more) = clocks.items()
     return (
-        f"two clocks: {bin:,} FLOPs every bin, {frame:,} once per frame of {each} "
-        "bins; figures per bin are the mean over a frame, but state, bytes and depth "
-        "those of the bin with which it begins, and zero weights of what runs once per "
-        "frame are not skipped",
+        f"two clocks: one run takes {every.flops:,} FLOPs every bin and {more.flops:,} "
+        f"more once per {slow} of {each} bins; figures per bin are the mean of {each} "
+        "bins, but depth is that of the dearest",
     )
 
 
@@ -246,14 +244,14 @@ def _runs_note(runs: int, flops: float) -> tuple[str, ...]:
     if runs == 1:
         return ()
     return (
-        f"{runs} sampled runs, each charged in every figure: one alone takes {flops:,} "
-        "FLOPs per bin; not included: drawing the counts that a run hears (one uniform "
-        "number per cell and bin, and a search of no fixed length), and the mean over "
-        "the runs",
+        f"{runs} sampled runs, each charged in every figure: one alone takes "
+        f"{round(flops, 1):,} FLOPs per bin; not included: drawing the counts that "
+        "a run hears (one uniform number per cell and bin, and a search of no fixed "
+        "length), and the mean over the runs",
     )
 
 
-def _shared(
+def _among_cells(
     model: Model, params: Tree, flops: float, stored: Any, runs: int
 ) -> tuple[float | None, float | None, str]:
     """FLOPs per bin of the model made for one cell alone, and of one cell more."""
@@ -266,9 +264,7 @@ def _shared(
 
     def flops_at(number: int) -> float:
         made, shapes = at(number)
-        step = one_bin(made, shapes, stored).work.step
-        clocks = by_clock(made, shapes, step, stored)
-        return runs * per_bin(clocks, rates_hz(made)).flops
+        return runs * one_bin(made, shapes, stored).work.step.flops
 
     try:
         made, shapes = at(cells)
@@ -282,10 +278,10 @@ def _shared(
     return (
         alone,
         marginal,
-        f"FLOPs per bin: {alone:,} for one cell alone (it needs all that is shared), "
-        f"{flops / cells:,.1f} shared out over {cells} cells, {marginal:,} for one "
-        "cell more; counted on the same model made for 1, "
-        f"{cells} and {cells + 1} cells",
+        f"FLOPs per bin: {round(alone, 1):,} for one cell alone (it needs all that is "
+        f"shared), {flops / cells:,.1f} shared out over {cells} cells, "
+        f"{round(marginal, 1):,} for one cell more; counted on the same model made "
+        f"for 1, {cells} and {cells + 1} cells",
     )
 
 

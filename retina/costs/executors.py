@@ -11,8 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from retina.costs.activity import Product, activity
-from retina.costs.clocks import by_clock, per_bin, rates_hz
-from retina.costs.period import one_bin
+from retina.costs.clocks import one_bin
 from retina.errors import MissingData
 from retina.stage import Model, Tree
 from retina.types import Clip
@@ -82,8 +81,7 @@ def executors(
     products, bins = met.products, met.bins
     stored = clips[0].stimulus.dtype
     one = one_bin(model, params, stored)
-    clocks = by_clock(model, params, one.work.step, stored)
-    dense, held = per_bin(clocks, rates_hz(model)).flops, one.memory
+    dense, held = one.work.step.flops, one.memory
 
     def saved(left: str) -> float:
         each = (_price(p) * (p.dense - getattr(p, left)) for p in products)

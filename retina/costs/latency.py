@@ -74,7 +74,6 @@ def latency(
         p95_s=float(np.quantile(taken, 0.95)),
         compile_s=compile_s,
         # Where a bin in some is dear, the time of most says little.
-        real_time_factor=model.spec.bin_s
-        / (taken.mean() if stage.per_frame else median),
+        real_time_factor=model.spec.bin_s / (taken.mean() if stage.steps else median),
         device=formulation.device(),
     )

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retina.costs.clocks import mean_of, steps_of
 from retina.costs.contraction import summed, touching
-from retina.costs.flops import trace_step
 from retina.costs.program import Op, Program, Value
 from retina.stage import Model, Tree
 
 
 def zero_macs(model: Model, params: Tree, stored: Any = None) -> int:
-    """Multiply-adds of one bin whose weight is zero.
+    """Multiply-adds of one bin whose weight is zero, the mean where bins differ.
 
     params: numbers, not shapes.
     stored: dtype of the stimulus; float32 unless told.
@@ -36,9 +36,11 @@ def zero_macs(model: Model, params: Tree, stored: Any = None) -> int:
     >>> zero_macs(ln, params | {"space_time": params["space_time"] | {"filters": kept}})
     6
     """
-    step = trace_step(model, params, dtype=stored)
-    leaves = map(jnp.asarray, jax.tree.leaves(params))
-    return _skipped(step.program, dict(zip(step.params, leaves, strict=True)))
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    return mean_of(
+        (_skipped(step.program, dict(zip(step.params, leaves, strict=True))), bins)
+        for step, bins in steps_of(model, params, stored)
+    )
 
 
 def dropped_macs(model: Model, params: Tree, stored: Any = None) -> int:

@@ -9,6 +9,8 @@ import math
 import jax
 import numpy as np
 
+from retina.arrays import plural
+from retina.clocks import bins_held
 from retina.errors import BadSetting, ShapeMismatch
 from retina.stage import Model, Tree
 from retina.types import Fit
@@ -38,6 +40,13 @@ def check(model: Model, core: Model) -> None:
         raise BadSetting(
             f"the core of {core.name} was fitted on bins of {there.bin_s:g} s, "
             f"{model.name} has bins of {here.bin_s:g} s: set bin_s={there.bin_s:g}"
+        )
+    ours, theirs = bins_held(model), bins_held(core)
+    if ours != theirs:
+        raise BadSetting(
+            f"the core of {core.name} sees a frame for {plural(theirs, 'bin')}, that "
+            f"of {model.name} here for {ours}: name recordings of the same frames per "
+            "bin"
         )
     ours, theirs = _parts(model), _parts(core)
     if ours == theirs:
@@ -96,9 +105,14 @@ def still(parameters: Tree, names: tuple[str, ...]) -> Tree:
 
 
 def _parts(model: Model) -> tuple:
-    """What each part of the core is, but for the door."""
-    parts = model.stage.about[1 : 1 + len(model.core)]
-    return tuple(part for part in parts if part[0] != "door")
+    """What each part of the core is, but for the door, and what they are seen through.
+
+    A model that wraps another names itself first and that one last.
+    """
+    parts = (part.about for name, part in model.stage.parts if name in model.core)
+    about = model.stage.about
+    wraps = () if about[0] in ("chain", "two_clocks") else (about[:-1],)
+    return (*wraps, *(part for part in parts if part[0] != "door"))
 
 
 def _words(part: tuple) -> str:

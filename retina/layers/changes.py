@@ -22,7 +22,9 @@ from retina.stage import Params, Signal, Stage, State
 CHANGES = "on changes"
 
 
-def on_changes(part: Stage, heard: Any, threshold: float = 0.0) -> Stage:
+def on_changes(
+    part: Stage, heard: Any, threshold: float = 0.0, burn_in_s: float = 0.0
+) -> Stage:
     """A layer whose products are with changes of its input, most of them zero.
 
     part:      a memoryless stage whose output is a matrix times its input, and an
@@ -30,6 +32,9 @@ def on_changes(part: Stage, heard: Any, threshold: float = 0.0) -> Stage:
     heard:     shape and dtype of its input.
     threshold: change of an input that is not told, in the input's unit, as it starts;
                it is kept among the parameters and no fit moves it.
+    burn_in_s: seconds until the start is taken as forgotten. What was told is forgotten
+               when the input has crossed the band, two thresholds wide, and never by
+               time alone; without a threshold, in one bin.
     returns:   the stage with, for its state, what it was told and what it last said.
     source:    Krasnosel'skii & Pokrovskii 1989, Systems with Hysteresis (the play
                operator, recalled); Neil et al. 2017, arXiv 1612.05571 (delta networks).
@@ -76,11 +81,12 @@ def on_changes(part: Stage, heard: Any, threshold: float = 0.0) -> Stage:
     distance = Parameter(
         unit="input's", low=0.0, trainable=False, source="share of the input's s.d."
     )
-    return part._replace(
+    return part.seen(
         init=init,
         start=start,
         step=step,
         apply=apply,
+        burn_in_s=burn_in_s,
         parameters={**part.parameters, "threshold": distance},
         about=(part.name, CHANGES, part.about),  # parameters stay where they were
     )
@@ -88,4 +94,5 @@ def on_changes(part: Stage, heard: Any, threshold: float = 0.0) -> Stage:
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     heard = jax.ShapeDtypeStruct((3,), jnp.float32)
-    return [(on_changes(linear(3, 2), heard, threshold), (3,)) for threshold in (0, 1)]
+    settings = ((0.0, 0.0), (1.0, 1.0))
+    return [(on_changes(linear(3, 2), heard, *each), (3,)) for each in settings]

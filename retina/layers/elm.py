@@ -125,7 +125,7 @@ def elm(
         state, m = one_by_one.apply(params, state, pooled(params, x))
         return state, jax.vmap(lambda m: dense(params, "readout", m))(m)
 
-    return one_by_one._replace(step=step, apply=apply)
+    return one_by_one.seen(step=step, apply=apply)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

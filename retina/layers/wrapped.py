@@ -28,7 +28,7 @@ def through(part: Stage, view: View, **changes: Any) -> Stage:
     True
     """
     valid = part.valid
-    return part._replace(
+    return part.seen(
         start=lambda params, key=None: part.start(view(params), key),
         step=lambda params, state, x: part.step(view(params), state, x),
         apply=lambda params, state, x: part.apply(view(params), state, x),
@@ -41,11 +41,12 @@ def through(part: Stage, view: View, **changes: Any) -> Stage:
 def parts_of(inner: Model) -> tuple[tuple[str, Stage], ...]:
     """The parts of a model's chain, by name; of another model, the one stage it is.
 
-    raises: BadSetting for a model on two clocks: they would run on one.
+    raises: BadSetting for a model whose end runs every few bins: it would run in all.
     """
-    if inner.period > 1:
+    if inner.stage.steps and not inner.stage.per_frame:
+        every = sum(bins for _, bins in inner.stage.steps)
         raise BadSetting(
-            f"{inner.name} runs a part every {inner.period} bins: make that the last "
+            f"{inner.name} runs a part every {every} bins: make that the last "
             "reduction, after all others"
         )
     return inner.stage.parts or ((inner.stage.name, inner.stage),)
@@ -99,7 +100,7 @@ def heard(model: Model) -> list[Any]:
     return signals
 
 
-def on_frames(
+def shown_through(
     name: str, inner: Model, front: Stage, see: Callable[[Any], Any], about: tuple
 ) -> Model:
     """A model with a stage before it that changes what it is shown.

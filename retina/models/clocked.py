@@ -8,7 +8,7 @@ import jax
 
 from retina import build
 from retina.errors import BadSetting
-from retina.layers.clock import two_clocks
+from retina.layers.clock import every_few_bins
 from retina.layers.wrapped import heard, parts_of
 from retina.stage import Model, Stage, chain
 from retina.types import Spec
@@ -30,11 +30,10 @@ def clocked(
     raises:  BadSetting for a model that has no such part.
 
     Parts with a memory hear every frame; what they would say to nobody is not computed.
-    A bin costs what a whole period costs, over its bins. Of weights of few bits, the
-    bit-operations are those of a bin with a run.
+    A bin costs what a whole period costs, over its bins.
 
-    >>> clocked(Spec((), 2, 0.01), settings=(("lags", 4),)).period
-    2
+    >>> clocked(Spec((), 2, 0.01), settings=(("lags", 4),)).stage.lags
+    4
     """
     if every_bins < 2:
         raise BadSetting(f"every_bins {every_bins}: 2 or more")
@@ -48,15 +47,13 @@ def clocked(
         )
     parts = [part._replace(about=(name, *part.about)) for name, part in named]
     head, tail = chain(*parts[:first]), chain(*parts[first:])
-    stage, between = two_clocks(head, tail, every_bins, heard(inner)[-1])
+    stage = every_few_bins(head, tail, every_bins, heard(inner)[-1])
     # Drawn, named and described as those of the model that it is.
-    kept = {"init": inner.stage.init, "parameters": inner.stage.parameters}
     return inner._replace(
         name="clocked",
-        stage=stage._replace(**kept),
+        stage=stage._replace(init=inner.stage.init, parameters=inner.stage.parameters),
         training=None,
-        period=every_bins,
-        between=between._replace(**kept),
+        core=(),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from retina import build
 from retina.errors import BadSetting
 from retina.layers.door import image_shape
-from retina.layers.wrapped import on_frames
+from retina.layers.wrapped import shown_through
 from retina.stage import Model, Stage, memoryless
 from retina.types import Spec
 
@@ -50,9 +50,8 @@ def cropped(
         wide = frames[..., column : column + columns]
         return wide[..., row : row + rows, :] if len(spec.frame) == 2 else wide
 
-    return on_frames("cropped", inner, crop(see, box), see, ("cropped", box))._replace(
-        spec=spec
-    )
+    made = shown_through("cropped", inner, crop(see, box), see, ("cropped", box))
+    return made._replace(spec=spec)
 
 
 def crop(see, box: tuple[int, int, int, int]) -> Stage:

@@ -8,15 +8,19 @@ import jax
 import jax.numpy as jnp
 
 from retina import build
+from retina.clocks import again, between, bins_held
 from retina.errors import BadSetting, at_least_zero
 from retina.layers.changes import CHANGES, on_changes
 from retina.layers.wrapped import heard, parts_of
-from retina.stage import Model, Params, Stage, chain
+from retina.stage import Model, Params, Stage
 from retina.types import Clip, Spec
 
 # Stages without state that are a matrix times their input, and an offset.
 LAYERS = ("conv2d", "dense", "factorised", "linear", "mixture", "spatial")
 ENOUGH = 512  # bins that an input's s.d. is measured on; source="chosen"
+# Seconds after which what a layer was told before is taken as forgotten: several swings
+# of a filtered signal through a band of one s.d.
+CROSSED_S = 0.5  # source="chosen"
 
 
 def event_driven(
@@ -38,6 +42,8 @@ def event_driven(
     A dense machine multiplies changes of zero as well, and adds them up on top:
     `flops_per_bin` rises a little and the state holds each layer's input and output. A
     machine that works on what is not zero does less: `retina.executors` counts it.
+    What a layer was told once it forgets when its input crosses the band, two
+    thresholds wide; clips of a fit begin CROSSED_S before their loss for each layer.
 
     >>> event_driven(Spec((), 2, 0.01), settings=(("lags", 4),)).stage.lags
     3
@@ -52,11 +58,12 @@ def event_driven(
             f"delta is for models with a layer without memory, as ln with a rank, cnn "
             f"and lnln have, and {of} has none"
         )
-    parts = [
-        on_changes(part, x, threshold) if is_layer(part) else part
+    forgotten_s = CROSSED_S if threshold else 0.0
+    parts = tuple(
+        on_changes(part, x, threshold, forgotten_s) if is_layer(part) else part
         for (_, part), x in zip(named, heard(inner), strict=False)
-    ]
-    stage = chain(*parts, about=("event_driven", threshold, inner.stage.about))
+    )
+    stage = again(inner, parts, ("event_driven", threshold, inner.stage.about))
     start = inner.warm_start
 
     def warm_start(params, clips):
@@ -87,10 +94,15 @@ def with_thresholds(
     inner:  the model whose layers they are; its own parameters stay as they are.
     """
     clip = max(clips, key=lambda one: one.bins)
-    x = jnp.asarray(clip.stimulus[: clip.skip + ENOUGH])
+    each = bins_held(inner)
+    shown = clip.stimulus[: clip.skip + ENOUGH]
+    x = jnp.asarray(shown[: len(shown) // each * each])
     found = dict(params)
     for name, part in parts_of(inner):
+        if part.uses_response:
+            break  # the last, and none that is told of changes
         own = params[name]
+        x = between(inner, name, x)
         if is_layer(part):
             deviation = jnp.std(x[len(x) // 2 :].astype(jnp.float32), axis=0)
             far = jnp.float32(share) * jnp.sqrt(jnp.mean(jnp.square(deviation)))

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from retina import build
+from retina.clocks import again
 from retina.errors import BadSetting, at_least_one
 from retina.layers.changes import CHANGES
 from retina.layers.readout import mixture
 from retina.layers.wrapped import parts_of
-from retina.stage import Model, Stage, chain
+from retina.stage import Model, Stage
 from retina.types import Spec
 
 READOUTS = ("factorised", "dense")
@@ -61,7 +62,7 @@ def merged(
 
     return inner._replace(
         name="merged",
-        stage=chain(*parts, about=("merged", rank, inner.stage.about)),
+        stage=again(inner, tuple(parts), ("merged", rank, inner.stage.about)),
         warm_start=warm_start if start else None,
         penalty=(lambda params: penalty(whole(params))) if penalty else None,
         training=None,

@@ -13,7 +13,7 @@ from jax import lax
 from retina.clocks import between
 from retina.errors import BadSetting, at_least_one, nearest
 from retina.exact import in_float32
-from retina.probes.rates import before, check_cell, grey, history, signal
+from retina.probes.rates import before, check_cell, grey, history, signal, whole_frames
 from retina.stage import Stage
 from retina.types import Fit
 
@@ -79,18 +79,22 @@ def attribution(
     at_least_one(steps=steps)
     check_cell(fit, cell)
     front, rest, name = _cut(fit, part)
-    shown = before(fit, stimulus, moments, history(fit.model) + 1)
-    mean = grey(fit, history(fit.model) + 1)
+    bins = whole_frames(fit.model, history(fit.model) + 1)
+    shown = before(fit, stimulus, moments, bins)
+    begins = jnp.asarray(moments, jnp.int32) + 1 - bins
+    mean = grey(fit, bins)
     heard = signal(fit, mean)[1] if fit.model.stage.uses_response else None
     share = jnp.arange(1, steps + 1, dtype=jnp.float32) / steps
 
-    def inside(x):
-        return _through(fit, front, x, heard)
+    def one(given):
+        x, begin = given
 
-    def rate(z):
-        return _through(fit, rest, z, heard)[-1, cell]
+        def inside(x):
+            return _through(fit, front, x, heard, begin)
 
-    def one(x):
+        def rate(z):
+            return _through(fit, rest, z, heard, begin)[-1, cell]
+
         def step(carry, at):
             z, total = carry
             new = inside(mean + at * (x - mean))
@@ -99,11 +103,13 @@ def attribution(
             return (new, total + (slope * (new - z)).sum(0)), None
 
         start = inside(mean)
-        begin = (start, jnp.zeros_like(start[0]))
-        (end, total), _ = lax.scan(step, begin, share)
+        none = jnp.zeros_like(start[0])
+        (end, total), _ = lax.scan(step, (start, none), share)
         return total, rate(end), rate(start)
 
-    values, said, rest_rate = jax.jit(lambda every: lax.map(one, every))(shown)
+    values, said, rest_rate = jax.jit(lambda every: lax.map(one, every))(
+        (shown, begins)
+    )
     return Attribution(
         np.asarray(values, np.float64),
         np.asarray(said, np.float64),
@@ -137,11 +143,13 @@ def _cut(fit: Fit, part: str | None) -> tuple[Parts, Parts, str]:
     return every[:end], every[end:], part
 
 
-def _through(fit: Fit, some: Parts, x: jax.Array, heard: jax.Array | None):
-    """A clip through some parts in a row, each from a cold start."""
+def _through(
+    fit: Fit, some: Parts, x: jax.Array, heard: jax.Array | None, begin: jax.Array
+) -> jax.Array:
+    """A clip through some parts in a row, each from a cold start on one bin."""
     for name, stage in some:
         own = fit.params[name]
-        x = between(fit.model, name, x)
+        x = between(fit.model, name, x, begin)
         given = (x, heard) if stage.uses_response else x
         x = stage.apply(own, stage.start(own), given)[1]
     return x

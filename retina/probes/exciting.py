@@ -11,9 +11,17 @@ import numpy as np
 import optax
 from jax import lax
 
+from retina.clocks import bins_held
 from retina.errors import BadSetting, at_least_one
 from retina.exact import in_float32
-from retina.probes.rates import check_cell, grey, history, memory, signal
+from retina.probes.rates import (
+    check_cell,
+    grey,
+    history,
+    memory,
+    signal,
+    whole_frames,
+)
 from retina.types import Fit
 
 NORM = 5.0  # chosen: an event of five s.d., about the largest a long recording shows
@@ -84,10 +92,13 @@ def exciting_input(
     _check_bounds(norm, limits)
     spec, stage, params = fit.model.spec, fit.model.stage, fit.params
     bins = (memory(fit.model) if lags is None else lags) + over - 1
-    shape = (bins, *spec.frame)
+    each = bins_held(fit.model)
+    shape = (whole_frames(fit.model, bins) // each, *spec.frame)
     mean, spread = np.float32(spec.stimulus_mean), np.float32(spec.stimulus_sd)
     edges = None
-    reach = norm
+    # The norm is of the clip as it is shown, each frame `each` times.
+    size = None if norm is None else norm / float(np.sqrt(each))
+    reach = size
     if limits is not None:
         edges = tuple(np.float32((end - mean) / spread) for end in limits)
         if norm is None:
@@ -96,12 +107,15 @@ def exciting_input(
     others = jnp.asarray(against, jnp.int32)
 
     def project(z):
-        if norm is not None:
-            z = z * (norm / jnp.maximum(jnp.linalg.norm(z), 1e-12))
+        if size is not None:
+            z = z * (size / jnp.maximum(jnp.linalg.norm(z), 1e-12))
         return z if edges is None else jnp.clip(z, *edges)
 
+    def shown(z):
+        return mean + spread * jnp.repeat(z, each, axis=0)
+
     def respond(state, z):
-        return stage.apply(params, state, signal(fit, mean + spread * z))[1]
+        return stage.apply(params, state, signal(fit, shown(z)))[1]
 
     def gain(state, z):
         often = respond(state, z)[-over:].mean(0) / null
@@ -127,7 +141,7 @@ def exciting_input(
     @jax.jit
     def run(keys):
         state = stage.start(params)
-        lead = signal(fit, grey(fit, history(fit.model)))
+        lead = signal(fit, grey(fit, whole_frames(fit.model, history(fit.model))))
         if history(fit.model):
             state, _ = stage.apply(params, state, lead)
         return jax.vmap(climb, (None, 0))(state, keys)
@@ -136,7 +150,7 @@ def exciting_input(
     if not np.isfinite(gains).any():
         raise BadSetting(f"norm {norm}: the rate of cell {cell} overflows: lower it")
     best = int(np.argmax(np.where(np.isfinite(gains), gains, -np.inf)))
-    return Exciting(mean + spread * clips[best], rate[best])
+    return Exciting(np.asarray(shown(clips[best])), rate[best])
 
 
 def _check_bounds(norm: float | None, limits: tuple[float, float] | None) -> None:

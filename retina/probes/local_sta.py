@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -50,7 +51,8 @@ def local_sta(
     taps = memory(fit.model) if lags is None else lags
     bins = max(history(fit.model) + 1, taps)
     windows = before(fit, stimulus, moments, bins)
-    slope = jax.grad(lambda x: rates(fit, x)[-1, cell])
+    begins = jnp.asarray(moments, jnp.int32) + 1 - bins
+    slope = jax.grad(lambda x, begin: rates(fit, x, begin)[-1, cell])
     # One after the other: long memories of many moments would not fit at once.
-    fields = jax.jit(lambda every: lax.map(lambda x: slope(x)[::-1][:taps], every))
-    return np.asarray(fields(windows))
+    fields = jax.jit(lambda every: lax.map(lambda one: slope(*one)[::-1][:taps], every))
+    return np.asarray(fields((windows, begins)))

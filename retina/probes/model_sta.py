@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from retina.clocks import bins_held
 from retina.errors import at_least_one
 from retina.exact import in_float32
-from retina.probes.rates import history, memory, rates
+from retina.probes.rates import history, memory, rates, whole_frames
 from retina.types import Fit
 
 BLOCK = 512  # bins of noise at a time
@@ -31,8 +32,9 @@ def model_sta(
              on the screen during the bin; nan for a cell that never responds.
     source:  Chichilnisky 2001, doi 10.1080/713663221.
 
-    A model that listens hears its mean counts. For a linear filter and any nonlinearity
-    the average is proportional to the filter.
+    A model that listens hears its mean counts; one that looks once per frame is shown
+    each frame of noise for as long as the recording shows one.
+    For a linear filter and any nonlinearity the average is proportional to the filter.
 
     >>> from retina.build import model
     >>> from retina.types import Spec
@@ -46,12 +48,15 @@ def model_sta(
     spec = fit.model.spec
     taps = memory(fit.model) if lags is None else lags
     lead = max(history(fit.model), taps - 1)
+    each = bins_held(fit.model)
+    frames = whole_frames(fit.model, lead + BLOCK) // each
     pixels = int(np.prod(spec.frame))
     mean, spread = np.float32(spec.stimulus_mean), np.float32(spec.stimulus_sd)
 
     @jax.jit
     def block(key):
-        noise = jax.random.normal(key, (lead + BLOCK, *spec.frame), jnp.float32)
+        noise = jax.random.normal(key, (frames, *spec.frame), jnp.float32)
+        noise = jnp.repeat(noise, each, axis=0)[: lead + BLOCK]
         up = rates(fit, mean + spread * noise)[lead:]
         down = rates(fit, mean - spread * noise)[lead:]
         flat = noise.reshape(lead + BLOCK, pixels)
@@ -60,8 +65,8 @@ def model_sta(
             shown = lax.dynamic_slice_in_dim(flat, lead - lag, BLOCK)
             return (up - down).T @ shown
 
-        each = lax.map(at, jnp.arange(taps, dtype=jnp.int32))
-        return spread * each, (up + down).sum(0)
+        fields = lax.map(at, jnp.arange(taps, dtype=jnp.int32))
+        return spread * fields, (up + down).sum(0)
 
     total, events = np.zeros((taps, spec.cells, pixels)), np.zeros(spec.cells)
     for one in jax.random.split(key, -(-bins // BLOCK)):

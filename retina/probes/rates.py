@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retina.clocks import bins_held, start_at
 from retina.errors import BadSetting, ShapeMismatch
 from retina.stage import Model, Signal
 from retina.types import Fit
@@ -47,10 +48,20 @@ def signal(fit: Fit, x: jax.Array) -> Signal:
     return x, jnp.broadcast_to(mean, (x.shape[0], *mean.shape))
 
 
-def rates(fit: Fit, x: jax.Array) -> jax.Array:
-    """(time, *frame) -> (time, cell), expected counts per bin from a cold start."""
+def rates(fit: Fit, x: jax.Array, bin: int | jax.Array = 0) -> jax.Array:
+    """(time, *frame) -> (time, cell), expected counts per bin from a cold start.
+
+    bin: of a block, with which the stimulus begins: where a slower clock stands.
+    """
     stage = fit.model.stage
-    return stage.apply(fit.params, stage.start(fit.params), signal(fit, x))[1]
+    state = start_at(stage, fit.params, bin)
+    return stage.apply(fit.params, state, signal(fit, x))[1]
+
+
+def whole_frames(model: Model, bins: int) -> int:
+    """As many bins, and those that are missing to the next frame that is looked at."""
+    each = bins_held(model)
+    return -(-bins // each) * each
 
 
 def grey(fit: Fit, bins: int) -> jax.Array:

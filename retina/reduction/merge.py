@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import build
+from retina.clocks import bins_held
 from retina.errors import BadSetting, at_least_one
 from retina.layers.wrapped import parts_of
 from retina.models.merged import readout_of
@@ -73,20 +74,22 @@ def population_modes(drive: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarr
 def drives(fit: Fit, split: Split) -> np.ndarray:
     """(time, cell) float64: what the readout says to the longest training clip.
 
-    Of its first ENOUGH bins, without those that lack history.
+    In bins or, of a model that reads out once per frame, in frames. Of its first
+    ENOUGH bins, without those that lack history.
     """
     place, _, _ = readout_of(fit.model)
     front = chain(*(part for _, part in parts_of(fit.model)[: place + 1]))
     clip = max(split.train, key=lambda one: one.bins)
     shown = clip.stimulus[: clip.skip + ENOUGH]
     first = min(max(clip.skip, fit.model.stage.lags), len(shown) // 2)
+    each = bins_held(fit.model)
 
     @jax.jit
     def run(params: Tree, x: jax.Array) -> jax.Array:
         return front.apply(params, front.start(params), x)[1]
 
-    said = run(fit.params, jnp.asarray(shown))
-    return np.asarray(said[first:], np.float64)
+    said = run(fit.params, jnp.asarray(shown[::each]))
+    return np.asarray(said[-(-first // each) :], np.float64)
 
 
 def _weights(fit: Fit) -> np.ndarray:

@@ -72,16 +72,14 @@ def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
     try:
         import jax
 
-        from retina.costs.clocks import by_clock, per_bin, rates_hz
+        from retina.costs.clocks import one_bin
         from retina.costs.cost import runs_of
-        from retina.costs.flops import count_step
 
         # What is sampled has the same frame, cells and clock.
         recorded, _ = splits.of(dataclasses.replace(job, spikes_of=""))
         model = build.model(job.model, recorded.spec, **job.settings)
         params = jax.eval_shape(model.stage.init, jax.random.key(0))
-        clocks = by_clock(model, params, count_step(model, params)[1])
-        flops = runs_of(model) * per_bin(clocks, rates_hz(model)).flops
+        flops = runs_of(model) * one_bin(model, params).work.step.flops
         return Estimate(job, flops, False)
     except Exception as error:
         return Estimate(job, None, False, work.line(error))

@@ -186,6 +186,21 @@ def test_history_beyond_the_lags_is_forgotten(index: int, stage: Stage, shape):
 
 
 @STAGES
+def test_the_steps_of_a_period_are_those_that_step_takes(index, stage: Stage, shape):
+    """What is counted bin by bin is what runs."""
+    if not stage.steps:
+        return
+    params, state = _begin(stage)
+    x = _signal(stage, shape)
+    whole = _views(index)["step"](params, state, x)[1]
+    turns = [jax.jit(step) for step, bins in stage.steps for _ in range(bins)]
+    for t in range(CUT):
+        x_t = jax.tree.map(lambda a, t=t: a[t], x)
+        state, y = turns[t % len(turns)](params, state, x_t)
+        _close(y, whole[t])
+
+
+@STAGES
 def test_parameters_are_described_one_by_one(index: int, stage: Stage, shape):
     from retina.parameter import Parameter
 

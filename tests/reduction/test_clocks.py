@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from retina import build
+from retina.clocks import period
+from retina.costs.clocks import one_bin
 from retina.costs.cost import cost
 from retina.costs.executors import executors
 from retina.costs.flops import trace_step
@@ -104,6 +106,27 @@ def test_what_is_told_stays_within_the_threshold():
     assert 0.2 < moved.mean() < 0.9
 
 
+def test_a_band_is_forgotten_when_it_is_crossed_and_never_before():
+    part = on_changes(linear(1, 1), jax.ShapeDtypeStruct((1,), jnp.float32), 0.5, 1.0)
+    params = part.init(KEY)
+    still = jnp.tile(jnp.array([[0.1], [-0.1]], jnp.float32), (50, 1))
+    swing = jnp.array([[0.7], [-0.4]], jnp.float32)  # more than two thresholds
+
+    def told(first: float, x):
+        state = part.start(params) | {"told": jnp.full(1, first, jnp.float32)}
+        return part.apply(params, state, x)[0]["told"].item()
+
+    assert told(0.3, still) == pytest.approx(0.3)
+    assert told(-0.3, still) == pytest.approx(-0.3)
+    assert told(0.3, swing) == told(-0.3, swing) == pytest.approx(0.1)
+    # A view without a start cannot know what was told: none is fitted through.
+    assert part.valid is None and part.burn_in_s == 1.0
+    settings = tuple(CNN.items())
+    assert build.model("cnn", SPLIT.spec, **CNN).stage.valid is not None
+    made = build.model("event_driven", SPLIT.spec, settings=settings)
+    assert made.stage.valid is None and made.stage.burn_in_s > 0
+
+
 def test_thresholds_are_shares_of_what_each_layer_hears():
     """The first hears a projection of white noise: its s.d. is the courses' norm."""
     fit = _cnn()
@@ -125,7 +148,9 @@ def test_a_frame_that_stands_still_costs_an_event_driven_machine_no_products():
     counts = np.zeros((1, 30, 3), np.float32)
     still = Clip("still", frames, counts, 10)
     found = executors(model, params, [still])
-    assert found.dense - found.event >= 2 * 3 * 16  # three cells, 4 x 4 pixels
+    # Three cells look at 4 x 4 pixels, in one product a bin; nothing else is zero.
+    assert found.dense - found.event == 2 * 3 * 16
+    assert found.neurobench_dense == one_bin(model, params).work.step.macs
     before, after = cost(fit.model, fit.params), cost(model, params)
     pixels, cells = 42, 3
     # What each layer was told and last said: float32 both.
@@ -201,4 +226,4 @@ def test_refusals_are_one_clear_line():
 def test_a_model_on_two_clocks_is_made_again_from_its_record():
     made = build.model("clocked", SPLIT.spec, settings=tuple(CNN.items()), every_bins=4)
     again = build.model("clocked", SPLIT.spec, **dict(made.settings))
-    assert again.stage.about == made.stage.about and again.period == 4
+    assert again.stage.about == made.stage.about and period(again.stage) == 4
