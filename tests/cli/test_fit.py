@@ -208,9 +208,27 @@ def _wait(condition, process: subprocess.Popen, seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
+def test_a_stopped_fit_goes_on_to_the_same_numbers(retina, tmp_path, monkeypatch):
+    """Within this process; signals to one of its own follow."""
+    steps = ("--set", "optimiser=adam", "--set", "max_steps=160")
+    command = ("fit", "tiny", "ln", *QUICK, *steps, "--out", "run")
+    fit_words, stops = output.fit_words, True
+
+    def listening(event):
+        if stops and event["step"]:
+            raise KeyboardInterrupt
+        return fit_words(event)
+
+    monkeypatch.setattr(output, "fit_words", listening)
+    done = retina(*command)
+    assert done.status == 130 and "the same command goes on" in done.err
+    assert present(tmp_path / "run.partial" / "checkpoint")
+    stops = False
+    _goes_on(retina, tmp_path, command)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     # Programs of its own: what the killed leave half-written is no other test's.
     cache = {"JAX_COMPILATION_CACHE_DIR": str(desk.folder / "xla")}
@@ -237,25 +255,30 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
         assert "Traceback" not in err
         assert "the same command goes on" in err
 
-    other = desk.retina(*command, "--key", 1)
+    _goes_on(desk.retina, desk.folder, command)
+
+
+def _goes_on(retina, folder: Path, command: tuple[str, ...]) -> None:
+    """What was stopped is refused to another, and ends as what never was."""
+    partial = folder / "run.partial"
+    assert not (folder / "run").exists()
+    other = retina(*command, "--key", 1)
     assert other.status == 1 and "run.partial is another fit" in other.err
 
     # What a write that was killed half way leaves is no part of the run.
     (partial / ".metrics.jsonl.0123").write_bytes(b"half")
-    resumed = desk.retina(*command)
+    resumed = retina(*command)
     assert resumed.status == 0, resumed.err
     assert "going on from" in resumed.err
-    assert not (desk.folder / "run" / ".metrics.jsonl.0123").exists()
+    assert not (folder / "run" / ".metrics.jsonl.0123").exists()
     assert not partial.exists()
-    whole = desk.retina(*command[:-1], "whole")
+    whole = retina(*command[:-1], "whole")
     assert whole.status == 0 and "going on from" not in whole.err
-    pairs = zip(
-        _params(desk.folder / "run"), _params(desk.folder / "whole"), strict=True
-    )
+    pairs = zip(_params(folder / "run"), _params(folder / "whole"), strict=True)
     for one, other in pairs:
         assert one.tobytes() == other.tobytes()
     # Nothing is told twice and nothing is missing.
-    rows, wanted = (_metrics(desk.folder / name) for name in ("run", "whole"))
+    rows, wanted = (_metrics(folder / name) for name in ("run", "whole"))
     for name in ("step", "train_loss", "validation", "rate"):
         assert [row[name] for row in rows] == [row[name] for row in wanted]
 

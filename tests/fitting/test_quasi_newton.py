@@ -190,7 +190,9 @@ def _whitened_at(monkeypatch) -> list[bytes]:
     return places
 
 
-@pytest.mark.parametrize("first", [3, 6, 8, 12])
+@pytest.mark.parametrize(
+    "first", [3, 8, *(pytest.param(one, marks=pytest.mark.slow) for one in (6, 12))]
+)
 def test_the_curvature_is_taken_again_wherever_the_rounds_begin(
     monkeypatch, tmp_path, first
 ):

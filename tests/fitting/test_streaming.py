@@ -72,7 +72,7 @@ def _same(one, two) -> None:
     assert one.validation == two.validation
 
 
-@pytest.mark.parametrize("name", ["cnn", "glm"])
+@pytest.mark.parametrize("name", [pytest.param("cnn", marks=pytest.mark.slow), "glm"])
 def test_a_streamed_fit_is_the_fit_in_memory_bit_for_bit(name, tmp_path, monkeypatch):
     """Arrays at hand against files that are mapped, a round in several parts."""
     model = build.model(name, SPEC, **MODELS[name])

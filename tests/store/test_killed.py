@@ -106,13 +106,17 @@ def every_event():
         store.save(fit(1.0), folder, extra={"value": 1.0})
 
 
-print(json.dumps(list(random_points(60) if how == "random" else every_event())))
+points = random_points(int(sys.argv[4])) if how == "random" else every_event()
+print(json.dumps(list(points)))
 """
 
 
-def run(how, folder, swaps) -> list:
+def run(how, folder, swaps, tries=0) -> list:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), how, str(folder), str(swaps)],
+        [
+            *(sys.executable, "-c", textwrap.dedent(SCRIPT)),
+            *(how, str(folder), str(swaps), str(tries)),
+        ],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": os.getcwd()},
@@ -131,8 +135,9 @@ def test_killed_at_each_call_to_the_system(tmp_path, swaps):
     assert set(found) == {1.0, 2.0}
 
 
+@pytest.mark.parametrize("tries", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("swaps", [True, False])
-def test_killed_at_random_moments(tmp_path, swaps):
-    found = run("random", tmp_path / "run", swaps)
-    assert len(found) == 60
+def test_killed_at_random_moments(tmp_path, swaps, tries):
+    found = run("random", tmp_path / "run", swaps, tries)
+    assert len(found) == tries
     assert all(value is not None and value >= 1 for value in found)
