@@ -57,7 +57,7 @@ SMALL: dict[str, Any] = {
 MAPS = {"settings": (("lags", 5), ("basis", 3), ("channels", 2), ("sizes", (3, 3)))}
 OWN: dict[str, dict[str, Any]] = {
     "clocked": MAPS | {"every_bins": 3},  # so that bin CUT is one that runs
-    "event_driven": MAPS,
+    "event_driven": MAPS | {"threshold": 0.05},  # drawn drives are small
     "merged": MAPS,
     "bcn": {"amacrines": 1},
     "conv_gru": {"stride": 1},
