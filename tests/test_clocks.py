@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -232,7 +233,9 @@ def test_cuts_of_a_model_on_two_clocks_see_frames():
     key = jax.random.key(1)
     wanted = jax.jit(partial(rates_of, found.model))(params, x, counts)
     assert np.ptp(wanted) > 0.01
-    for cut, asked in ((delta, {"threshold": 0.0}), (merge, {"rank": 1})):
+    cuts: list[tuple[Any, dict]]
+    cuts = [(delta, {"threshold": 0.0}), (merge, {"rank": 1})]
+    for cut, asked in cuts:
         model, small = cut(found, parts, key, **asked)
         got = jax.jit(partial(rates_of, model))(small, x, counts)
         np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-5)

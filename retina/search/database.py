@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +40,42 @@ def state(name: str) -> Any:
     return importlib.import_module("optuna.trial").TrialState[name]
 
 
-def study_of(experiment: Experiment, dataset: str, folder: Path) -> Any:
+@contextlib.contextmanager
+def study_of(experiment: Experiment, dataset: str, folder: Path) -> Iterator[Any]:
     """The study of these spaces on a data set, as far as it has come.
+
+    Its connections are closed at the end; optuna leaves that to whoever comes by.
 
     raises: BadCard for a storage that optuna does not know; what a database raises.
     """
     search, made = experiment.search, optuna()
-    if search.storage:
+    with contextlib.ExitStack() as opened:
+        storage = _storage(search.storage, folder, made)
+        if search.storage:
+            opened.callback(storage.engine.dispose)
+            opened.callback(storage.remove_session)
+        yield _study(experiment, dataset, storage, made)
+
+
+def _storage(url: str, folder: Path, made: Any) -> Any:
+    if url.startswith("redis"):
+        raise BadCard(
+            "search.storage: RedisStorage is no longer in optuna: leave storage out "
+            "for a journal, or give a database's URL, as sqlite:///FILE"
+        )
+    if url:
         try:
-            storage = made.storages.get_storage(search.storage)
+            return made.storages.RDBStorage(url)
         except ValueError as error:
             raise BadCard(f"search.storage: {_line(error)}") from None
-    else:
-        journal = made.storages.journal
-        file = str(folder / JOURNAL)
-        storage = made.storages.JournalStorage(journal.JournalFileBackend(file))
+    journal = made.storages.journal
+    return made.storages.JournalStorage(
+        journal.JournalFileBackend(str(folder / JOURNAL))
+    )
+
+
+def _study(experiment: Experiment, dataset: str, storage: Any, made: Any) -> Any:
+    search = experiment.search
     # Other spaces, or objectives, are another study: what was asked would not fit.
     told = [family.model_dump_json() for family in experiment.families if family.space]
     asked = hashlib.sha256(repr((told, search.up, search.down)).encode()).hexdigest()

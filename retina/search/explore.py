@@ -54,7 +54,7 @@ def explore(
     with lock.beside(place), contextlib.ExitStack() as opened:
         asking = Asking(search.storage, order.folder)
         with asking:
-            study = study_of(experiment, dataset, order.folder)
+            study = opened.enter_context(study_of(experiment, dataset, order.folder))
             before = _before(study, experiment, dataset, families, order)
         asked: dict[str, list[Any]] = {}
         gone: list[Job] = []

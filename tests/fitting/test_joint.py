@@ -214,8 +214,8 @@ def test_test_stimulus_in_another_recordings_training_is_refused(splits):
 
 
 WITH_A_CORE = (
-    "bn_cnn cnn cnn_history conv_gru core_readout lnln photoreceptor_cnn recursive_cnn "
-    "subunit_ribbon"
+    "bn_cnn cnn cnn_history conv_gru core_readout event_driven lnln merged "
+    "photoreceptor_cnn recursive_cnn subunit_ribbon"
 ).split()
 LIGHT = 1e4  # R*/photoreceptor/s, for photoreceptors
 
