@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ from retina.costs.memory import memory
 from retina.costs.sparse import zero_macs
 from retina.data.split import split
 from retina.errors import BadSetting
+from retina.fitting.core import check
 from retina.fitting.fit import fit
 from retina.fitting.loss import rates_of
 from retina.fitting.predict import streamed
@@ -216,6 +216,24 @@ def test_models_of_another_keep_both_clocks(name):
     np.testing.assert_allclose(clip, whole, rtol=1e-4, atol=1e-5)
 
 
+def test_a_core_on_another_clock_is_refused_in_one_line():
+    settings = {"lags": 3, "channels": 2, "sizes": (3, 3), "history": 6}
+    model = build.model("cnn_history", SPEC, **settings)
+    check(model, model)
+    one = dataclasses.replace(SPEC, bins_per_frame=1)
+    other = build.model("cnn_history", one, **settings)
+    wider = build.model("cnn_history", SPEC, **settings | {"lags": 4})
+    slow = build.model("clocked", one, settings=tuple(settings.items())[:3])
+    for core, words in (
+        (other, "a frame for 1 bin"),
+        (wider, "give both the same settings"),
+        (slow, "can be shared"),
+    ):
+        with pytest.raises(BadSetting, match=words) as error:
+            check(model, core)
+        assert "\n" not in str(error.value)
+
+
 @pytest.mark.slow
 def test_cuts_of_a_model_on_two_clocks_see_frames():
     """Thresholds of 0 change nothing; cells that are multiples of one merge into it."""
@@ -233,10 +251,10 @@ def test_cuts_of_a_model_on_two_clocks_see_frames():
     key = jax.random.key(1)
     wanted = jax.jit(partial(rates_of, found.model))(params, x, counts)
     assert np.ptp(wanted) > 0.01
-    cuts: list[tuple[Any, dict]]
-    cuts = [(delta, {"threshold": 0.0}), (merge, {"rank": 1})]
-    for cut, asked in cuts:
-        model, small = cut(found, parts, key, **asked)
+    for model, small in (
+        delta(found, parts, key, threshold=0.0),
+        merge(found, parts, key, rank=1),
+    ):
         got = jax.jit(partial(rates_of, model))(small, x, counts)
         np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-5)
     drive = drives(found, parts)
