@@ -246,3 +246,20 @@ def test_a_name_does_not_make_a_stimulus_of_frame_times():
     guess = guess_of(seen)
     assert guess is not None and guess.stimulus.name == "light"
     assert guess.onsets is not None and guess.onsets.name == "frame_times"
+
+
+def test_times_of_frames_are_no_response_and_what_is_left_out_is_told(tmp_path):
+    """Spikes of each unit in an array of its own are more than is understood."""
+    with h5py.File(tmp_path / "rig.h5", "w") as file:
+        file["movie"], file["frame_times"] = movie(0, 1, 2), T
+        for unit in range(CELLS):
+            file[f"spikes/unit_{unit}"] = spikes()[0]
+    with pytest.raises(MissingData, match="spike_s, the times of all cells in one"):
+        draft("rig", [tmp_path / "rig.h5"])
+
+    np.savez(tmp_path / "a.npz", movie=movie(0, 1, 2), depth=counts()[0], extra=T[:7])
+    text = draft("mine", [tmp_path / "a.npz"])
+    # Nothing says that these are counts but their shape.
+    (line,) = (one for one in text.splitlines() if one.startswith("counts ="))
+    assert '"depth"' in line and "look at this" in line
+    assert "# Not used: extra" in text and tomllib.loads(text)

@@ -52,13 +52,18 @@ def draft(name: str, files: Sequence[Path]) -> str:
     if not guesses or not any(one.counts or one.spike_s for one in guesses.values()):
         raise MissingData(
             f"{files[0].name} holds {_listed(found[files[0]])}: nothing of it looks "
-            "like a stimulus and a response of as many bins: name arrays so, or write "
-            f"the card by hand (`retina new dataset {name}`)"
+            "like a stimulus and a response of as many bins: name arrays so (stimulus, "
+            "counts; or spike_s, the times of all cells in one array, and spike_cell, "
+            f"whose they are), or write the card by hand (`retina new dataset {name}`)"
         )
     numbering, guesses = _numbering(guesses)
     options = ["[options]", f"file = {_t(files[0].name)}", *numbering]
     for part, guess in guesses.items():
         options += ["", f"[options.parts.{_t(part or 'all')}]", *_arrays(guess)]
+    taken = "\n".join(options)
+    idle = [one.name for one in found[files[0]] if _t(one.name) not in taken]
+    if idle:
+        options.append(f"# Not used: {', '.join(idle[:20])}")
     named = {part or "all": guess for part, guess in guesses.items()}
     return _card(name, kinds[files[0]], files, options, named)
 
@@ -93,7 +98,8 @@ def _arrays(guess: Guess) -> list[str]:
     for key in ("onsets", "counts", "spike_s", "spike_cell", "spike_trial"):
         one = getattr(guess, key)
         if one is not None:
-            lines.append(f"{key} = {_t(one.name)}")
+            look = LOOK if key == "counts" and not guess.named else ""
+            lines.append(f"{key} = {_t(one.name)}{look}")
     if guess.counts is not None:
         lines.append(f"counts_axes = {_t(guess.counts_axes)}{mark}")
     return lines

@@ -30,6 +30,7 @@ class Guess:
 
     axes:  of the stimulus, and of the counts, in the words of a card.
     sure:  whether the order of the axes could be told.
+    named: whether the name of the counts says that they are.
     """
 
     stimulus: Seen
@@ -45,6 +46,7 @@ class Guess:
     onsets: Seen | None = None
     frame_s: float | None = None
     sure: bool = True
+    named: bool = True
 
 
 def stretches(found: Sequence[Seen]) -> dict[str, Guess]:
@@ -101,7 +103,8 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
             frame_s=frame_s or (last / frames if last > 0 else None),
             sure=sure,
         )
-    for one in _named([o for o in others if len(o.shape) in (1, 2, 3)], "counts"):
+    heard = [o for o in others if len(o.shape) in (1, 2, 3) and not _clock(o)]
+    for one in _named(heard, "counts"):
         told = _counts_axes(one, frames)
         if told:
             words, cells, trials, clear = told
@@ -110,6 +113,7 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
                 onsets=onsets,
                 frame_s=frame_s,
                 sure=sure and clear,
+                named=bool(re.search(WORDS["counts"], _last(one))),
             )
     return Guess(shown, frames, axes, onsets=onsets, frame_s=frame_s, sure=sure)
 
@@ -178,6 +182,13 @@ def _spikes(flat: Sequence[Seen]) -> tuple[Seen, Seen | None, Seen | None] | Non
         named = [one for one in alike if re.search(WORDS[what], _last(one))]
         picked.append(next((one for one in named if one.kind in "iuf"), None))
     return time, picked[0], picked[1]
+
+
+def _clock(one: Seen) -> bool:
+    """Times of frames are as many as the frames, and no response to them."""
+    if len(one.shape) != 1:
+        return False
+    return bool(re.search(WORDS["onsets"], _last(one))) or _increases(one.read())
 
 
 def _increases(values: np.ndarray) -> bool:
