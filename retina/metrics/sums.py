@@ -89,3 +89,16 @@ def covariance(
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = (product - one * other / bins) / (bins - 1)
     return np.where(bins > 1, spread, 0.0)
+
+
+def over_silence(sums: Terms) -> np.ndarray:
+    """What is gained over a model that never fires, of a distance: 1 at none left.
+
+    sums: "left", the distance, and "silent", that of no spikes; nan where that is 0.
+
+    >>> over_silence({"left": np.array([1.0, 0.0]), "silent": np.array([4.0, 0.0])})
+    array([0.75,  nan])
+    """
+    fired = sums["silent"] > 0
+    share = sums["left"] / np.where(fired, sums["silent"], 1.0)
+    return np.where(fired, 1 - share, np.nan)

@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 from retina.errors import BadSetting
 from retina.metrics.arrays import checked
-from retina.metrics.sums import Sums, Terms
+from retina.metrics.sums import Sums, Terms, over_silence
 
 TAU_S = 0.02  # chosen: what the bursts of a ganglion cell last
 
@@ -33,13 +33,7 @@ def _terms(
     return {"left": left, "silent": silent}
 
 
-def _combine(sums: Terms) -> np.ndarray:
-    fired = sums["silent"] > 0
-    share = sums["left"] / np.where(fired, sums["silent"], 1.0)
-    return np.where(fired, 1 - share, np.nan)
-
-
-SUMS = Sums(_terms, _combine, local=False)
+SUMS = Sums(_terms, over_silence, local=False)
 
 
 def van_rossum(

@@ -10,7 +10,7 @@ from scipy.special import pdtrik
 
 from retina.errors import BadSetting
 from retina.metrics.arrays import chances, check_positive, check_whole, checked
-from retina.metrics.sums import Sums, Terms
+from retina.metrics.sums import Sums, Terms, over_silence
 
 COST_PER_S = 20.0  # chosen: spikes over 0.1 s apart are never the same one, late
 DRAWN = 8  # trains of the rate for each cell
@@ -48,13 +48,7 @@ def _terms(
     return {"left": left, "silent": response.mean(axis=0)}
 
 
-def _combine(sums: Terms) -> np.ndarray:
-    fired = sums["silent"] > 0
-    share = sums["left"] / np.where(fired, sums["silent"], 1.0)
-    return np.where(fired, 1 - share, np.nan)
-
-
-SUMS = Sums(_terms, _combine, local=False)
+SUMS = Sums(_terms, over_silence, local=False)
 
 
 def victor_purpura(
