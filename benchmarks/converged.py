@@ -42,6 +42,9 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__, rounds=1)
     parser.add_argument("--limit", type=float, default=4 * 3600, help="seconds of each")
+    parser.add_argument(
+        "--keep", help="folder of open-retina's state, from which the next run goes on"
+    )
     parser.add_argument("--threads", type=int, help="of open-retina; all by default")
     chosen = parsed(parser, arguments)
     settings: dict[str, Any] = {
@@ -50,6 +53,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "aims": [99.0],  # bits that nobody reaches
         "drops": 3,
         "threads": chosen.threads,
+        "keep": chosen.keep and str(Path(chosen.keep).resolve()),
         "model": {},
     }
     if chosen.small:

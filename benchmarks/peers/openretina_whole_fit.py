@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 from openretina.data_io.base import (
     MoviesTrainTestSplit,
@@ -61,6 +63,13 @@ class Look(lightning.Callback):
         if ends:
             trainer.should_stop = True
             trainer.limit_val_batches = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"watch": self.watch.state(), "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.watch.go_on(state_dict["watch"])
+        self.weights = state_dict["weights"]
 
 
 def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout:
@@ -118,7 +127,9 @@ def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout
 
 
 def fitted(settings: dict[str, Any]) -> Work:
-    """`drops`: end when its schedule has lowered the rate so often; None: never."""
+    """`drops`: end when its schedule has lowered the rate so often; None: never.
+    `keep`: folder of its state after every epoch; where one is, it goes on from there.
+    """
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -161,22 +172,34 @@ def fitted(settings: dict[str, Any]) -> Work:
             model.train()
             return recording.bits(torch.stack(rate).numpy())
 
+        kept = settings.get("keep")
+        callbacks: list[lightning.Callback] = [look]
+        if kept:
+            every_epoch = ModelCheckpoint(kept, "last", enable_version_counter=False)
+            callbacks.append(every_epoch)
         with tempfile.TemporaryDirectory() as folder:
             trainer = lightning.Trainer(
                 max_epochs=100,
                 accelerator="gpu" if device.type == "cuda" else "cpu",
                 devices=1,
                 logger=False,
-                enable_checkpointing=False,
+                enable_checkpointing=bool(kept),
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 gradient_clip_val=1,
-                callbacks=[look],
+                callbacks=callbacks,
                 default_root_dir=folder,
             )
             train = LongCycler(loaders["train"], shuffle=True)
-            trainer.fit(model, train, ShortCycler(loaders["validation"]))
+            last = Path(kept or folder) / "last.ckpt"
+            trainer.fit(
+                model,
+                train,
+                ShortCycler(loaders["validation"]),
+                ckpt_path=last if last.exists() else None,
+                weights_only=False,  # its own state, which holds more than tensors
+            )
         model.load_state_dict(look.weights)
         model.eval()
         movie_once = torch.from_numpy(recording.standard(recording.frozen[0]))

@@ -83,6 +83,17 @@ class Stopwatch:
         """Whether the last judgement is the best so far."""
         return self.curve[-1][1] == max(bits for _, bits in self.curve)
 
+    def state(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "curve": self.curve, "per_cell": self.per_cell}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """As if all that `state` tells of had been done here."""
+        self.begun, self.stood = time.perf_counter() - state["seconds"], 0.0
+        self.curve, self.per_cell = state["curve"], state["per_cell"]
+        if self.curve:
+            last = self.curve[-1][0]
+            self.next = last + max(FIRST_LOOK_S, 0.25 * last)
+
     def told(self) -> dict[str, Any]:
         """The curve, and the cells' bits where it is highest."""
         highest = int(np.argmax([bits for _, bits in self.curve]))
