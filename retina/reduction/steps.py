@@ -172,7 +172,7 @@ def _reduced(
     model, params = function(parent, split, cutting, *given, **settings)
     before = figures(columns, parent.model, parent.params, split)
     after = figures(columns, model, params, split)
-    _check_lower(name, before, after)
+    check_lower(name, before, after)
     start = model._replace(warm_start=lambda drawn, clips: params)
     how = {**kept_recipe(parent, model), **recipe}
     refit = fits.begin(part + len(given), name, digest(params))
@@ -223,9 +223,13 @@ def _first_bins(clip: Clip) -> Clip:
     )
 
 
-def _check_lower(
+def check_lower(
     name: str, before: Mapping[str, float], after: Mapping[str, float]
 ) -> None:
+    """Refuses a cut after which what `name` claims to lower is no lower.
+
+    raises: BadSetting.
+    """
     lower = [column for column in before if after[column] < before[column]]
     higher = [column for column in before if after[column] > before[column]]
     if higher or not lower:

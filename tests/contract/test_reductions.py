@@ -19,7 +19,7 @@ import pytest
 from retina import registry, store
 from retina.errors import BadSetting
 from retina.fitting.predict import agree, streamed
-from retina.reduction.steps import claims, figures
+from retina.reduction.steps import check_lower, claims, figures
 from retina.settings import keywords
 from tests.reduction import parents
 
@@ -107,15 +107,25 @@ def test_a_cut_keeps_inputs_outputs_and_views_and_costs_less(case, tmp_path):
     columns = claims(registry.find("reductions", name), name)
     before = figures(columns, fit.model, fit.params, SPLIT)
     after = figures(columns, model, params, SPLIT)
-    pairs = {one: (before[one], after[one]) for one in columns}
-    assert all(small <= large for large, small in pairs.values()), pairs
-    assert any(small < large for large, small in pairs.values()), pairs
+    if parent == FIRST.get(name, "ln"):
+        check_lower(name, before, after)
+    else:
+        # `reduce` refuses it then: a threshold on what is zero anyway, say.
+        _lower_or_refused(name, before, after)
 
     store.save(dataclasses.replace(fit, model=model, params=params), tmp_path / "run")
     back = store.load(tmp_path / "run")
     assert back.model.stage.about == model.stage.about
     again = streamed(back.model, back.params, x, heard)
     np.testing.assert_array_equal(again, one)
+
+
+def _lower_or_refused(name, before, after) -> None:
+    try:
+        check_lower(name, before, after)
+    except BadSetting as error:
+        assert "would lower nothing here" in str(error)
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("name", NAMES)
