@@ -39,7 +39,7 @@ class Stage(NamedTuple):
     valid:      (params, x (clip, lags + time, *in)) -> (clip, time, *out), what `apply`
                 gives after `lags` bins, and no more: a third view, for fitting, which
                 computes no output that lacks history. None where a stage remembers
-                more than its lags, or hears the response.
+                more than its lags. Of one that hears the response, see `chain`.
     steps:      ((step, bins), ...), what the bins of a period take in turn where they
                 are not alike; () where each takes all of `step`. The state then has a
                 clock, {"bin": of the period, ...}.
@@ -234,7 +234,8 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
 
     Params and state are dicts keyed by the stage's name (a number is appended to a name
     that repeats). Only the last stage may use the response; the chain then takes the
-    pair (x, counts of the previous bin) and hands the counts to that stage alone.
+    pair (x, counts of the previous bin) and hands the counts to that stage alone. Its
+    `valid` takes the pair as well, and that stage's the counts alone with its history.
 
     >>> one = memoryless(lambda p, x: x + 1, about=("one",))
     >>> chain(one, one).step({"one": {}, "one2": {}}, {"one": (), "one2": ()},
@@ -273,17 +274,21 @@ def chain(*stages: Stage, about: tuple | None = None) -> Stage:
                 after[n], x = getattr(stage, view)(params[n], state[n], signal)
         return after, x
 
+    *earlier, last = stages
+    seen = sum(stage.lags for stage in earlier)
+    # A stage that hears the response looks back over that, not over the stages before.
+    lags = max(seen, last.lags) if uses_response else seen + last.lags
+
     def valid(params: Params, x: Signal) -> Signal:
+        previous = None
+        if uses_response:
+            x, previous = x[0][:, lags - seen :], x[1][:, lags - last.lags :]
         for n, stage in named.items():
             assert stage.valid is not None
+            signal = (x, previous) if stage.uses_response else x
             with jax.named_scope(n):
-                x = stage.valid(params[n], x)
+                x = stage.valid(params[n], signal)
         return x
-
-    *earlier, last = stages
-    lags = sum(stage.lags for stage in earlier)
-    # A stage that hears the response looks back over that, not over the stages before.
-    lags = max(lags, last.lags) if uses_response else lags + last.lags
 
     return Stage(
         init=init,

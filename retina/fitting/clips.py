@@ -167,7 +167,8 @@ def clip_rates(
     signal, target = jax.vmap(
         lambda one: cut(model, stimulus, counts, one, lead, bins)
     )(first)
-    return stage.valid(params, signal[:, lead - stage.lags :]), target
+    early = lead - stage.lags
+    return stage.valid(params, jax.tree.map(lambda a: a[:, early:], signal)), target
 
 
 def clip_rate(
@@ -177,7 +178,9 @@ def clip_rate(
     stage = model.stage
     signal, target = cut(model, stimulus, counts, first, lead, bins)
     if stage.valid is not None:
-        return stage.valid(params, signal[lead - stage.lags :][None])[0], target
+        early = lead - stage.lags
+        known = jax.tree.map(lambda a: a[early:][None], signal)
+        return stage.valid(params, known)[0], target
     state = stage.start(params)
     if lead:
         head = jax.tree.map(lambda a: a[:lead], signal)

@@ -9,11 +9,12 @@ import numpy as np
 from retina.layers.basis import lag_axis, raised_cosines
 from retina.layers.nonlinearity import (
     expected_counts,
+    output_from_mean,
     output_init,
     output_parameters,
 )
 from retina.parameter import Parameter
-from retina.stage import Stage, windowed
+from retina.stage import Params, Stage, windowed
 
 
 def history_output(
@@ -55,6 +56,11 @@ def history_output(
         drawn = jax.random.normal(key, weights_shape, jnp.float32) * np.float32(0.01)
         return {"history": drawn} | output_init(kind, cells)
 
+    def valid(params, signal):
+        drive, counts = signal
+        assert past.valid is not None
+        return expected_counts(kind, params, drive + past.valid(params, counts))
+
     def through(view, params, state, signal):
         drive, counts = signal
         state, heard = view(params, state, counts)
@@ -70,7 +76,19 @@ def history_output(
         parameters={"history": Parameter(axes=axes)} | output_parameters(kind),
         about=("history_output", kind, cells, taps, basis, coupling),
         uses_response=True,
+        valid=valid,
     )
+
+
+def silent_start(kind: str, params: Params, counts: np.ndarray) -> Params:
+    """Parameters of the stage that hears nothing yet and tells the mean counts."""
+    weights = jnp.zeros_like(params["history"])
+    return {"history": weights} | output_from_mean(kind, params, counts)
+
+
+def loudness(params: Params) -> jax.Array:
+    """Mean squared weight of the stage's history."""
+    return jnp.mean(jnp.square(params["history"]))
 
 
 def contract() -> list[tuple[Stage, tuple]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
 from retina.clocks import frames_of, on_frames, two_clocks
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
-from retina.layers.history import history_output
-from retina.layers.nonlinearity import output_from_mean
+from retina.layers.history import history_output, loudness, silent_start
 from retina.models.cnn import clipwise, core, weight_squares
 from retina.stage import Model, before
 from retina.types import Spec
@@ -66,16 +63,12 @@ def cnn_history(
 
     def warm_start(params, clips):
         params = params | warm(params, frames_of(clips, spec))
-        start = output_from_mean(
-            output_kind, params["history_output"], mean_counts(clips)
-        )
-        weights = params["history_output"]["history"]
-        params["history_output"] = {"history": jnp.zeros_like(weights)} | start
-        return params
+        own = params["history_output"]
+        silent = silent_start(output_kind, own, mean_counts(clips))
+        return params | {"history_output": silent}
 
     def penalty(params):
-        weights = params["history_output"]["history"]
-        heard = history_shrink * jnp.mean(jnp.square(weights))
+        heard = history_shrink * loudness(params["history_output"])
         return weight_squares(params, shrink, readout_shrink) + heard
 
     stage = two_clocks(spec, *stages, last)

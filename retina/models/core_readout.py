@@ -7,10 +7,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from retina.clocks import frames_of, on_frames, two_clocks
 from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers.door import door, image_shape
 from retina.layers.gaussian_readout import gaussian_mask, place_at, point
+from retina.layers.history import history_output, loudness, silent_start
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import factorised, look_at
 from retina.layers.separable import output_shape, separable
@@ -36,11 +38,17 @@ def core_readout(
     temporal_sizes: tuple[int, ...] = (21, 11),
     sizes: tuple[int, ...] = (11, 5),
     readout: str = "gaussian_mask",
+    history: int | None = None,
+    history_basis: int = 8,
+    coupling: bool = False,
     output_kind: str = "softplus",
     smooth: float = 1e-3,
     sparse: float = 1e-3,
+    history_shrink: float = 1e-5,
 ) -> Model:
     """Layers of separable convolution, scale, offset and ELU; readout; output.
+
+    With spike history, all but the output runs once per frame.
 
     hidden_channels: of each layer; as many layers as entries.
     temporal_sizes:  bins that each layer's temporal kernels see.
@@ -48,11 +56,14 @@ def core_readout(
                      than the map: the map.
     readout:         gaussian_mask, factorised or point, started at the cells' receptive
                      fields.
+    history:         bins of past counts added to the drive, as in `glm`; None: none.
+    history_basis, coupling: as in `glm`.
     output_kind:     softplus, exp or spline.
     smooth:          weight of the mean square of the temporal weights, each times its
                      frequency as a share of the highest.
     sparse:          weight of the mean size of the readout's features, and of its mask:
                      of the entries, or of a Gaussian's variance over the map's area.
+    history_shrink:  weight of the mean squared history weight.
     source:          Höfling et al. 2024, doi 10.7554/eLife.86860; open-retina, whose
                      kernels and counts of parameters these are; for the readouts
                      `gaussian_mask`, `factorised` and `point` say theirs.
@@ -66,7 +77,10 @@ def core_readout(
     """
     at_least_one(hidden_channels=hidden_channels, temporal_sizes=temporal_sizes)
     at_least_one(sizes=sizes)
-    at_least_zero(smooth=smooth, sparse=sparse)
+    at_least_one(history=history, history_basis=history_basis)
+    at_least_zero(smooth=smooth, sparse=sparse, history_shrink=history_shrink)
+    if coupling and not history:
+        raise BadSetting("coupling needs a history: --set history=30")
     layers = list(zip(hidden_channels, temporal_sizes, sizes, strict=False))
     if not len(hidden_channels) == len(temporal_sizes) == len(sizes) == len(layers) > 0:
         raise BadSetting(
@@ -75,9 +89,9 @@ def core_readout(
         )
     if readout not in READOUTS:
         raise BadSetting(f"readout {readout!r}: {nearest(readout, READOUTS)}")
-    image = image_shape(spec)
+    seen, image = on_frames(spec) if history else spec, image_shape(spec)
     stages: list[Stage] = [
-        door(spec),
+        door(seen),
         memoryless(lambda params, x: x[..., None], about=("one_channel",)),
     ]
     shape, padding = (*image, 1), 0
@@ -87,17 +101,28 @@ def core_readout(
         padding = PADDING
         stages += [norm(shape), bias(shape), pointwise("elu")]
     look = READOUTS[readout](shape, spec.cells)
-    stage = chain(*stages, look, output(output_kind, spec.cells))
-    grid = shape[:2]
+    grid, drive = shape[:2], chain(*stages, look)
+    if history:
+        heard = history_output(
+            output_kind,
+            spec.cells,
+            taps=history,
+            basis=history_basis,
+            coupling=coupling,
+        )
+        stage = two_clocks(spec, *stages, look, heard)
+    else:
+        stage = chain(*stages, look, output(output_kind, spec.cells))
 
     def warm_start(params, clips):
-        counts = mean_counts(clips)
-        params = params | {
-            "output": output_from_mean(output_kind, params["output"], counts)
-        }
+        name = "history_output" if history else "output"
+        start = silent_start if history else output_from_mean
+        own = start(output_kind, params[name], mean_counts(clips))
+        params = params | {name: own}
         if grid == (1, 1):
             return params
-        average = spike_triggered_average(clips, stage.lags + 1, spec)
+        clips = frames_of(clips, spec) if history else clips
+        average = spike_triggered_average(clips, drive.lags + 1, seen)
         centres = field_centres(average, image, grid)
         if readout == "factorised":
             placed = {"mask": look_at(centres, grid, params[look.name]["mask"])}
@@ -112,15 +137,14 @@ def core_readout(
             for name, part in params.items()
             if name.startswith("separable")
         )
-        seen = params[look.name]
-        large = jnp.mean(jnp.abs(seen["features"]))
-        if "mask" in seen:
-            large = large + jnp.mean(jnp.abs(seen["mask"]))
-        if "log_variance" in seen:
-            large = large + jnp.mean(jnp.exp(seen["log_variance"])) / (
-                grid[0] * grid[1]
-            )
-        return smooth * rough + sparse * large
+        own = params[look.name]
+        large = jnp.mean(jnp.abs(own["features"]))
+        if "mask" in own:
+            large = large + jnp.mean(jnp.abs(own["mask"]))
+        if "log_variance" in own:
+            large = large + jnp.mean(jnp.exp(own["log_variance"])) / (grid[0] * grid[1])
+        loud = loudness(params["history_output"]) if history else 0.0
+        return smooth * rough + sparse * large + history_shrink * loud
 
     return Model(
         "core_readout",

@@ -60,6 +60,7 @@ OWN: dict[str, dict[str, Any]] = {
     "event_driven": MAPS | {"threshold": 0.05},  # drawn drives are small
     "merged": MAPS,
     "bcn": {"amacrines": 1},
+    "core_readout": {"history": None},  # with it, a variant below
     "conv_gru": {"stride": 1},
     "photoreceptor_cnn": {"mean_rstar_per_s": 1e4},
 }
@@ -98,6 +99,8 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("tcn", FIELD, {"dilation": 1, "output_kind": "exp"}),
     ("core_readout", IMAGE, {"readout": "point"}),
     ("core_readout", IMAGE, {"readout": "factorised"}),
+    ("core_readout", IMAGE, {"history": 4}),
+    ("core_readout", TWO_CLOCKS, {"history": 4, "coupling": True}),
     ("circuit", FIELD, {"release": "fast_kinetic", "amacrine": "wide"}),
     ("circuit", FIELD, {"ganglion": "adaptive_lif"}),
     ("circuit", IMAGE, {"horizontal": "feedback"}),

@@ -128,9 +128,12 @@ def test_what_has_its_history_equals_the_clip(index: int, stage: Stage, shape):
     if "valid" not in _views(index):
         return
     params, state = _begin(stage)
-    x, other = (jax.random.normal(jax.random.key(n), (TIME, *shape)) for n in (1, 8))
-    both = _views(index)["valid"](params, jnp.stack([x, other]))
-    for one, clip in zip(both, (x, other), strict=True):
+    clips = _signal(stage, shape), _signal(stage, shape, seed=8)
+    signal = jax.tree.map(lambda a, b: jnp.stack([a, b]), *clips)
+    if stage.uses_response:  # what it is given beside the counts has its history
+        signal = signal[0][:, stage.lags :], signal[1]
+    both = _views(index)["valid"](params, signal)
+    for one, clip in zip(both, clips, strict=True):
         _close(one, _views(index)["apply"](params, state, clip)[1][stage.lags :])
 
 

@@ -183,11 +183,15 @@ def test_nothing_of_another_block_or_trial_reaches_a_clip():
         assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
 
 
-def test_clips_side_by_side_give_the_rates_of_the_whole_block():
-    """Of a chain of two filters in time, whose fit leaves out what lacks history."""
+@pytest.mark.parametrize("history", [None, 3, 9])
+def test_clips_side_by_side_give_the_rates_of_the_whole_block(history):
+    """Of a chain of two filters in time, whose fit leaves out what lacks history.
+
+    The past that is heard is shorter than the one that is seen, or longer.
+    """
     spec = Spec((4, 3), 2, 0.05)
     sizes: dict = {"hidden_channels": (2, 2), "temporal_sizes": (4, 3), "sizes": (2, 2)}
-    model = build.model("core_readout", spec, **sizes)
+    model = build.model("core_readout", spec, history=history, **sizes)
     assert model.stage.valid is not None
     params = model.stage.init(jax.random.key(0))
     draw = np.random.default_rng(0)
@@ -201,7 +205,7 @@ def test_clips_side_by_side_give_the_rates_of_the_whole_block():
         return clip_rates(model, params, *data, table.lead, table.bins)
 
     rates, counts = fitted(params, jnp.asarray(table.first))
-    whole = jax.jit(lambda p, x: rates_of(model, p, x, jnp.zeros((40, 2))))(
+    whole = jax.jit(lambda p, x: rates_of(model, p, x, block.response[0]))(
         params, shown
     )
     for (at, _), rate, heard in zip(table.first, rates, counts, strict=True):
