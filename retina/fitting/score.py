@@ -201,6 +201,9 @@ def _score(
     trials = len(clips[0].response)
     few = trials > 1 and spec.event != GRADED
     note = few_repeats_note(pairs[0][1]) if few else ""
+    blank = [name for name, one in metrics.items() if np.all(np.isnan(one.per_cell))]
+    if trials == 1 and blank:
+        note = f"{', '.join(blank)} of {group}: nan, each stimulus was shown once there"
     if history == "free_running":
         note = "; ".join(filter(None, [note, f"mean rate of {RUNS} sampled histories"]))
     return Score(

@@ -119,6 +119,14 @@ def test_both_groups_are_scored_the_repeated_one_first(split, clips):
     assert running.others == ()
 
 
+def test_a_metric_of_repeats_says_that_there_are_none(split, clips):
+    names = ("cc_norm", "pearson_trial", "feve")
+    found = score(_oracle(split), clips, names, draws=20)
+    assert not found.notes
+    told = "cc_norm, feve of running: nan, each stimulus was shown once there"
+    assert found.others[0].notes == (told,)
+
+
 def test_a_listener_is_scored_both_ways_in_each_group(split, clips):
     """Without effective history the free-running and the told rates are one."""
     fit = _fit(split, "glm", history=3, history_basis=3)
