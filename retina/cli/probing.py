@@ -15,7 +15,7 @@ from retina.cli.fitting import Key
 from retina.cli.names import Json
 from retina.errors import BadSetting, UnknownName, nearest
 
-KINDS = ("sta", "exciting", "local", "attribution", "recovery")
+KINDS = ("sta", "exciting", "local", "attribution", "recovery", "degeneracy")
 AT_CLIP = ("local", "attribution")
 STARTS = 4  # of the fits of recovery
 SHOWN = 4  # moments, unless --at names some
@@ -54,6 +54,14 @@ def probe(
         int | None,
         typer.Option(min=2, help=f"Starts of the fits (recovery); default: {STARTS}."),
     ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Bits per spike that a start may lie below the best one and count as "
+            "equal (degeneracy); default: what ends a fit.",
+        ),
+    ] = None,
     key: Key = 0,
     out: Annotated[
         Path | None,
@@ -61,7 +69,7 @@ def probe(
     ] = None,
     json: Json = False,
 ) -> None:
-    """What drives a cell of a fitted model, through what; which parameters return."""
+    """What drives a cell of a fitted model, through what; which parameters to trust."""
     import jax
 
     from retina import store
@@ -74,6 +82,11 @@ def probe(
         raise typer.BadParameter(f"--part is for attribution, not for {kind}")
     if seeds is not None and kind != "recovery":
         raise typer.BadParameter(f"--seeds is for recovery, not for {kind}")
+    if within is not None and kind != "degeneracy":
+        raise typer.BadParameter(f"--within is for degeneracy, not for {kind}")
+    if kind == "degeneracy":
+        recovering.compare_starts(run, within, cell or out, json)
+        return
     if kind == "recovery":
         recovering.recover(run, seeds or STARTS, key, cell or at or out, json)
         return

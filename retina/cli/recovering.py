@@ -1,7 +1,7 @@
-"""`retina probe RUN recovery`: which parameters a model's own spikes bring back.
+"""`retina probe RUN recovery` and `degeneracy`: which parameters are to be trusted.
 
-Of a run that a sweep fitted to sampled spikes, the starts it has are looked at and none
-is fitted again.
+Of a run that a sweep fitted to sampled spikes, recovery looks at the starts it has and
+fits none again; degeneracy never fits.
 """
 
 from __future__ import annotations
@@ -74,6 +74,27 @@ def recover(run: str, seeds: int, key: int, other: Any, json: bool) -> None:
             "note: no start fits as well as the truth: the search has failed, and the "
             "table speaks of that; give more --seeds"
         )
+
+
+def compare_starts(run: str, within: float | None, other: Any, json: bool) -> None:
+    """other: whatever was given that belongs to the other kinds."""
+    from retina import store
+    from retina.fitting.plateau import GAIN
+    from retina.probes.degeneracy import degeneracy
+
+    if other:
+        raise typer.BadParameter("degeneracy takes --within and --json alone")
+    found = degeneracy(store.load(run), within=GAIN if within is None else within)
+    if json:
+        output.print_json(dataclasses.asdict(found))
+        return
+    heads = [field.name for field in dataclasses.fields(found.rows[0])]
+    rows = [[_word(value) for value in dataclasses.astuple(row)] for row in found.rows]
+    print(output.columns(rows, heads))
+    print()
+    starts = zip(found.validation_bits, found.equal, strict=True)
+    lines = [[str(n), f"{bits:.4f}", _yes(e)] for n, (bits, e) in enumerate(starts)]
+    print(output.columns(lines, ("start", "validation bits", "as good as the best")))
 
 
 def _values(params: Any) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from retina.fitting.recipe import checked_recipe
 from retina.fitting.simulate import simulated_split
 from retina.fitting.start import mean_counts
 from retina.metrics.medians import middle
+from retina.probes.degeneracy import NEAR, rms, scattered, trained
 from retina.stage import Recipe, Tree
 from retina.types import Clip, Fit, Split
 
-NEAR = 0.1  # of a parameter's size: nearer than this it has come back; chosen
 SCATTER = 1.0  # of the starts, unless told: about a factor of e each way; chosen
 
 
@@ -141,35 +141,26 @@ def compared(
     parameters: tree of Parameter, parallel to truth and to each of found.
     validation_bits, training_bits: (start + 1,) of each of found, last of the truth.
     """
-    bits, trained = validation_bits[:-1], training_bits[:-1]
+    bits, fitted = validation_bits[:-1], training_bits[:-1]
     best = int(np.argmax(bits))
     equal = bits > bits[best] - GAIN
     rows, errors = [], [{} for _ in found]
-    described = jax.tree_util.tree_leaves_with_path(parameters)
-    true = jax.tree.leaves(truth)
-    each = zip(*(jax.tree.leaves(one) for one in found), strict=True)
-    for (path, parameter), wanted, values in zip(described, true, each, strict=True):
-        if not parameter.trainable:
-            continue
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
-        wanted = np.ravel(np.asarray(wanted, np.float64))
-        drawn = np.stack([np.ravel(np.asarray(v, np.float64)) for v in values])
-        size = max(_rms(wanted), 1e-12)
-        off = [_rms(one - wanted) / size for one in drawn]
+    for name, parameter, values in trained(parameters, (*found, truth)):
+        drawn, wanted = values[:-1], values[-1]
+        size = max(rms(wanted), 1e-12)
+        off = [rms(one - wanted) / size for one in drawn]
         for told, error in zip(errors, off, strict=True):
             told[name] = error
-        spread = np.nan
-        if equal.sum() > 1:
-            spread = _rms(drawn[equal].std(axis=0, ddof=1)) / size
+        spread = scattered(drawn[equal], size)
         rows.append(
             Row(
                 name,
                 parameter.unit,
                 len(wanted),
                 off[best],
-                float(spread),
+                spread,
                 _correlation(drawn[best], wanted),
-                _verdict(off[best], float(spread)),
+                _verdict(off[best], spread),
             )
         )
     starts = [
@@ -181,14 +172,14 @@ def compared(
             "errors": told,
         }
         for n, (b, t, e, told) in enumerate(
-            zip(bits, trained, equal, errors, strict=True)
+            zip(bits, fitted, equal, errors, strict=True)
         )
     ]
     return Recovery(
         rows=tuple(rows),
         starts=tuple(starts),
         truth_bits=float(validation_bits[-1]),
-        reached=bool(trained.max() > training_bits[-1] - GAIN),
+        reached=bool(fitted.max() > training_bits[-1] - GAIN),
         params=tuple(found),
         truth=truth,
     )
@@ -215,10 +206,6 @@ def _verdict(error: float, spread: float) -> str:
     if spread > NEAR:
         return "undetermined"
     return "off" if np.isfinite(spread) else "not tried"
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -89,3 +89,23 @@ def test_probe_recovery_says_which_parameters_return(retina):
     assert table.status == 0 and "space_time.filters" in table.out
     assert "as good as the best" in table.out
     assert retina("probe", "run", "recovery", "--cell", "0").status == 2
+
+
+def test_probe_degeneracy_says_what_the_starts_agree_on(retina):
+    words = "lags=4", "rank=None", "output_kind=exp", "scatter=0.3"
+    settings = [word for one in words for word in ("--set", one)]
+    done = retina("fit", "tiny", "ln", *settings, "--seeds", 2, "--out", "run")
+    assert done.status == 0, done.err
+    asked = "probe", "run", "degeneracy", "--within", 0.02, "--json"
+    told = json.loads(retina(*asked).out)
+    # One linear filter and one offset per cell have one best value.
+    assert told["equal"] == [True, True]
+    assert {row["verdict"] for row in told["rows"]} == {"agreed"}
+    table = retina("probe", "run", "degeneracy", "--within", 0.1)
+    assert table.status == 0 and "space_time.filters" in table.out
+    for words in (("degeneracy", "--cell", 0), ("sta", "--within", 1)):
+        assert retina("probe", "run", *words).status == 2
+    alone = retina("fit", "tiny", "ln", "--out", "alone", "--set", "lags=4")
+    assert alone.status == 0, alone.err
+    refused = retina("probe", "alone", "degeneracy")
+    assert refused.status == 1 and "one start alone" in refused.err
