@@ -233,7 +233,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
     # Programs of its own: what the killed leave half-written is no other test's.
     cache = {"JAX_COMPILATION_CACHE_DIR": str(desk.folder / "xla")}
     desk = desk._replace(environment=desk.environment | cache)
-    command = ("fit", "tiny", "ln", *LONG, "--out", "run")
+    # So long that it is not over when the signal comes.
+    longer = [word.replace("4000", "40000") for word in LONG]
+    command = ("fit", "tiny", "ln", *longer, "--out", "run")
     # A stop leaves a checkpoint; kill -9 leaves the last that was due.
     often = "from retina.fitting import checkpoints; checkpoints.EVERY_S = 0.0"
     process = desk.start(*command, first=often if how == signal.SIGKILL else "")
