@@ -41,9 +41,13 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__, rounds=1)
-    parser.add_argument("--limit", type=float, default=4 * 3600, help="seconds of each")
     parser.add_argument(
-        "--keep", help="folder of open-retina's state, from which the next run goes on"
+        "--limit", type=float, default=4 * 3600, help="seconds of each, in all"
+    )
+    parser.add_argument(
+        "--keep",
+        help="folder of open-retina's state after each epoch, from which the next run "
+        "of the same settings goes on; its seconds count",
     )
     parser.add_argument("--threads", type=int, help="of open-retina; all by default")
     chosen = parsed(parser, arguments)

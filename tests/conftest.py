@@ -15,7 +15,8 @@ _KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-if "PYTEST_XDIST_WORKER" not in os.environ and not any("slow" in a for a in sys.argv):
+_ASKED = sys.argv[sys.argv.index("-m") + 1] if "-m" in sys.argv[:-1] else "not slow"
+if "PYTEST_XDIST_WORKER" not in os.environ and _ASKED == "not slow":
     # Most of the time goes into compiling; what is small enough to be tested by
     # default needs no fast code. Workers, whose own arguments tell nothing, and
     # commands inherit it.

@@ -85,7 +85,7 @@ def probe(
     if within is not None and kind != "degeneracy":
         raise typer.BadParameter(f"--within is for degeneracy, not for {kind}")
     if kind == "degeneracy":
-        recovering.compare_starts(run, within, cell or out, json)
+        recovering.compare_starts(run, within, cell or out or key, json)
         return
     if kind == "recovery":
         recovering.recover(run, seeds or STARTS, key, cell or at or out, json)

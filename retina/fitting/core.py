@@ -46,7 +46,7 @@ def check(model: Model, core: Model) -> None:
         raise BadSetting(
             f"the core of {core.name} sees a frame for {plural(theirs, 'bin')}, that "
             f"of {model.name} here for {ours}: name recordings of the same frames per "
-            "bin"
+            "bin, or give both a history or none"
         )
     ours, theirs = _parts(model), _parts(core)
     if ours == theirs:

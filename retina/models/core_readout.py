@@ -48,10 +48,11 @@ def core_readout(
 ) -> Model:
     """Layers of separable convolution, scale, offset and ELU; readout; output.
 
-    With spike history, all but the output runs once per frame.
+    With spike history, all but the output runs once per frame: where that has several
+    bins, the kernels reach as many times as far.
 
     hidden_channels: of each layer; as many layers as entries.
-    temporal_sizes:  bins that each layer's temporal kernels see.
+    temporal_sizes:  bins that each layer's temporal kernels see; with history, frames.
     sizes:           height and width of each layer's spatial kernels in pixels; larger
                      than the map: the map.
     readout:         gaussian_mask, factorised or point, started at the cells' receptive
@@ -63,7 +64,7 @@ def core_readout(
                      frequency as a share of the highest.
     sparse:          weight of the mean size of the readout's features, and of its mask:
                      of the entries, or of a Gaussian's variance over the map's area.
-    history_shrink:  weight of the mean squared history weight.
+    history_shrink:  weight of the mean squared history weight, where there is one.
     source:          Höfling et al. 2024, doi 10.7554/eLife.86860; open-retina, whose
                      kernels and counts of parameters these are; for the readouts
                      `gaussian_mask`, `factorised` and `point` say theirs.
@@ -81,6 +82,7 @@ def core_readout(
     at_least_zero(smooth=smooth, sparse=sparse, history_shrink=history_shrink)
     if coupling and not history:
         raise BadSetting("coupling needs a history: --set history=30")
+    each = spec.bins_per_frame if history else 1
     layers = list(zip(hidden_channels, temporal_sizes, sizes, strict=False))
     if not len(hidden_channels) == len(temporal_sizes) == len(sizes) == len(layers) > 0:
         raise BadSetting(
@@ -152,7 +154,7 @@ def core_readout(
         stage,
         warm_start=warm_start,
         penalty=penalty,
-        recipe=Recipe(learning_rate=1e-2, clip_bins=128, batch=2),
+        recipe=Recipe(learning_rate=1e-2, clip_bins=128 * each, batch=2),
         core=before(stage, look.name),
     )
 

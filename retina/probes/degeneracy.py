@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from retina.errors import BadSetting
+from retina.fitting.core import still
 from retina.fitting.plateau import GAIN
 from retina.parameter import Parameter
 from retina.stage import Tree
@@ -54,11 +55,14 @@ def degeneracy(fit: Fit, *, within: float = GAIN) -> Degeneracy:
     """Which parameters a recording settles, and which it leaves open.
 
     fit:     of two seeds or more. Seeds that begin alike end alike: give the fit a
-             `scatter` where the model's own start is not random.
+             `scatter` where the model's own start is not random. A frozen core is
+             left out.
     within:  bits per spike on validation: starts that are no further below the best
              count as equal to it.
     returns: Degeneracy. Where equal starts disagree, none of their values is the one.
-    raises:  BadSetting for one seed alone, or a negative `within`.
+             The best is that of the highest median over cells.
+    raises:  BadSetting for one seed alone, for seeds that are the same numbers, or a
+             negative `within`.
     source:  Prinz, Bucher & Marder 2004, doi 10.1038/nn1352 (similar activity from
              disparate parameters).
 
@@ -75,10 +79,18 @@ def degeneracy(fit: Fit, *, within: float = GAIN) -> Degeneracy:
     bits = np.asarray(fit.validation["seeds"], float)
     equal = bits >= np.nanmax(bits) - within
     best = int(np.nanargmax(bits))
+    parameters = still(
+        fit.model.stage.parameters, tuple(fit.training.get("frozen", ()))
+    )
     rows = [
         _row(name, parameter, drawn[best], drawn[equal])
-        for name, parameter, drawn in trained(fit.model.stage.parameters, fit.seeds)
+        for name, parameter, drawn in trained(parameters, fit.seeds)
     ]
+    if all(row.spread == 0 for row in rows):
+        raise BadSetting(
+            "the starts were one and the same, so that they agree says nothing: fit "
+            "them with --set scatter=0.3"
+        )
     return Degeneracy(
         tuple(rows), tuple(map(bool, equal)), tuple(float(one) for one in bits)
     )
@@ -97,7 +109,7 @@ def trained(
             yield name, parameter, np.stack(flat)
 
 
-def scattered(values: np.ndarray, size: float) -> float:
+def relative_spread(values: np.ndarray, size: float) -> float:
     """R.m.s. s.d. over sets (set, number) relative to `size`; nan of one set."""
     return rms(values.std(axis=0, ddof=1)) / size if len(values) > 1 else float("nan")
 
@@ -108,7 +120,7 @@ def rms(values: np.ndarray) -> float:
 
 def _row(name: str, parameter: Parameter, best: np.ndarray, equal: np.ndarray) -> Row:
     size = rms(best)
-    spread = scattered(equal, max(size, 1e-12))
+    spread = relative_spread(equal, max(size, 1e-12))
     verdict = "agreed" if spread <= NEAR else "undetermined"
     means = equal.mean(axis=1)
     return Row(

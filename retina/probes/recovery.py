@@ -17,7 +17,7 @@ from retina.fitting.recipe import checked_recipe
 from retina.fitting.simulate import simulated_split
 from retina.fitting.start import mean_counts
 from retina.metrics.medians import middle
-from retina.probes.degeneracy import NEAR, rms, scattered, trained
+from retina.probes.degeneracy import NEAR, relative_spread, rms, trained
 from retina.stage import Recipe, Tree
 from retina.types import Clip, Fit, Split
 
@@ -151,7 +151,7 @@ def compared(
         off = [rms(one - wanted) / size for one in drawn]
         for told, error in zip(errors, off, strict=True):
             told[name] = error
-        spread = scattered(drawn[equal], size)
+        spread = relative_spread(drawn[equal], size)
         rows.append(
             Row(
                 name,

@@ -237,7 +237,7 @@ def check_lower(
             f"{column} {before[column]:,} before, {after[column]:,} after"
             for column in (higher or before)
         )
+        does = "raise what it is to lower" if higher else "lower nothing here"
         raise BadSetting(
-            f"{name} would lower nothing here ({words}): ask for more, see retina show "
-            f"{name}"
+            f"{name} would {does} ({words}): ask for more, see retina show {name}"
         )

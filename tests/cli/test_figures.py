@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -400,7 +401,7 @@ def test_a_stopped_sweep_loses_no_finished_job(desk, lab):
     folder = desk.folder / "slow"
     folder.mkdir()
     toml = (lab / "asks" / "experiment.toml").read_text()
-    slow = 'fit = { optimiser = "adam", max_steps = 100000, patience = 10000 }'
+    slow = 'fit = { optimiser = "adam", max_steps = 5000000, patience = 100000 }'
     (folder / "experiment.toml").write_text(
         toml.replace("fit = { max_steps = 20 }", slow)
     )
@@ -409,6 +410,7 @@ def test_a_stopped_sweep_loses_no_finished_job(desk, lab):
     try:
         while not (out.is_dir() and list(out.glob(".ln-*checkpoint"))):
             assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:

@@ -8,16 +8,19 @@ import jax
 import numpy as np
 import pytest
 
+from retina import build
 from retina.errors import BadSetting
+from retina.fitting.fit import fit
 from retina.probes.degeneracy import degeneracy
 from retina.types import Fit
+from tests.fitting import synthetic
 from tests.probes import fits
 
 
 def _starts(*bits: float) -> Fit:
     """An LN model in sets that differ: the bias by 1 % a set, the filters by half."""
-    fit = fits.drawn("ln", fits.FIELD, lags=4, rank=None)
-    first = fit.params
+    made = fits.drawn("ln", fits.FIELD, lags=4, rank=None)
+    first = made.params
     kept = jax.tree.map(np.asarray, first)
 
     def moved(n: int):
@@ -27,7 +30,9 @@ def _starts(*bits: float) -> Fit:
 
     seeds = tuple(moved(n) for n in range(len(bits)))
     validation = {"seeds": list(bits), "median": max(bits)}
-    return dataclasses.replace(fit, params=seeds[0], seeds=seeds, validation=validation)
+    return dataclasses.replace(
+        made, params=seeds[0], seeds=seeds, validation=validation
+    )
 
 
 def test_what_equal_starts_agree_on_is_told_from_what_they_leave_open():
@@ -44,23 +49,31 @@ def test_what_equal_starts_agree_on_is_told_from_what_they_leave_open():
 
 
 def test_how_near_the_best_counts_as_equal_is_ones_own_choice():
-    fit = _starts(1.0, 0.99, 0.98)
-    assert degeneracy(fit).equal == (True, False, False)
-    assert {row.verdict for row in degeneracy(fit).rows} == {"not tried"}
-    assert degeneracy(fit, within=0.015).equal == (True, True, False)
+    made = _starts(1.0, 0.99, 0.98)
+    assert degeneracy(made).equal == (True, False, False)
+    assert {row.verdict for row in degeneracy(made).rows} == {"not tried"}
+    assert degeneracy(made, within=0.015).equal == (True, True, False)
     with pytest.raises(BadSetting, match="within -1: 0 or more"):
-        degeneracy(fit, within=-1)
+        degeneracy(made, within=-1)
 
 
-def test_a_set_that_a_fit_does_not_move_is_left_out():
-    fit = _starts(1.0, 1.0)
-    tree = fit.model.stage.parameters
-    still = dataclasses.replace(tree["output"]["bias"], trainable=False)
-    stage = fit.model.stage._replace(
-        parameters=tree | {"output": tree["output"] | {"bias": still}}
-    )
-    fit = dataclasses.replace(fit, model=fit.model._replace(stage=stage))
-    assert "output.bias" not in {row.parameter for row in degeneracy(fit).rows}
+def test_a_frozen_core_is_left_out():
+    true = synthetic.truth((7, 6), 3, 1.0)
+    split = synthetic.split(true, train=300, blocks=2, held_out=100)
+    sizes = {"lags": 5, "basis": 3, "channels": 2, "sizes": (3, 3)}
+    model = build.model("cnn", split.spec, **sizes)
+    brief: dict = {"max_steps": 2, "clip_bins": 64, "batch": 2}
+    core = fit(model, split, key=jax.random.key(0), **brief)
+    made = fit(model, split, key=jax.random.key(1), seeds=2, core=core, **brief)
+    told = {row.parameter.split(".")[0] for row in degeneracy(made, within=9).rows}
+    assert told == {"factorised", "output"}
+
+
+def test_starts_that_are_one_and_the_same_say_nothing():
+    made = _starts(1.0, 1.0)
+    same = dataclasses.replace(made, seeds=made.seeds[:1] * 2)
+    with pytest.raises(BadSetting, match="one and the same.*scatter"):
+        degeneracy(same)
 
 
 def test_one_start_compares_with_nothing():
