@@ -24,11 +24,6 @@ Pairs = list[tuple[np.ndarray, np.ndarray]]
 REPEATED = ("cc_norm", "feve", "pearson", "pearson_trial", "bits_per_spike")
 SINGLE = ("pearson_trial", "bits_per_spike")
 LISTENED = ("bits_per_spike", "bits_per_second", "pearson_trial", "time_rescaling")
-# Compare trials of one stimulus.
-OF_REPEATS = (
-    *("cc_max", "cc_norm", "fano", "feve", "oracle", "signal_power"),
-    *("spike_information", "split_half"),
-)
 # Say nothing where no event is counted.
 COUNTED = ("bits_per_spike", "bits_per_second", "deviance")
 SEED = 20160210  # of every bootstrap, so that a score is the same when asked again
@@ -206,9 +201,9 @@ def _score(
     trials = len(clips[0].response)
     few = trials > 1 and spec.event != GRADED
     note = few_repeats_note(pairs[0][1]) if few else ""
-    blank = [name for name in names if name in OF_REPEATS]
+    blank = [name for name, one in metrics.items() if np.all(np.isnan(one.per_cell))]
     if trials == 1 and blank:
-        note = f"{', '.join(blank)} of {group}: nan, a stimulus was shown once there"
+        note = f"{', '.join(blank)} of {group}: nan; to compare trials takes two, not 1"
     if history == "free_running":
         note = "; ".join(filter(None, [note, f"mean rate of {RUNS} sampled histories"]))
     return Score(
