@@ -109,7 +109,7 @@ def few_repeats_note(response: ArrayLike) -> str:
     0.2 with 8 repeats and by 0.7 with 4; at 0.5 by less than 0.03. Hence: fewer than 10
     repeats, median cell below 0.25 counts per bin.
 
-    response: (trial, time, cell), counts per bin.
+    response: (trial, time, cell), counts per bin, at least 2 trials.
     returns:  one sentence, or "" where there is nothing to warn of.
 
     >>> few_repeats_note(np.ones((4, 100, 3)))
@@ -117,8 +117,6 @@ def few_repeats_note(response: ArrayLike) -> str:
     """
     y = np.asarray(response)
     trials = len(y)
-    if trials == 1:
-        return "1 trial: cc_norm, feve, signal_power and cc_max need repeats"
     rate = float(np.median(y.mean(axis=(0, 1))))
     if trials >= FEW or rate >= LOW:
         return ""
