@@ -62,7 +62,6 @@ def test_a_metric_from_a_file_with_a_keyword_only_null(tmp_path):
 @pytest.mark.parametrize(
     ("trials", "rate", "words"),
     [
-        (1, 0.05, "1 trial"),
         (2, 0.05, "only 2 repeats at a median of 0.05"),
         (9, 0.05, "only 9 repeats"),
         (10, 0.05, ""),
