@@ -36,7 +36,9 @@ def fetch(
             variant=variant,
             say=print,
             progress=lambda file, done, size: tell(
-                done / max(size, 1), f"{file} {done / 1e6:.1f} of {size / 1e6:.1f} MB"
+                done / max(size, done, 1),
+                f"{file} {done / 1e6:.1f}"
+                + (f" of {size / 1e6:.1f} MB" if size else " MB"),
             ),
         )
 

@@ -133,6 +133,13 @@ class Card(Strict):
         return sum(file.bytes for file in needed)
 
     @property
+    def page(self) -> str:
+        """Where its files are to be looked for by hand; "" where no page is known."""
+        if self.data_doi:
+            return f"https://doi.org/{self.data_doi}"
+        return self.source if self.source.startswith("https://") else ""
+
+    @property
     def unread(self) -> bool:
         """A public data set whose files nobody has held against its card yet."""
         return not self.verified and self.source.startswith("https://")

@@ -12,6 +12,7 @@ from retina import atomic, resources
 from retina.data import card as cards
 from retina.data.below import below
 from retina.data.card import Card
+from retina.data.download import forget, goes_on, in_words, sizes
 from retina.data.filling import Filler, fillers
 from retina.data.rules import File
 from retina.data.unzip import member
@@ -65,12 +66,18 @@ def fetch(
     say(f"licence: {card.licence}")
     if not card.publish:
         say("its terms forbid to publish results")
-    size = f"{card.bytes / 1e6:.1f} MB" if card.bytes else "not known"
-    say(f"size: {size} from {source or card.source}")
-    report = progress or (lambda file, done, size: None)
     members = [file for file in files if file.path not in card.archives]
     places = {file: below(folder, file.path, pickled=True) for file in members}
     lacking = [file for file, place in places.items() if not is_good(place, file)]
+    bytes = {f.path: f.bytes for f in files if not (f.archive or f.optional)}
+    if not offline and source is None:
+        bytes |= sizes(_downloads(card, lacking, folder), patience_s)
+    say(f"size: {in_words(bytes)} from {source or card.source}")
+
+    def report(path: str, done: int, size: int) -> None:
+        if progress:
+            progress(path, done, size or bytes.get(path, 0))
+
     if offline:
         names = [file.path for file in lacking if not file.optional]
         if names:
@@ -99,6 +106,21 @@ def _chosen(card: Card, variant: str) -> list[Card]:
             + nearest(variant, ("all", *card.variants))
         )
     return [card.variant(variant)]
+
+
+def _downloads(card: Card, lacking: list[File], folder: Path) -> list[File]:
+    """The files that must come over the network for those that are lacking."""
+    whole = {file.path: file for file in card.files}
+    needed = dict.fromkeys(
+        file if file.url or not file.archive else whole[file.archive]
+        for file in lacking
+        if not file.optional
+    )
+    return [
+        file
+        for file in needed
+        if file.url and not is_good(below(folder, file.path, pickled=True), file)
+    ]
 
 
 def _get(
@@ -140,7 +162,11 @@ def _nowhere(card: Card, file: File, source: str | Path | None) -> str:
             f"{source} holds no {file.path}: give the folder or zip file that does: "
             f"type {typed}"
         )
-    return f"{card.name}: {file.path} has no address to download it from: type {typed}"
+    look = f"look at {card.page} (`retina show {card.typed}` says more), then "
+    return (
+        f"{card.name}: {file.path} has no address to download it from: "
+        f"{look if card.page else ''}type {typed}"
+    )
 
 
 def local(card: Card, name: str | Path = "") -> Path:
@@ -168,7 +194,8 @@ def local(card: Card, name: str | Path = "") -> Path:
         if all(file.url or file.archive for file in missing):
             source, size = "", f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
         else:
-            source, size = " --from FOLDER", ""
+            source = " --from FOLDER"
+            size = f" with the files of {card.page}" if card.page else ""
         raise MissingData(
             f"{card.name}: {', '.join(lacking[folder])} not in {folder}: type "
             f"`retina fetch {card.fetched}{source}`{size}, or set RETINA_CACHE to the "
@@ -186,7 +213,7 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
     aside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside.touch()
-    if not (file.sha256 or file.bytes):
+    if not goes_on(aside, file):
         os.truncate(aside, 0)  # nothing would tell two halves that do not fit
     resumed = aside.stat().st_size > 0
     fill(aside, lambda done: report(file.path, done, file.bytes))
@@ -196,6 +223,7 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
         os.truncate(aside, 0)
         fill(aside, lambda done: report(file.path, done, file.bytes))
         found = wrong(aside, file)
+    forget(aside)
     if found:
         os.unlink(aside)
         raise ChecksumMismatch(

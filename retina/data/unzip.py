@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from retina.data.download import forget
 from retina.errors import MissingData, UnreadableFile, nearest
 
 _CHUNK = 1 << 20
@@ -25,6 +26,7 @@ def member(archive: Path, path: str) -> Callable[[Path, Callable[[int], None]], 
 
     def fill(aside: Path, report: Callable[[int], None]) -> None:
         done = 0
+        forget(aside)
         try:
             with zipfile.ZipFile(archive) as whole, whole.open(entry) as source:
                 with open(aside, "wb") as sink:

@@ -21,7 +21,10 @@ from .conftest import arrays, card_text
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder; answers ranges where the server says so; notes every request."""
+    """Serves a folder; answers ranges where the server says so; notes every request.
+
+    tags: says of which version a file is. deaf: does not look at If-Range.
+    """
 
     def do_GET(self):
         ways = {"moved": self.moved, "stall": self.stall, "cut": self.cut}
@@ -37,13 +40,27 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         data = path.read_bytes()
-        start = 0
-        if wanted and self.server.ranges:  # type: ignore[attr-defined]
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
+        start, end = 0, len(data)
+        tag = f'"{hashlib.md5(data).hexdigest()}"' if self.server.tags else ""  # type: ignore[attr-defined]
+        same = self.headers.get("If-Range", tag) == tag or self.server.deaf  # type: ignore[attr-defined]
+        if wanted and same and self.server.ranges:  # type: ignore[attr-defined]
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start, end = int(first), int(last or end - 1) + 1
+            if start >= len(data):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        else:
+            self.send_response(200)
+        if tag:
+            self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(end - start))
         self.end_headers()
-        self.wfile.write(data[start:])
+        try:
+            self.wfile.write(data[start:end])
+        except ConnectionError:
+            pass  # who only wanted to know the size
 
     def moved(self, rest):
         """To /rest; round in a circle where there is none."""
@@ -63,6 +80,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Half of the file, and the connection is closed."""
         data = Path(self.translate_path("/" + rest)).read_bytes()
         self.send_response(200)
+        self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data[: len(data) // 2])
@@ -81,9 +99,10 @@ def server(tmp_path):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as made:
         made.asked, made.ranges = [], True  # type: ignore[attr-defined]
+        made.tags, made.deaf = True, False  # type: ignore[attr-defined]
         made.folder = served  # type: ignore[attr-defined]
         made.over = threading.Event()  # type: ignore[attr-defined]
-        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield made
         made.over.set()  # type: ignore[attr-defined]
@@ -156,8 +175,8 @@ def test_a_broken_download_goes_on(card, server, cache, ranges, start):
     fetch(card, say=quiet)
     assert (cache / "small" / "small.npz").read_bytes() == whole
     assert server.asked[0][1] == f"bytes={len(start) or 1000}-"
-    # A resumed true beginning needs one request from a server that can resume.
-    assert len(server.asked) == (1 if ranges and not start else 2)
+    # One request, but where the sum tells that what lay there was of another file.
+    assert len(server.asked) == (2 if ranges and start else 1)
 
 
 def without_sum(card: Path, **change: str) -> None:
@@ -205,14 +224,102 @@ def test_without_a_sha256_the_size_tells_a_truncated_file(card, server, cache, r
 
 
 def test_what_nothing_can_verify_is_not_resumed(card, server, cache):
-    """Neither a sum nor a size would show that two halves do not fit."""
+    """Neither a sum nor a version would show that two halves do not fit."""
     without_sum(card, bytes="bytes = 0")
     part = cache / "small" / "small.npz.part"
     part.parent.mkdir()
     part.write_bytes(b"not the beginning of the file")
     fetch(card, say=quiet)
-    assert server.asked == [("/small.npz", None)]
+    assert server.asked[-1] == ("/small.npz", None)
     assert len(load(card).cells) == 2
+
+
+@pytest.fixture
+def broken(card, server, cache):
+    """A beginning of a file whose card knows neither its sum nor its size."""
+    np.savez(server.folder / "small.npz", **arrays(frames=30_000))  # type: ignore
+    without_sum(card, bytes="bytes = 0")
+    addresses(card, server, "cut/")
+    with pytest.raises(MissingData, match="again to go on from here"):
+        fetch(card, say=quiet)
+    addresses(card, server, "")
+    server.asked.clear()
+    part = cache / "small" / "small.npz.part"
+    whole = (server.folder / "small.npz").read_bytes()
+    kept = part.read_bytes()
+    assert len(whole) > 2 * len(kept) - 1 > 0 and whole.startswith(kept)
+    return card
+
+
+def test_half_of_an_unknown_file_goes_on(broken, server, cache):
+    whole = (server.folder / "small.npz").read_bytes()
+    kept = (cache / "small" / "small.npz.part").stat().st_size
+    fetch(broken, say=quiet)
+    assert (cache / "small" / "small.npz").read_bytes() == whole
+    assert server.asked[-1] == ("/small.npz", f"bytes={kept}-")
+    assert {path.name for path in (cache / "small").iterdir()} == {"small.npz", ".lock"}
+
+
+def test_half_of_another_version_does_not(broken, server, cache):
+    """Of the same size, so that nothing but the version tells."""
+    path = server.folder / "small.npz"
+    path.write_bytes(path.read_bytes()[::-1])
+    fetch(broken, say=quiet)
+    assert (cache / "small" / "small.npz").read_bytes() == path.read_bytes()
+
+
+def test_nor_where_the_server_does_not_look(broken, server, cache):
+    server.deaf = True
+    path = server.folder / "small.npz"
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(
+        MissingData, match=r"another version.*`retina fetch \S+` again,"
+    ):
+        fetch(broken, say=quiet)
+    fetch(broken, say=quiet)
+    assert (cache / "small" / "small.npz").read_bytes() == path.read_bytes()
+
+
+def test_nor_with_half_of_a_copy(broken, server, cache, tmp_path, monkeypatch):
+    """A copy that breaks off leaves nothing that a download would take for its own."""
+
+    def breaks(source, sink, chunk):
+        sink.write(b"x" * 500)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.copyfileobj", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(broken, source=server.folder, say=quiet)
+    assert (cache / "small" / "small.npz.part").stat().st_size == 500
+    fetch(broken, say=quiet)
+    assert server.asked[-1] == ("/small.npz", None)
+    assert len(load(broken).cells) == 2
+
+
+@pytest.mark.parametrize("way", ["", "moved/"])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_size_that_the_card_lacks_is_asked_for(card, server, ranges, way):
+    server.ranges = ranges
+    without_sum(card, bytes="bytes = 0")
+    addresses(card, server, way)
+    lines, steps = [], []
+    fetch(card, say=lines.append, progress=lambda *step: steps.append(step))
+    size = (server.folder / "small.npz").stat().st_size
+    assert any(line.startswith(f"size: {size / 1e6:.1f} MB from") for line in lines)
+    assert steps[-1] == ("small.npz", size, size)
+
+
+def test_without_an_address_it_says_where_to_look(card):
+    lines = [x for x in card.read_text().splitlines() if not x.startswith("url")]
+    text = "\n".join(lines).replace('source = "here"', 'source = "https://x.org/y"')
+    card.write_text(text)
+    with pytest.raises(MissingData, match=r"look at https://x\.org/y .*--from FOLDER"):
+        fetch(card, say=quiet)
+    card.write_text(text.replace("lead =", 'data_doi = "10.1/z"\nlead =', 1))
+    with pytest.raises(MissingData, match=r"look at https://doi\.org/10\.1/z .*--from"):
+        fetch(card, say=quiet)
+    with pytest.raises(MissingData, match=r"FOLDER` with the files of https://doi"):
+        load(card)
 
 
 def test_a_file_that_is_not_there_says_what_to_type(card, server):
@@ -299,6 +406,7 @@ def addresses(card: Path, server, *ways: str) -> None:
     lines = [
         f'url = "{first}"\nmirrors = {others}' if line.startswith("url") else line
         for line in card.read_text().splitlines()
+        if not line.startswith("mirrors")
     ]
     card.write_text("\n".join(lines))
 
