@@ -10,6 +10,7 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card
+from retina.data.caveats import PREPARED
 from retina.data.cells import keep, select
 from retina.data.coding import below_darkness, odd_coding
 from retina.data.finding import Finding, some
@@ -171,7 +172,7 @@ def _prepared(card: Card, chosen: Recording, where: str) -> Iterator[Finding]:
         yield Finding("wrong", f"prepare{where}", str(error))
         return
     for note in made.notes[len(chosen.notes) :]:
-        yield Finding("ok", f"prepare{where}", note.removeprefix("prepared: "))
+        yield Finding("ok", f"prepare{where}", note.removeprefix(PREPARED))
 
 
 def _spans(recording: Recording, where: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from retina.arrays import shape
 from retina.data import card as cards
 from retina.data import fetch
 from retina.data.card import Card
+from retina.data.caveats import UNVERIFIED
 from retina.data.cells import keep, select
 from retina.data.leak import shared
 from retina.data.preparation.prepare import prepare
@@ -102,7 +103,7 @@ def _caveat(recording: Recording, card: Card) -> tuple[str, ...]:
     """What to say of a recording that is read for the first time."""
     differs = "; ".join(differences(recording, card))
     return (
-        f"{card.name} is not verified: its card was written from the published layout, "
+        f"{card.name} {UNVERIFIED}its card was written from the published layout, "
         "not from these files. "
         + (f"They differ: {differs}. " if differs else "")
         + f"Look at `retina check {card.typed}` before you believe a figure",

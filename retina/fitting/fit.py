@@ -81,7 +81,8 @@ def fit(
                 curve and the rest of `training` of the one that is kept.
     returns:    Fit; fit.params is the seed that was best on validation. A seed whose
                 loss is no longer finite ends there, at its best parameters, and
-                training["exploded"] names it; training["diverged"] has the step,
+                training["exploded"] names it; training["notes"] is what is noted of
+                the split; training["diverged"] has the step,
                 block, bin, part and parameter where the last of them was lost.
     raises:     Diverged when the loss is no longer finite before any parameters were
                 better than the start (afterwards the fit ends with the best, and
@@ -104,8 +105,10 @@ def fit(
     with failures.told(ends.smaller(recipes[0], seeds, len(recipes)), again):
         fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes, until)
     frozen_parts = list(model.core) if core is not None else []
-    told = {**fitted.training, "frozen": frozen_parts}
-    return dataclasses.replace(fitted, model=given, training=told)
+    told = {"frozen": frozen_parts, "notes": list(split.notes)}
+    return dataclasses.replace(
+        fitted, model=given, training={**fitted.training, **told}
+    )
 
 
 def _fit(

@@ -147,7 +147,7 @@ def _fit(
             loop,
             0,
             tables[n],
-            told,
+            {**told, "notes": list(splits[n].notes)},
         )
         for n, model in enumerate(models)
     )

@@ -94,7 +94,14 @@ def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
         f"**{recording}**: {cells}; test group `{first['group']}`, "
         f"{first['bins']} bins, {trials}"
     )
-    return "\n".join([title, "", *(f"| {line} |" for line in lines)]) + "\n"
+    table = "\n".join([title, "", *(f"| {line} |" for line in lines)]) + "\n"
+    return table + "".join(f"\n{note}\n" for note in _of_all(rows))
+
+
+def _of_all(rows: Sequence[Row]) -> list[str]:
+    """What is noted of every model's score, as of an unverified card."""
+    each = [row["scores"][0].get("notes", ()) for row in rows]
+    return [note for note in each[0] if all(note in notes for notes in each)]
 
 
 def _best(rows: Sequence[Row], y: str, x: str) -> list[bool]:

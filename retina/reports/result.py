@@ -125,7 +125,7 @@ def _score(score: Score) -> dict[str, Any]:
         "cells": score.cells,
         "trials": score.trials,
         "metrics": {name: _metric(one) for name, one in score.metrics.items()},
-    }
+    } | ({"notes": list(score.notes)} if score.notes else {})
 
 
 def _metric(metric: Metric) -> dict[str, Any]:

@@ -35,17 +35,19 @@ def measure(
     """
     from retina.costs.cost import cost
     from retina.data import leak
+    from retina.data.caveats import caveats
     from retina.fitting.score import score
 
     leak.refuse(split)
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
     accuracy = score(fit, split.test, names, bin_s=bin_s)
+    said = (*_unfinished(fit), *_cold(fit), *caveats(split.notes))
     accuracy = dataclasses.replace(
         accuracy,
         publish=split.publish,
         cell_names=tuple(cell.name for cell in split.cells),
-        notes=(*accuracy.notes, *_unfinished(fit), *_cold(fit)),
+        notes=(*accuracy.notes, *said),
     )
     price = cost(fit.model, fit.params, split)
     bits = told_bits_per_s(accuracy, split)

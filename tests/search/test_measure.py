@@ -8,13 +8,18 @@ import jax
 import numpy as np
 import pytest
 
-from retina import build
+from retina import build, store
 from retina.costs.cost import RUNS, as_json, cost
 from retina.errors import BadSetting, MissingData
 from retina.fitting.fit import fit
+from retina.reports.markdown import markdown
+from retina.reports.result import result
+from retina.reports.table import table
 from retina.search.frontier import frontier
 from retina.search.measure import measure, told_bits_per_s
 from tests.fitting import synthetic
+
+X, Y = "flops_per_s", "bits_per_spike"
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +137,16 @@ def test_a_bit_costs_what_a_second_costs_over_the_bits_of_a_second(split):
     assert told(*some) == pytest.approx(spikes[1:].sum() / seconds)
     assert told(*(-1.0 for _ in each)) is None
     assert told_bits_per_s(dataclasses.replace(score, metrics={}), split) is None
+
+
+def test_what_was_done_to_a_recording_stays_with_its_figures(split, tmp_path):
+    """Not the card's own words: those are in the run, and told when it is fitted."""
+    trap = "Trial 3 is odd."
+    said = ("prepared: means of 2 x 2 pixels", "lab is not verified: look at it")
+    split = dataclasses.replace(split, notes=(trap, *said))
+    fitted, point = point_of(split, "ln", lags=4)
+    assert point.score.notes[-2:] == said and trap not in point.score.notes
+    store.save(fitted, tmp_path / "run")
+    assert store.read(tmp_path / "run")["training"]["notes"] == (trap, *said)
+    shown = table(point.score), table([point]), markdown(result([point], {}), Y, X)
+    assert all(note in text for text in shown for note in said)

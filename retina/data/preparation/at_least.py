@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from retina.data.caveats import PREPARED
 from retina.data.cells import keep
 from retina.data.number import is_number
 from retina.data.quality.ceiling import ceilings
@@ -45,7 +46,7 @@ def at_least(recording: Recording, value: Mapping[str, Any]) -> Recording:
     kept = keep(recording, chosen)
     left = [cell.name for cell, ok in zip(recording.cells, good, strict=True) if not ok]
     rules = ", ".join(f"{name} {low}" for name, low in value.items())
-    note = f"prepared: {len(chosen)} of {len(good)} cells reach {rules}"
+    note = f"{PREPARED}{len(chosen)} of {len(good)} cells reach {rules}"
     note += f"; left out: {', '.join(left)}" if left else ""
     return dataclasses.replace(kept, notes=(*kept.notes, note))
 

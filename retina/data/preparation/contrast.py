@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from retina.data.caveats import PREPARED
 from retina.errors import BadSetting
 from retina.types import Recording
 
@@ -39,7 +40,7 @@ def contrast(recording: Recording, value: bool = True) -> Recording:
         )
         for block in recording.blocks
     )
-    note = f"prepared: contrast about the mean light of training, {mean:.4g}"
+    note = f"{PREPARED}contrast about the mean light of training, {mean:.4g}"
     return dataclasses.replace(
         recording, blocks=blocks, coding="contrast", notes=(*recording.notes, note)
     )

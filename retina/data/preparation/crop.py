@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from retina.data.caveats import PREPARED
 from retina.data.number import is_whole
 from retina.errors import BadSetting
 from retina.types import Recording
@@ -35,6 +36,6 @@ def crop(recording: Recording, value: Sequence[int]) -> Recording:
         dataclasses.replace(block, stimulus=block.stimulus[window])
         for block in recording.blocks
     )
-    note = f"prepared: rows {row}-{row + rows - 1}, columns {column}-"
+    note = f"{PREPARED}rows {row}-{row + rows - 1}, columns {column}-"
     note += f"{column + columns - 1} of frames of {height} x {width}"
     return dataclasses.replace(recording, blocks=blocks, notes=(*recording.notes, note))

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from retina.data.caveats import PREPARED
 from retina.data.number import is_whole
 from retina.errors import BadSetting
 from retina.types import Recording
@@ -37,7 +38,7 @@ def downsample(recording: Recording, value: int) -> Recording:
         dataclasses.replace(block, stimulus=_means(block.stimulus, size))
         for block in recording.blocks
     )
-    note = f"prepared: means of {size} x {size} pixels, {height} x {width} of them"
+    note = f"{PREPARED}means of {size} x {size} pixels, {height} x {width} of them"
     return dataclasses.replace(recording, blocks=blocks, notes=(*recording.notes, note))
 
 

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from retina.data.caveats import PREPARED
 from retina.data.cells import keep
 from retina.data.number import is_number
 from retina.data.quality.shared_spikes import WINDOW_S, shares, trains_of
@@ -38,7 +39,7 @@ def unique(recording: Recording, value: float) -> Recording:
     names = [cell.name for cell in recording.cells]
     dropped = [names[n] for n in range(len(names)) if n not in kept]
     made = keep(recording, sorted(kept))
-    note = f"prepared: left out {len(dropped)} units that share more than {value:.0%} "
+    note = f"{PREPARED}left out {len(dropped)} units that share more than {value:.0%} "
     note += f"of the smaller train within {WINDOW_S * 1e3:g} ms with one kept"
     note += f": {', '.join(dropped)}" if dropped else ""
     return dataclasses.replace(made, notes=(*made.notes, note))

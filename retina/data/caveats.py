@@ -1,0 +1,20 @@
+"""Which of the notes on a recording every figure of it is to be read with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+PREPARED = "prepared: "  # how each step of `retina.data.preparation` begins its note
+UNVERIFIED = "is not verified: "  # in what `load` says of a card that nobody has held
+
+
+def caveats(notes: Sequence[str]) -> tuple[str, ...]:
+    """What was done to the recording, and that its card was never checked.
+
+    The other notes are of its card or of its reader: they are told when it is fitted,
+    and stay in the run.
+
+    >>> caveats(["Trial 3 is odd.", "prepared: means of 2 x 2 pixels, 5 x 5 of them"])
+    ('prepared: means of 2 x 2 pixels, 5 x 5 of them',)
+    """
+    return tuple(n for n in notes if n.startswith(PREPARED) or UNVERIFIED in n)
