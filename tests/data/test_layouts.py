@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import sys
 
 import h5py
@@ -318,67 +317,6 @@ def test_spike_times_come_back_as_counts(cache, name):
     np.testing.assert_array_equal(clip.response[0], spikes()[0][start:stop])
     if name == "nwb":  # 4 repeats, each on the clock of its own start
         np.testing.assert_array_equal(made.test[0].response, spikes(TEST, 4, 6))
-
-
-def nwb_of(rows, ends=70, **series):
-    """A movie of 10 s, shown in the rows (start, stop) of a table of trials."""
-
-    def write(folder):
-        pynwb = pytest.importorskip("pynwb")
-        start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-        file = pynwb.NWBFile("small", "small", start)
-        file.add_stimulus(
-            pynwb.TimeSeries(
-                name="movie", data=movie(100), unit="a.u.", rate=10.0, **series
-            )
-        )
-        for one in rows:
-            file.add_trial(start_time=float(one[0]), stop_time=float(one[1]))
-        rng = np.random.default_rng(5)
-        for _ in range(CELLS):
-            file.add_unit(spike_times=np.sort(rng.uniform(0, ends, 800)))
-        with pynwb.NWBHDF5IO(str(folder / "own.nwb"), "w") as io:
-            io.write(file)
-        return ["own.nwb"]
-
-    options = 'file = "own.nwb"\n[options.parts.a]\nstimulus = "movie"\n'
-    splits = layouts.SPLITS.format(train="a", test="a").replace("0, 1.0", "9, 1.0")
-    splits = splits.replace("[0.75, 1.0]", "[0.75, 0.9]")
-    return layouts.Layout("nwb", write, options + 'repeats = "trials"', splits)
-
-
-def test_nwb_rows_that_are_no_complete_showing_are_refused(cache):
-    rows = [(0, 10), (20, 23), (40, 50.05), (60, 61)]
-    with pytest.raises(ShapeMismatch, match=r"the rows 1 \(3 s\), 3 \(1 s\) do not"):
-        load(nwb_of(rows).card(cache))
-    made = load(nwb_of(rows[::2]).card(cache))
-    assert {block.trials for block in made.blocks} == {2}
-
-
-def test_nwb_numbers_are_times_conversion_plus_offset(cache):
-    layout = nwb_of([(0, 10)], conversion=1 / 255, offset=-0.5)
-    block = load(layout.card(cache)).role("train")[0]
-    assert block.stimulus.dtype == np.float32
-    # One multiplication and one addition, each rounded to float32.
-    wanted = movie(100)[: len(block.stimulus)] / 255 - 0.5
-    np.testing.assert_allclose(block.stimulus, wanted, atol=1e-7)
-
-
-def test_nwb_units_in_milliseconds_are_told(cache):
-    layout = nwb_of([(0, 10)], ends=10000)
-    for options in (layout.options, layout.options.replace('repeats = "trials"', "")):
-        with pytest.raises(BadResponse, match="are they in seconds"):
-            load(layout.card(cache, options))
-
-
-def test_nwb_is_read_where_it_may_end_the_process(cache, monkeypatch):
-    card = nwb_of([(0, 10)]).card(cache)
-
-    def here(*given, **named):
-        raise AssertionError("read in this process")
-
-    monkeypatch.setattr("pynwb.NWBHDF5IO", here)
-    assert load(card).blocks
 
 
 def test_neo_trials(cache):

@@ -159,8 +159,8 @@ def _column(columns: list[Seen], name: str) -> Seen | None:
 
 def _held(
     path: Path,
-) -> tuple[dict[str, tuple[int, ...]], float | None, list[str], int, str]:
-    """Shape of each stimulus and a rate, tables of intervals, cells, species.
+) -> tuple[dict[str, tuple[tuple[int, ...], str]], float | None, list[str], int, str]:
+    """Shape and type of each stimulus and a rate, tables of intervals, cells, species.
 
     In a process apart, as in the reader.
     """
@@ -169,10 +169,15 @@ def _held(
         with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
             held = io.read()
             places = {**held.acquisition, **held.stimulus_template, **held.stimulus}
+            kinds = {key: one.neurodata_type for key, one in places.items()}
+            numbered = [
+                getattr(one, "indexed_timeseries", None) for one in places.values()
+            ]
             shown = {
-                key: tuple(one.data.shape)
+                key: (tuple(one.data.shape), kinds[key])
                 for key, one in places.items()
-                if one.neurodata_type not in _RECORDED
+                if kinds[key] not in _RECORDED
+                and not any(one is other for other in numbered)
                 and getattr(one, "external_file", None) is None
                 and getattr(getattr(one, "data", None), "shape", (0,))[0] > 1
             }
@@ -209,19 +214,25 @@ def _nwb(name: str, path: Path, others: Sequence[Path]) -> str:
         ]
         length = {"": _Length(movie.shape[0], cells)}
         return _card(name, "nwb", [path, *others], options, length, species)
-    for key in shown:
+    for key, (shape, kind) in shown.items():
         options += ["", f"[options.parts.{_t(key)}]", f"stimulus = {_t(key)}"]
+        if kind != "TimeSeries":  # many a file has its images the other way round
+            axes = "frame, x, y" + (", channel" if len(shape) == 4 else "")
+            options.append(f"stimulus_axes = {_t(axes)}{LOOK}: or y before x")
         if tables:
             options.append(
                 f"# repeats = {_t(tables[0])}{LOOK}: the intervals of its showings"
             )
-    lengths = {key: _Length(shape[0], cells) for key, shape in shown.items()}
+    lengths = {key: _Length(shape[0], cells) for key, (shape, _) in shown.items()}
     frame_s = 1 / float(rate) if rate else None
     return _card(name, "nwb", [path], options, lengths, species, frame_s)
 
 
 # What was recorded, not shown.
-_RECORDED = ("ElectricalSeries", "SpikeEventSeries", "FilteredEphys", "LFP")
+_RECORDED = (
+    *("ElectricalSeries", "SpikeEventSeries", "FilteredEphys", "LFP"),
+    *("OnePhotonSeries", "TwoPhotonSeries", "RoiResponseSeries", "SpatialSeries"),
+)
 
 
 def _size(one: Seen) -> int:

@@ -15,6 +15,7 @@ from retina.data.below import below
 from retina.data.card import Card
 from retina.data.extras import needed
 from retina.data.hdf5 import array, contained, opened
+from retina.data.nwb_frames import Frames, composed, frames
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
 from retina.data.table import beside
@@ -30,10 +31,11 @@ def nwb(folder: Path, card: Card) -> Recording:
 
     folder: with the card's files.
     card:   option ``file``, and a table ``parts``. It holds a table for each stretch,
-            by the names that the splits use: ``stimulus``, the name of a TimeSeries or
-            ImageSeries among the file's stimuli or acquisitions, with its frames inside
-            the file, times its conversion and plus its offset where it has them;
-            ``stimulus_axes``, the order of its axes ("frame, y, x"); ``repeats``, the
+            by the names that the splits use: ``stimulus``, the name of a TimeSeries,
+            ImageSeries or IndexSeries among the file's stimuli or acquisitions, with
+            its frames or images inside the file, times its conversion and plus its
+            offset where it has them; ``stimulus_axes``, the order of its axes ("frame,
+            y, x", of images as NWB has it, "frame, x, y"); ``repeats``, the
             name of a table of intervals at whose every start_time the stimulus was
             shown anew, in full ("": once, at its own timestamps); ``counts``, where
             spike times are not known, a TimeSeries (bin, cell, trial) of the processing
@@ -79,16 +81,13 @@ def nwb(folder: Path, card: Card) -> Recording:
 class _Shown(NamedTuple):
     """What a file says of one stretch, all but its frames.
 
-    frames:          where in the file they are, or they themselves.
-    scale, offset:   of their numbers.
+    frames:          see `retina.data.nwb_frames`.
     timestamps:      None where there are a rate and a start_s.
     starts, ends:    of its showings, seconds.
     counts, count_s: (trial, bin, cell), and seconds per bin.
     """
 
-    frames: str | np.ndarray
-    scale: float
-    offset: float
+    frames: Frames
     timestamps: np.ndarray | None
     rate: float
     start_s: float
@@ -161,14 +160,7 @@ def _shown(held: Any, path: Path, table: dict[str, str]) -> _Shown:
             f"{path} has no stimulus {name!r}: {nearest(name, places)}"
         )
     series = places[name]
-    if getattr(series, "external_file", None) is not None or not hasattr(
-        series, "data"
-    ):
-        raise UnreadableFile(
-            f"{path}: the frames of {name!r} are not in the file: write them into it, "
-            "or name them with another reader"
-        )
-    data, timestamps = series.data, None
+    held_frames, timestamps = frames(series, path, name), None
     if series.timestamps is not None:
         timestamps = np.asarray(series.timestamps[:], np.float64)
     starts = ends = np.zeros(0)
@@ -178,9 +170,7 @@ def _shown(held: Any, path: Path, table: dict[str, str]) -> _Shown:
     if table["counts"]:
         counts, count_s = _counts(held, path, table["counts"])
     return _Shown(
-        frames=str(data.name) if isinstance(data, h5py.Dataset) else np.asarray(data),
-        scale=float(series.conversion),
-        offset=float(series.offset),
+        frames=held_frames,
         timestamps=timestamps,
         rate=float(series.rate or 0),
         start_s=float(series.starting_time or 0),
@@ -199,14 +189,15 @@ def _part(
     told: _Shown,
     times: list[np.ndarray],
 ) -> Part:
-    data = told.frames
-    if isinstance(data, str):
-        data = array(store, data)
-    if (told.scale, told.offset) != (1.0, 0.0):
-        data = data.astype(np.float32) * np.float32(told.scale) + np.float32(
-            told.offset
-        )
-    shown = as_stimulus(in_order(data, table["stimulus_axes"], card.name), card.name)
+    held = told.frames
+    data = array(store, held.values) if isinstance(held.values, str) else held.values
+    if held.index is not None:
+        data = composed(data, held.index, f"{path}: {table['stimulus']!r}")
+    if (held.scale, held.offset) != (1.0, 0.0):
+        scale, offset = np.float32(held.scale), np.float32(held.offset)
+        data = data.astype(np.float32) * scale + offset
+    axes = table["stimulus_axes"] or held.axes(data.ndim)
+    shown = as_stimulus(in_order(data, axes, card.name), card.name)
     onsets = told.timestamps
     if onsets is None:
         if not told.rate > 0:
