@@ -105,6 +105,33 @@ def test_nwb_is_the_same_to_a_nanosecond(card, tmp_path):
     assert not [found for found in check(beside) if found.level == "wrong"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("uzzell2004_macaque_fullfield", 1),
+        ("shayp_salamander_fullfield", 9),
+        ("schroeder2019_bipolar_glutamate", 9),
+        ("gollisch_whitenoise_78rgc", 2),  # of 165 trials, all as long and as wide
+    ],
+)
+def test_a_real_recording_through_nwb(real, tmp_path, monkeypatch, name, most):
+    """So many blocks of each role, whole; those that are left out are like them."""
+    pytest.importorskip("pynwb")
+    real(name)
+    whole = load(name)
+    kept = [
+        block
+        for role in ("train", "validation", "test")
+        for group in dict.fromkeys(block.group for block in whole.role(role))
+        for block in [b for b in whole.role(role) if b.group == group][:most]
+    ]
+    some = dataclasses.replace(whole, blocks=tuple(kept))
+    monkeypatch.setattr("retina.data.export.load", lambda name, cells: some)
+    _, beside = export(name, tmp_path / "shared.nwb", "nwb")
+    same(some, load(beside), 1e-9)
+
+
 def test_nwb_passes_the_inspector(card, tmp_path):
     pytest.importorskip("pynwb")
     inspector = pytest.importorskip("nwbinspector")

@@ -121,7 +121,7 @@ def test_numbered_frames_of_a_series(cache):
 
     card = pictures(ORDER).card(cache)
     with h5py.File(cache / "small" / "own.nwb", "a") as store:
-        templates = store["stimulus/templates"]
+        templates = store.require_group("stimulus/templates")
         series = templates.create_group("series")
         for key, value in {
             "neurodata_type": "ImageSeries",
@@ -133,7 +133,7 @@ def test_numbered_frames_of_a_series(cache):
         series["data"].attrs.update(unit="a.u.", conversion=2.0)
         series["starting_time"] = 0.0
         series["starting_time"].attrs.update(rate=10.0, unit="seconds")
-        shown = store["stimulus/presentation/movie"]
+        shown = store.require_group("stimulus/presentation/movie")
         del shown["indexed_images"]
         shown["indexed_timeseries"] = h5py.SoftLink("/stimulus/templates/series")
     card.write_text(unsummed(card.read_text()))
