@@ -52,6 +52,8 @@ def test_its_files_can_be_fetched_and_verified(name):
         assert here or file.url.startswith("https://"), file.path
         assert file.url.startswith("https://") or not file.url
         assert file.bytes > 0 or not card.verified
+        # Else `retina fetch` could not say where to look for it.
+        assert file.url or file.archive or file.optional or card.page
         assert file.sha256 or not card.verified
         # The address is of a fixed version, not of whatever stands there today.
         if file.url and card.verified:

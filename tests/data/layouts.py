@@ -18,6 +18,7 @@ from .conftest import card_text
 
 FRAMES, TEST, CELLS, HEIGHT, WIDTH = 60, 24, 3, 5, 4
 BLOCKS = 3
+EACH_S = 0.1  # a frame
 
 SPLITS = """
 [[splits]]
@@ -53,13 +54,15 @@ frames = [50, 60]
 """
 
 
-def movie(frames: int = FRAMES, seed: int = 0) -> np.ndarray:
+def movie(frames: int | None = None, seed: int = 0) -> np.ndarray:
+    frames = FRAMES if frames is None else frames
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (frames, HEIGHT, WIDTH), np.uint8)
 
 
-def spikes(frames: int = FRAMES, trials: int = 1, seed: int = 1) -> np.ndarray:
+def spikes(frames: int | None = None, trials: int = 1, seed: int = 1) -> np.ndarray:
     """(trial, bin, cell) counts."""
+    frames = FRAMES if frames is None else frames
     return np.random.default_rng(seed).poisson(1.0, (trials, frames, CELLS))
 
 
@@ -119,11 +122,11 @@ def stanford(folder: Path, *, extra: int = 1, layout: str = "cells") -> list[str
     """As 15-10-07: the repeats are one bin longer than the test movie."""
     with h5py.File(folder / "naturalscene.h5", "w") as store:
         store["train/stimulus"] = movie()
-        store["train/time"] = np.arange(FRAMES) * 0.1
+        store["train/time"] = np.arange(FRAMES) * EACH_S
         store["train/response/binned"] = spikes()[0].T
         store["train/response/firing_rate_10ms"] = spikes()[0].T * 9.5
         store["test/stimulus"] = movie(TEST, 5)
-        store["test/time"] = np.arange(TEST) * 0.1
+        store["test/time"] = np.arange(TEST) * EACH_S
         repeats = spikes(TEST + extra, 5, 6)
         store["test/response/binned"] = repeats.sum(0).T
         store["test/response/firing_rate_10ms"] = repeats.mean(0).T * 9.5
@@ -226,6 +229,7 @@ GOLLISCH = Layout(
 
 CLIPS, CLIP, TESTED = 6, 8, 2
 ROIS = np.array([4, 9, 17])
+FIELD = "session_2_ventral2"
 
 
 def natural(folder: Path, *, long: bool = True) -> list[str]:
@@ -238,17 +242,18 @@ def natural(folder: Path, *, long: bool = True) -> list[str]:
         random_sequences=orders(),
     )
     shown = CLIPS + 3 * TESTED
-    samples = int(shown * CLIP * 0.1 / 0.13) + 20
-    time = np.arange(samples) * 0.13
+    sample_s = 1.3 * EACH_S
+    samples = int(shown * CLIP * EACH_S / sample_s) + max(20, int(2 / sample_s))
+    time = np.arange(samples) * sample_s
     with h5py.File(folder / "responses.h5", "w") as store:
-        field = store.create_group("session_2_ventral2")
+        field = store.create_group(FIELD)
         field["natural_spikes"] = traces(samples)
         if long:
             field["natural_traces_times"] = np.tile(time, (CELLS, 1))
         else:
             field["natural_traces_t0"] = np.zeros(CELLS)
-            field["natural_traces_dt"] = np.full(CELLS, 0.13)
-        field["natural_trigger_times"] = 1.0 + np.arange(shown)[None] * CLIP * 0.1
+            field["natural_traces_dt"] = np.full(CELLS, sample_s)
+        field["natural_trigger_times"] = 1.0 + np.arange(shown)[None] * CLIP * EACH_S
         field["scan_sequence_idx"] = 1
         field["eye"] = "left"
         field["roi_ids"] = ROIS
@@ -260,9 +265,8 @@ def natural(folder: Path, *, long: bool = True) -> list[str]:
 
 
 def orders() -> np.ndarray:
-    return np.stack([np.arange(CLIPS), np.array([3, 0, 5, 1, 4, 2])], 1).astype(
-        np.uint8
-    )
+    mixed = np.random.default_rng(16).permutation(CLIPS)
+    return np.stack([np.arange(CLIPS), mixed], 1).astype(np.uint8)
 
 
 def traces(samples: int) -> np.ndarray:
@@ -273,7 +277,7 @@ EULER = Layout(
     "euler_hdf5",
     natural,
     'stimulus = "movie.npz"\nresponses = "responses.h5"\n'
-    'field = "session_2_ventral2"\n'
+    f'field = "{FIELD}"\n'
     f"clip = {CLIP}\ntested = {TESTED}",
     SPLITS.format(train="movie", test="test"),
     extra='event = "graded"',
@@ -281,7 +285,9 @@ EULER = Layout(
 
 # gollisch_frames ---------------------------------------------------------------------
 
-PAD, SIZE = 6, (8, 10)
+PAD, SIZE, REPEATS = 6, (8, 10), 4
+PICTURE = (30, 20)  # (x, y) without padding
+LOOKED = ((2, 28), (2, 18))  # where in it somebody looks, x and y
 
 
 def frame_folders(folder: Path) -> list[str]:
@@ -299,7 +305,7 @@ def frame_folders(folder: Path) -> list[str]:
     np.savez(
         folder / "responses.npz",
         train_responses=fresh,
-        test_responses=spikes(TEST, 4, 6).transpose(2, 1, 0),
+        test_responses=spikes(TEST, REPEATS, 6).transpose(2, 1, 0),
     )
     for trial in range(BLOCKS):
         place = folder / "non_repeating_stimuli_1" / f"trial_{trial:03d}"
@@ -316,7 +322,7 @@ def frame_folders(folder: Path) -> list[str]:
 
 def padded() -> np.ndarray:
     rng = np.random.default_rng(12)
-    width, height = 30 + 2 * PAD, 20 + 2 * PAD
+    width, height = PICTURE[0] + 2 * PAD, PICTURE[1] + 2 * PAD
     return rng.integers(0, 256, (4, width, height), np.uint8)
 
 
@@ -327,8 +333,8 @@ def gazes() -> np.ndarray:
     return np.stack(
         [
             rng.integers(0, 4, lines),
-            rng.integers(2, 28, lines),
-            rng.integers(2, 18, lines),
+            rng.integers(*LOOKED[0], lines),
+            rng.integers(*LOOKED[1], lines),
             rng.integers(0, 2, lines),
         ],
         1,

@@ -42,7 +42,8 @@ def npz(folder: Path, card: Card) -> Recording:
 
             For several stretches each name is preceded by the stretch's and a dot, as
             in ``frozen.stimulus``; the card's splits name them as their ``part``.
-            ``cells`` (cell,) holds the cells' names; without it "0", "1", ...
+            ``cells`` (cell,) holds the cells' names; without it "0", "1",
+            ... of as many as the card says, or else the counts or spikes have.
 
             A stimulus of more than 256 MB is mapped, never loaded whole: by ``savez``
             or in an .npy file it lies as that needs; what ``savez_compressed`` wrote is
@@ -69,7 +70,8 @@ def npz(folder: Path, card: Card) -> Recording:
         return named(card, lambda name: _array(arrays, name, path), path.name)
     if options["first"] or options["cells"]:
         raise BadCard(f"{card.name}: first and cells go with a table of parts only")
-    names = [str(name) for name in arrays.pop("cells", np.arange(card.cell_count))]
+    number = card.cell_count or _number(arrays)
+    names = [str(name) for name in arrays.pop("cells", np.arange(number))]
     stretches = sorted({key.rpartition(".")[0] for key in arrays})
     made = {
         stretch: _part(
@@ -90,6 +92,18 @@ def npz(folder: Path, card: Card) -> Recording:
     notes = [note for _, note in made.values() if note]
     read = recording(card, parts, cells)
     return dataclasses.replace(read, notes=(*read.notes, *notes))
+
+
+def _number(arrays: dict[str, np.ndarray]) -> int:
+    """Cells, where neither the file names them nor the card says how many there are."""
+    numbers = [0]
+    for key, value in arrays.items():
+        word = key.rpartition(".")[2]
+        if word == "counts" and value.ndim == 3:
+            numbers.append(value.shape[2])
+        elif word == "spike_cell" and value.size and value.dtype.kind in "iu":
+            numbers.append(int(value.max()) + 1)
+    return max(numbers)
 
 
 def _part(
