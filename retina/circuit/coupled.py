@@ -52,12 +52,14 @@ def coupled(height: int, width: int, dt_s: float, *, coupling_ns: float = 1.0) -
         return jnp.zeros((height, width), params["tau_s"].dtype)
 
     def step(params, state, x):
+        dtype = params["tau_s"].dtype
+        down, along = rows.astype(dtype), columns.astype(dtype)
         coupling = params.get("coupling_ns", min(coupling_ns, FUSED))
-        pull = 1 + coupling / LEAK_NS * steep
+        pull = 1 + coupling / LEAK_NS * steep.astype(dtype)
         keep = jnp.exp(pull * (-dt_s / params["tau_s"]))
-        goal = rows @ x.reshape(height, width) @ columns.T
+        goal = down @ x.reshape(height, width) @ along.T
         state = keep * state + (1 - keep) / pull * goal
-        return state, (rows.T @ state @ columns).reshape(-1)
+        return state, (down.T @ state @ along).reshape(-1)
 
     return recurrent(
         step,
@@ -70,16 +72,16 @@ def coupled(height: int, width: int, dt_s: float, *, coupling_ns: float = 1.0) -
 
 
 def _cosines(n: int) -> np.ndarray:
-    """(pattern, place) float32, orthonormal."""
+    """(pattern, place), orthonormal."""
     k, i = np.arange(n)[:, None], np.arange(n)[None]
     found = np.cos(np.pi * k * (2 * i + 1) / (2 * n)) * np.sqrt(2 / n)
     found[0] = np.sqrt(1 / n)
-    return found.astype(np.float32)
+    return found
 
 
 def _steepness(n: int) -> np.ndarray:
     """What each pattern loses to its neighbours, per unit conductance."""
-    return (2 - 2 * np.cos(np.pi * np.arange(n) / n)).astype(np.float32)
+    return 2 - 2 * np.cos(np.pi * np.arange(n) / n)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

@@ -1,8 +1,9 @@
 """The vertebrate retina declared: cone, horizontal, bipolar, amacrine, ganglion cells.
 
-Cones and horizontal cells are linear and stepped once per bin, exactly; bipolar and
-amacrine cells, which hear each other, in steps short enough for their release; ganglion
-cells hear the mean over the bin. Horizontal cells take from the bipolar cells' drive
+Linear cones and horizontal cells are stepped once per bin: one integrator is exact, a
+row of them to within the step (`cascade`). Bipolar and amacrine cells, which hear each
+other, are stepped as often as their release needs to be stable; ganglion cells hear the
+mean over the bin. Horizontal cells take from the bipolar cells' drive
 what they would take from the cones': for a linear loop the two are the same. The loop
 that is not linear, on the calcium of cones, is `pedicle`.
 """

@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from retina.circuit.synapses.alpha import alpha
 from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
 from retina.circuit.synapses.delta import delta
+from retina.circuit.synapses.depletion import depletion
 from retina.circuit.synapses.double_exponential import double_exponential
 from retina.circuit.synapses.driven import driven
 from retina.circuit.synapses.exponential import exponential
@@ -24,7 +25,7 @@ from retina.circuit.synapses.synapse import Event
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
 from retina.circuit.terminal import terminal
 from retina.errors import BadSetting
-from tests.circuit.truth import Case, slopes, transitions
+from tests.circuit.truth import check_slopes, slopes, transitions
 
 DT = 0.0005
 SPIKES = np.array([3, 9, 10, 60, 150])  # steps in which one arrives
@@ -188,31 +189,17 @@ CHECKED = {
     "gated": conductance(nmda(double_exponential(1, DT, "nmda"))),
     "quanta": ribbon_quanta(1, 0.01, mean=True),
     "chain": markov(1, DT, 3),
+    "depletion": depletion(1, 0.01),
 }
 
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_gradients_are_those_of_finite_differences(name: str):
-    """Float64, every trained parameter; the ribbon cycle's are in test_truth."""
+    """Float64, every trained parameter; other rungs' are in test_truth."""
     # Counts of spikes; to the chain, their expected number, to the quanta calcium.
     x = np.tile([1.0, 0.0, 1.0, 0.3 if name == "chain" else 2.0], 6)
     x = np.tile([1.7, 0.7, 1.7, 1.0], 6) if name == "quanta" else x
-    case = Case(
-        name,
-        lambda cells, bin_s, dt_s: driven(CHECKED[name]),
-        lambda params, state, x: {},
-        x,
-        DT,
-        error=0.0,
-        dt_s=DT,
-        hostile=(),
-    )
-    found = slopes(case, bins=24)
-    assert found
-    largest = max(abs(ours) for ours, _ in found.values())
-    for parameter, (ours, differences) in found.items():
-        close = pytest.approx(differences, rel=1e-4, abs=1e-6 * largest)
-        assert ours == close and ours != 0, parameter
+    check_slopes(slopes(lambda: driven(CHECKED[name]), x, bins=24))
 
 
 def test_two_spikes_in_a_step_are_one_event_of_twice_the_weight():

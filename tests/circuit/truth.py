@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.integrate import solve_ivp
 
 from retina.stage import Stage
@@ -32,10 +33,10 @@ class Case:
     error:   accepted error of each state at the default sub-step, in standard
              deviations of that state.
     dt_s:    a sub-step that divides the bin, from which it is halved twice.
-    hostile: levels that are held and jumped between, for ten minutes.
+    hostile: levels that are held and jumped between.
     low:     what no state may fall below, by name.
     high:    the same, above.
-    cells:   ten minutes are shared out over so many cells side by side.
+    cells:   so many hear hostile input side by side.
     states:  those compared; all by default.
     again:   the equations of another case with other numbers: compared alone.
     order:   of the method: the error falls with this power of the sub-step.
@@ -129,10 +130,13 @@ def errors(case: Case, dt_s: float | None) -> dict[str, float]:
 
 
 def extremes(case: Case, seconds: float = 600.0) -> dict[str, tuple[float, float]]:
-    """Least and largest value of each state under the hostile input, in float32."""
+    """Least and largest value of each state under the hostile input, in float32.
+
+    seconds: that each of `case.cells` hears, every one its own series.
+    """
     stage = case.make(case.cells, case.bin_s, None)
     params = stage.init(jax.random.key(0))
-    bins = round(seconds / case.bin_s / case.cells)
+    bins = round(seconds / case.bin_s)
     levels = np.random.default_rng(0).choice(case.hostile, (bins // 7 + 1, case.cells))
     # Held for seven bins, then in the last third jumping in every one.
     x = np.repeat(levels, 7, axis=0)[:bins]
@@ -155,16 +159,20 @@ def extremes(case: Case, seconds: float = 600.0) -> dict[str, tuple[float, float
     return {n: (float(low[n].min()), float(high[n].max())) for n in low}
 
 
-def slopes(case: Case, bins: int = 12) -> dict[str, tuple[float, float]]:
+def slopes(
+    make: Callable[[], Stage], light: np.ndarray, bins: int = 12
+) -> dict[str, tuple[float, float]]:
     """Derivative of a sum of the output by each trained parameter: ours, differences.
+
+    make:  the stage, whose params are a flat dict; light: its input, (bins,) or more.
 
     Per relative change of the parameter, in float64.
     """
     with jax.enable_x64(True):
-        stage = case.make(1, case.bin_s, None)
+        stage = make()
         params = in_float64(stage)
-        x = jnp.asarray(case.light[:bins])[:, None]
-        weights = jnp.cos(jnp.arange(bins, dtype=jnp.float64))[:, None]
+        x = jnp.asarray(light[:bins])[:, None]
+        weights = jnp.cos(jnp.arange(len(x), dtype=jnp.float64))[:, None]
 
         @jax.jit
         def total(params):
@@ -182,6 +190,15 @@ def slopes(case: Case, bins: int = 12) -> dict[str, tuple[float, float]]:
             )
             result[n] = (float(gradient[n].sum()) * size, (up - down) / 2e-5)
         return result
+
+
+def check_slopes(found: dict[str, tuple[float, float]]) -> None:
+    """Float64; central differences of 1e-5 are right to about 1e-9 and rounding."""
+    assert found
+    largest = max(abs(ours) for ours, _ in found.values())
+    for name, (ours, differences) in found.items():
+        close = pytest.approx(differences, rel=1e-4, abs=1e-6 * largest)
+        assert ours == close and ours != 0, name
 
 
 def transitions(up: np.ndarray, down: np.ndarray) -> np.ndarray:
