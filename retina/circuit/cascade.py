@@ -3,7 +3,7 @@
     tau dx_1/dt = u - x_1,   tau dx_k/dt = x_(k-1) - x_k,   output x_n
 
 The gamma kernel t^(n-1) e^(-t/tau), to within the step: each integrator but the first
-hears the one before as it is at the step's end, early by about half a step. Two products
+hears the one before as it is at the step's end, about half a step early. Two products
 and two sums each, at any step stable.
 """
 

@@ -18,18 +18,20 @@ PHOTORECEPTORS = ("linear", "dynamical_adaptation", CASCADE)
 CONTRAST = Parameter(0.3, "1", 0.02, 1.0, source="chosen")
 
 
-def cone(photoreceptor: str, tau_s: float, mean_rstar_per_s: float | None) -> Dynamics:
+def cone(
+    photoreceptor: str, tau_s: float, kind: str, mean_rstar_per_s: float | None
+) -> Dynamics:
     """The dynamics of PHOTORECEPTORS by name.
 
     tau_s:   of each integrator of a linear one.
-    mean_rstar_per_s: mean light, for phototransduction.
+    kind:    of phototransduction, whose mean light is mean_rstar_per_s.
     """
     if photoreceptor == "linear":
         return functools.partial(cascade, tau_s=tau_s)
     if photoreceptor == "dynamical_adaptation":
         return adapting_cone
     assert mean_rstar_per_s is not None
-    return functools.partial(lit_cone, mean_rstar_per_s=mean_rstar_per_s)
+    return functools.partial(lit_cone, kind=kind, mean_rstar_per_s=mean_rstar_per_s)
 
 
 def adapting_cone(cells: int, bin_s: float) -> Stage:
@@ -67,8 +69,12 @@ def adapting_cone(cells: int, bin_s: float) -> Stage:
     )
 
 
-def lit_cone(cells: int, bin_s: float, *, mean_rstar_per_s: float) -> Stage:
+def lit_cone(
+    cells: int, bin_s: float, *, mean_rstar_per_s: float, kind: str = "primate_cone"
+) -> Stage:
     """Stage (cells,) -> (cells,): light in R*/receptor/s to current about its standing.
+
+    kind: as in `phototransduction`.
 
     The cell has long been at the mean; the response there is 0 to begin with, and of
     order one for contrasts of order one.
@@ -80,8 +86,8 @@ def lit_cone(cells: int, bin_s: float, *, mean_rstar_per_s: float) -> Stage:
     >>> abs(float(still[0])) < 1e-3
     True
     """
-    inner = phototransduction(cells, bin_s, adapted=mean_rstar_per_s)
-    still = standing(bin_s, mean_rstar_per_s)
+    inner = phototransduction(cells, bin_s, kind=kind, adapted=mean_rstar_per_s)
+    still = standing(bin_s, mean_rstar_per_s, kind=kind)
     scale = 1 / (DEPTH * abs(still))
 
     def about(y):

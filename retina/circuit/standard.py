@@ -46,6 +46,7 @@ STEP_S = 1 / 140
 HORIZONTAL_S = 0.02  # van Hateren 2005, tau_h
 SLOWEST_S = 2.0
 BIPOLAR = ("on", "off")
+GAIN_CONTROL = (True, False, "bipolar", "both")  # True: of ganglion cells
 FEEDBACK = "feedback"
 
 
@@ -56,6 +57,7 @@ def standard(
     *,
     photoreceptor: str = "linear",
     cone_tau_s: float = 0.03,
+    cone_kind: str = "primate_cone",
     mean_rstar_per_s: float | None = None,
     horizontal: bool | str = True,
     ephaptic: bool = True,
@@ -67,7 +69,7 @@ def standard(
     amacrine: str | None = "wide",
     amacrines: int = 8,
     inhibition: str = "subtract",
-    contrast_gain: bool = False,
+    contrast_gain: bool | str = False,
     slow_gain: bool = False,
     pooling: str = "gaussian",
     stride: int = 2,
@@ -91,6 +93,7 @@ def standard(
         ("inhibition", inhibition, INHIBITION),
         ("pooling", pooling, POOLING),
         ("horizontal", horizontal, (True, False, FEEDBACK)),
+        ("contrast_gain", contrast_gain, GAIN_CONTROL),
     ):
         if value not in known:
             words = [str(word) for word in known if word is not None]
@@ -111,13 +114,17 @@ def standard(
     released = RUNGS[release]
     loud = released.loud
     rung = None if released.make is None else shared(released.make, types)
-    bipolar = shared(functools.partial(adapting_membrane, release=released.gate), types)
+    controlled = contrast_gain in ("bipolar", "both")
+    membrane = functools.partial(
+        adapting_membrane, release=released.gate, contrast_gain=controlled
+    )
+    bipolar = shared(membrane, types)
     # Without state at the terminals and without feedback there is nothing to sub-step.
     once = amacrine is None and rung is None
     each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}
     if photoreceptor == CASCADE and mean_rstar_per_s is None:
         raise BadSetting(f"photoreceptor {CASCADE!r}: give mean_rstar_per_s")
-    photoreceptors = cone(photoreceptor, cone_tau_s, mean_rstar_per_s)
+    photoreceptors = cone(photoreceptor, cone_tau_s, cone_kind, mean_rstar_per_s)
     cones = Population(
         "cone",
         (1,) if flat else image,
@@ -188,7 +195,7 @@ def standard(
         projections.append(
             Projection("amacrine", "ganglion", to_ganglion(0.3), sign=-1)
         )
-    gains = _gains(contrast_gain, slow_gain)
+    gains = _gains(contrast_gain in (True, "both"), slow_gain)
     populations.append(Population("ganglion", (cells,), gains, clock="bin"))
     return Circuit(tuple(populations), tuple(projections))
 

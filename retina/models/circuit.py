@@ -8,9 +8,17 @@ import jax.numpy as jnp
 
 from retina.circuit.circuit import circuit as stage_of
 from retina.circuit.cones import CASCADE
+from retina.circuit.declaration import Circuit, without
 from retina.circuit.integrate_and_fire import integrate_and_fire
+from retina.circuit.phototransduction import KINDS
 from retina.circuit.standard import standard
-from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
+from retina.errors import (
+    BadSetting,
+    UnknownName,
+    at_least_one,
+    at_least_zero,
+    nearest,
+)
 from retina.layers.door import door, image_shape
 from retina.layers.history import history_output
 from retina.layers.light import light, mean_light
@@ -23,11 +31,12 @@ from retina.types import Spec
 
 # Presets set keywords and nothing else; what is given beside them stays as given.
 # Cone: time constants of cascades that peak like the filters of Chen et al. 2024 (eLife
-# 93795) for mouse and primate; that of the salamander is chosen.
+# 93795) for mouse and primate; that of the salamander is chosen, and no values of its
+# phototransduction are known here.
 PRESETS: dict[str, dict[str, Any]] = {
-    "salamander": {"cone_tau_s": 0.03, "surround_um": 200.0},
-    "mouse": {"cone_tau_s": 0.02, "surround_um": 150.0},
-    "macaque": {"cone_tau_s": 0.01, "surround_um": 150.0},
+    "salamander": {"cone_tau_s": 0.03, "cone_kind": None, "surround_um": 200.0},
+    "mouse": {"cone_tau_s": 0.02, "cone_kind": "mouse_cone", "surround_um": 150.0},
+    "macaque": {"cone_tau_s": 0.01, "cone_kind": "primate_cone", "surround_um": 150.0},
 }
 # What a ganglion cell makes of its drive: the kind of output behind each word.
 GANGLION = {
@@ -47,6 +56,7 @@ def circuit(
     preset: str = "salamander",
     photoreceptor: str = "linear",
     cone_tau_s: float | None = None,
+    cone_kind: str | None = None,
     mean_rstar_per_s: float | None = None,
     horizontal: bool | str = True,
     ephaptic: bool = True,
@@ -58,7 +68,7 @@ def circuit(
     amacrine: str | None = "wide",
     amacrines: int | None = None,
     inhibition: str = "subtract",
-    contrast_gain: bool = False,
+    contrast_gain: bool | str = False,
     slow_gain: bool = False,
     ganglion: str = "softplus",
     pooling: str = "gaussian",
@@ -67,6 +77,7 @@ def circuit(
     centre_um: float = 50.0,
     surround_um: float | None = None,
     dt_s: float | None = None,
+    cut: str = "",
     shrink: float = 1e-4,
 ) -> Model:
     """Cone, horizontal, ON and OFF bipolar, amacrine and ganglion cells with synapses.
@@ -75,6 +86,8 @@ def circuit(
     photoreceptor: linear or dynamical_adaptation, of contrast; phototransduction, of
                    light in R*/s.
     cone_tau_s:    of each of three integrators of a linear one, to begin with.
+    cone_kind:     of phototransduction, as in `photoreceptor_cnn`; no preset has one of
+                   salamander cones.
     mean_rstar_per_s: for phototransduction, in place of what the recording's card says
                    of its mean light.
     horizontal:    whether there are horizontal cells; true: feed-forward and linear;
@@ -91,8 +104,10 @@ def circuit(
     amacrine:      wide (the mean over the frame), narrow (a window) or None.
     amacrines:     types of amacrine cells; None: as many as `types`.
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.
-    contrast_gain: of ganglion cells, as Berry et al. 1999.
-    slow_gain:     of all ganglion cells together, by their mean activity.
+    contrast_gain: true: of ganglion cells, as Berry et al. 1999; bipolar: of bipolar
+                   cells, as Chen et al. 2013; both.
+    slow_gain:     of all ganglion cells together, by their mean activity; with a time
+                   constant from 0.5 to 2 s, so that clips need not be minutes long.
     ganglion:      softplus; escape, an exponential hazard; escape_history, the same
                    with a filter of the cell's own past counts; lif, a leaky integrator
                    that its own spikes reset; adaptive_lif, with a current they add to.
@@ -101,7 +116,11 @@ def circuit(
     pixel_um:      of a pixel on the retina, which no recording here states.
     centre_um, surround_um: s.d. of what bipolar and horizontal cells pool, to begin
                    with.
-    dt_s:          step of the circuit; None: the longest that is safe, 7 ms.
+    dt_s:          step of the circuit; None: the longest that is stable, 7 ms. Where a
+                   fit starts, at 30 Hz, the drive of ganglion cells is then off by 0.3
+                   to 0.5 of its s.d. from what short steps give; halving halves that.
+    cut:           what is left out, by name, with commas between: populations, or
+                   projections such as amacrine->ganglion.
     shrink:        weight of the mean square of the synapses onto ganglion cells.
     source:        Real et al. 2017, doi 10.1016/j.cub.2016.11.040 (circuits in stages);
                    Schroeder et al. 2020, NeurIPS (release and amacrine feedback).
@@ -123,12 +142,21 @@ def circuit(
     mean = mean_light(spec, mean_rstar_per_s) if lit else None
     types = types or (16 if image == (1, 1) else 2)
     said = PRESETS[preset]
+    cone = said["cone_kind"] if cone_kind is None else cone_kind
+    if lit and cone not in KINDS:
+        if cone is not None:
+            raise BadSetting(f"cone_kind {cone!r}: {nearest(cone, KINDS)}")
+        raise BadSetting(
+            f"photoreceptor {CASCADE!r}: preset {preset!r} has no values for it; give "
+            f"preset=mouse or macaque, or cone_kind: {', '.join(KINDS)}"
+        )
     declared = standard(
         image,
         spec.cells,
         spec.bin_s,
         photoreceptor=photoreceptor,
         cone_tau_s=said["cone_tau_s"] if cone_tau_s is None else cone_tau_s,
+        cone_kind=cone or "",
         mean_rstar_per_s=mean,
         horizontal=horizontal,
         ephaptic=ephaptic,
@@ -148,6 +176,7 @@ def circuit(
         centre_um=centre_um,
         surround_um=said["surround_um"] if surround_um is None else surround_um,
     )
+    declared = _cut(declared, cut)
     kind = GANGLION[ganglion]
     stage = chain(
         door(spec) if mean is None else light(spec, mean),
@@ -176,6 +205,16 @@ def circuit(
         ),
         circuit=declared,
     )
+
+
+def _cut(declared: Circuit, names: str) -> Circuit:
+    """The circuit without the populations and projections between commas."""
+    removed = [name.strip() for name in names.split(",") if name.strip()]
+    known = [p.name for p in (*declared.populations, *declared.projections)]
+    for name in removed:
+        if name not in known:
+            raise UnknownName(f"cut {name!r}; known: {', '.join(known)}")
+    return without(declared, *removed)
 
 
 def _spiking(ganglion: str, spec: Spec) -> Stage:

@@ -25,7 +25,7 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
         (cone != "linear", "cone_tau_s", f"cones are {cone}", "photoreceptor=linear"),
         (
             cone != "phototransduction",
-            "mean_rstar_per_s",
+            "mean_rstar_per_s cone_kind",
             f"{cone} cones hear contrast",
             "photoreceptor=phototransduction",
         ),
@@ -73,9 +73,10 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
             "another release, or amacrine cells",
         ),
         (
-            cone != "linear" and (flat or not asked["horizontal"]),
+            (cone == "dynamical_adaptation" or asked["cone_kind"] is not None)
+            and (flat or not asked["horizontal"]),
             "preset",
-            "what it sets, cone_tau_s and surround_um, is not heard",
+            "what it sets, cone_tau_s, cone_kind and surround_um, is not heard",
             "photoreceptor=linear",
         ),
     )

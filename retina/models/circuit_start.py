@@ -49,12 +49,17 @@ def start_from(
     first = max(len(seen) // 5, min(clip.skip, len(seen) - 1))
     found = dict(params["circuit"])
     heard = {}
+    edges = {p.name for p in declared.projections}
     for name in BIPOLAR:
+        if not _light_to(declared, name):
+            continue
         found[name] = found[name] | {
             "gain": _gain(declared, name, spec, found, seen, first)
         }
-        heard[name] = _run(_glutamate(declared, name), spec, found, seen, first)
-    found |= _wired(found, heard, counts[first:], clips, spec, declared)
+        if f"{name}->ganglion" in edges:
+            heard[name] = _run(_glutamate(declared, name), spec, found, seen, first)
+    if heard:
+        found |= _wired(found, heard, counts[first:], clips, spec, declared)
     whole = dict(stage.parts)["circuit"]
     _, drive = jax.jit(whole.apply)(found, whole.start(found), seen)
     middle = np.asarray(drive[first:], np.float64).mean(0)
@@ -76,9 +81,15 @@ def _run(part: Circuit, spec: Spec, params, seen, first: int) -> np.ndarray:
     return y.reshape(len(y), part[part.output].layout[0], -1)
 
 
+def _light_to(declared: Circuit, name: str) -> set[str]:
+    """By which of the outer retina's populations a bipolar one is reached."""
+    outer = {"cone", "pedicle", "horizontal"}
+    return outer & {p.source for p in declared.projections if p.target == name}
+
+
 def _front(declared: Circuit, name: str) -> Circuit:
     """The circuit up to one bipolar population, without amacrine cells."""
-    kept = {"cone", "pedicle", "horizontal", name}
+    kept = {declared.input, name} | _light_to(declared, name)
     return Circuit(
         tuple(p for p in declared.populations if p.name in kept),
         tuple(p for p in declared.projections if {p.source, p.target} <= kept),
@@ -114,20 +125,20 @@ def _glutamate(declared: Circuit, name: str) -> Circuit:
 
 def _wired(found, heard, counts, clips, spec: Spec, declared: Circuit):
     """Synapses onto ganglion cells, by how release and spikes go together."""
-    masks, place = _windows(found, clips, spec, declared)
+    masks, place = _windows(found, clips, spec, declared, next(iter(heard)))
     counts = counts - counts.mean(0)
     drives, weights = {}, {}
-    for name in BIPOLAR:
+    for name in heard:
         y = np.einsum("tkp,np->tkn", heard[name], masks)
         drives[name] = y = y - y.mean(0)
         together = np.einsum("tkn,tn->kn", y, counts) / len(y)
         weights[name] = np.maximum(together / np.maximum(y.std(0), 1e-9), 0)
     most = np.maximum(np.sum([w.max(0) for w in weights.values()], axis=0), 1e-9)
     weights = {name: LEAST + w / most for name, w in weights.items()}
-    each = [np.einsum("tkn,kn->tn", drives[n], weights[n]) for n in BIPOLAR]
+    each = [np.einsum("tkn,kn->tn", drives[n], weights[n]) for n in heard]
     per_sd = 1 / np.maximum(np.sum(each, axis=0).std(0), 1e-9)
     changed = {}
-    for name in BIPOLAR:
+    for name in heard:
         edge = f"{name}->ganglion"
         (projection,) = (p for p in declared.projections if p.name == edge)
         gain = projection.kernel.about[-1]
@@ -145,9 +156,10 @@ def _wired(found, heard, counts, clips, spec: Spec, declared: Circuit):
     return changed
 
 
-def _windows(found, clips, spec: Spec, declared: Circuit):
-    """(cell, place) windows that add up to 1, and their places as they are stored."""
-    population = declared[BIPOLAR[0]]
+def _windows(found, clips, spec: Spec, declared: Circuit, name: str):
+    """(cell, place) windows over a population that add up to 1, and their places as
+    they are stored."""
+    population = declared[name]
     _, height, width = population.layout
     if height * width == 1:
         return np.ones((spec.cells, 1)), None
@@ -158,7 +170,7 @@ def _windows(found, clips, spec: Spec, declared: Circuit):
     place = place_at(
         field_centres(average, image, (height, width), stride), (height, width)
     )
-    edge = found[f"{BIPOLAR[0]}->ganglion"]
+    edge = found[f"{name}->ganglion"]
     wide = edge.get("sigma_um", np.full(1, 2 * (population.spacing_um or 1.0)))
     spread = float(np.asarray(wide)[0])
     masks = []

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retina.circuit.adapting_membrane import adapting_membrane
 from retina.circuit.bipolar import bipolar
 from retina.circuit.contrast_gain import contrast_gain
 from retina.circuit.coupled import coupled
@@ -26,19 +21,17 @@ from retina.circuit.synapses.driven import driven
 from retina.circuit.synapses.ribbon_cycle import ribbon_cycle
 from retina.circuit.van_hateren import van_hateren
 from retina.stage import Stage
+from tests.circuit.inner import INNER
 from tests.circuit.truth import (
     Case,
     check_slopes,
     errors,
-    exact,
     extremes,
     flicker,
-    in_float64,
-    run,
     slopes,
 )
 
-CASES: list[Case] = []
+CASES: list[Case] = [*INNER]
 
 
 def _cascade(p, s, light):
@@ -308,91 +301,6 @@ for size, error in ((1, 0.06), (4, 0.085)):
     )
 
 
-def _in_steps(make, names: str):
-    """A part that takes no dt_s, stepped as in the circuit: 5 steps in a bin of 1/30 s.
-
-    names: of its states, a letter each, where they are a tuple.
-    """
-
-    def made(cells, bin_s, dt_s):
-        number = round(bin_s / (dt_s or 1 / 150))
-        stage = make(cells, bin_s / number)
-
-        def named(state):
-            return dict(zip(names, state, strict=True)) if names else state
-
-        def start(params, key=None):
-            return named(stage.start(params))
-
-        def step(params, state, x):
-            def once(state, _):
-                state = tuple(state[n] for n in names) if names else state
-                state, y = stage.step(params, state, x)
-                return named(state), y
-
-            state, y = jax.lax.scan(once, state, None, length=number)
-            return state, y.mean(0)
-
-        return stage._replace(start=start, step=step)
-
-    return made
-
-
-def _kinetics(p, s, u):
-    opened = (p["k_a"] * u + p["k_a0"]) * s["R"]
-    shut, back = p["k_fi"] * s["A"], p["k_fr"] * s["I"]
-    rates = {"R": back - opened, "A": opened - shut, "I": shut - back}
-    if "J" in s:
-        stored = p["k_si"] * s["I"] - (p["k_sr"] * u + p["k_sr0"]) * s["J"]
-        rates |= {"I": rates["I"] - stored, "J": stored}
-    return rates
-
-
-# Release of bipolar cells as the circuit drives it: every bin another contrast.
-FLICKER = 1 / (1 + np.exp(1 - 1.5 * np.random.default_rng(0).standard_normal(60)))
-for states, error in (("RAI", 0.155), ("RAIJ", 0.12)):
-    CASES.append(
-        Case(
-            f"kinetics_{len(states)}",
-            _in_steps(functools.partial(kinetics, reserve="J" in states), states),
-            _kinetics,
-            FLICKER,
-            1 / 30,
-            error,
-            1 / 150,
-            (0.0, 1.0, 0.25),
-            low=dict.fromkeys(states, 0),
-            high=dict.fromkeys(states, 1),
-            cells=20,
-            again="J" in states,  # its bounds and order: test_kinetics
-        )
-    )
-
-
-def _adapting(p, s, x):
-    return {
-        "b": (x - s["b"]) / p["tau_s"],
-        "m": (s["b"] - s["m"]) / p["tau_slow_s"],
-    }
-
-
-CASES.append(
-    Case(
-        "adapting_membrane",
-        _in_steps(adapting_membrane, ""),
-        _adapting,
-        np.random.default_rng(0).standard_normal(60),
-        1 / 30,
-        0.05,
-        1 / 150,
-        (0.0, 1e5, -1e5),
-        low={"b": -1e5, "m": -1e5},
-        high={"b": 1e5, "m": 1e5},
-        cells=20,
-    )
-)
-
-
 def _each(cases: list[Case]):
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
@@ -464,37 +372,3 @@ ALONE: dict[str, Callable[[], Stage]] = {
 @pytest.mark.parametrize("name", ALONE)
 def test_gradients_of_parts_whose_solution_is_tested_elsewhere(name: str):
     check_slopes(slopes(ALONE[name], np.tile([1.0, 0.2, 2.0, 0.6], 6), bins=24))
-
-
-@pytest.mark.parametrize(("states", "error"), [("RAI", 0.34), ("RAIJ", 0.30)])
-def test_what_the_circuit_hears_of_kinetics_in_a_bin(states: str, error: float):
-    """Its mean over a bin, of explicit Euler in 5 steps, is off by `error` of its
-    standard deviation, as `kinetics` says; in 4 times as many by a quarter or less."""
-    case = next(case for case in CASES if case.name == f"kinetics_{len(states)}")
-    mean = _mean_release(case)
-    gaps = []
-    for dt_s in (1 / 150, 1 / 600):
-        with jax.enable_x64(True):
-            stage = case.make(1, case.bin_s, dt_s)
-            x = jnp.asarray(case.light)[:, None]
-            found = np.asarray(run(stage, in_float64(stage), x)[1])[:, 0]
-        gaps.append(np.sqrt(np.mean((found - mean) ** 2)) / mean.std())
-    assert gaps[0] == pytest.approx(error, abs=0.01)
-    assert gaps[1] < gaps[0] / 4
-
-
-def _mean_release(case: Case) -> np.ndarray:
-    """(bins,) from the pool that k_fi takes from A: by LSODA, with A's own sum."""
-
-    def slope(p, s, u):
-        rates = case.slope(p, {n: v for n, v in s.items() if n != "sum"}, u)
-        return rates | {"sum": s["A"]}
-
-    def make(cells, bin_s, dt_s):
-        stage = case.make(cells, bin_s, dt_s)
-        return stage._replace(
-            start=lambda p, key=None: stage.start(p) | {"sum": 0 * p["k_a"]}
-        )
-
-    summed = exact(dataclasses.replace(case, make=make, slope=slope))["sum"]
-    return np.diff(summed) / case.bin_s

@@ -108,7 +108,16 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     (
         "circuit",
         FIELD,
-        {"photoreceptor": "phototransduction", "mean_rstar_per_s": 1e4},
+        {
+            "photoreceptor": "phototransduction",
+            "mean_rstar_per_s": 1e4,
+            "preset": "mouse",
+        },
+    ),
+    (
+        "circuit",
+        FIELD,
+        {"contrast_gain": "both", "cut": "amacrine->ganglion"},
     ),
 ]
 CASES = [
