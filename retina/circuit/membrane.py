@@ -4,8 +4,9 @@
 
 The leak is exact at any step. Conductances onto it are currents I of the potential a
 step before (`Population.voltage`): they add to the leak's pull, and the step is stable
-below 2 C / (g_L + g). Source: the conductance form of any circuit model; the membrane's
-10 ms are recalled, all else chosen.
+below 2 C / (g_L + g): a population with a voltage gives its safe_s, SAFE_S below.
+Source: the conductance form of any circuit model; the membrane's 10 ms are recalled,
+all else chosen.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ class Population:
                 a grid; (types, height, width), a grid for each type.
     dynamics:   (cells, dt_s) -> Stage (cells,) -> (cells,), from the sum of all that
                 arrives to the cells' output. None: the output is the drive.
-    safe_s:     the longest step at which the dynamics are right, seconds.
+    safe_s:     the longest step at which the dynamics are right, seconds; to be given
+                where there is a voltage.
     clock:      "step": in every step of the circuit. "bin": once per bin, for exact
                 linear parts before all others, and for what hears their mean after.
     voltage:    state of the dynamics -> (cells,) mV, against which conductances onto
@@ -75,6 +76,11 @@ class Population:
         if not self.safe_s > 0:
             raise BadSetting(
                 f"population {self.name!r}: safe_s {self.safe_s:g}; give a time above 0"
+            )
+        if self.voltage is not None and self.safe_s == math.inf:
+            raise BadSetting(
+                f"population {self.name!r} has a voltage, on which conductances pull: "
+                "not every step is stable; give safe_s, 0.0005 s for `membrane`"
             )
         if self.spacing_um is not None and not 0 < self.spacing_um < math.inf:
             raise BadSetting(

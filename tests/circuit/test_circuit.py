@@ -305,6 +305,11 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
         ),
         (
             BadSetting,
+            "'cell' has a voltage, .*: not every step is stable; give safe_s, 0.0005 s",
+            lambda: Population("cell", (2,), membrane, voltage=potential),
+        ),
+        (
+            BadSetting,
             "population 'cone': clock 'bins': did you mean 'bin'",
             lambda: Population("cone", (2,), clock="bins"),
         ),

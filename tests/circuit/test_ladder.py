@@ -142,6 +142,50 @@ def test_a_stochastic_ribbon_draws_four_times():
     assert _kinds(mean) == (7, 4, 0, 1) and mean.comparisons == 2
 
 
+ONE = jax.ShapeDtypeStruct((1,), "f4")
+
+
+def test_two_pools_with_soft_clamps():
+    """S7', "15 add, 3 mul, 1 div, 5 T -> 69". No rung has soft clamps; of the equations
+    it is 118. The page takes the softplus at either end of a pool for one T: it is an
+    exponential and a logarithm, and 4 adds where it may not overflow. The sigmoid is
+    one T here, without an add and a division.
+    """
+
+    def within(pool, most: float):
+        return jax.nn.softplus(pool) - jax.nn.softplus(pool - most)
+
+    def pools(docked, ribbon, x):
+        released = jax.nn.sigmoid(15 * (x - 0.5)) * docked
+        moved = 0.1 * ribbon
+        docked, ribbon = docked - released + moved, ribbon + 0.1 - moved
+        return released, within(docked, 10.0), within(ribbon, 50.0)
+
+    found = count(pools, ONE, ONE, ONE)
+    # Five adds and three products of the pools; a clamp is two softplus, two adds.
+    assert _kinds(found) == (5 + 2 * (2 * 4 + 2), 3, 0, 1 + 2 * 2 * 2)
+    assert found.flops == 118
+
+
+def test_stepped_plasticity_is_dearer_than_that_of_events():
+    """S4', an estimate of 6 a step and 4 an event. In S4's own variables, which decay
+    to 0, a step is 2 products and an event 6: S4 without what it finds out of the time
+    since the last one. 206 a spike at 10 Hz and 1 ms, for 32: there is no such rung."""
+
+    def step(u, depleted, keep):
+        return keep["u"] * u, keep["depleted"] * depleted
+
+    def event(u, depleted, weight, use):
+        u = use["U"] + use["1 - U"] * u
+        released = u * (1 - depleted)
+        return u, depleted + released, weight * released
+
+    each = count(step, ONE, ONE, {"u": ONE, "depleted": ONE})
+    on_event = count(event, ONE, ONE, ONE, {"U": ONE, "1 - U": ONE})
+    assert _kinds(each) == (0, 2, 0, 0) and _kinds(on_event) == (3, 3, 0, 0)
+    assert on_event.flops + 100 * each.flops == 206
+
+
 def test_the_cascade_of_an_on_bipolar_cell():
     """S9, "S7 + 11": Glu and its sign 4, following it 3, its conductance and pull 4.
 
