@@ -71,6 +71,7 @@ def standard(
     inhibition: str = "subtract",
     contrast_gain: bool | str = False,
     slow_gain: bool = False,
+    slow_gain_s: float = SLOWEST_S,
     pooling: str = "gaussian",
     stride: int = 2,
     pixel_um: float = 50.0,
@@ -195,7 +196,8 @@ def standard(
         projections.append(
             Projection("amacrine", "ganglion", to_ganglion(0.3), sign=-1)
         )
-    gains = _gains(contrast_gain in (True, "both"), slow_gain)
+    slowest_s = slow_gain_s if slow_gain else None
+    gains = _gains(contrast_gain in (True, "both"), slowest_s)
     populations.append(Population("ganglion", (cells,), gains, clock="bin"))
     return Circuit(tuple(populations), tuple(projections))
 
@@ -232,8 +234,9 @@ def _pedicle(
     )
 
 
-def _gains(contrast: bool, slow: bool) -> Dynamics | None:
-    if not (contrast or slow):
+def _gains(contrast: bool, slowest_s: float | None) -> Dynamics | None:
+    """slowest_s: of the slow gain; None: there is none."""
+    if not contrast and slowest_s is None:
         return None
 
     def made(cells: int, bin_s: float) -> Stage:
@@ -245,8 +248,8 @@ def _gains(contrast: bool, slow: bool) -> Dynamics | None:
                 about=("per_bin",),
             )
             stages += [gain_control.contrast_gain(cells, bin_s), per_bin]
-        if slow:
-            stages.append(neuromodulation.slow_gain(cells, bin_s, slowest_s=SLOWEST_S))
+        if slowest_s is not None:
+            stages.append(neuromodulation.slow_gain(cells, bin_s, slowest_s=slowest_s))
         return chain(*stages, about=("gains",))
 
     return made

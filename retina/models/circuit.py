@@ -11,7 +11,7 @@ from retina.circuit.cones import CASCADE
 from retina.circuit.declaration import Circuit, without
 from retina.circuit.integrate_and_fire import integrate_and_fire
 from retina.circuit.phototransduction import KINDS
-from retina.circuit.standard import standard
+from retina.circuit.standard import SLOWEST_S, standard
 from retina.errors import (
     BadSetting,
     UnknownName,
@@ -70,6 +70,7 @@ def circuit(
     inhibition: str = "subtract",
     contrast_gain: bool | str = False,
     slow_gain: bool = False,
+    slow_gain_s: float = SLOWEST_S,
     ganglion: str = "softplus",
     pooling: str = "gaussian",
     stride: int = 2,
@@ -106,8 +107,9 @@ def circuit(
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.
     contrast_gain: true: of ganglion cells, as Berry et al. 1999; bipolar: of bipolar
                    cells, as Chen et al. 2013; both.
-    slow_gain:     of all ganglion cells together, by their mean activity; with a time
-                   constant from 0.5 to 2 s, so that clips need not be minutes long.
+    slow_gain:     of all ganglion cells together, by their mean activity.
+    slow_gain_s:   the longest time constant that it may come to; clips are warmed up
+                   for five of it, so that 10 or 60 s want recordings to match.
     ganglion:      softplus; escape, an exponential hazard; escape_history, the same
                    with a filter of the cell's own past counts; lif, a leaky integrator
                    that its own spikes reset; adaptive_lif, with a current they add to.
@@ -170,6 +172,7 @@ def circuit(
         inhibition=inhibition,
         contrast_gain=contrast_gain,
         slow_gain=slow_gain,
+        slow_gain_s=slow_gain_s,
         pooling=pooling,
         stride=stride,
         pixel_um=pixel_um,

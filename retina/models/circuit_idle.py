@@ -35,6 +35,12 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
             "there are no amacrine cells",
             "amacrine=wide or narrow",
         ),
+        (
+            not asked["slow_gain"],
+            "slow_gain_s",
+            "there is no slow gain",
+            "slow_gain=true",
+        ),
         (flat, "gap_junction_ns", "one pixel has no neighbours", IMAGES),
         (
             flat and amacrine == "narrow",

@@ -223,6 +223,7 @@ def test_what_it_cannot_take(settings, match):
         ("cone_tau_s", 0.02, {"photoreceptor": "dynamical_adaptation"}, "cones are"),
         ("mean_rstar_per_s", 1e4, {}, "linear cones hear contrast"),
         ("cone_kind", "mouse_cone", {}, "linear cones hear contrast"),
+        ("slow_gain_s", 20.0, {}, "there is no slow gain"),
         ("amacrines", 3, {"amacrine": None}, "there are no amacrine cells"),
         ("inhibition", "divide", {"amacrine": None}, "there are no amacrine cells"),
         ("surround_um", 99.0, {"horizontal": False}, "there are no horizontal cells"),
@@ -242,6 +243,7 @@ def test_a_keyword_that_would_do_nothing_is_refused(name, value, beside, why):
     lit = {"mean_rstar_per_s": 1e4, "cone_kind": "mouse_cone"}
     alone = {"photoreceptor": "phototransduction", **lit} if name in lit else {}
     alone.pop(name, None)
+    alone |= {"slow_gain": True} if name == "slow_gain_s" else {}
     _model(IMAGE, **{name: value}, **alone)  # and where it does something, taken
 
 
@@ -296,9 +298,10 @@ def _data(bins: int) -> tuple[np.ndarray, np.ndarray]:
 def test_contrast_gain_at_two_levels():
     """Each costs; that of bipolar cells turns the response to a high contrast down, and
     leaves a low one alone."""
-    levels = [_flops(_model(contrast_gain=g)) for g in (False, "bipolar", True, "both")]
-    assert levels == sorted(set(levels))
     quick: dict[str, Any] = {"release": "static", "amacrine": None, "types": 1}
+    levels = (False, "bipolar", True, "both")
+    prices = [_flops(_model(**quick, contrast_gain=level)) for level in levels]
+    assert prices == sorted(set(prices))
     ratio = {}
     for contrast in (0.02, 2.0):
         swing = []
@@ -311,6 +314,14 @@ def test_contrast_gain_at_two_levels():
         ratio[contrast] = swing[1] / swing[0]
     assert ratio[0.02] == pytest.approx(1, abs=1e-3)
     assert ratio[2.0] < 0.8
+
+
+def test_slow_gain_may_be_as_slow_as_asked():
+    """And asks history of five of it; its time constant starts at half of it."""
+    one, two = (_model(slow_gain=True, slow_gain_s=s).stage for s in (2.0, 20.0))
+    assert two.burn_in_s - one.burn_in_s == pytest.approx(5 * (20 - 2))
+    gains = two.init(jax.random.key(0))["circuit"]["ganglion"]
+    assert float(gains["slow_gain"]["tau_s"]) == 10.0
 
 
 def test_gain_control_of_bipolar_cells_settles_where_its_equation_says():
