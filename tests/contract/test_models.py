@@ -117,7 +117,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     (
         "circuit",
         FIELD,
-        {"contrast_gain": "both", "cut": "amacrine->ganglion"},
+        {"contrast_gain": "both", "cut": "horizontal->on"},
     ),
 ]
 CASES = [
