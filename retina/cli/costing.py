@@ -67,6 +67,11 @@ def cost(
         what, dataset, frame, n_cells, bin_s, set_
     )
     found = costs.cost(model, params, split, species=species)
+    if runs.is_run(what):
+        from retina import store
+        from retina.search import records
+
+        found = records.per_bit(found, store.read(what))
     if out is not None:
         from retina.reports.treemap import treemap
 

@@ -28,7 +28,8 @@ Tree = Any
 RUNS = 100  # sampled histories behind one free-running rate
 
 _JSON = (
-    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
+    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_s_alone "
+    "flops_per_s_marginal flops_per_spike flops_per_bit "
     "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
     "param_bytes state_bytes bytes_per_bin fan_in depth transcendentals_per_bin "
     "sparse_flops_per_bin bit_operations_per_bin"

@@ -22,7 +22,10 @@ COST = {
     "flops_per_bin",
     "flops_per_s",
     "flops_per_s_per_cell",
+    "flops_per_s_alone",
+    "flops_per_s_marginal",
     "flops_per_spike",
+    "flops_per_bit",
     "flops_per_synaptic_event",
     "flops_per_s_per_synapse",
     "total_ops_per_bin",
@@ -62,6 +65,11 @@ def test_score(retina):
     only = json.loads(retina("score", "run", "--metrics", "pearson", "--json").out)
     assert set(only["metrics"]) == {"pearson"}
     kept = store.read("run")["score"]
+    price = store.read("run")["cost"]["flops_per_bit"]
+    assert price > 0
+    told = json.loads(retina("cost", "run", "--json").out)
+    assert told["flops_per_bit"] == pytest.approx(price)
+    assert "FLOPs per bit told of the recorded spikes" in retina("cost", "run").out
     wide = json.loads(retina("score", "run", "--bin-s", "0.1", "--json").out)
     assert wide["bin_s"] == pytest.approx(0.1) and wide["bins"] == 390 // 5
     assert store.read("run")["score"] == kept  # on the run's own bins
@@ -163,7 +171,7 @@ def test_cost_of_a_model_with_history_is_that_of_its_record(retina):
     told = json.loads(retina("cost", "run", "--json").out)
     assert told == json.loads(store.dumps(as_json(kept)))
     named = retina("cost", "glm", "--dataset", "tiny", *small, "--json").out
-    assert json.loads(named) == told
+    assert json.loads(named) == told | {"flops_per_bit": None}  # never scored
     table = " ".join(retina("cost", "run").out.split())
     assert f"one alone takes {told['flops_per_bin'] // RUNS:,} FLOPs per bin" in table
 
