@@ -153,10 +153,15 @@ def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
 
 
 def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:
+    import numpy as np
+
     from retina.costs.latency import latency
 
     _fitted(params, "--latency")
-    return dataclasses.asdict(latency(model, params, dtype=_stored(split)))
+    frames = None
+    if split is not None and split.test:
+        frames = np.asarray(split.test[0].stimulus[:500])
+    return dataclasses.asdict(latency(model, params, frames, dtype=_stored(split)))
 
 
 def _energy(found: Any) -> dict[str, Any]:

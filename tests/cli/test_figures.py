@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import retina as retina_api
 from retina import store
 from retina.costs.cost import RUNS, as_json
 from retina.fitting.loss import validator
+from retina.fitting.predict import streamed
 from retina.search import records
+from tests.test_artefact import ALONE
 
 QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
 COST = {
@@ -137,6 +140,24 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert "read: Horowitz 2014" in retina("cost", "run", "--energy").out
     assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
+
+
+def test_a_step_exported_by_the_command_runs_without_the_package(retina):
+    pytest.importorskip("flatbuffers")
+    retina("fit", "tiny", "ln", *QUICK, "--set", "max_steps=5", "--out", "run")
+    done = retina("cost", "run", "--export", "model.step")
+    assert done.status == 0 and "wrote model.step" in done.err
+    frames = np.random.default_rng(0).normal(size=9).astype(np.float32)
+    np.save("frames.npy", frames)
+    alone = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True
+    )
+    assert alone.returncode == 0, alone.stderr
+    fitted = store.load("run")
+    wanted = streamed(fitted.model, fitted.params, frames[None])[0]
+    assert wanted.std() > 0
+    # One program with parameters as numbers in it, and one without: float32 rounding.
+    np.testing.assert_allclose(np.load("rates.npy"), wanted, rtol=1e-5)
 
 
 def test_a_cost_carried_to_a_brain_says_what_it_is(retina):
