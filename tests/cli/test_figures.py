@@ -133,7 +133,9 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     more = ("--learning", "--latency", "--energy")
     told = json.loads(retina("cost", "run", *more, "--json").out)
     assert told["learning"]["optimiser"] == "lbfgs"
-    assert told["learning"]["total"] > told["learning"]["steps"]
+    learned = told["learning"]
+    assert learned["total"] == learned["steps"] * learned["step"] > learned["steps"]
+    assert learned["totals_of_as_many_steps"]["lbfgs"] == learned["total"]
     assert told["latency"]["real_time_factor"] > 0
     assert told["energy"]["45 nm, float32, DRAM"]["mark"] == "recalled"
     assert "real time factor" in retina("cost", "run", "--latency").out

@@ -2,9 +2,9 @@
 
 Each form takes the frame's height and width and the number of cells and returns
 (multiply-adds, other FLOPs) of one bin at the model's default settings. It knows
-nothing of the code: windows are at most 13 pixels wide, kernels at most the frame. A full
-field is a frame of one pixel; models that would look at it through filters which only
-scale it, or through as many time courses as there are lags, leave these out.
+nothing of the code: windows are at most 13 pixels wide, kernels at most the frame. A
+full field is a frame of one pixel; models that would look at it through filters which
+only scale it, or through as many time courses as there are lags, leave these out.
 """
 
 from __future__ import annotations
@@ -220,7 +220,8 @@ def elm(h, w, n):
     high, wide, memory = min(3, h), min(3, w), 10
     branches = (min(12, h) // high) * (min(12, w) // wide)
     hidden = 2 * memory
-    macs = branches * high * wide + (branches + memory) * hidden + hidden * memory + memory
+    macs = branches * high * wide
+    macs += (branches + memory) * hidden + hidden * memory + memory
     # Leaks of branches and memories, biases, and the update of each memory.
     rest = 2 * branches + memory + hidden + memory + 2 * memory + 10 * memory + 1
     return n * macs, n * (rest + OUTPUT)
@@ -312,6 +313,7 @@ def test_the_walker_finds_the_closed_form(name):
         model = build.model(name, spec)
         shapes = jax.eval_shape(model.stage.init, jax.random.key(0))
         _, step = count_step(model, shapes)
-        macs, rest = FORMS[name](*(frame or (1, 1)), cells)
+        h, w = frame or (1, 1)
+        macs, rest = FORMS[name](h, w, cells)
         assert step.macs == macs, (frame, cells)
         assert step.flops - 2 * step.macs == rest, (frame, cells)

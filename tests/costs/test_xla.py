@@ -166,7 +166,7 @@ MODELS = {
     "merged": (-3, "weights of one drive are scaled by 1, which XLA drops"),
     "recursive_ln": (
         -6 * (14 + 4),  # of three cells of rank 2
-        "fourteen products with 1 and four signs of what is raised to 0: XLA drops them",
+        "14 products with 1 and 4 signs of what is raised to 0: XLA drops them",
     ),
 }
 # XLA counts the body of a loop once.

@@ -181,7 +181,7 @@ def test_the_intervals_of_a_difference_and_of_a_ratio():
     def two(rng, cells, bins):
         rate, _, response = clip(rng, cells, bins, 9)
         flat = 0.6 * rate + 0.4 * null_rate(cells)
-        return [[(flat, response)], [(rate, response)]], null_rate(cells)
+        return ([(flat, response)], [(rate, response)]), null_rate(cells)
 
     rng = np.random.default_rng(10**6)
     each = []
