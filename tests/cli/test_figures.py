@@ -144,6 +144,7 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
 
 
+@pytest.mark.slow
 def test_a_step_exported_by_the_command_runs_without_the_package(retina):
     pytest.importorskip("flatbuffers")
     retina("fit", "tiny", "ln", *QUICK, "--set", "max_steps=5", "--out", "run")

@@ -21,7 +21,7 @@ from retina.types import Spec
 LAGS = 30
 # Softplus with a gain, of each cell: 5 adds, a multiply, 2 transcendentals.
 OUTPUT = 5 + 1 + 2 * 10
-FRAMES = [((12, 11), 3), ((16, 15), 2), ((7, 19), 1), ((), 60)]
+FRAMES = [((16, 11), 3), ((7, 19), 1), ((), 60)]
 
 
 def window(h, w, side=13):
