@@ -46,6 +46,16 @@ def _along(name: str, **given: Any) -> Callable[[int], Size]:
     return lambda n: (strip(16), given | {name: n})
 
 
+def _banked() -> dict[str, Callable[[int], Size]]:
+    """Subunits of n pixels at eight places each."""
+    return {
+        "synapses": lambda n: (strip(n + 7), {"size": n, "lags": 8}),
+        "cells": lambda n: (strip(16, n), {"lags": 8}),
+        "lags": lambda n: (strip(16), {"lags": n}),
+        "branches": _along("subunits", lags=8),
+    }
+
+
 def _convolved(**given: Any) -> dict[str, Callable[[int], Size]]:
     """Kernels of n pixels at eight places each."""
     return {
@@ -59,7 +69,17 @@ def _convolved(**given: Any) -> dict[str, Callable[[int], Size]]:
     }
 
 
-# What a branch is: a subunit, a channel, a unit, a dendrite's branch.
+def _core(size: int = 9, taps: int = 8, channels: int = 4) -> dict[str, Any]:
+    """Two layers of which the second looks at one place and bin."""
+    return {
+        "sizes": (size, 1),
+        "temporal_sizes": (taps, 1),
+        "hidden_channels": (channels, channels),
+    }
+
+
+# What a branch is: a subunit, a channel, a unit, a tree, a type of cell, a dendrite's
+# branch.
 CASES: dict[str, dict[str, Callable[[int], Size]]] = {
     "ln": _windowed(rank=2),
     "ln full": _windowed(rank=None),
@@ -76,14 +96,33 @@ CASES: dict[str, dict[str, Callable[[int], Size]]] = {
     "lnk": _windowed(rank=1),
     "ribbon_ln": _windowed(rank=1),
     "nim": _windowed() | {"branches": _along("excitatory", window=16, lags=8)},
-    "lnln": {
-        "synapses": lambda n: (strip(n + 7), {"size": n, "lags": 8}),
-        "cells": lambda n: (strip(16, n), {"lags": 8}),
-        "lags": lambda n: (strip(16), {"lags": n}),
-        "branches": _along("subunits", lags=8),
-    },
+    "lookup_table": _windowed(),
+    "boosted_trees": _windowed() | {"branches": _along("trees", window=16, lags=8)},
+    "bcn": _windowed() | {"branches": _along("types", window=16, lags=8)},
+    "lnln": _banked(),
+    "subunit_ribbon": _banked(),
     "cnn": _convolved(),
+    "cnn_history": _convolved(history=8, history_basis=4),
+    "photoreceptor_cnn": _convolved(mean_rstar_per_s=1e4),
     "bn_cnn": _convolved(),
+    "recursive_cnn": {
+        "synapses": lambda n: (strip(n + 7), {"sizes": (n, 1)}),
+        "cells": lambda n: (strip(16, n), {"sizes": (9, 1)}),
+        "lags": lambda n: (strip(16), {"sizes": (9, 1)}),  # as recursive_ln
+        "branches": _along("channels", sizes=(9, 1)),
+    },
+    "core_readout": {
+        "synapses": lambda n: (strip(n + 7), _core(size=n)),
+        "cells": lambda n: (strip(16, n), _core()),
+        "lags": lambda n: (strip(16), _core(taps=n)),
+        "branches": lambda n: (strip(16), _core(channels=n)),
+    },
+    "conv_gru": {
+        # Every second pixel is a place: eight of them.
+        "synapses": lambda n: (strip(n + 14), {"sizes": (n, 1)}),
+        "cells": lambda n: (strip(16, n), {"sizes": (9, 1)}),
+        "branches": _along("channels", sizes=(9, 1)),
+    },
     "mlp": _windowed(basis=8) | {"branches": _along("width", window=16, lags=8)},
     "tcn": {
         "synapses": lambda n: (strip(n), {"window": n}),
@@ -106,10 +145,17 @@ CASES: dict[str, dict[str, Callable[[int], Size]]] = {
         "lags": lambda n: (strip(16), {"memory_tau_s": (0.01, 0.02 * n)}),
         "branches": lambda n: (strip(n, 1), {"window": n, "patch": 1}),
     },
+    "circuit": {
+        # A square frame, for what pools it: by rows and then by columns, whatever the
+        # reach, so that a place takes as many products as a side has pixels.
+        "synapses": lambda n: (Spec((n, n), 2, 0.02), {}),
+        "cells": lambda n: (strip(16, n), {}),
+        "branches": _along("types"),
+    },
 }
 LARGE = 512
-# Windows of n x n pixels: n synapses of a branch are n^2.
-SQUARE = {("elm", "synapses")}
+# Of n x n pixels: n synapses, of a branch or of a frame, are n^2.
+SQUARE = {("elm", "synapses"), ("circuit", "synapses")}
 
 
 def flops(name: str, size: Size) -> int:
@@ -142,13 +188,18 @@ def table(n: int = LARGE) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(words: list[str]) -> None:
-    text = (
+def page() -> str:
+    """What growth.md says."""
+    return (
         "# How cost grows\n\n"
         f"Exponents of FLOPs per bin from {LARGE} to {2 * LARGE} along one axis, the "
         "rest held (`benchmarks/growth.py` says at what). Made by `python -m "
         "benchmarks.growth benchmarks/growth.md`.\n\n" + table()
     )
+
+
+def main(words: list[str]) -> None:
+    text = page()
     if words:
         Path(words[0]).write_text(text, encoding="utf-8")
     print(text)

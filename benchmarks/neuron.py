@@ -125,14 +125,19 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(words: list[str]) -> None:
-    text = (
+def page() -> str:
+    """What neuron.md says."""
+    return (
         "# Published models of one neuron\n\n"
         f"At {SPIKES_PER_S:,.0f} spikes per second onto {CHANNELS:,} synapses "
         "(`benchmarks/neuron.py`). Made by `python -m benchmarks.neuron "
         "benchmarks/neuron.md`. As published, with a trace for each synapse, ELM 20 "
         f"takes {leaky_memory_as_coded(20):.2g} FLOP/s.\n\n" + table()
     )
+
+
+def main(words: list[str]) -> None:
+    text = page()
     if words:
         Path(words[0]).write_text(text, encoding="utf-8")
     print(text)

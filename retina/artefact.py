@@ -9,6 +9,7 @@ state, rate = step.call(state, frame)  # about.json has the frame's shape and dt
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import json
@@ -55,6 +56,35 @@ def export_step(
         raise MissingExtra(
             "an exported step needs flatbuffers: pip install flatbuffers"
         )
+    spec = model.spec
+    made = programs(model, params, dtype)
+    about = {
+        "model": model.name,
+        "frame": list(spec.frame),
+        "dtype": str(jnp.dtype(dtype)),
+        "cells": spec.cells,
+        "bin_s": spec.bin_s,
+        "uses_response": model.stage.uses_response,
+        "output": f"expected {spec.event}s per bin, (cell,) float32",
+        "jax": jax.__version__,
+        "platforms": list(PLATFORMS),
+    }
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as files:
+        for name, program in made.items():
+            files.writestr(_dated(name), bytes(program.serialize()))
+        files.writestr(_dated("about.json"), json.dumps(about, indent=1) + "\n")
+    atomic.write_file(path.absolute(), written.getvalue())
+    return path
+
+
+def programs(
+    model: Model, params: Tree, dtype: Any = jnp.float32
+) -> dict[str, jax.export.Exported]:
+    """`start` and `step` as `export_step` writes them, not yet written.
+
+    raises: BadSetting for a model that draws random numbers.
+    """
     stage, spec = model.stage, model.spec
     params = jax.tree.map(jnp.asarray, params)
     structure = jax.tree.structure(jax.eval_shape(stage.start, params))
@@ -72,33 +102,16 @@ def export_step(
     if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in state):
         raise BadSetting(
             f"{model.name} keeps a random key in its state, which jax.export cannot "
-            "write: export a model without noise"
+            "write: take a model without noise"
         )
     given = [jax.ShapeDtypeStruct(spec.frame, dtype)]
     if stage.uses_response:
         given.append(jax.ShapeDtypeStruct((spec.cells,), jnp.float32))
-    about = {
-        "model": model.name,
-        "frame": list(spec.frame),
-        "dtype": str(jnp.dtype(dtype)),
-        "cells": spec.cells,
-        "bin_s": spec.bin_s,
-        "uses_response": stage.uses_response,
-        "output": f"expected {spec.event}s per bin, (cell,) float32",
-        "jax": jax.__version__,
-        "platforms": list(PLATFORMS),
+    export = functools.partial(jax.export.export, platforms=PLATFORMS)
+    return {
+        "start": export(jax.jit(start))(),
+        "step": export(jax.jit(step))(state, *given),
     }
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as files:
-        for name, function, arguments in (
-            ("start", start, ()),
-            ("step", step, (state, *given)),
-        ):
-            made = jax.export.export(jax.jit(function), platforms=PLATFORMS)
-            files.writestr(_dated(name), bytes(made(*arguments).serialize()))
-        files.writestr(_dated("about.json"), json.dumps(about, indent=1) + "\n")
-    atomic.write_file(path.absolute(), written.getvalue())
-    return path
 
 
 def _dated(name: str) -> zipfile.ZipInfo:

@@ -102,6 +102,14 @@ def test_a_large_convolution_is_measured_and_a_small_one_is_not():
     np.testing.assert_allclose(made, plain, rtol=1e-4, atol=1e-4)
 
 
+def test_what_is_counted_alone_is_the_plain_way_and_nothing_is_measured():
+    with formulation.plain():
+        assert formulation.fastest("sum", (3,), WAYS, refuse) == "quick"  # the last
+    assert not formulation.measured()
+    with pytest.raises(AssertionError, match="measured again"):
+        formulation.fastest("sum", (3,), WAYS, refuse)
+
+
 def test_ways_are_raced_as_exactly_as_they_will_run():
     asked = set()
 

@@ -67,6 +67,11 @@ def cost(
         what, dataset, frame, n_cells, bin_s, set_
     )
     found = costs.cost(model, params, split, species=species)
+    if runs.is_run(what):
+        from retina import store
+        from retina.search import records
+
+        found = records.per_bit(found, store.read(what))
     if out is not None:
         from retina.reports.treemap import treemap
 
@@ -126,26 +131,37 @@ def _learning(what: str, model: Any, split: Any) -> dict[str, Any]:
     """The recipe that the run was fitted by, or the model's own."""
     from retina import store
     from retina.costs import local_rules
-    from retina.search.learning import asked, learning, updates
+    from retina.search.learning import asked, learning, steps_of_each, updates
 
     if split is None:
         raise typer.BadParameter("--learning needs a recording: --dataset NAME")
-    steps, changes = None, {}
+    steps, seeds, changes = None, 1, {}
     if runs.is_run(what):
-        told = store.read(what)["training"]
+        record = store.read(what)
+        told = record["training"]
         steps, changes = told["steps"], asked(model, told)
-    made = learning(model, split, steps, **changes)
-    figures = dataclasses.asdict(made) | {"step": made.step}
+        seeds = len(record["validation"]["seeds"]) * max(1, len(told.get("tuned", ())))
+    made = learning(model, split, steps, seeds, **changes)
+    figures = dataclasses.asdict(made) | {"step": made.step, "total": made.total}
+    each = steps_of_each(model, split, **changes)
+    if steps is not None:
+        totals = {name: seeds * steps * one for name, one in each.items()}
+        figures["totals_of_as_many_steps"] = totals
     local = {name: local_rules.per_synapse(name) for name in local_rules.RULES}
     more = {"updates": updates(model), "local_rules_per_synapse_and_step": local}
-    return figures | more
+    return figures | {"steps_of_each": each} | more
 
 
 def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:
+    import numpy as np
+
     from retina.costs.latency import latency
 
     _fitted(params, "--latency")
-    return dataclasses.asdict(latency(model, params, dtype=_stored(split)))
+    frames = None
+    if split is not None and split.test:
+        frames = np.asarray(split.test[0].stimulus[:500])
+    return dataclasses.asdict(latency(model, params, frames, dtype=_stored(split)))
 
 
 def _energy(found: Any) -> dict[str, Any]:

@@ -28,7 +28,8 @@ Tree = Any
 RUNS = 100  # sampled histories behind one free-running rate
 
 _JSON = (
-    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_spike "
+    "flops_per_bin flops_per_s flops_per_s_per_cell flops_per_s_alone "
+    "flops_per_s_marginal flops_per_spike flops_per_bit "
     "flops_per_synaptic_event flops_per_s_per_synapse total_ops_per_bin params "
     "param_bytes state_bytes bytes_per_bin fan_in depth transcendentals_per_bin "
     "sparse_flops_per_bin bit_operations_per_bin"
@@ -74,7 +75,10 @@ def cost(
     stored = _stored(split)
     one = one_bin(model, params, stored)
     work, held, wired = one.work, one.memory, wiring(one.step)
-    clocks = {name: runs * counts for name, counts in one.clocks.items()}
+    clocks = dict(one.clocks)
+    if model.stage.uses_response:
+        clocks["bin"] += heard(spec.cells)
+    clocks = {name: runs * counts for name, counts in clocks.items()}
     every = per_bin(clocks, rates_hz(model))
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
@@ -161,6 +165,11 @@ def runs_of(model: Model) -> int:
     return RUNS if model.stage.uses_response else 1
 
 
+def heard(cells: int) -> Counts:
+    """Drawing the counts that one run of a model hears of itself: a number per cell."""
+    return Counts(randoms=cells).within("random_bits", "sampled counts")
+
+
 def as_json(cost: Cost) -> dict[str, Any]:
     """The figures of `retina cost --json`: these keys do not change.
 
@@ -245,9 +254,9 @@ def _runs_note(runs: int, flops: float) -> tuple[str, ...]:
         return ()
     return (
         f"{runs} sampled runs, each charged in every figure: one alone takes "
-        f"{round(flops, 1):,} FLOPs per bin; not included: drawing the counts that "
-        "a run hears (one uniform number per cell and bin, and a search of no fixed "
-        "length), and the mean over the runs",
+        f"{round(flops, 1):,} FLOPs per bin; the counts that a run hears are a random "
+        "draw per cell and bin; not included: the search that makes a count of a draw, "
+        "of no fixed length, and the mean over the runs",
     )
 
 

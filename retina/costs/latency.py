@@ -1,4 +1,8 @@
-"""How long a bin takes here: the step compiled ahead of time, one bin at a time."""
+"""How long a bin takes here: the exported step, compiled, one bin at a time.
+
+It is the program that `retina cost --export` writes: parameters are numbers of it, so
+that what depends on them alone is not done anew in every bin.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import formulation
+from retina.artefact import programs
 from retina.errors import at_least_one
 from retina.exact import in_float32
 from retina.stage import Model, Tree
@@ -38,14 +43,22 @@ class Latency:
 
 @in_float32
 def latency(
-    model: Model, params: Tree, *, bins: int = 500, dtype: Any = jnp.float32
+    model: Model,
+    params: Tree,
+    frames: np.ndarray | None = None,
+    *,
+    bins: int = 500,
+    dtype: Any = jnp.float32,
 ) -> Latency:
-    """Time the streaming step on this machine.
+    """Time the streaming step on this machine, a frame's way to the device included.
 
     params: numbers.
+    frames: (time, *frame) as stored, shown in turn and over again; None: zeros.
     bins:   timed, after a few that are not.
-    dtype:  of the stimulus as it is stored.
-    raises: BadSetting for no bins.
+    dtype:  of zeros.
+    raises: BadSetting for no bins, and for a model that draws random numbers.
+
+    A model with spike history hears silence.
 
     >>> from retina import build
     >>> from retina.types import Spec
@@ -54,16 +67,20 @@ def latency(
     3
     """
     at_least_one(bins=bins)
-    stage, frame = model.stage, jnp.zeros(model.spec.frame, dtype)
-    x = (frame, jnp.zeros(model.spec.cells)) if stage.uses_response else frame
-    state = stage.start(params)
+    stage = model.stage
+    if frames is None:
+        frames = np.zeros((1, *model.spec.frame), dtype)
+    heard = (np.zeros(model.spec.cells, np.float32),) * stage.uses_response
+    made = programs(model, params, frames.dtype)
+    state = jax.jit(made["start"].call)()
     begun = time.perf_counter()
-    step = jax.jit(stage.step).lower(params, state, x).compile()
+    step = jax.jit(made["step"].call).lower(state, frames[0], *heard).compile()
     compile_s = time.perf_counter() - begun
     taken = np.empty(bins)
     for n in range(-WARM_UP, bins):
+        frame = frames[(n + WARM_UP) % len(frames)]
         begun = time.perf_counter()
-        state, y = step(params, state, x)
+        state, y = step(state, frame, *heard)
         jax.block_until_ready((state, y))
         if n >= 0:
             taken[n] = time.perf_counter() - begun

@@ -32,6 +32,8 @@ CALLS = {
 _JAX = os.path.dirname(str(jax.__file__))
 # Samplers that do real work besides drawing: their bodies are counted instead.
 _WALKED_SAMPLERS = {"_multivariate_normal", "_orthogonal", "_shuffle", "_dirichlet"}
+# What a clip is made of.
+_ENDS, _SHAPED = {"max", "min"}, {"convert_element_type", "broadcast_in_dim"}
 
 
 @dataclasses.dataclass(eq=False)
@@ -203,7 +205,9 @@ def _named(eqn: Any) -> str | None:
         return None
     function, file = _origin(body)
     if function == "clip" and file.endswith("lax_numpy.py"):
-        return "clip"
+        # Parts of its derivative have its name too: they are walked.
+        held = {eqn.primitive.name for eqn in getattr(body, "jaxpr", body).eqns}
+        return "clip" if held & _ENDS and held <= _ENDS | _SHAPED else None
     if file.startswith("random") and function not in _WALKED_SAMPLERS:
         return "random_sampler"
     return None

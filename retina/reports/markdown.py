@@ -15,6 +15,7 @@ _PRICES = (
     ("flops_per_s", "FLOP/s"),
     ("flops_per_s_per_cell", "per cell"),
     ("flops_per_spike", "per spike"),
+    ("flops_per_bit", "per bit"),
     ("flops_per_s_per_synapse", "per synapse-second"),
     ("flops_per_synaptic_event", "per synaptic event"),
     ("total_ops_per_bin", "all operations per bin"),
@@ -75,9 +76,9 @@ def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
     for group in dict.fromkeys(others):
         columns.append((f"{group} bits", lambda row, g=group: _of_group(row, g)))
     columns += [
-        (words, lambda row, k=key: _price(row["cost"][k]))
+        (words, lambda row, k=key: _price(row["cost"].get(k)))
         for key, words in _PRICES
-        if any(row["cost"][key] is not None for row in rows)
+        if any(row["cost"].get(key) is not None for row in rows)
     ]
     best = _best(rows, y, x)
     lines = [

@@ -1,11 +1,14 @@
 """What learning costs: FLOPs of one training step, and of a whole fit.
 
-Counted by the walker on the very functions that a fit runs. It stands above `fitting`,
+Counted by the walker on the very functions that a fit runs, with convolutions in their
+plain way: a fit may take an equal one that is faster on its machine (`formulation`) and
+does other sums, and a count is not to depend on the machine. It stands above `fitting`,
 since what is counted is there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -16,11 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from retina import formulation
 from retina.costs.cost import stands_for
 from retina.costs.flops import count
+from retina.errors import BadSetting
 from retina.fitting import cells, descent, lbfgs, optimiser, penalties, quasi_newton
 from retina.fitting.clips import Table, tabulate
-from retina.fitting.recipe import checked_recipe, otherwise
+from retina.fitting.recipe import checked_recipe, idle, otherwise
 from retina.fitting.start import mean_counts
 from retina.fitting.whitening import BLOCK, Whitening
 from retina.parameter import to_free
@@ -40,7 +45,8 @@ class Learning:
     per_synaptic_event: of all three, over the quanta that the recorded cells hear in
                 that time; None where the constants are not defensible, or a full
                 field collapses space.
-    steps, total: of a whole fit, where its steps are known; validation is not in it.
+    steps:      of a whole fit, where they are known.
+    seeds:      of it, and recipes side by side; each is charged all steps.
     note:       what is left out.
     """
 
@@ -51,21 +57,31 @@ class Learning:
     seconds: float
     per_synaptic_event: Interval | None
     steps: int | None = None
-    total: int | None = None
+    seeds: int = 1
     note: str = ""
 
     @property
     def step(self) -> int:
         return self.forward + self.backward + self.update
 
+    @property
+    def total(self) -> int | None:
+        """Of a whole fit; validation is not in it."""
+        return None if self.steps is None else self.seeds * self.steps * self.step
+
 
 def learning(
-    model: Model, split: Split, steps: int | None = None, **changes: Any
+    model: Model,
+    split: Split,
+    steps: int | None = None,
+    seeds: int = 1,
+    **changes: Any,
 ) -> Learning:
-    """Count one training step; nothing is run.
+    """Count one training step; nothing is run, nor measured.
 
     split:   its training clips give the shapes, its cells and species the events.
     steps:   of the fit, such as `fit.training["steps"]`.
+    seeds:   starts of the fit, times the recipes that were tuned.
     changes: fields of Recipe, such as optimiser="sgd".
     raises:  BadSetting as `retina.fit`; UncountedPrimitive.
 
@@ -84,16 +100,20 @@ def learning(
     by_clips = settings.optimiser != "lbfgs"
     bins = settings.clip_bins if by_clips else lbfgs.PIECE
     # Shapes are all that is needed: a movie stays where it is.
-    table = tabulate(model, split.train, bins, settings.warm_up_s, stream=by_clips)
+    table = tabulate(model, split.train, bins, settings.warm_up_s, stream=True)
     null = mean_counts(split.train)
     params = jax.eval_shape(model.stage.init, jax.random.key(0))
     free = jax.eval_shape(lambda p: to_free(model.stage.parameters, p), params)
-    if not by_clips and model.independent:
-        forward, both, update, note = _cell_by_cell(fitted, table, null, params, free)
-    else:
-        rows = settings.batch if by_clips else len(table.first)
-        forward, both = _clips(fitted, table, null, params, free, rows)
-        update, note = _update(settings.optimiser, free)
+    with formulation.plain():
+        if not by_clips and model.independent:
+            counted = _cell_by_cell(fitted, table, null, params, free)
+        else:
+            rows = settings.batch if by_clips else len(table.first)
+            counted = (
+                *_clips(fitted, table, null, params, free, rows),
+                *_update(settings.optimiser, free),
+            )
+    forward, both, update, note = counted
     seen = settings.batch * table.bins if by_clips else _fitted(table)
     seconds = seen * split.spec.bin_s
     step = both + update
@@ -110,9 +130,35 @@ def learning(
         seconds,
         per_event,
         steps,
-        None if steps is None else steps * step,
+        seeds,
         note,
     )
+
+
+def steps_of_each(model: Model, split: Split, **changes: Any) -> dict[str, int]:
+    """FLOPs of one step by each optimiser that may fit a model.
+
+    changes: as of `learning`; an optimiser does without those that say nothing to it.
+    """
+
+    def under(name: str) -> Learning:
+        asked = {**changes, "optimiser": name}
+        settings = dataclasses.replace(model.recipe, **asked)
+        heeded = {
+            key: value
+            for key, value in asked.items()
+            if key == "optimiser" or not idle(key, settings, model)[0]
+        }
+        return learning(model, split, **heeded)
+
+    # They differ in what they make of the gradient; L-BFGS takes that of all clips.
+    by_clips = under("sgd")
+    gradient = by_clips.forward + by_clips.backward
+    each = {name: gradient + update for name, update in updates(model).items()}
+    del each["lbfgs"]
+    with contextlib.suppress(BadSetting):  # a model that is fitted by clips alone
+        each["lbfgs"] = under("lbfgs").step
+    return each
 
 
 def asked(model: Model, training: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +218,10 @@ def _update(name: str, free: Tree) -> tuple[int, str]:
     note = ""
     if name == "lbfgs":
         towards = optax.scale_by_lbfgs(memory_size=10)
-        note = "a line search takes one evaluation or more per step: one is counted"
+        note = (
+            "a line search takes one evaluation or more per step: one is counted, so "
+            "that a total is the least it can be"
+        )
     else:
         towards = optimiser.direction(name)
 
@@ -212,5 +261,8 @@ def _cell_by_cell(
         )
 
     update = count(advance, walk, white, scale, at, scale).flops
-    note = "the curvature, taken at the start and at step 8, is not counted"
+    note = (
+        "the curvature, taken at the start and at step 8, is not counted: a total is "
+        "the least it can be"
+    )
     return forward, both, update, note

@@ -98,13 +98,14 @@ def ratios(
             for name, each in same.pairs.items()
         }
         reference, *others = drawn.items()
-        made += [_ratio(same.group, metric, other, reference) for other in others]
+        made += [of_two(same.group, metric, other, reference) for other in others]
     return tuple(made)
 
 
-def _ratio(
+def of_two(
     group: str, metric: str, one: tuple[str, Draws], other: tuple[str, Draws]
 ) -> Ratio:
+    """The ratio of one to the other, each with its name, from draws made together."""
     (name, above), (reference, below) = one, other
     each = over(above.observed, below.observed)
     defined = ~np.isnan(each)

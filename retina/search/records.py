@@ -72,6 +72,18 @@ def merged(point: Point, record: Mapping[str, Any]) -> Point:
     return dataclasses.replace(point, score=score)
 
 
+def per_bit(cost: Cost, record: Mapping[str, Any]) -> Cost:
+    """A cost with its figure per bit, where the record of its run was scored.
+
+    cost: of the run as it is counted now; what was told of its spikes a second stays.
+    """
+    kept = record.get("cost", {})
+    bit, second = kept.get("flops_per_bit"), kept.get("flops_per_s")
+    if bit is None or not second:
+        return cost
+    return dataclasses.replace(cost, flops_per_bit=cost.flops_per_s / second * bit)
+
+
 def _which(score: Score) -> tuple:
     """What a score stands on: only figures of the same bins go together."""
     return score.group, score.history, score.bins, score.trials, score.cell_names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,14 +16,19 @@ import retina as retina_api
 from retina import store
 from retina.costs.cost import RUNS, as_json
 from retina.fitting.loss import validator
+from retina.fitting.predict import streamed
 from retina.search import records
+from tests.test_artefact import ALONE
 
 QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
 COST = {
     "flops_per_bin",
     "flops_per_s",
     "flops_per_s_per_cell",
+    "flops_per_s_alone",
+    "flops_per_s_marginal",
     "flops_per_spike",
+    "flops_per_bit",
     "flops_per_synaptic_event",
     "flops_per_s_per_synapse",
     "total_ops_per_bin",
@@ -62,6 +68,11 @@ def test_score(retina):
     only = json.loads(retina("score", "run", "--metrics", "pearson", "--json").out)
     assert set(only["metrics"]) == {"pearson"}
     kept = store.read("run")["score"]
+    price = store.read("run")["cost"]["flops_per_bit"]
+    assert price > 0
+    told = json.loads(retina("cost", "run", "--json").out)
+    assert told["flops_per_bit"] == pytest.approx(price)
+    assert "FLOPs per bit told of the recorded spikes" in retina("cost", "run").out
     wide = json.loads(retina("score", "run", "--bin-s", "0.1", "--json").out)
     assert wide["bin_s"] == pytest.approx(0.1) and wide["bins"] == 390 // 5
     assert store.read("run")["score"] == kept  # on the run's own bins
@@ -122,13 +133,34 @@ def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
     more = ("--learning", "--latency", "--energy")
     told = json.loads(retina("cost", "run", *more, "--json").out)
     assert told["learning"]["optimiser"] == "lbfgs"
-    assert told["learning"]["total"] > told["learning"]["steps"]
+    learned = told["learning"]
+    assert learned["total"] == learned["steps"] * learned["step"] > learned["steps"]
+    assert learned["totals_of_as_many_steps"]["lbfgs"] == learned["total"]
     assert told["latency"]["real_time_factor"] > 0
     assert told["energy"]["45 nm, float32, DRAM"]["mark"] == "recalled"
     assert "real time factor" in retina("cost", "run", "--latency").out
     assert "read: Horowitz 2014" in retina("cost", "run", "--energy").out
     assert "wrote cost.svg" in retina("cost", "run", "--out", "cost.svg").err
     assert Path("cost.svg").read_text().count("<!-- temporal -->") == 1
+
+
+@pytest.mark.slow
+def test_a_step_exported_by_the_command_runs_without_the_package(retina):
+    pytest.importorskip("flatbuffers")
+    retina("fit", "tiny", "ln", *QUICK, "--set", "max_steps=5", "--out", "run")
+    done = retina("cost", "run", "--export", "model.step")
+    assert done.status == 0 and "wrote model.step" in done.err
+    frames = np.random.default_rng(0).normal(size=9).astype(np.float32)
+    np.save("frames.npy", frames)
+    alone = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True
+    )
+    assert alone.returncode == 0, alone.stderr
+    fitted = store.load("run")
+    wanted = streamed(fitted.model, fitted.params, frames[None])[0]
+    assert wanted.std() > 0
+    # One program with parameters as numbers in it, and one without: float32 rounding.
+    np.testing.assert_allclose(np.load("rates.npy"), wanted, rtol=1e-5)
 
 
 def test_a_cost_carried_to_a_brain_says_what_it_is(retina):
@@ -163,7 +195,7 @@ def test_cost_of_a_model_with_history_is_that_of_its_record(retina):
     told = json.loads(retina("cost", "run", "--json").out)
     assert told == json.loads(store.dumps(as_json(kept)))
     named = retina("cost", "glm", "--dataset", "tiny", *small, "--json").out
-    assert json.loads(named) == told
+    assert json.loads(named) == told | {"flops_per_bit": None}  # never scored
     table = " ".join(retina("cost", "run").out.split())
     assert f"one alone takes {told['flops_per_bin'] // RUNS:,} FLOPs per bin" in table
 

@@ -2,7 +2,9 @@
 
 Each form takes the frame's height and width and the number of cells and returns
 (multiply-adds, other FLOPs) of one bin at the model's default settings. It knows
-nothing of the code: windows are at most 13 pixels wide, kernels at most the frame.
+nothing of the code: windows are at most 13 pixels wide, kernels at most the frame. A
+full field is a frame of one pixel; models that would look at it through filters which
+only scale it, or through as many time courses as there are lags, leave these out.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from retina.types import Spec
 LAGS = 30
 # Softplus with a gain, of each cell: 5 adds, a multiply, 2 transcendentals.
 OUTPUT = 5 + 1 + 2 * 10
-FRAMES = [(12, 11, 3), (16, 15, 2), (7, 19, 1)]
+FRAMES = [((16, 11), 3), ((7, 19), 1), ((), 60)]
 
 
 def window(h, w, side=13):
@@ -45,36 +47,45 @@ def nothing(h, w, n):
     return 0, 0
 
 
-def filters(h, w, n, rank=2):
-    """A separable filter: its pixels once per bin, then its course."""
-    return n * rank * (window(h, w) + LAGS)
+def ranks(h, w, most=2):
+    """A filter has no more of them than its window has pixels."""
+    return min(most, window(h, w))
+
+
+def filters(n, rank, pixels):
+    """Separable ones: their pixels once per bin, then their courses."""
+    return n * rank * (pixels + LAGS)
+
+
+def filtered(h, w, n):
+    return filters(n, ranks(h, w), window(h, w))
 
 
 def ln(h, w, n):
-    return filters(h, w, n), n * OUTPUT
+    return filtered(h, w, n), n * OUTPUT
 
 
 def glm(h, w, n):
-    return filters(h, w, n) + n * 30, n * (OUTPUT + 1)  # 30 lags of its own spikes
+    return filtered(h, w, n) + n * 30, n * (OUTPUT + 1)  # 30 lags of its own spikes
 
 
 def lnk(h, w, n):
     # A sigmoid and its bias; four states: 32 adds, 17 multiplies; a scale.
-    return filters(h, w, n), n * (OUTPUT + 1 + 10 + 32 + 17 + 1)
+    return filtered(h, w, n), n * (OUTPUT + 1 + 10 + 32 + 17 + 1)
 
 
 def ribbon_ln(h, w, n):
     # A terminal of 7 adds, 3 multiplies, a divide, 2 transcendentals; standardised.
-    return filters(h, w, n), n * (OUTPUT + 7 + 3 + 1 + 20 + 2 + 1)
+    return filtered(h, w, n), n * (OUTPUT + 7 + 3 + 1 + 20 + 2 + 1)
 
 
 def nim(h, w, n):
     subunits = 3
-    return filters(h, w, n, subunits), n * (OUTPUT + subunits + subunits - 1)
+    return filters(n, subunits, window(h, w)), n * (OUTPUT + subunits + subunits - 1)
 
 
 def recursive_ln(h, w, n):
-    rank, stages = 2, 4
+    rank, stages = ranks(h, w), 4
     states = n * rank * stages
     return n * rank * window(h, w) + states, n * OUTPUT + 2 * states
 
@@ -93,30 +104,37 @@ def subunit_ribbon(h, w, n):
     return macs, subunits(h, w) * (7 + 3 + 1 + 20) + n * OUTPUT
 
 
-def two_layers(h, w, n):
-    """8 channels of 9 x 9 on 4 courses, 8 of 5 x 5, then all to each cell."""
+def channels(h, w):
+    """More where there are no places to use them at again."""
+    return 32 if h * w == 1 else 8
+
+
+def two_layers(h, w, n, courses):
+    """Channels of 9 x 9 on the courses of a pixel, of 5 x 5, then all to each cell."""
     a, b = valid(h, 9), valid(w, 9)
-    first, second = a * b, valid(a, 5) * valid(b, 5)
-    macs = first * 8 * min(9, h) * min(9, w) * 4
-    macs += second * 8 * min(5, a) * min(5, b) * 8 + second * 8 * n
-    return macs, 8 * first + 8 * second + n * OUTPUT
+    first, second, c = a * b, valid(a, 5) * valid(b, 5), channels(h, w)
+    macs = first * c * min(9, h) * min(9, w) * courses
+    macs += second * c * min(5, a) * min(5, b) * c + second * c * n
+    return macs, c * first + c * second + n * OUTPUT
 
 
 def cnn(h, w, n):
-    macs, rest = two_layers(h, w, n)
+    if h * w == 1:
+        return two_layers(h, w, n, LAGS)
+    macs, rest = two_layers(h, w, n, 4)
     return macs + h * w * LAGS * 4, rest
 
 
-def places(h, w):
-    """Of the two maps."""
+def units(h, w):
+    """Of the two layers."""
     a, b = valid(h, 9), valid(w, 9)
-    return a * b, valid(a, 5) * valid(b, 5)
+    return channels(h, w) * a * b, channels(h, w) * valid(a, 5) * valid(b, 5)
 
 
 def merged(h, w, n):
     """Of a `cnn`: its last map to one drive, that to each cell, and an offset."""
     macs, rest = cnn(h, w, n)
-    size = 8 * places(h, w)[1]
+    _, size = units(h, w)
     return macs - size * n + size + n, rest + n
 
 
@@ -126,8 +144,8 @@ def event_driven(h, w, n):
     What is added to the last output stands where the offset stood; a readout had none.
     """
     macs, rest = cnn(h, w, n)
-    first, second = places(h, w)
-    return macs, rest + 3 * (4 * h * w + 8 * first + 8 * second) + n
+    heard = h * w * (LAGS if h * w == 1 else 4) + sum(units(h, w))
+    return macs, rest + 3 * heard + n
 
 
 def clocked(h, w, n):
@@ -141,8 +159,9 @@ def cnn_history(h, w, n):
 
 
 def recursive_cnn(h, w, n):
-    macs, rest = two_layers(h, w, n)
-    return macs, rest + h * w * (7 + 5)  # four leaky integrators in a row
+    stages = 8 if h * w == 1 else 4
+    macs, rest = two_layers(h, w, n, stages)
+    return macs, rest + h * w * 3 * stages  # a lattice: all-pass, from one to the next
 
 
 def photoreceptor_cnn(h, w, n):
@@ -174,31 +193,35 @@ def core_readout(h, w, n):
 
 
 def views(h, w, n):
-    return n * 2 * window(h, w)
+    """Numbers that a dense network is fed in a bin, and what they take."""
+    return (1, 0) if h * w == 1 else (n * 2, n * 2 * window(h, w))
 
 
 def mlp(h, w, n):
-    inputs, width = n * 2 * 4, 64
-    macs = views(h, w, n) + n * 2 * LAGS * 4
+    (seen, macs), width = views(h, w, n), 64
+    inputs = LAGS if seen == 1 else seen * 4
+    macs += 0 if seen == 1 else seen * LAGS * 4
     return macs + inputs * width + width * width + width * n, 2 * width + n * OUTPUT
 
 
 def tcn(h, w, n):
-    taps, width = 5, 32
-    macs = views(h, w, n) + n * 2 * taps * width + 2 * width * taps * width
+    (seen, macs), taps, width = views(h, w, n), 5, 32
+    macs += seen * taps * width + 2 * width * taps * width
     return macs + width * n, 3 * width + n * OUTPUT
 
 
 def lstm(h, w, n):
-    units = 32
-    macs = views(h, w, n) + (n * 2 + units) * 4 * units + units * n
+    (seen, macs), units = views(h, w, n), 32
+    macs += (seen + units) * 4 * units + units * n
     return macs, units * (9 + 3 + 5 * 10) + n * OUTPUT
 
 
 def elm(h, w, n):
-    branches, memory = (min(12, h) // 3) * (min(12, w) // 3), 10
+    high, wide, memory = min(3, h), min(3, w), 10
+    branches = (min(12, h) // high) * (min(12, w) // wide)
     hidden = 2 * memory
-    macs = branches * 9 + (branches + memory) * hidden + hidden * memory + memory
+    macs = branches * high * wide
+    macs += (branches + memory) * hidden + hidden * memory + memory
     # Leaks of branches and memories, biases, and the update of each memory.
     rest = 2 * branches + memory + hidden + memory + 2 * memory + 10 * memory + 1
     return n * macs, n * (rest + OUTPUT)
@@ -218,23 +241,27 @@ def conv_gru(h, w, n):
 
 def bcn(h, w, n):
     types, amacrines = 14, 45
-    macs = window(h, w) + types * LAGS + 2 * types * amacrines + types
+    # A network in each cell's window; all cells hear one of a full field.
+    one, pixels = (1, 0) if h * w == 1 else (n, window(h, w))
+    macs = pixels + types * LAGS + 2 * types * amacrines
     # A sigmoid and two pools of a type, then standardised; of an amacrine cell two
     # leaks and their difference, a threshold, a slope and a sigmoid.
     rest = types * (16 + 7 + 1 + 10 + 2) + amacrines * (4 + 3 + 10)
-    return n * macs, n * (rest + OUTPUT)
+    return one * macs + n * types, one * rest + n * OUTPUT
 
 
 def circuit(h, w, n):
-    """Cones, horizontal cells, two ON and two OFF types, two amacrine cells."""
+    """Cones, horizontal cells, ON and OFF types of bipolar cells, amacrine cells."""
     rows, columns = -(-h // 2), -(-w // 2)
-    places, turns, amacrines = rows * columns, 3, 2
-    bipolars = 4 * places
+    flat = h * w == 1  # no Gaussian and no mean over places; types in place of those
+    places, turns, types = rows * columns, 3, 16 if flat else 2
+    amacrines, bipolars = types, 2 * types * places
     # A Gaussian by columns, then by rows, from the cones to three populations, and the
     # weight of each type; of horizontal onto bipolar cells that weight alone.
-    macs = 3 * (h * w * columns + h * rows * columns) + places + 2 * bipolars
+    macs = 0 if flat else 3 * (h * w * columns + h * rows * columns)
+    macs += places + 2 * bipolars
     # Between bipolar and amacrine types, both ways, ON and OFF; ganglion cells pool.
-    macs += turns * 4 * 2 * amacrines + n * (bipolars + amacrines)
+    macs += turns * 4 * types * amacrines + n * (bipolars + amacrines)
     rest = h * w * 9 + places * 3  # three leaks in a row; one
     # Of a bipolar cell and turn: a leak and a sigmoid; its four pools.
     rest += turns * bipolars * (6 + 4 + 10 + 7 + 4)
@@ -243,8 +270,8 @@ def circuit(h, w, n):
     # turn, and the sign of OFF; two inputs of amacrine and two more of ganglion cells.
     rest += bipolars + turns * bipolars + bipolars // 2
     rest += turns * amacrines + 2 * n
-    # The mean over all places of four types, each turn; the mean over turns.
-    rest += turns * 4 * (places - 1 + 1)
+    # The mean over all places of each type, each turn; the mean over turns.
+    rest += 0 if flat else turns * 2 * types * (places - 1 + 1)
     rest += turns * (bipolars + amacrines)
     return macs, rest + n * OUTPUT
 
@@ -281,11 +308,12 @@ def test_no_registered_model_is_left_out():
 
 @pytest.mark.parametrize("name", FORMS)
 def test_the_walker_finds_the_closed_form(name):
-    for h, w, cells in FRAMES:
-        spec = Spec((h, w), cells, 0.02, mean_rstar_per_s=1e4)
+    for frame, cells in FRAMES:
+        spec = Spec(frame, cells, 0.02, mean_rstar_per_s=1e4)
         model = build.model(name, spec)
         shapes = jax.eval_shape(model.stage.init, jax.random.key(0))
         _, step = count_step(model, shapes)
+        h, w = frame or (1, 1)
         macs, rest = FORMS[name](h, w, cells)
-        assert step.macs == macs, (h, w, cells)
-        assert step.flops - 2 * step.macs == rest, (h, w, cells)
+        assert step.macs == macs, (frame, cells)
+        assert step.flops - 2 * step.macs == rest, (frame, cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 import retina
@@ -69,10 +70,14 @@ def test_work_without_a_number_is_told_and_not_made_up():
 def test_latency_is_of_every_bin_and_names_its_device():
     model = retina.model("ln", Spec((4, 4), 2, 0.02), lags=3, rank=1)
     params = model.stage.init(jax.random.key(0))
-    found = latency(model, params, bins=5)
+    frames = np.ones((3, 4, 4), np.uint8)  # fewer than bins: over again
+    found = latency(model, params, frames, bins=5)
     assert found.bins == 5
     assert 0 < found.median_s <= found.p95_s
     assert found.real_time_factor == pytest.approx(0.02 / found.median_s)
     assert "jax" in found.device
+    heard = retina.model("glm", model.spec, lags=3, history=2, history_basis=2)
+    silent = latency(heard, heard.stage.init(jax.random.key(0)), bins=2)
+    assert 0 < silent.median_s
     with pytest.raises(BadSetting, match="bins 0"):
         latency(model, params, bins=0)

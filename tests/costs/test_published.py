@@ -20,6 +20,22 @@ def test_the_temporal_convolution():
     assert found.event_per_spike == pytest.approx(1.7e5, rel=0.05)
 
 
+# Published sizes, and FLOP/s as coded worked out by hand to two digits.
+SIZES = {
+    1: (4601, 1.8e7), 2: (4708, 1.8e7), 3: (4823, 1.9e7), 5: (5077, 1.9e7),
+    7: (5363, 2.0e7), 10: (5852, 2.1e7), 15: (6827, 2.3e7), 20: (8002, 2.5e7),
+    25: (9377, 2.8e7), 30: (10952, 3.1e7), 50: (19252, 4.8e7), 75: (34127, 7.8e7),
+    100: (54002, 1.2e8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("memory", SIZES)
+def test_every_published_size(memory):
+    params, coded = SIZES[memory]
+    assert leaky_memory(memory).params == params
+    assert float(f"{leaky_memory_as_coded(memory):.2g}") == coded
+
+
 @pytest.mark.parametrize(
     "memory, coded, collapsed, per_spike",
     [(5, 1.9e7, 1.3e6, 95), (10, 2.1e7, 2.9e6, 205), (20, 2.5e7, 7.2e6, 520)],

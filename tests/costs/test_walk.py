@@ -217,6 +217,21 @@ def test_custom_derivatives():
     assert count(jax.grad(lambda x: cubed(x).sum()), X).multiplies == 3 * N
 
 
+def test_the_derivative_of_a_clip_is_no_clip():
+    """It bears the name: a product with what of it each end lets through is counted."""
+    x, far = jnp.ones(7), jnp.float32(2)
+
+    def clipped(x, far):
+        return jnp.clip(x, -far, far)
+
+    assert count(clipped, x, far).comparisons == 7
+    back = count(lambda x, far, g: jax.vjp(clipped, x, far)[1](g), x, far, x)
+    # Each end parts a slope in two, by a product for either side; the share of each end
+    # is summed.
+    assert back.multiplies == 4 * 7
+    assert back.by_primitive["reduce_sum"].adds == 2 * 6
+
+
 def test_softplus_by_hand():
     # max(x, 0) + log1p(exp(-|x - 0|)), with x + 0 where x - 0 is nan.
     assert kinds(count(jax.nn.softplus, X)) == {

@@ -17,7 +17,8 @@ from retina import registry
 from retina.metrics import victor_purpura
 from retina.metrics.clips import evaluate
 from retina.metrics.compare import paired
-from retina.metrics.resample import interval
+from retina.metrics.resample import interval, resampled
+from retina.search.ratio import of_two, over
 from tests.metrics.simulated import clip, draw_cells, null_rate
 
 pytestmark = pytest.mark.slow
@@ -168,6 +169,40 @@ def test_equal_models_are_seldom_told_apart():
     assert 0.01 <= decided / SIMULATIONS <= 0.08, decided / SIMULATIONS
     # p and the interval are read off neighbouring draws.
     assert abs(small - decided) <= 0.01 * SIMULATIONS
+
+
+def test_the_intervals_of_a_difference_and_of_a_ratio():
+    """A model beside one that knows as much and dares less: sixteen cells, nine trials.
+
+    The truth is the median of 400 cells of 100 s, as of `truth_of_all_cells`.
+    """
+    name = "bits_per_spike"
+
+    def two(rng, cells, bins):
+        rate, _, response = clip(rng, cells, bins, 9)
+        flat = 0.6 * rate + 0.4 * null_rate(cells)
+        return ([(flat, response)], [(rate, response)]), null_rate(cells)
+
+    rng = np.random.default_rng(10**6)
+    each = []
+    for _ in range(10):
+        pairs, null = two(rng, draw_cells(rng, 40), 3000)
+        each.append([evaluate(name, one, null, BIN_S) for one in pairs])
+    flat, whole = np.concatenate(each, axis=1)
+    difference, ratio = np.median(flat - whole), np.nanmedian(over(flat, whole))
+    held = {"difference": 0, "ratio": 0}
+    for seed in range(SIMULATIONS):
+        rng = np.random.default_rng(seed)
+        pairs, null = two(rng, draw_cells(rng, 16), 600)
+        low, high = paired(
+            name, *pairs, BIN_S, rng=rng, null_rate=null, draws=DRAWS
+        ).ci95
+        held["difference"] += low <= difference <= high
+        drawn = resampled(name, pairs, BIN_S, rng=rng, null_rate=null, draws=DRAWS)
+        low, high = of_two("", name, ("flat", drawn[0]), ("whole", drawn[1])).ci95
+        held["ratio"] += low <= ratio <= high
+    for figure, count in held.items():
+        assert 0.92 <= count / SIMULATIONS <= 0.98, (figure, count / SIMULATIONS)
 
 
 @pytest.mark.parametrize("name", OF_THE_DATA)

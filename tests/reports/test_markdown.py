@@ -38,6 +38,15 @@ def test_a_row_per_model_cheapest_first_with_every_price():
     )
 
 
+def test_a_bit_has_a_column_where_a_model_tells_one():
+    costs = dataclasses.replace(LN.cost, flops_per_bit=350.0)
+    points = [dataclasses.replace(LN, cost=costs), CNN]
+    text = markdown(result(points, LABELS), "cc_norm", "flops_per_s_per_cell")
+    heads, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    told = [dict(zip(cells(heads), cells(row), strict=True)) for row in rows]
+    assert [row["per bit"] for row in told] == ["350", "-"]
+
+
 def test_a_full_field_has_no_column_per_synapse():
     text = markdown(result([flat(LN)], LABELS), "cc_norm", "flops_per_s")
     assert "per spike" in text and "synap" not in text

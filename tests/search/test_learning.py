@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import retina
+from retina import formulation, registry
 from retina.costs.flops import count
-from retina.search.learning import learning, updates
+from retina.search.learning import learning, steps_of_each, updates
 from retina.types import Clip, Interval, Spec, Split
 
 BINS, LAGS, CELLS, PIXELS = 60, 4, 2, 40
 
 
-def a_split(species="cat"):
+def a_split(species="cat", frame=(PIXELS,), bins=BINS):
     rng = np.random.default_rng(0)
 
     def clip(name):
-        x = rng.normal(size=(BINS, PIXELS)).astype(np.float32)
-        y = rng.poisson(0.3, (1, BINS, CELLS)).astype(np.float32)
+        x = rng.normal(size=(bins, *frame)).astype(np.float32)
+        y = rng.poisson(0.3, (1, bins, CELLS)).astype(np.float32)
         return Clip(name, x, y, skip=LAGS)
 
-    spec = Spec((PIXELS,), CELLS, 0.02)
+    spec = Spec(frame, CELLS, 0.02, mean_rstar_per_s=1e4)
     return Split(spec, (clip("a"),), (clip("b"),), (clip("c"),), species=species)
 
 
@@ -44,6 +46,8 @@ def test_a_step_of_clips_is_forward_backward_and_update(ln):
     assert 2 * products < made.backward < 2 * 1.6 * products
     assert made.step == made.forward + made.backward + made.update
     assert made.total == 7 * made.step
+    several = learning(ln, a_split(), 7, 4, optimiser="sgd", batch=3, clip_bins=10)
+    assert several.total == 4 * 7 * made.step
 
 
 def test_a_step_of_lbfgs_goes_through_all_clips(ln):
@@ -52,11 +56,12 @@ def test_a_step_of_lbfgs_goes_through_all_clips(ln):
     assert made.seconds == pytest.approx(bins * 0.02)
     products = bins * CELLS * LAGS * PIXELS
     assert 2 * products < made.forward < 2 * 1.6 * products
-    assert made.total is None and "curvature" in made.note
+    assert made.total is None
+    assert "curvature" in made.note and "the least" in made.note
     several = ln._replace(independent=False)
     shared = learning(several, a_split(), optimiser="lbfgs")
     assert 2 * products < shared.forward < 2 * 1.6 * products
-    assert "line search" in shared.note
+    assert "line search" in shared.note and "the least" in shared.note
 
 
 def test_per_synaptic_event_is_a_range_of_the_constants(ln):
@@ -89,6 +94,47 @@ def test_every_optimiser_has_its_price_and_sgd_is_the_cheapest(ln):
     assert prices["adam"] > prices["sgd"] + 8 * numbers
     # Ten pairs of the history, two products of each, twice through.
     assert prices["lbfgs"] > 40 * numbers
+
+
+def test_a_step_of_each_optimiser_is_that_of_a_fit_by_it(ln):
+    """What says nothing to an optimiser is left out: L-BFGS draws no batch."""
+    asked = {"batch": 3, "clip_bins": 10}
+    each = steps_of_each(ln, a_split(), **asked)
+    assert set(each) == set(updates(ln))
+    assert each["adam"] == learning(ln, a_split(), optimiser="adam", **asked).step
+    assert each["lbfgs"] == learning(ln, a_split(), optimiser="lbfgs").step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_a_training_step_of_every_model_is_counted(name):
+    """As it is fitted; a gradient takes no more than five times its function.
+
+    source: Griewank & Walther 2008, doi 10.1137/1.9780898717761, section 4.6.
+    """
+    split = a_split(frame=(6, 5), bins=600)
+    made = learning(retina.model(name, split.spec), split)
+    assert made.forward > 0 and made.update > 0
+    assert 0 < made.backward + made.forward < 5 * made.forward
+
+
+def test_a_count_does_not_ask_which_way_is_fastest_here(monkeypatch, tmp_path):
+    """Else it would be another one on another machine."""
+
+    def refuse(*given):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(formulation, "_measured", {})
+    monkeypatch.setattr(formulation, "place", lambda: tmp_path / "none.json")
+    monkeypatch.setattr(formulation, "_race", refuse)
+    split = a_split(frame=(32, 32), bins=200)
+    model = retina.model("cnn", split.spec, lags=LAGS)
+    assert learning(model, split).backward > 0
+    clip = jax.ShapeDtypeStruct((128, 32, 32), np.float32)
+    params = jax.eval_shape(model.stage.init, jax.random.key(0))
+    state = jax.eval_shape(lambda p: model.stage.start(p), params)
+    with pytest.raises(AssertionError, match="measured"):
+        jax.eval_shape(model.stage.apply, params, state, clip)
 
 
 def test_a_training_pass_with_batch_statistics_is_counted():

@@ -72,7 +72,11 @@ def test_what_the_runs_cost_and_what_is_left_out_is_told(split):
     once = cost(fitted.model, fitted.params, split, runs=1)
     (note,) = (n for n in point.cost.notes if f"{RUNS} sampled runs" in n)
     assert f"one alone takes {once.flops_per_bin:,} FLOPs per bin" in note
-    assert "not included: drawing the counts" in note
+    assert "not included: the search" in note
+    # A draw per cell, bin and run; the step itself has none.
+    drawn = point.cost.counts["bin"].by_part["sampled counts"]
+    assert drawn.randoms == drawn.total_ops == RUNS * split.spec.cells
+    assert point.cost.counts["bin"].randoms == drawn.randoms
     # No other note may speak of one run alone.
     assert not set(once.notes[:2]) & set(point.cost.notes)
     assert not any("sampled runs" in n for n in once.notes)
