@@ -334,8 +334,8 @@ def test_a_start_is_a_job_whose_name_holds_its_parent(asked):
         ('start = "ln ', 'start = "lnn ', "start = 'lnn lags=6.*neither.*did you mean"),
         ("max_steps = 0 }", "max_steps = 0 }\ncontrol = true", "start: .*no spikes_of"),
         (
-            "set = { lags = 6, basis = 4, window = 3, h",
-            "space = { h",
+            "max_steps = 0 }",
+            'max_steps = 0 }\nfrom_bigger = "lags"',
             "start: no reduce",
         ),
     ],
