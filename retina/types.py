@@ -338,7 +338,8 @@ class Fit:
                 "seeds": [...]}.
     curve:      per evaluation: {"step", "train_loss", "validation_bits", "seconds"}.
     training:   {"optimiser", "steps", "best_step", "compile_s", "fit_s", "key", ...}.
-    parent:     the run this one was reduced from, or whose core it keeps, or "".
+    parent:     the run this one was reduced from, started from, or whose core it keeps,
+                or "".
     """
 
     model: Any

@@ -80,8 +80,9 @@ time = "none"
             experiment = experiments.read(tmp_path)
             known = {job.label for job in grid.jobs(experiment)}
             found.append((experiment.search.method, known))
-    (_, whole), (_, reduced), (halving, _), (_, budgeted) = found
+    (_, whole), (_, reduced), (_, started), (halving, _), (_, budgeted) = found
     assert len(whole) == 7 * 3 * 2
     assert "quantise kind=int4 of channels keep=0.5 of cnn channels=16" in reduced
+    assert "circuit contrast_gain=true from circuit" in started
     assert halving == "halving"
     assert len(budgeted) == 2

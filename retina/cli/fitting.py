@@ -17,7 +17,7 @@ from retina.cli import output, runs
 from retina.cli import settings as words
 from retina.cli.names import Json
 from retina.cli.partial import ASKED, CHECKPOINT, begun, finished, place_of
-from retina.errors import UnwritableFolder
+from retina.errors import BadSetting, UnwritableFolder
 from retina.settings import keywords
 
 Set = Annotated[
@@ -66,6 +66,10 @@ def fit(
         Path | None,
         typer.Option(metavar="RUN", help="Keep this run's core, fit only the rest."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Begin with this run's parameters."),
+    ] = None,
     log: Log = None,
     json: Json = False,
 ) -> int:
@@ -80,10 +84,16 @@ def fit(
         "cells": cells,
         "key": key,
     }
-    if core is not None:
-        # What the core is, not only where: another run may take the folder over.
-        digest = _read(core)["params_sha256"]
-        asked |= {"core": str(core.resolve()), "core_sha256": digest}
+    for word, run in (("core", core), ("start", start)):
+        if run is not None:
+            # What it is, not only where: another run may take the folder over.
+            digest = _read(run)["params_sha256"]
+            asked |= {word: str(run.resolve()), f"{word}_sha256": digest}
+    if start is not None and _read(start).get("recording") != asked["recording"]:
+        raise BadSetting(
+            f"--start {start}: a fit of {_read(start)['dataset']}, not of {dataset} as "
+            "its card is now: start from a run of that"
+        )
     folder = out or _default(asked)
     there = finished(folder, asked)
     if not there:
@@ -119,6 +129,7 @@ def _fit(
     from retina import atomic, build, failures, store
     from retina.fitting import checkpoints
     from retina.fitting.fit import fit
+    from retina.fitting.inherited import inherited, sentence
     from retina.fitting.loggers import ROW
 
     atomic.check_writable(folder)
@@ -132,6 +143,12 @@ def _fit(
     for note in split.notes:
         output.say(f"note: {note}")
     model = build.model(asked["model"], split.spec, **own)
+    core, start = (
+        store.load(asked[word]) if word in asked else None for word in ("core", "start")
+    )
+    if start is not None:
+        said = sentence(inherited(model, start, split)[1])
+        output.say(f"start: {asked['start']}: {said}")
     if begun(partial, asked) and checkpoints.present(partial / CHECKPOINT):
         output.say(f"going on from {partial}")
     name = Path(model.name.rpartition(":")[2]).stem
@@ -151,7 +168,8 @@ def _fit(
             seeds=asked["seeds"],
             progress=progress,
             checkpoint=partial / CHECKPOINT,
-            core=store.load(asked["core"]) if "core" in asked else None,
+            core=core,
+            start=start,
             **asked["fit"],
         )
         tell(1.0, "done")
@@ -163,7 +181,8 @@ def _fit(
         "cell_names": [cell.name for cell in split.cells],
         "recording": asked["recording"],
     }
-    fitted = dataclasses.replace(fitted, parent=asked.get("core", ""))
+    parent = asked.get("core") or asked.get("start", "")
+    fitted = dataclasses.replace(fitted, parent=parent)
     files = [
         path
         for path in partial.iterdir()
@@ -219,6 +238,12 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
     print(output.columns(rows, ("cell", "validation bits/spike")))
     if training.get("tuned"):
         print(_tuned(training["tuned"]))
+    if "taken" in training.get("started", ()):
+        began = training["started"]["validation"]
+        print(
+            f"mean over cells: {began['before']:.4f} in {record['parent']}, "
+            f"{began['start']:.4f} at the start, {validation['mean']:.4f} now"
+        )
     print(f"median {validation['median']:.4f} of {len(bits)} cells", end="")
     if len(validation.get("seeds", ())) > 1:
         each = " ".join(f"{value:.4f}" for value in validation["seeds"])

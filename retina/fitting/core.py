@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 
 import jax
-import numpy as np
 
 from retina.arrays import plural
 from retina.clocks import bins_held
 from retina.errors import BadSetting, ShapeMismatch
 from retina.stage import Model, Tree
+from retina.trees import digest
 from retina.types import Fit
 
 
@@ -71,9 +70,6 @@ def frozen(model: Model, core: Fit) -> Model:
     check(model, core.model)
     kept = {name: core.params[name] for name in model.core}
     stage = model.stage
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(kept):
-        digest.update(np.asarray(leaf).tobytes())
 
     def placed(params: Tree) -> Tree:
         return params | kept
@@ -86,7 +82,7 @@ def frozen(model: Model, core: Fit) -> Model:
         stage=stage._replace(
             init=lambda key: placed(stage.init(key)),
             parameters=still(stage.parameters, model.core),
-            about=(*stage.about, ("frozen", digest.hexdigest())),
+            about=(*stage.about, ("frozen", digest(kept))),
         ),
         warm_start=warm_start if model.warm_start else None,
         training=None,

@@ -20,6 +20,7 @@ from retina.fitting import ends, lbfgs, penalties, tuning
 from retina.fitting.blame import blame
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.core import frozen
+from retina.fitting.inherited import inherited
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.plateau import EXPLODED
@@ -44,6 +45,7 @@ def fit(
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
     core: Fit | None = None,
+    start: Fit | None = None,
     until: int | None = None,
     **recipe: Any,
 ) -> Fit:
@@ -71,6 +73,12 @@ def fit(
                 rest is fitted. Frames, clock and the core's settings must be the same.
                 What that recording was shown is not at hand here, so nobody looks
                 whether this split's test stimulus was in it: see to that.
+    start:      a fit of the same recording, cells and clock, of a smaller or related
+                model, in place of what data tell: parameters of the same name and
+                shape begin where that ended, for all seeds (`scatter` moves them
+                apart), the rest as the model's own. See `retina.fitting.inherited`.
+                training["started"] says which, and the "validation" bits (mean over
+                cells) "before", of that fit, and at the "start" of this one.
     until:      stop for now, at the first evaluation at this step or later, as if
                 interrupted: what comes back is the fit as it stands, and the same call
                 with a later one, or None, goes on from its checkpoint.
@@ -96,16 +104,30 @@ def fit(
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
     given = model
+    if core is not None and start is not None:
+        raise BadSetting(
+            "core and start: a core comes from another recording, a start from the "
+            "same one: leave out one of them"
+        )
+    told: dict[str, Any] = {
+        "frozen": list(model.core) if core is not None else [],
+        "notes": list(split.notes),
+    }
     if core is not None:
         model = frozen(model, core)
+    if start is not None:
+        model, told["started"] = inherited(model, start, split)
     recipes = tuning.candidates(model, recipe)
     again = "fit again"
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
     with failures.told(ends.smaller(recipes[0], seeds, len(recipes)), again):
         fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes, until)
-    frozen_parts = list(model.core) if core is not None else []
-    told = {"frozen": frozen_parts, "notes": list(split.notes)}
+    if start is not None:
+        told["started"]["validation"] = {
+            "before": start.validation["mean"],
+            "start": fitted.curve[0]["validation_bits"],
+        }
     return dataclasses.replace(
         fitted, model=given, training={**fitted.training, **told}
     )

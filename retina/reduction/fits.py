@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from retina.fitting.fit import fit
 from retina.fitting.loop import Progress
-from retina.stage import Tree
 from retina.types import Fit
 
 
@@ -61,11 +56,3 @@ class Fits:
             progress=self.progress and tell,
             checkpoint=self.checkpoint and self.checkpoint / place,
         )
-
-
-def digest(params: Tree) -> str:
-    """Of the numbers of parameters."""
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        found.update(np.asarray(leaf).tobytes())
-    return found.hexdigest()[:12]

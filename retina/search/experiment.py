@@ -33,6 +33,9 @@ class Family(Strict):
           but for `max_steps`, and `refit_steps`.
     from_bigger: a keyword of the grid, or of a space that is one: all but the largest
                start from the next larger one's fit, cut by the reduction for it.
+    start:     the label of a run that a family before this one states, or the folder of
+               a run that is there: its fit goes on as this model, see
+               `retina.fitting.inherited`.
     against:   the family that this one is compared with, by the label of its run: its
                model and the keywords it states, such as "circuit" or "ln rank=1".
     mechanism: "added": this family has one that the other lacks; "removed": it lacks
@@ -56,6 +59,7 @@ class Family(Strict):
     fit: dict[str, Any] = {}
     seeds: int | None = Field(default=None, ge=1)
     from_bigger: str = ""
+    start: str = ""
     against: str = ""
     mechanism: Literal["added", "removed"] = "added"
     control: bool = False
@@ -76,6 +80,13 @@ class Family(Strict):
             )
         if self.from_bigger and (self.reduce or self.spikes_of or self.control):
             raise ValueError("from_bigger: no reduce, spikes_of or control beside it")
+        if self.start and (self.reduce or self.from_bigger or self.space):
+            raise ValueError("start: no reduce, from_bigger or space beside it")
+        if self.start and (self.spikes_of or self.control):
+            raise ValueError(
+                "start: what it begins with has heard what was recorded: no spikes_of "
+                "or control beside it"
+            )
         if self.from_bigger and self.from_bigger not in {*self.grid, *self.space}:
             known = nearest(self.from_bigger, {*self.grid, *self.space})
             raise ValueError(

@@ -82,23 +82,24 @@ def parent_of(
     family: Family,
     stated: list[tuple[Family, Job]],
 ) -> Parent | None:
-    """What a family reduces on this recording; None where there is nothing on it.
+    """What a family begins with on this recording; None where there is nothing on it.
 
     stated: what the families before it come to.
     raises: BadCard where that is neither a run nor one of those.
     """
     labels = [job.label for job in _heard(recording, stated)]
-    if family.of in labels:
-        return parents.of_job(_called(family.of, recording, stated))
-    if not parents.is_run(family.of):
+    word, asked = ("start", family.start) if family.start else ("of", family.of)
+    if asked in labels:
+        return parents.of_job(_called(asked, recording, stated))
+    if not parents.is_run(asked):
         raise BadCard(
-            f"of = {family.of!r} is neither the folder of a run nor the label of one "
-            f"that a family before states: {nearest(family.of, labels)}"
+            f"{word} = {asked!r} is neither the folder of a run nor the label of one "
+            f"that a family before states: {nearest(asked, labels)}"
         )
-    parent = parents.of_run(family.of)
+    parent = parents.of_run(asked)
     if not any(parents.is_of(parent, name) for name in experiment.recordings()):
         raise BadCard(
-            f"{family.of} is of {parent.dataset!r}, which is none of the datasets "
+            f"{asked} is of {parent.dataset!r}, which is none of the datasets "
             f"{', '.join(experiment.datasets)}"
         )
     return parent if parents.is_of(parent, recording) else None
@@ -131,7 +132,7 @@ def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
             if family.model in left_out:
                 continue
             parent = None
-            if family.reduce:
+            if family.reduce or family.start:
                 parent = parent_of(experiment, recording, family, plain)
                 if parent is None:
                     continue
@@ -229,13 +230,13 @@ def job_of(
 ) -> Job:
     """One point of a family's grid or space as a job, on one of the recordings.
 
-    parent: what it is a reduction of.
+    parent: what it is a reduction of, or starts from.
     raises: BadCard for a keyword that the model or the reduction does not have, or a
             value not its own.
     """
     told = {key: _value(value) for key, value in (family.set | chosen).items()}
     try:
-        if parent is not None:
+        if parent is not None and family.reduce:
             return parents.reduced(experiment, recording, family, told, parent)
         function = registry.find("models", family.model)
         settings = complete(function, family.model, told)
@@ -244,7 +245,7 @@ def job_of(
         raise BadCard(str(error)) from None
     name, cells = apart(recording)
     budget = experiment.budget(recording)
-    return Job(
+    job = Job(
         label=label(family.model, {key: settings[key] for key in told}),
         dataset=name,
         model=family.model,
@@ -258,6 +259,7 @@ def job_of(
         max_steps=budget.max_steps or 0,
         where_possible=family.where_possible,
     )
+    return job if parent is None else parents.started(job, parent)
 
 
 def _check_recipe(changes: Mapping[str, Any]) -> None:

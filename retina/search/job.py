@@ -38,6 +38,7 @@ class Job:
               of a run are; "" for none.
     method:   the reductions of that fit, whose keywords `settings` then are, as far as
               they were given; "" where the model itself says how far it is cut.
+    start:    the parent is fitted on, as `retina.fit(start=...)` does.
     parent_run: where the parent is, if not beside this job's own run.
     """
 
@@ -54,6 +55,7 @@ class Job:
     spikes_of: str = ""
     parent: str = ""
     method: str = ""
+    start: bool = False
     parent_run: str = ""
     max_steps: int = 0
     where_possible: bool = False
@@ -80,7 +82,7 @@ class Job:
         """
         table = dataclasses.asdict(self)
         del table["label"], table["parent_run"], table["where_possible"]
-        for name in ("spikes_of", "parent", "method", "max_steps"):
+        for name in ("spikes_of", "parent", "method", "start", "max_steps"):
             if not table[name]:  # as before there was such a thing
                 del table[name]
         if self.method:
@@ -146,9 +148,9 @@ def fitted(
     split:   the job's recording on the job's clock, or what was sampled in its place.
     parent:  the fit that the job begins with.
     until:   as of `retina.fit`; not for a reduction.
-    returns: Fit; where it began with a bigger one, training["started"] has the "method"
-             and "settings" of the cut, and "validation" (bits per spike, mean over
-             cells, "before" and "cut").
+    returns: Fit; where it began with a bigger one that was cut, training["started"] has
+             the "method" and "settings" of the cut, and "validation" (bits per spike,
+             mean over cells, "before" and "cut").
     """
     import jax
 
@@ -163,31 +165,33 @@ def fitted(
         how = {**job.settings, **job.fit}
         told = {"progress": progress, "checkpoint": checkpoint}
         return reduce(job.method, parent, split, key=key, **told, **how)
-    start = model = build.model(job.model, split.spec, **job.settings)
+    begun = model = build.model(job.model, split.spec, **job.settings)
     changes = dict(job.fit)
     if job.max_steps:
         allowed = changes.get("max_steps", model.recipe.max_steps)
         changes["max_steps"] = min(allowed, job.max_steps)
     about: dict[str, Any] = {}
-    if parent is not None:
+    bigger = None if job.start else parent
+    if bigger is not None:
         from retina.reduction.neighbour import shrunk
 
-        params, about = shrunk(parent, model, split, jax.random.fold_in(key, CUT))
-        start = model._replace(warm_start=lambda drawn, clips: params)
+        params, about = shrunk(bigger, model, split, jax.random.fold_in(key, CUT))
+        begun = model._replace(warm_start=lambda drawn, clips: params)
     made = fit(
-        start,
+        begun,
         split,
         key=key,
         seeds=job.seeds,
         progress=progress,
         checkpoint=checkpoint,
         until=until,
+        start=parent if job.start else None,
         **changes,
     )
-    if parent is None:
+    if bigger is None:
         return made
     bits = {
-        "before": parent.validation["mean"],
+        "before": bigger.validation["mean"],
         "cut": made.curve[0]["validation_bits"],
     }
     training = {**made.training, "started": about | {"validation": bits}}

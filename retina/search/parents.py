@@ -1,4 +1,4 @@
-"""Jobs that begin with another's fit: a reduction of it, or its smaller neighbour."""
+"""Jobs that begin with another's fit: a reduction of it, or what goes on from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retina.stage import TUNED, Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Parent:
-    """What is reduced: a job of the same sweep, or a run that is there already.
+    """What is begun with: a job of the same sweep, or a run that is there already.
 
     name:        of the job; of a run, what its parameters are.
     run:         the folder of the run; "" for a job.
@@ -111,6 +111,19 @@ def reduced(
         parent=parent.name,
         method=family.reduce,
         parent_run=parent.run,
+    )
+
+
+def started(job: Job, parent: Parent) -> Job:
+    """The job, on the cells and the clock of a parent whose fit it starts from."""
+    return dataclasses.replace(
+        job,
+        label=f"{job.label} from {parent.label}",
+        cells=parent.cells,
+        bin_s=parent.bin_s,
+        parent=parent.name,
+        parent_run=parent.run,
+        start=True,
     )
 
 

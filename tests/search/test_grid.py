@@ -64,6 +64,7 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
         {"spikes_of": "ln-0123456789"},
         {"parent": "ln-0123456789"},
         {"method": "taps"},
+        {"start": True},
         {"max_steps": 9},
     ]
     # But for the label, where a parent lies (what it is stands in its name), and what

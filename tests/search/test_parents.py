@@ -294,3 +294,82 @@ def test_what_cannot_be_cut_to_size_is_refused(small):
     ):
         with pytest.raises(BadSetting, match=words):
             shrunk(bigger, smaller(**changes), small, key)
+
+
+STARTED = (
+    LN
+    + """
+[[families]]
+model = "ln"
+set = { lags = 6, basis = 4, rank = 2, window = 3 }
+start = "ln lags=6 basis=4 rank=2 window=3"
+fit = { max_steps = 3 }
+[[families]]
+model = "glm"
+set = { lags = 6, basis = 4, window = 3, history = 4, history_basis = 3 }
+start = "ln lags=6 basis=4 rank=2 window=3"
+fit = { max_steps = 0 }
+against = "ln lags=6 basis=4 rank=2 window=3 from ln lags=6 basis=4 rank=2 window=3"
+"""
+)
+
+
+def test_a_start_is_a_job_whose_name_holds_its_parent(asked):
+    parent, control, larger = found = jobs(asked(STARTED))
+    assert control.label == f"{parent.label} from {parent.label}"
+    assert larger.label.endswith(f"history_basis=3 from {parent.label}")
+    assert [job.parent for job in found] == ["", parent.name, parent.name]
+    assert [job.needs for job in found] == ["", parent.name, parent.name]
+    # A start is no cut, though both hold the same parent.
+    assert dataclasses.replace(larger, start=False).name != larger.name
+    (pair,) = grid.pairs(experiments.read(asked(STARTED)))
+    assert (pair.has, pair.lacks) == (larger, control)
+    others = jobs(asked(STARTED.replace("max_steps = 4", "max_steps = 5")))
+    assert not {job.name for job in others} & {job.name for job in found}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('start = "ln ', 'start = "lnn ', "start = 'lnn lags=6.*neither.*did you mean"),
+        ("max_steps = 0 }", "max_steps = 0 }\ncontrol = true", "start: .*no spikes_of"),
+        (
+            "max_steps = 0 }",
+            'max_steps = 0 }\nfrom_bigger = "lags"',
+            "start: no reduce",
+        ),
+    ],
+)
+def test_a_mistake_in_a_start_gives_one_line(asked, old, new, words):
+    assert old in STARTED
+    with pytest.raises(BadCard, match=words) as told:
+        jobs(asked(STARTED.replace(old, new)))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.slow
+def test_what_starts_from_a_run_is_a_run_that_says_so(asked, tmp_path):
+    out = tmp_path / "runs"
+    swept = sweep(asked(STARTED), out)
+    assert swept.status == 0, swept.failures
+    parent, control, larger = (store.load(out / point.run) for point in swept.points)
+    began = larger.training["started"]
+    assert began["own"] == ("history_output.history",)
+    assert began["validation"]["before"] == parent.validation["mean"]
+    # Without a step of its own, and a history of nothing, it is its parent.
+    assert larger.validation["mean"] == pytest.approx(
+        parent.validation["mean"], abs=1e-5
+    )
+    assert control.validation["mean"] >= parent.validation["mean"] - 1e-5
+    assert larger.parent == control.parent == str(out / swept.points[0].run)
+    assert sweep(asked(STARTED), out).skipped == 3
+
+    # From a run that is there, wherever it lies.
+    text = STARTED.replace(LN, "").rpartition("[[families]]")[2]
+    text = text.replace(
+        "ln lags=6 basis=4 rank=2 window=3", str(out / larger.parent), 1
+    )
+    text = "[[families]]" + text.rpartition("against")[0]
+    (point,) = sweep(asked(text), tmp_path / "other").points
+    again = store.load(tmp_path / "other" / point.run)
+    assert again.validation == larger.validation
