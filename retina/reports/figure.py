@@ -36,6 +36,8 @@ Y_WORDS = {
     "bits_per_spike": "accuracy, bits per spike",
     "pearson": "accuracy, correlation",
 }
+MARKS = "os^Dv"  # where there are more families than colours
+CROWD = 30  # points that can all be named; of more, those on the frontier are
 SIZE = (8.4, 5.6)  # inches
 CEILING = {"cc_norm": 1.0, "feve": 1.0}
 PER = {
@@ -66,7 +68,8 @@ def figure(front: Frontier | Mapping[str, Frontier], path: str | Path) -> Path:
 
     Upright bars are 95 % intervals over the test's time; pale level bars the range of
     a constant (how many synapses or events a cell stands for), which is no statistic.
-    A model that costs nothing stands at the left, on the mark 0.
+    A model that costs nothing stands at the left, on the mark 0. Of more than 30 points
+    only those on the frontier have a name and a bar; the colours of the rest are named.
 
     >>> from retina.search.frontier import frontier
     >>> figure(frontier([]), "nothing.svg")
@@ -163,11 +166,15 @@ def _draw(page: Any, front: Frontier, name: str = "") -> None:
         linewidth=1.3,
         zorder=2,
     )
-    families = sorted({p.model for p in points})
+    crowd = len(points) > CROWD
+    looks = _looks(points)
     bars, faint = [], []
     for i, point in enumerate(points):
-        colour = COLOURS[families.index(point.model) % len(COLOURS)]
+        colour, mark = looks[point.model]
         x, y = centre[i], heights[i]
+        if crowd and not best[i]:
+            axes.plot(x, y, mark, ms=3.5, mfc="white", mec=colour, mew=0.9, zorder=2.5)
+            continue
         if ranges[i, 0] < ranges[i, 2]:
             axes.plot(ranges[i, ::2], [y, y], color=colour, alpha=0.3, lw=1.8, zorder=1)
             faint.append((tuple(ranges[i, ::2]), (y, y)))
@@ -176,17 +183,37 @@ def _draw(page: Any, front: Frontier, name: str = "") -> None:
             axes.plot([x, x], [low, high], color=colour, linewidth=1.1, zorder=3)
             bars.append(((x, x), (low, high)))
         face = colour if best[i] else "white"
-        axes.plot(x, y, "o", ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
+        axes.plot(x, y, mark, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
     lines = _step_boxes(ends, heights[best])
+    named = [(i, p) for i, p in enumerate(points) if best[i] or not crowd]
     place(
         axes,
-        [(centre[i], heights[i], told[id(p)]) for i, p in enumerate(points)],
-        [COLOURS[families.index(p.model) % len(COLOURS)] for p in points],
+        [(centre[i], heights[i], told[id(p)]) for i, p in named],
+        [looks[p.model][0] for _, p in named],
         bars + lines,
         faint,
     )
+    if crowd:
+        _key(axes, looks)
     title = name or points[0].score.dataset
     _words(page, axes, front, points, title, bool(np.any(ranges[:, 0] < ranges[:, 2])))
+
+
+def _looks(points: list) -> dict[str, tuple[str, str]]:
+    """Colour and mark of each family."""
+    families = sorted({p.model for p in points})
+    return {
+        name: (COLOURS[i % len(COLOURS)], MARKS[i // len(COLOURS) % len(MARKS)])
+        for i, name in enumerate(families)
+    }
+
+
+def _key(axes: Any, looks: dict[str, tuple[str, str]]) -> None:
+    for name, (colour, mark) in looks.items():
+        axes.plot([], [], mark, ms=5, mfc="white", mec=colour, mew=1.2, label=name)
+    key = axes.legend(loc="lower right", frameon=False, fontsize=8)
+    for text, (colour, _) in zip(key.get_texts(), looks.values(), strict=True):
+        text.set_color(colour)
 
 
 def _step_boxes(x: np.ndarray, y: np.ndarray) -> list:

@@ -155,3 +155,24 @@ def test_another_ending_and_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnwritableFolder):
         figure(front, tmp_path / "file" / "figure.svg")
+
+
+def test_of_a_crowd_the_frontier_is_named_and_the_colours_of_the_rest():
+    models = [f"m{i}" for i in range(8)]  # one more than there are colours
+    crowd = [
+        point(model, 0.3 + 0.01 * n + 0.001 * i, 1e5 * (1 + n), settings={"width": n})
+        for i, model in enumerate(models)
+        for n in range(5)
+    ]
+    front = frontier(crowd)
+    axes = drawn(front).axes[0]
+    words = {text.get_text() for text in axes.texts}
+    assert {f"m7 width={n}" for n in range(5)} == {w for w in words if "width" in w}
+    key = {text.get_text(): text for text in axes.get_legend().get_texts()}
+    looks = module._looks(crowd)
+    assert {name: text.get_color() for name, text in key.items()} == {
+        model: looks[model][0] for model in models
+    }
+    assert len(set(looks.values())) == len(models)
+    dots = [line for line in axes.lines if line.get_marker() in module.MARKS]
+    assert len([dot for dot in dots if len(dot.get_xdata())]) == len(crowd)
