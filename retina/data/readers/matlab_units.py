@@ -12,6 +12,7 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.matlab import variable
 from retina.data.parts import Part, as_stimulus, recording
+from retina.data.shown import check_onsets
 from retina.errors import UnreadableFile
 from retina.types import Cell, Recording
 
@@ -27,7 +28,7 @@ def matlab_units(folder: Path, card: Card) -> Recording:
             repeat, then the end); numbers ``sample_hz`` and ``repeat_stimulus_of``
             (the repeat whose stored stimulus serves for all).
     returns: parts "running" and "frozen"; units are named "0", "1", ... as in the file.
-    raises: UnreadableFile.
+    raises: UnreadableFile; ShapeMismatch where onsets do not fit the frames.
     """
     card.needs(
         "stimulus",
@@ -50,23 +51,12 @@ def _long(folder: Path, card: Card) -> Part:
     stimulus = variable(folder, *card.options["stimulus"]).ravel()
     onsets = variable(folder, *card.options["onsets"]).ravel().astype(np.int64)
     hz = card.options["sample_hz"]
-    frame = hz * card.frame_s
-    onsets = np.append(onsets, onsets[-1] + round(frame))
-    rows = np.maximum(np.rint(np.diff(onsets) / frame), 1).astype(int)
-    # A frame that stayed on for two becomes two rows: one row, one tick of the clock.
-    edges = np.concatenate(
-        [
-            onsets[i] + (onsets[i + 1] - onsets[i]) * np.arange(n) // n
-            for i, n in enumerate(rows)
-        ]
-        + [onsets[-1:]]
-    )
+    onsets = np.append(onsets, onsets[-1] + round(hz * card.frame_s))
     trains = _trains(variable(folder, *card.options["units"]))
     return Part(
-        stimulus=as_stimulus(np.repeat(stimulus, rows), card.name),
-        onsets_s=(edges - 1) / hz,
+        stimulus=as_stimulus(stimulus, card.name),
+        onsets_s=check_onsets((onsets - 1) / hz, stimulus.size, card),
         spikes=(tuple((train - 1) / hz for train in trains),),
-        first=np.concatenate([[0], np.cumsum(rows)]),
     )
 
 
