@@ -24,6 +24,7 @@ from retina.data.quality.fields import fields
 from retina.data.quality.shared_spikes import shared_spikes
 from retina.data.quality.shift import alignment, averages, between_trials
 from retina.data.quality.silence import silence
+from retina.data.quality.whole import whole
 from retina.data.rules import SplitRule
 from retina.data.split import split
 from retina.errors import RetinaError
@@ -156,6 +157,7 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
     found = averages(some_cells)
     for looked in (
         clock(recording),
+        whole(recording),
         silence(recording),
         shared_spikes(recording),
         drift(made),
