@@ -85,9 +85,9 @@ def test_score_of_the_population(retina):
     done = retina("score", "run", "--metrics", "pearson", "--population")
     assert done.status == 0, done.err
     assert "frozen: 2 predictions have an effective rank of" in done.out
-    (told,) = json.loads(retina("score", "run", "--population", "--json").out)[
-        "population"
-    ]
+    wide = retina("score", "run", "--population", "--bin-s", "0.1", "--json")
+    (told,) = json.loads(wide.out)["population"]
+    assert told["bin_s"] == pytest.approx(0.1)
     # Both cells filter one stimulus, the one rectified where the other is not.
     assert told["cells_needed"] == 2 and 1 < told["effective_rank"] <= 2
     assert told["pairs"] == 1
