@@ -77,6 +77,7 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
         frame_s=card.frame_s,
         coding=card.coding,
         mean_rstar_per_s=card.mean_rstar_per_s,
+        pixel_um=card.pixel_um,
         event=card.event,
         native_bin_s=card.native_bin_s,
         notes=(*card.notes, *odd),

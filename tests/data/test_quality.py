@@ -226,6 +226,11 @@ def test_a_gaussian_field_is_found_again(sign):
     assert found.angle == pytest.approx(0.6, abs=0.05)
     assert found.amplitude * sign == pytest.approx(1, abs=0.05)
     assert found.explained > 0.9
+    assert found.sd_um is None and found.centre_um is None
+    large = dataclasses.replace(found, pixel_um=30.0)
+    assert large.sd_um is not None and large.centre_um is not None
+    np.testing.assert_allclose(large.sd_um, (90.0, 45.0), rtol=0.06)
+    np.testing.assert_allclose(large.centre_um, (282.0, 519.0), atol=3.0)
 
 
 def test_noise_has_no_field():

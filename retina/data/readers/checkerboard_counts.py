@@ -72,6 +72,7 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
         frame_s=card.frame_s,
         coding=card.coding,
         mean_rstar_per_s=card.mean_rstar_per_s,
+        pixel_um=card.pixel_um,
         event=card.event,
         native_bin_s=card.native_bin_s,
         notes=card.notes,
