@@ -11,10 +11,10 @@ import pytest
 
 from retina import resources
 from retina.data import mapped
+from retina.data.hdf5 import array, opened
 from retina.data.load import load
 from retina.data.proposal.seen import look
 from retina.data.quality import clock, shift
-from retina.data.readers.hdf5_quanta import dataset
 from retina.data.split import split
 from retina.data.sta import sta
 from retina.errors import BadCard, BadSetting, BadStimulus, UnreadableFile
@@ -93,7 +93,8 @@ def test_hdf5(chunks, cache, tmp_path):
             "movie", data=MOVIE, chunks=chunks, compression=chunks and "gzip"
         )
         assert made.chunks == chunks
-    found = dataset(path, "movie")
+    with opened(tmp_path, "a.h5") as store:
+        found = array(store, "movie")
     assert is_mapped(found) and np.array_equal(found, MOVIE)
     assert len(_derived()) == bool(chunks)
 
