@@ -10,12 +10,12 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card
-from retina.data.caveats import PREPARED
+from retina.data.caveats import PREPARED, UNVERIFIED
 from retina.data.cells import keep, select
 from retina.data.coding import below_darkness, odd_coding
 from retina.data.finding import Finding, some
 from retina.data.leak import leak, shared, too_short, twice
-from retina.data.load import caveat, differences, held, stored
+from retina.data.load import differences, held, stored
 from retina.data.preparation.prepare import prepare
 from retina.data.quality.ceiling import ceiling
 from retina.data.quality.clock import clock
@@ -116,9 +116,8 @@ def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:
 
 def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Finding]:
     where = f" {variant}".rstrip()
-    said = (*card.notes, *(caveat(recording, card) if card.unread else ()))
-    for text in recording.notes:
-        if text not in said:  # what the reader found, which no card can know
+    for text in recording.notes:  # what the reader found, which no card can know
+        if text not in card.notes and UNVERIFIED not in text:
             yield Finding("note", f"read{where}", text)
     # Loading refuses such a recording, unless nobody has read its files before.
     for text in differences(recording, card):

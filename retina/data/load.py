@@ -91,7 +91,7 @@ def stored(
     recording = registry.find("readers", card.reader)(fetch.local(card, name), card)
     if card.unread:
         recording = dataclasses.replace(
-            recording, notes=(*recording.notes, *caveat(recording, card))
+            recording, notes=(*recording.notes, *_caveat(recording, card))
         )
     else:
         check_expected(recording, card)
@@ -99,7 +99,7 @@ def stored(
     return keep(recording, select(card, names, words))
 
 
-def caveat(recording: Recording, card: Card) -> tuple[str, ...]:
+def _caveat(recording: Recording, card: Card) -> tuple[str, ...]:
     """What to say of a recording that is read for the first time."""
     differs = "; ".join(differences(recording, card))
     return (
