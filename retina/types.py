@@ -142,6 +142,7 @@ class Recording:
     mean_rstar_per_s: mean light in R*/photoreceptor/s, None where it is not known.
              Contrast c then is the light mean (1 + c); light x, counted from darkness
              at 0, is mean x / (its training mean).
+    pixel_um: side of a pixel of the frame on the retina, None where it is not known.
     event:   what one count is: "spike" or "quantum" (a released vesicle); "graded"
              where nothing is counted: a response of 0 or more in units of its own.
     truth:   for simulations, {block name: {"hazard": ..., "expected": ...}}.
@@ -160,6 +161,7 @@ class Recording:
     truth: Mapping[str, Mapping[str, np.ndarray]] | None = None
     publish: bool = True
     mean_rstar_per_s: float | None = None
+    pixel_um: float | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.blocks), ShapeMismatch, f"{self.name}: no blocks")
@@ -215,6 +217,7 @@ class Spec:
     stimulus_mean, stimulus_sd: of the training stimulus; the model's door subtracts and
                    divides. 0 and 1 where the stimulus is contrast by design.
     mean_rstar_per_s: see `Recording`; models with a photoreceptor need it.
+    pixel_um:      side of a pixel on the retina; None where the card does not say it.
     """
 
     frame: tuple[int, ...]
@@ -226,6 +229,7 @@ class Spec:
     event: str = "spike"
     mean_rstar_per_s: float | None = None
     bins_per_frame: int = 1
+    pixel_um: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

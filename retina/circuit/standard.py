@@ -45,6 +45,7 @@ POOLING = ("gaussian", "free")
 STEP_S = 1 / 140
 HORIZONTAL_S = 0.02  # van Hateren 2005, tau_h
 SLOWEST_S = 2.0
+PIXEL_UM = 50.0  # chosen, for recordings that do not say it
 BIPOLAR = ("on", "off")
 GAIN_CONTROL = (True, False, "bipolar", "both")  # True: of ganglion cells
 FEEDBACK = "feedback"
@@ -74,7 +75,7 @@ def standard(
     slow_gain_s: float = SLOWEST_S,
     pooling: str = "gaussian",
     stride: int = 2,
-    pixel_um: float = 50.0,
+    pixel_um: float = PIXEL_UM,
     centre_um: float = 50.0,
     surround_um: float = 200.0,
 ) -> Circuit:

@@ -296,7 +296,7 @@ def score(
     if population:
         from retina.fitting.population import population as shared
 
-        together = shared(fitted, split.test)
+        together = shared(fitted, split.test, bin_s=bin_s)
     if json:
         told = {"population": [vars(one) for one in together]} if population else {}
         output.print_json(score_json(point.score) | told)

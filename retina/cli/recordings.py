@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from retina.cli import output
 from retina.cli.names import Json
+
+if TYPE_CHECKING:
+    from retina.data.finding import Finding
 
 
 def fetch(
@@ -67,14 +70,20 @@ def check(
                     done / cells, f"cell {done} of {cells}"
                 ),
             )
-    findings = [finding._asdict() for finding in found]
     if json:
-        output.print_json(findings)
+        output.print_json([_plain(finding) for finding in found])
     else:
-        print(output.columns([tuple(row.values()) for row in findings]))
+        print(output.columns([finding.row for finding in found]))
     if html is not None:
         output.say(f"written: {html}")
-    return 1 if any(row["level"] == "wrong" for row in findings) else 0
+    return 1 if any(finding.level == "wrong" for finding in found) else 0
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    """As JSON; per_cell only where there is a figure for each cell."""
+    told = finding._asdict()
+    each = told.pop("per_cell")
+    return told | ({"per_cell": dict(each)} if each else {})
 
 
 def export(

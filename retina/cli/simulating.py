@@ -148,6 +148,8 @@ def _card(
     if known.mean_rstar_per_s is not None:
         fields["mean_rstar_per_s"] = known.mean_rstar_per_s
         fields["mean_rstar_source"] = known.mean_rstar_source
+    if split.spec.pixel_um is not None:
+        fields["pixel_um"] = split.spec.pixel_um
     lines = [f"{name} = {json.dumps(value)}" for name, value in fields.items()]
     lines += ["", "[options]", f"file = {json.dumps(out.name)}"]
     for role, clip in _clips(split):

@@ -21,7 +21,7 @@ NAME = "[A-Za-z0-9_]+"  # what a data set may be called
 _WORDS = (
     *("title", "species", "citation", "licence", "source", "doi", "publish"),
     *("verified", "stimulus_unit", "mean_rstar_source", "notes", "cell_types"),
-    *("data_doi", "stimulus", "pixel_um"),
+    *("data_doi", "stimulus"),
 )
 
 
@@ -35,7 +35,7 @@ class Card(Strict):
     doi, data_doi: of the paper, and of the files where they have one of their own.
     stimulus:      what was shown, in a few words.
     frame:         shape of one frame, checked at loading; [] where it is not known.
-    pixel_um:      side of one of its pixels on the retina.
+    pixel_um:      side of one of its pixels on the retina, before any step of prepare.
     coding:        "contrast" or "light", see `retina.types.Recording`.
     mean_rstar_per_s, mean_rstar_source: the mean light, where a public source of this
                    recording states it, and which; see `retina.types.Recording`.
@@ -50,7 +50,7 @@ class Card(Strict):
     notes:         every trap, in words.
     """
 
-    younger: ClassVar[tuple[str, ...]] = ("frame", "prepare")
+    younger: ClassVar[tuple[str, ...]] = ("frame", "prepare", "pixel_um")
 
     name: str = Field(pattern=f"^{NAME}$")
     title: str

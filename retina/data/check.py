@@ -10,7 +10,7 @@ import numpy as np
 from retina.data import card as cards
 from retina.data import fetch, verify
 from retina.data.card import Card
-from retina.data.caveats import PREPARED
+from retina.data.caveats import PREPARED, UNVERIFIED
 from retina.data.cells import keep, select
 from retina.data.coding import below_darkness, odd_coding
 from retina.data.finding import Finding, some
@@ -24,6 +24,7 @@ from retina.data.quality.fields import fields
 from retina.data.quality.shared_spikes import shared_spikes
 from retina.data.quality.shift import alignment, averages, between_trials
 from retina.data.quality.silence import silence
+from retina.data.quality.whole import whole
 from retina.data.rules import SplitRule
 from retina.data.split import split
 from retina.errors import RetinaError
@@ -115,6 +116,9 @@ def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:
 
 def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Finding]:
     where = f" {variant}".rstrip()
+    for text in recording.notes:  # what the reader found, which no card can know
+        if text not in card.notes and UNVERIFIED not in text:
+            yield Finding("note", f"read{where}", text)
     # Loading refuses such a recording, unless nobody has read its files before.
     for text in differences(recording, card):
         yield Finding("wrong", f"counts{where}", f"the files hold {text}")
@@ -152,6 +156,7 @@ def _recording(card: Card, recording: Recording, variant: str) -> Iterator[Findi
     found = averages(some_cells)
     for looked in (
         clock(recording),
+        whole(recording),
         silence(recording),
         shared_spikes(recording),
         drift(made),

@@ -8,11 +8,20 @@ import numpy as np
 
 
 class Finding(NamedTuple):
-    """level: "ok", "note" (worth knowing) or "wrong" (to be put right)."""
+    """level: "ok", "note" (worth knowing) or "wrong" (to be put right).
+
+    per_cell: (cell name, figure) of each cell, where there is one.
+    """
 
     level: str
     about: str
     text: str
+    per_cell: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """What stands in a table."""
+        return self.level, self.about, self.text
 
 
 def some(names: np.ndarray | list[str], kind: str = "cell") -> str:

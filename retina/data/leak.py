@@ -182,7 +182,9 @@ def _alike(test: Sequence[Clip], fitted: Sequence[Clip]) -> str:
         shown = _scored(clip)
         for other in fitted:
             past = _scored(other)
-            size = min(_RUN * each, len(shown), len(past))
+            # Half of a short clip: what follows a copy, such as grey, is none.
+            size = max(_SHORTEST * each, min(_RUN * each, len(shown) // 2))
+            size = min(size, len(shown), len(past))
             if size < _SHORTEST * each:
                 continue
             # They overlap, so that no copy lies half in one and half in the next.

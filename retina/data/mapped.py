@@ -31,8 +31,9 @@ def npy(path: Path) -> np.ndarray:
     try:
         large = path.stat().st_size > LARGE
         return np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UnreadableFile(f"{path} is not a readable npy file: {error}") from None
+    except Exception as error:  # numpy raises many kinds on a damaged header
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npy file: {said}") from None
 
 
 def of_npz(path: Path, store: np.lib.npyio.NpzFile, name: str) -> np.ndarray:

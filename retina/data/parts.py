@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from retina.data.card import Card
+from retina.data.held import LONG, on_the_clock
 from retina.data.leak import replayed
 from retina.data.rules import SplitRule
 from retina.errors import (
@@ -48,7 +49,8 @@ class Part:
 def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recording:
     """The recording that a card's splits make of the stretches that a reader found.
 
-    parts:  by the names that the card's splits use.
+    parts:  by the names that the card's splits use. A frame that stayed on for several
+            becomes as many rows, which is noted: see `retina.data.held`.
     raises: BadCard for a split outside its part; BadStimulus, BadResponse,
             ShapeMismatch from the block that does not fit; Leak where splits of other
             roles take other trials of the same frames: a part has one stimulus.
@@ -58,6 +60,13 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
             f"{card.name}: {text}: all trials of a part saw the same stimulus: give "
             "each frame to one split"
         )
+    ticked = {name: on_the_clock(part, card.frame_s) for name, part in parts.items()}
+    parts = {name: part for name, (part, _) in ticked.items()}
+    odd = [
+        f"{f'part {name!r}: ' if name else ''}{note}"
+        for name, (_, notes) in ticked.items()
+        for note in notes
+    ]
     return Recording(
         name=card.name,
         species=card.species,
@@ -68,9 +77,10 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
         frame_s=card.frame_s,
         coding=card.coding,
         mean_rstar_per_s=card.mean_rstar_per_s,
+        pixel_um=card.pixel_um,
         event=card.event,
         native_bin_s=card.native_bin_s,
-        notes=card.notes,
+        notes=(*card.notes, *odd),
         publish=card.publish,
     )
 
@@ -132,6 +142,8 @@ def _block(
     card: Card, rule: SplitRule, part: Part, start: int, stop: int, name: str
 ) -> Block:
     onsets = part.onsets_s[start : stop + 1]
+    if onsets[-1] - onsets[-2] > LONG * card.frame_s:  # a pause follows it
+        onsets = np.append(onsets[:-1], onsets[-2] + card.frame_s)
     spikes = counts = None
     if part.spikes is not None:
         spikes = tuple(
@@ -139,7 +151,7 @@ def _block(
             for trial in part.spikes
         )
     if part.counts is not None:
-        counts = _count_rows(card, part, start, stop, name)
+        counts = _count_rows(card, part, onsets[[0, -1]], name)
     if rule.trials:
         first, last = rule.trials
         held = len(spikes if counts is None else counts)  # type: ignore[arg-type]
@@ -170,8 +182,8 @@ def _between(train: np.ndarray, start: float, stop: float) -> np.ndarray:
     return train[low:high]
 
 
-def _count_rows(card: Card, part: Part, start: int, stop: int, name: str) -> np.ndarray:
-    """The count bins of frames [start, stop); both ends must be edges of bins."""
+def _count_rows(card: Card, part: Part, ends_s: np.ndarray, name: str) -> np.ndarray:
+    """The count bins from one time to another; both must be edges of bins."""
     assert part.counts is not None and part.count_s is not None
     shown = float(part.onsets_s[-1] - part.onsets_s[0])
     covered = part.counts.shape[1] * part.count_s
@@ -185,7 +197,7 @@ def _count_rows(card: Card, part: Part, start: int, stop: int, name: str) -> np.
             f"{card.name}: stimulus lasts {shown:.3f} s ({len(part.stimulus)} frames) "
             f"but the response covers {covered:.3f} s ({part.counts.shape[1]} bins)"
         )
-    ends = (part.onsets_s[[start, stop]] - part.onsets_s[0]) / part.count_s
+    ends = (ends_s - part.onsets_s[0]) / part.count_s
     bins = np.rint(ends).astype(int)
     if np.abs(ends - bins).max() > 0.01:
         raise BadCard(

@@ -89,6 +89,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         event=recording.event,
         mean_rstar_per_s=recording.mean_rstar_per_s,
         bins_per_frame=each,
+        pixel_um=recording.pixel_um,
     )
     return Split(
         spec,

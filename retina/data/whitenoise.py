@@ -140,8 +140,9 @@ def _rows(path: Path, movie: Movie, trials: int) -> np.ndarray:
     wanted = (trials * movie.frames, movie.size[0] * movie.size[1] // 8)
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UnreadableFile(f"{path} is not a readable npy file: {error}") from None
+    except Exception as error:  # numpy raises many kinds on a damaged header
+        said = " ".join(str(error).split())[:200]
+        raise UnreadableFile(f"{path} is not a readable npy file: {said}") from None
     if rows.shape != wanted or rows.dtype != np.uint8:
         raise UnreadableFile(
             f"{path} holds {rows.dtype} {rows.shape}, not uint8 {wanted}"

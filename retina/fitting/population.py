@@ -14,6 +14,7 @@ from retina.fitting.score import SEED, rates
 from retina.fitting.simulate import simulate
 from retina.metrics.medians import middle
 from retina.metrics.population import cells_needed, effective_rank, noise_correlations
+from retina.metrics.rebin import bins_in, rebinned
 from retina.types import GRADED, Clip, Fit
 
 
@@ -28,6 +29,7 @@ class Population:
     noise_chance:   of one pair, what it comes to where nothing is shared.
     effective_rank, cells_needed: of the predicted rates; see
                     `retina.metrics.population`.
+    bin_s:          seconds per bin that all of this was found in.
     """
 
     group: str
@@ -40,6 +42,7 @@ class Population:
     noise_chance: float
     effective_rank: float
     cells_needed: int
+    bin_s: float
 
     @property
     def sentence(self) -> str:
@@ -58,41 +61,50 @@ class Population:
 
 
 @in_float32
-def population(fit: Fit, clips: Sequence[Clip]) -> tuple[Population, ...]:
+def population(
+    fit: Fit, clips: Sequence[Clip], *, bin_s: float | None = None
+) -> tuple[Population, ...]:
     """Noise correlations and redundancy on each group of test clips.
 
     clips:   of `split.test`.
+    bin_s:   of the bins that counts are compared in, a multiple of the model's own,
+             which it is by default; noise that is shared slowly grows with it.
     returns: per group, of the fit that was kept. Spikes are drawn with a fixed seed, as
              many trials as were recorded; a model without history shares no noise.
-    raises:  MissingData without test clips.
+    raises:  MissingData without test clips; BadSetting for a bin_s that is no multiple.
 
     With a fit at hand: ``population(fit, split.test)[0].sentence``.
     """
+    bins = bins_in(bin_s, fit.model.spec.bin_s)
     if not clips:
         raise MissingData("no test clips: the data set's card names no test split")
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.group or clip.name, []).append(clip)
-    return tuple(_group(fit, name, some) for name, some in groups.items())
+    return tuple(_group(fit, name, some, bins) for name, some in groups.items())
 
 
-def _group(fit: Fit, group: str, clips: list[Clip]) -> Population:
+def _group(fit: Fit, group: str, clips: list[Clip], bins: int) -> Population:
     trials = min(len(clip.response) for clip in clips)
-    recorded = [clip.response[:trials, clip.skip :] for clip in clips]
-    predicted = np.concatenate([rate for rate, _ in rates(fit, fit.params, clips)])
-    bins, cells = predicted.shape
+    told_rates = rebinned(rates(fit, fit.params, clips), bins)
+    predicted = np.concatenate([rate for rate, _ in told_rates])
+    time, cells = predicted.shape
     pairs, told = 0, (np.nan, np.nan, np.nan)
     if trials > 1 and cells > 1 and fit.model.spec.event != GRADED:
-        pairs, *told = _noise(recorded, _drawn(fit, clips, trials))
+        recorded = [clip.response[:trials, clip.skip :] for clip in clips]
+        drawn = _drawn(fit, clips, trials)
+        both = rebinned(list(zip(drawn, recorded, strict=True)), bins)
+        pairs, *told = _noise([said for _, said in both], [said for said, _ in both])
     return Population(
         group,
         cells,
         trials,
         pairs,
         *told,
-        noise_chance=float(1 / np.sqrt((trials - 1) * bins)) if pairs else np.nan,
+        noise_chance=float(1 / np.sqrt((trials - 1) * time)) if pairs else np.nan,
         effective_rank=effective_rank(predicted),
         cells_needed=cells_needed(predicted),
+        bin_s=bins * fit.model.spec.bin_s,
     )
 
 

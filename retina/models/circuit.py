@@ -11,7 +11,7 @@ from retina.circuit.cones import CASCADE
 from retina.circuit.declaration import Circuit, without
 from retina.circuit.integrate_and_fire import integrate_and_fire
 from retina.circuit.phototransduction import KINDS
-from retina.circuit.standard import SLOWEST_S, standard
+from retina.circuit.standard import PIXEL_UM, SLOWEST_S, standard
 from retina.errors import (
     BadSetting,
     UnknownName,
@@ -74,7 +74,7 @@ def circuit(
     ganglion: str = "softplus",
     pooling: str = "gaussian",
     stride: int = 2,
-    pixel_um: float = 50.0,
+    pixel_um: float | None = None,
     centre_um: float = 50.0,
     surround_um: float | None = None,
     dt_s: float | None = None,
@@ -115,7 +115,8 @@ def circuit(
                    that its own spikes reset; adaptive_lif, with a current they add to.
     pooling:       of bipolar cells by ganglion cells: gaussian or free.
     stride:        pixels between neighbouring bipolar cells.
-    pixel_um:      of a pixel on the retina, which no recording here states.
+    pixel_um:      of a pixel on the retina; None: as the recording's card says, and 50
+                   (chosen) where it does not.
     centre_um, surround_um: s.d. of what bipolar and horizontal cells pool, to begin
                    with.
     dt_s:          step of the circuit; None: the longest that is stable, 7 ms. Where a
@@ -137,6 +138,10 @@ def circuit(
     if ganglion not in GANGLION:
         raise BadSetting(f"ganglion {ganglion!r}: {nearest(ganglion, GANGLION)}")
     usual = {name: one.default for name, one in keywords(circuit).items()}
+    if pixel_um is None:
+        pixel_um = spec.pixel_um or PIXEL_UM
+    elif pixel_um == PIXEL_UM:  # once the default: it is in the records of older runs
+        asked["pixel_um"] = None
     refuse_idle(asked, usual, flat=image == (1, 1))
     at_least_one(types=types, amacrines=amacrines, stride=stride)
     at_least_zero(shrink=shrink)

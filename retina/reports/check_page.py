@@ -112,7 +112,7 @@ def _cells(made: Split, progress: Progress | None) -> str:
     for cell, known in enumerate(made.cells):
         place = None
         if len(made.spec.frame) == 2 and min(made.spec.frame) > 2:
-            place = field(found.past[:, cell])
+            place = field(found.past[:, cell], made.spec.pixel_um)
         drawn = _portrait(made, found, place, repeated, over_time[:, cell], cell)
         about = [f"cell {known.name}", known.type]
         if place is not None:
@@ -120,6 +120,8 @@ def _cells(made: Split, progress: Progress | None) -> str:
                 f"field at row {place.centre[0]:.1f}, column {place.centre[1]:.1f}, "
                 f"s.d. {place.sd[0]:.1f} and {place.sd[1]:.1f} pixels"
             )
+            if place.sd_um is not None:
+                about.append(f"{place.sd_um[0]:.4g} and {place.sd_um[1]:.4g} um")
         about += [
             f"CC_max {ceiling[cell]:.3f} ({group})"
             for group, ceiling in reached.items()

@@ -85,9 +85,9 @@ def test_score_of_the_population(retina):
     done = retina("score", "run", "--metrics", "pearson", "--population")
     assert done.status == 0, done.err
     assert "frozen: 2 predictions have an effective rank of" in done.out
-    (told,) = json.loads(retina("score", "run", "--population", "--json").out)[
-        "population"
-    ]
+    wide = retina("score", "run", "--population", "--bin-s", "0.1", "--json")
+    (told,) = json.loads(wide.out)["population"]
+    assert told["bin_s"] == pytest.approx(0.1)
     # Both cells filter one stimulus, the one rectified where the other is not.
     assert told["cells_needed"] == 2 and 1 < told["effective_rank"] <= 2
     assert told["pairs"] == 1
@@ -518,7 +518,11 @@ def test_simulate_refuses_a_name_that_no_card_can_have(retina, stem):
 def test_check_and_fetch(retina, lab, tmp_path, monkeypatch):
     good = retina("check", "tiny", "--json")
     assert good.status == 0
-    assert {"level", "about", "text"} == set(json.loads(good.out)[0])
+    findings = json.loads(good.out)
+    assert {"level", "about", "text"} == set(findings[0])
+    (ceiling,) = [one["per_cell"] for one in findings if "per_cell" in one]
+    # Noise alone may have no ceiling (null); no cell is left out.
+    assert list(ceiling) == [cell.name for cell in retina_api.load("tiny").cells]
     assert "wrong" not in retina("check", "tiny").out
 
     monkeypatch.setenv("RETINA_CACHE", str(tmp_path / "cache"))

@@ -97,6 +97,14 @@ def test_how_bright_it_was_is_part_of_what_a_fit_saw(tmp_path):
     assert cards.digest(plain) != cards.digest(lit) == cards.digest(other)
 
 
+def test_the_size_of_a_pixel_is_too():
+    """`circuit` pools in um; a card that does not say it keeps its digest."""
+    one = cards.read("goldin2022_mouse")
+    assert one.pixel_um == 28
+    assert cards.digest(one) != cards.digest(one.model_copy(update={"pixel_um": 30.0}))
+    assert "pixel_um" not in cards.read("simulated").model_dump_json()
+
+
 def test_an_unknown_name_gives_the_nearest():
     with pytest.raises(UnknownName, match="shayp_salamander_fullfield"):
         cards.read("shayp_salamander_fulfield")

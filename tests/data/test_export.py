@@ -235,7 +235,7 @@ def test_an_edited_split_of_an_exported_card_is_refused(npz_card, tmp_path, old,
 def test_what_preparation_changed_is_not_said_of_the_exported_file(npz_card, tmp_path):
     steps = {
         "crop": ("{ crop = [0, 0, 2, 2] }", 50.0, "arbitrary"),
-        "large": ("{ downsample = 2 }", None, "arbitrary"),
+        "large": ("{ downsample = 2 }", 100.0, "arbitrary"),
         "contrast": ("{ contrast = true }", 50.0, "contrast about the mean light"),
     }
     for name, (step, pixel_um, unit) in steps.items():

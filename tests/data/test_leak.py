@@ -174,6 +174,14 @@ def test_a_copied_part_sampled_a_little_differently_is_seen():
     assert said == "bins 1499-1998 of 'c' are bins 3000-3499 of 'a'"
 
 
+def test_grey_after_a_copied_part_of_a_short_clip_does_not_hide_it():
+    """As the last ten seconds of a full field often are."""
+    train, test = noise(9000), np.zeros(300, np.float32)
+    test[:180] = train[3000:3180] + 0.2 * noise(180, seed=2)
+    said = leak.leak([clip("c", test)], [clip("a", train)])
+    assert said == "bins 0-149 of 'c' are bins 3000-3149 of 'a'"
+
+
 def test_training_in_many_short_clips_is_searched():
     train, test = noise(9000), noise(900, seed=1)
     test[:450] = train[3000:3450] + 0.2 * noise(450, seed=2)

@@ -11,10 +11,10 @@ import pytest
 
 from retina import resources
 from retina.data import mapped
+from retina.data.hdf5 import array, opened
 from retina.data.load import load
 from retina.data.proposal.seen import look
 from retina.data.quality import clock, shift
-from retina.data.readers.hdf5_quanta import dataset
 from retina.data.split import split
 from retina.data.sta import sta
 from retina.errors import BadCard, BadSetting, BadStimulus, UnreadableFile
@@ -85,6 +85,17 @@ def test_npz(kind, npz_card, cache, monkeypatch, caplog):
         split(recording, 0.2)
 
 
+def test_a_damaged_header_is_told_in_a_line(tmp_path):
+    """Brackets that do not close: numpy lets its tokenizer's own error through."""
+    path = tmp_path / "a.npy"
+    np.save(path, MOVIE)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"(300, 3, 4)", b"(300( 3, 4 ", 1))
+    with pytest.raises(UnreadableFile, match="not a readable npy file") as caught:
+        mapped.npy(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("chunks", [None, (7, 3, 4)], ids=["plain", "chunked"])
 def test_hdf5(chunks, cache, tmp_path):
     path = tmp_path / "a.h5"
@@ -93,7 +104,8 @@ def test_hdf5(chunks, cache, tmp_path):
             "movie", data=MOVIE, chunks=chunks, compression=chunks and "gzip"
         )
         assert made.chunks == chunks
-    found = dataset(path, "movie")
+    with opened(tmp_path, "a.h5") as store:
+        found = array(store, "movie")
     assert is_mapped(found) and np.array_equal(found, MOVIE)
     assert len(_derived()) == bool(chunks)
 

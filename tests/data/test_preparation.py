@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ import retina
 from retina.data.preparation.prepare import STEPS, prepare
 from retina.data.stc import stc
 from retina.errors import BadCard, BadSetting
+from retina.layers.light import light
 from retina.types import Clip, Recording
 
 from .drawn import drawn_recording
@@ -68,6 +70,44 @@ def test_contrast_is_light_about_the_mean_of_training(flicker):
         prepare(made, [{"contrast": True}])
 
 
+@pytest.mark.parametrize("coding", ["contrast", "light"])
+def test_light_in_rstar_is_what_a_photoreceptor_would_have_made_of_it(flicker, coding):
+    shown = {"contrast": lambda c: 0.2 * c, "light": lambda c: 100 + 20 * c}[coding]
+    blocks = tuple(
+        dataclasses.replace(block, stimulus=shown(block.stimulus))
+        for block in flicker.blocks
+    )
+    given = dataclasses.replace(flicker, coding=coding, blocks=blocks)
+    with pytest.raises(BadSetting, match="does not say how bright it was"):
+        prepare(given, [{"rstar": True}])
+    given = dataclasses.replace(given, mean_rstar_per_s=3000.0)
+    made = prepare(given, [{"rstar": True}])
+    assert made.coding == "light" and made.notes[-1].endswith("3000 for the mean")
+    lit = made.blocks[0]
+    mean = lit.stimulus[lit.lead :].mean()
+    # A sample of 3,980 contrasts of s.d. 0.2 has a mean of 0 within 0.003.
+    assert mean == pytest.approx(3000, rel=1e-5 if coding == "light" else 0.01)
+    before, after = (retina.split(one) for one in (given, made))
+    doors = [light(one.spec, 3000.0) for one in (before, after)]
+    for one, two in zip(before.test, after.test, strict=True):
+        seen = [
+            door.apply({}, (), jnp.asarray(clip.stimulus))[1]
+            for door, clip in zip(doors, (one, two), strict=True)
+        ]
+        # At 0 in the mean up to the same 0.003, times three standard errors.
+        np.testing.assert_allclose(seen[0], seen[1], rtol=0.01)
+        if coding == "light":
+            np.testing.assert_allclose(seen[1], two.stimulus[:, None, None], rtol=1e-5)
+
+
+def test_pixels_grow_with_the_squares_they_are_means_of(images):
+    assert images.pixel_um is None and retina.split(images).spec.pixel_um is None
+    sized = dataclasses.replace(images, pixel_um=30.0)
+    made = prepare(sized, [{"crop": [0, 0, 8, 8]}, {"downsample": 4}])
+    assert retina.split(made).spec.pixel_um == 120
+    assert prepare(images, [{"downsample": 4}]).pixel_um is None
+
+
 def test_of_units_that_share_spikes_the_larger_is_kept(flicker):
     block = flicker.blocks[0]
     (first, second, third) = block.spikes[0]
@@ -115,6 +155,8 @@ def test_cells_that_reach_every_bar_are_kept(flicker):
         ([{"at_least": {"rate_hz": 1e6}}], BadSetting, "leaves no cell"),
         ([{"at_least": 3}], BadSetting, "wanted a table"),
         ([{"contrast": True}], BadSetting, "contrast already"),
+        ([{"rstar": True}], BadSetting, "does not say how bright"),
+        ([{"rstar": 300.0}], BadSetting, "rstar = 300.0: write true"),
         ([{"around_fields": 0}], BadSetting, "wanted a number of s.d."),
         *(
             ([{step: value}], BadSetting, f"{step}.*wanted")

@@ -14,6 +14,7 @@ from retina.data.quality.fields import field, fields
 from retina.data.quality.shared_spikes import shared_spikes, shares
 from retina.data.quality.shift import alignment, averages, between_trials
 from retina.data.quality.silence import silence
+from retina.data.quality.whole import whole
 from retina.data.split import split
 from retina.types import Recording
 
@@ -191,6 +192,22 @@ def test_a_cell_whose_repeats_say_nothing_is_named(sound):
     assert reached[0] > 0.8 and reached[2] > 0.8
     notes = [one.text for one in ceiling(made) if one.level == "note"]
     assert len(notes) == 1 and "cell b" in notes[0]
+    (each,) = [dict(one.per_cell) for one in ceiling(made) if one.per_cell]
+    assert list(each) == ["a", "b", "c"]
+    np.testing.assert_array_equal(list(each.values()), reached)
+
+
+def test_a_mean_over_trials_is_no_count(sound):
+    counts = np.ones((2, len(sound.blocks[1].stimulus), CELLS))
+    given = {"spikes": None, "count_s": FRAME_S}
+    counted = with_block(sound, 1, counts=counts.copy(), **given)
+    assert not list(whole(counted))
+    counts[1, 7:9, 2] = 1.25
+    broken = with_block(sound, 1, counts=counts, **given)
+    (found,) = whole(broken)
+    assert found.level == "note" and "2 of 3600 counts" in found.text
+    assert "the first is 1.25; cell c: a mean over trials" in found.text
+    assert not list(whole(dataclasses.replace(broken, event="graded")))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -209,6 +226,11 @@ def test_a_gaussian_field_is_found_again(sign):
     assert found.angle == pytest.approx(0.6, abs=0.05)
     assert found.amplitude * sign == pytest.approx(1, abs=0.05)
     assert found.explained > 0.9
+    assert found.sd_um is None and found.centre_um is None
+    large = dataclasses.replace(found, pixel_um=30.0)
+    assert large.sd_um is not None and large.centre_um is not None
+    np.testing.assert_allclose(large.sd_um, (90.0, 45.0), rtol=0.06)
+    np.testing.assert_allclose(large.centre_um, (282.0, 519.0), atol=3.0)
 
 
 def test_noise_has_no_field():

@@ -435,7 +435,7 @@ def test_hdf5_quanta(write):
     ("broken", "error", "said"),
     [
         (lambda path: quanta(path, bins=25), ShapeMismatch, r"0\.300 s.*0\.250 s"),
-        (lambda path: quanta(path, axes=1), UnreadableFile, "not .trial, bin."),
+        (lambda path: quanta(path, axes=1), ShapeMismatch, "not the axes .trial, bin."),
         (text, UnreadableFile, "not a readable HDF5"),
     ],
 )
@@ -455,7 +455,7 @@ def test_a_truncated_hdf5_file(write):
 
 def test_an_hdf5_file_without_the_data_set(write):
     options = QUANTA.replace('"stim"', '"stimm"')
-    with pytest.raises(UnreadableFile, match="no 'stimm'.*'stim'"):
+    with pytest.raises(UnreadableFile, match="no array 'stimm'.*'stim'"):
         load(write({"a.hdf5": quanta}, options, **QUANTA_WORDS))
 
 

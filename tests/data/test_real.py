@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from retina.data import card as cards
+from retina.data.hdf5 import array, opened
 from retina.data.leak import leak
 from retina.data.load import load
 from retina.data.matlab import variable
-from retina.data.readers.hdf5_quanta import dataset
 from retina.data.split import split
 from retina.data.sta import peaks, sta
 from retina.data.whitenoise import Movie, make, movie, unpack
@@ -26,6 +26,11 @@ GOLLISCH = "gollisch_whitenoise_78rgc"
 SHAYP = "shayp_salamander_fullfield"
 UZZELL = "uzzell2004_macaque_fullfield"
 SCHROEDER = "schroeder2019_bipolar_glutamate"
+
+
+def dataset(path, name):
+    with opened(path.parent, path.name) as store:
+        return array(store, name)
 
 
 # uzzell ------------------------------------------------------------------------------

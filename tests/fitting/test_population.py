@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import retina
-from retina.errors import MissingData
+from retina.errors import BadSetting, MissingData
 from retina.fitting.population import population
 from retina.fitting.simulate import simulate
 from retina.types import Clip, Fit
@@ -59,6 +59,19 @@ def test_noise_that_is_shared_is_simulated_by_who_couples_and_by_no_other():
     assert without.effective_rank == pytest.approx(1, abs=1e-3)
     assert without.cells_needed == 1
     assert "15 pairs: recorded" in without.sentence
+
+
+def test_longer_bins_are_those_of_the_counts_added_up():
+    fit, clip = chained(0.4), spoken(chained(0.4), 10)
+    (found,) = population(fit, [clip], bin_s=3 * fit.model.spec.bin_s)
+    assert found.bin_s == pytest.approx(3 * fit.model.spec.bin_s)
+    assert found.noise_chance == pytest.approx(1 / np.sqrt(9 * 98))  # 296 // 3
+    counts = clip.response[:, 4:298].reshape(10, 98, 3, CELLS).sum(2)
+    residual = (counts - counts.mean(0)).reshape(-1, CELLS)
+    by_hand = np.corrcoef(residual.T)[np.triu_indices(CELLS, 1)]
+    assert found.noise_recorded == pytest.approx(np.median(by_hand), abs=1e-6)
+    with pytest.raises(BadSetting, match="no multiple"):
+        population(fit, [clip], bin_s=1.5 * fit.model.spec.bin_s)
 
 
 def test_single_trials_have_no_noise_to_compare():

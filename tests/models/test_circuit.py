@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -247,6 +248,21 @@ def test_a_keyword_that_would_do_nothing_is_refused(name, value, beside, why):
     _model(IMAGE, **{name: value}, **alone)  # and where it does something, taken
 
 
+@pytest.mark.parametrize(
+    ("said", "asked", "spacing_um"),
+    [(None, None, 50.0), (28.0, None, 28.0), (28.0, 40.0, 40.0), (28.0, 50.0, 50.0)],
+)
+def test_a_pixel_is_as_large_as_the_recording_says(said, asked, spacing_um):
+    spec = dataclasses.replace(IMAGE, pixel_um=said)
+    model = _model(spec, pixel_um=asked)
+    assert model.circuit is not None
+    assert model.circuit.populations[0].spacing_um == spacing_um
+    plain = _model(IMAGE, pixel_um=spacing_um)
+    shapes = [jax.tree.leaves(m.stage.init(jax.random.key(0))) for m in (model, plain)]
+    for one, two in zip(*shapes, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_on_a_full_field_what_is_of_places_is_refused():
     of_places: dict[str, Any] = {
         "pooling": "free",
@@ -261,6 +277,7 @@ def test_on_a_full_field_what_is_of_places_is_refused():
         _model(IMAGE, **{name: value})
     with pytest.raises(BadSetting, match="pooling 'fre': did you mean 'free'"):
         _model(IMAGE, pooling="fre")
+    _model(pixel_um=50.0)  # the default of older runs, written out in their records
     # A default that is written out, as in the record of a run, stays silent.
     model = _model(amacrine=None)
     assert build.model("circuit", FIELD, **dict(model.settings)).stage.about

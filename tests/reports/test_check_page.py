@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html.parser
 
 import pytest
 
 from retina.data.check import check
+from retina.data.quality.fields import Field
 from retina.errors import BadSetting
 from retina.reports.check_page import check_page
 
@@ -53,6 +55,7 @@ frame_s = 0.03333333333333333
 lead = 30
 cell_count = 12
 stimulus_unit = "contrast, -1 or 1"
+pixel_um = 50
 options = { train_blocks = 1, validation_blocks = 1, running_blocks = 1, block_s = 20, \
 frozen_s = 4, repeats = 3 }
 splits = [
@@ -66,7 +69,13 @@ splits = [
     return path
 
 
-def test_every_finding_and_every_cell_is_on_the_page(card, tmp_path):
+def test_every_finding_and_every_cell_is_on_the_page(card, tmp_path, monkeypatch):
+    # A recording of seconds has no fields.
+    place = Field(2, (3.0, 4.0), (2.0, 1.5), 0.0, 0.1, 0.9)
+    monkeypatch.setattr(
+        "retina.reports.check_page.field",
+        lambda average, um: dataclasses.replace(place, pixel_um=um),
+    )
     findings = check(card)
     drawn = []
     path = check_page(
@@ -77,6 +86,10 @@ def test_every_finding_and_every_cell_is_on_the_page(card, tmp_path):
     assert page.open == []
     assert all(finding.text in page.words for finding in findings)
     assert drawn[-1] == (12, 12) and len(page.images) == 12
+    # Lengths on the retina, because the card says how large a pixel is.
+    assert any(
+        "s.d. 2.0 and 1.5 pixels, 100 and 75 um" in words for words in page.words
+    )
     for image in page.images:
         kind, data = image["src"].split(",", 1)
         assert kind == "data:image/png;base64"

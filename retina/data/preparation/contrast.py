@@ -26,14 +26,7 @@ def contrast(recording: Recording, value: bool = True) -> Recording:
         raise BadSetting(f"{where} = {value!r}: write true, or leave it out")
     if recording.coding == "contrast":
         raise BadSetting(f"{where}: the card says that it is contrast already")
-    sums, sizes = 0.0, 0
-    for block in recording.role("train"):
-        scored = block.stimulus[block.lead :]
-        sums += float(scored.sum(dtype=np.float64))
-        sizes += scored.size
-    mean = sums / max(sizes, 1)
-    if not mean > 0:
-        raise BadSetting(f"{where}: the mean light is {mean:g}; it must be above 0")
+    mean = mean_of_training(recording, where)
     blocks = tuple(
         dataclasses.replace(
             block, stimulus=block.stimulus.astype(np.float32) / np.float32(mean) - 1
@@ -44,3 +37,20 @@ def contrast(recording: Recording, value: bool = True) -> Recording:
     return dataclasses.replace(
         recording, blocks=blocks, coding="contrast", notes=(*recording.notes, note)
     )
+
+
+def mean_of_training(recording: Recording, where: str) -> float:
+    """Of the scored frames, over all pixels.
+
+    where:  stands before the error.
+    raises: BadSetting where it is not above 0: light has a mean.
+    """
+    sums, sizes = 0.0, 0
+    for block in recording.role("train"):
+        scored = block.stimulus[block.lead :]
+        sums += float(scored.sum(dtype=np.float64))
+        sizes += scored.size
+    mean = sums / max(sizes, 1)
+    if not mean > 0:
+        raise BadSetting(f"{where}: the mean light is {mean:g}; it must be above 0")
+    return mean

@@ -39,7 +39,13 @@ def downsample(recording: Recording, value: int) -> Recording:
         for block in recording.blocks
     )
     note = f"{PREPARED}means of {size} x {size} pixels, {height} x {width} of them"
-    return dataclasses.replace(recording, blocks=blocks, notes=(*recording.notes, note))
+    um = recording.pixel_um
+    return dataclasses.replace(
+        recording,
+        blocks=blocks,
+        notes=(*recording.notes, note),
+        pixel_um=None if um is None else um * size,
+    )
 
 
 def _means(stimulus: np.ndarray, size: int) -> np.ndarray:

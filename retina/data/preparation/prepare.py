@@ -9,7 +9,7 @@ from typing import Any
 from retina.errors import BadCard, nearest
 from retina.types import Recording
 
-STEPS = ("around_fields", "at_least", "contrast", "crop", "downsample", "unique")
+STEPS = tuple("around_fields at_least contrast crop downsample rstar unique".split())
 
 
 def prepare(recording: Recording, steps: Sequence[Mapping[str, Any]]) -> Recording:

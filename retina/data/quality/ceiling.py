@@ -30,19 +30,20 @@ def ceilings(made: Split) -> dict[str, np.ndarray]:
 
 
 def ceiling(made: Split) -> Iterator[Finding]:
-    """Cells whose repeats say little, and the median over cells."""
+    """The median over cells, with each cell's CC_max, and cells below a half."""
     names = np.array([cell.name for cell in made.cells])
     for group, reached in ceilings(made).items():
         unknown, low = np.isnan(reached), reached < LOW
+        each = tuple(zip(names.tolist(), reached.tolist(), strict=True))
         if unknown.all():
             text = f"test {group!r}: no cell repeats itself more than chance would"
-            yield Finding("note", "ceiling", text)
+            yield Finding("note", "ceiling", text, each)
             continue
         text = (
             f"test {group!r}: CC_max {np.nanmedian(reached):.3f} (median), "
             f"{np.nanmin(reached):.3f} to {np.nanmax(reached):.3f}"
         )
-        yield Finding("ok", "ceiling", text)
+        yield Finding("ok", "ceiling", text, each)
         if low.any():
             text = f"test {group!r}: CC_max below {LOW}: {some(names[low])}"
             yield Finding("note", "ceiling", text)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from retina.data.finding import Finding
+from retina.data.held import LONG
 from retina.movie import PIECE, release, rows_of
 from retina.types import Block, Recording
 
-LONG = 1.5  # frames: what lasts longer was shown twice, or its trigger was lost
 # Two equal frames in a row are worth a word where a stimulus does that hardly ever.
 RARE = 0.01
 OFF = 1e-3  # of a frame: more, and spikes of a long block drift out of their bins

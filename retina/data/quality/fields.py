@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +24,8 @@ class Field:
     angle:     of the long axis from the column axis, radians.
     amplitude: of the peak, in units of the stimulus; its sign is the cell's.
     explained: share of the profile's power within 3 s.d. that the Gaussian explains.
+    pixel_um:  side of a pixel on the retina, None where nobody states it; centre_um and
+               sd_um are then None too.
     """
 
     lag: int
@@ -31,12 +34,31 @@ class Field:
     angle: float
     amplitude: float
     explained: float
+    pixel_um: float | None = None
+
+    @property
+    def centre_um(self) -> tuple[float, float] | None:
+        """(down, right) of the middle of the frame's first pixel, um."""
+        return self._um(self.centre)
+
+    @property
+    def sd_um(self) -> tuple[float, float] | None:
+        """(long, short) axes of the Gaussian, um."""
+        return self._um(self.sd)
+
+    def _um(self, pixels: tuple[float, float]) -> tuple[float, float] | None:
+        if self.pixel_um is None:
+            return None
+        return pixels[0] * self.pixel_um, pixels[1] * self.pixel_um
 
 
-def receptive_fields(past: np.ndarray) -> list[Field | None]:
+def receptive_fields(
+    past: np.ndarray, pixel_um: float | None = None
+) -> list[Field | None]:
     """One field per cell; None for a cell whose average has no clear peak.
 
-    past: (lag, cell, height, width) averages, lag 0 first, from `retina.data.sta`.
+    past:     (lag, cell, height, width) averages, lag 0 first, from `retina.sta`.
+    pixel_um: side of a pixel on the retina, `Spec.pixel_um`.
 
     >>> rng = np.random.default_rng(0)
     >>> past = rng.normal(0, 0.01, (5, 1, 8, 9))
@@ -44,11 +66,13 @@ def receptive_fields(past: np.ndarray) -> list[Field | None]:
     >>> (found,) = receptive_fields(past)
     >>> found.lag, np.round(found.centre, 1).tolist()
     (2, [3.5, 4.5])
+    >>> receptive_fields(past, pixel_um=30.0)[0].sd_um is None
+    False
     """
-    return [field(past[:, cell]) for cell in range(past.shape[1])]
+    return [field(past[:, cell], pixel_um) for cell in range(past.shape[1])]
 
 
-def field(average: np.ndarray) -> Field | None:
+def field(average: np.ndarray, pixel_um: float | None = None) -> Field | None:
     """The Gaussian that fits an average best at the lag of its peak.
 
     average: (lag, height, width).
@@ -60,7 +84,8 @@ def field(average: np.ndarray) -> Field | None:
     scatter = 1.4826 * np.median(np.abs(average - np.median(average)))
     if not abs(profile[row, column]) > KNOWN * scatter:
         return None
-    return _fitted(profile, int(lag), int(row), int(column))
+    found = _fitted(profile, int(lag), int(row), int(column))
+    return dataclasses.replace(found, pixel_um=pixel_um)
 
 
 def _fitted(profile: np.ndarray, lag: int, row: int, column: int) -> Field:
@@ -112,15 +137,17 @@ def fields(made: Split, past: np.ndarray) -> Iterator[Finding]:
     if len(made.spec.frame) != 2 or min(made.spec.frame) < 3:
         return
     names = np.array([cell.name for cell in made.cells])
-    each = receptive_fields(past)
+    um = made.spec.pixel_um
+    each = receptive_fields(past, um)
     known = np.array([one is not None for one in each])
     if known.any():
-        radius = [np.sqrt(one.sd[0] * one.sd[1]) for one in each if one is not None]
+        radius = np.median([math.sqrt(math.prod(one.sd)) for one in each if one])
         yield Finding(
             "ok",
             "fields",
             f"{int(known.sum())} cells have a receptive field; s.d. of its Gaussian "
-            f"{np.median(radius):.2f} pixels (median)",
+            f"{radius:.2f} pixels (median)"
+            + (f", {radius * um:.4g} um on the retina" if um else ""),
         )
         height, width = made.spec.frame
         edge = np.array(

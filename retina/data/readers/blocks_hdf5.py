@@ -73,6 +73,7 @@ def blocks_hdf5(folder: Path, card: Card) -> Recording:
         truth=truth or None,
         publish=card.publish,
         mean_rstar_per_s=card.mean_rstar_per_s,
+        pixel_um=card.pixel_um,
     )
 
 

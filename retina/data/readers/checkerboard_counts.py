@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 
 from retina.data import whitenoise
-from retina.data.below import below
 from retina.data.card import Card
+from retina.data.hdf5 import array, opened
 from retina.data.matlab import variable
 from retina.data.rules import SplitRule
-from retina.errors import BadCard, UnreadableFile
+from retina.errors import BadCard, ShapeMismatch
 from retina.types import Block, Cell, Recording
 
 
@@ -27,13 +27,13 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
              seed.
     returns: frames are (y, x), int8 of -1 and 1; each trial is a block of its own, so
              that no history crosses from one to the next. Cells are named "0", "1", ...
-    raises:  UnreadableFile; MissingExtra where the stimulus must be made and the
-             package for it is not installed.
+    raises:  UnreadableFile; ShapeMismatch; BadCard; MissingExtra where the stimulus
+             must be made and the package for it is not installed.
     """
     options = card.needs("running_counts", "frozen_counts", "frozen_stimulus", "movie")
     movie = whitenoise.movie(card)
-    running = variable(folder, *options["running_counts"])
-    frozen = variable(folder, *options["frozen_counts"])
+    running = _counts(folder, options["running_counts"])
+    frozen = _counts(folder, options["frozen_counts"])
     spans = [rule.trials for rule in card.splits if rule.trials] or [(0, 1)]
     # All trials in one array; every block is a view of it.
     trials = range(min(s[0] for s in spans), max(s[1] for s in spans))
@@ -44,18 +44,15 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
             raise BadCard(f"{card.name}: its splits need frames, a share is not enough")
         if rule.part == "frozen":
             stimulus = _frozen_stimulus(folder, card, movie)
-            counts = np.ascontiguousarray(frozen.transpose(2, 1, 0))
-            if rule.trials and rule.trials[1] > len(counts):
-                raise BadCard(
-                    f"{card.name}: a split takes frozen trials {list(rule.trials)}, "
-                    f"but there are {len(counts)}"
-                )
-            counts = counts[slice(*rule.trials)] if rule.trials else counts
+            _check_trials(card, rule, frozen)
+            counts = frozen[slice(*rule.trials)] if rule.trials else frozen
+            counts = np.ascontiguousarray(counts)
             blocks.append(_block(card, rule, "frozen", stimulus, counts))
         elif rule.part == "running" and rule.trials:
+            _check_trials(card, rule, running)
             for trial in range(*rule.trials):
                 stimulus = shown[trial - trials.start]
-                counts = np.ascontiguousarray(running[:, :, trial].T)[None]
+                counts = np.ascontiguousarray(running[trial])[None]
                 name = f"trial_{trial:03d}"
                 blocks.append(_block(card, rule, name, stimulus, counts))
         else:
@@ -63,7 +60,7 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
                 f'{card.name}: a split needs part = "frozen", or part = "running" and '
                 f"trials; this one has part = {rule.part!r}"
             )
-    names = [str(i) for i in range(len(running))]
+    names = [str(i) for i in range(running.shape[2])]
     return Recording(
         name=card.name,
         species=card.species,
@@ -72,6 +69,7 @@ def checkerboard_counts(folder: Path, card: Card) -> Recording:
         frame_s=card.frame_s,
         coding=card.coding,
         mean_rstar_per_s=card.mean_rstar_per_s,
+        pixel_um=card.pixel_um,
         event=card.event,
         native_bin_s=card.native_bin_s,
         notes=card.notes,
@@ -99,15 +97,28 @@ def _block(
     )
 
 
+def _check_trials(card: Card, rule: SplitRule, counts: np.ndarray) -> None:
+    if rule.trials and rule.trials[1] > len(counts):
+        raise BadCard(
+            f"{card.name}: a split takes {rule.part} trials {list(rule.trials)}, but "
+            f"there are {len(counts)}"
+        )
+
+
 def _frozen_stimulus(folder: Path, card: Card, movie: whitenoise.Movie) -> np.ndarray:
     file, name = card.options["frozen_stimulus"]
-    path = below(folder, file)
-    try:
-        with h5py.File(path) as store:
-            shown = np.asarray(store[name][*movie.window])  # type: ignore[index]
-    except (OSError, KeyError) as error:
-        raise UnreadableFile(
-            f"{path} is not a readable HDF5 file with {name!r} ({error}): "
-            "fetch it again"
-        ) from None
+    columns, rows = movie.window
+    with opened(folder, file) as store:
+        shown = array(store, name, "x, y, frame", rows=columns)[:, rows]
     return np.ascontiguousarray(shown.transpose(2, 1, 0))
+
+
+def _counts(folder: Path, named: Any) -> np.ndarray:
+    """(trial, frame, cell)"""
+    counts = variable(folder, *named)
+    if counts.ndim != 3 or counts.dtype.kind not in "biuf":
+        raise ShapeMismatch(
+            f"{named[0]}: {named[1]} is {counts.dtype} {counts.shape}, not counts of "
+            "the axes (cell, frame, trial)"
+        )
+    return counts.transpose(2, 1, 0)

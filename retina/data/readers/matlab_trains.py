@@ -9,6 +9,7 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.matlab import variable
 from retina.data.parts import Part, as_stimulus, recording
+from retina.data.shown import check_onsets
 from retina.types import Cell, Recording
 
 
@@ -19,17 +20,17 @@ def matlab_trains(folder: Path, card: Card) -> Recording:
     card:    options ``stimulus``, ``onsets``, ``spikes``, each [file, variable];
              ``spikes`` is a (1, cell) cell array. Cells are named "1", "2", ...
     returns: one part, cut by the card's splits.
-    raises:  UnreadableFile for a missing, truncated or different file.
+    raises:  UnreadableFile for a missing, truncated or different file; ShapeMismatch
+             where frames and onsets are not as many, or do not last frame_s.
     """
     options = card.needs("stimulus", "onsets", "spikes")
     stimulus = variable(folder, *options["stimulus"]).ravel()
     onsets = variable(folder, *options["onsets"]).ravel().astype(np.float64)
     trains = variable(folder, *options["spikes"]).ravel()
     spikes = tuple(np.sort(np.asarray(t, np.float64).ravel()) for t in trains)
-    last = onsets[-1] + card.frame_s
     part = Part(
         stimulus=as_stimulus(stimulus, card.name),
-        onsets_s=np.append(onsets, last),
+        onsets_s=check_onsets(onsets, stimulus.size, card),
         spikes=(spikes,),
     )
     names = [str(i + 1) for i in range(len(spikes))]

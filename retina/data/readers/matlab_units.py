@@ -12,6 +12,7 @@ import numpy as np
 from retina.data.card import Card
 from retina.data.matlab import variable
 from retina.data.parts import Part, as_stimulus, recording
+from retina.data.shown import check_onsets
 from retina.errors import UnreadableFile
 from retina.types import Cell, Recording
 
@@ -27,7 +28,7 @@ def matlab_units(folder: Path, card: Card) -> Recording:
             repeat, then the end); numbers ``sample_hz`` and ``repeat_stimulus_of``
             (the repeat whose stored stimulus serves for all).
     returns: parts "running" and "frozen"; units are named "0", "1", ... as in the file.
-    raises: UnreadableFile.
+    raises: UnreadableFile; ShapeMismatch where onsets do not fit the frames.
     """
     card.needs(
         "stimulus",
@@ -41,40 +42,41 @@ def matlab_units(folder: Path, card: Card) -> Recording:
     )
     long = _long(folder, card)
     frozen = _frozen(folder, card)
-    units = variable(folder, *card.options["units"]).size
-    cells = [Cell(str(i), card.cell_types.get(str(i), "")) for i in range(units)]
+    assert long.spikes is not None
+    names = [str(i) for i in range(len(long.spikes[0]))]
+    cells = [Cell(name, card.cell_types.get(name, "")) for name in names]
     return recording(card, {"running": long, "frozen": frozen}, cells)
 
 
 def _long(folder: Path, card: Card) -> Part:
-    stimulus = variable(folder, *card.options["stimulus"]).ravel()
-    onsets = variable(folder, *card.options["onsets"]).ravel().astype(np.int64)
+    stimulus = _numbers(folder, card, "stimulus").ravel()
+    onsets = _numbers(folder, card, "onsets").ravel().astype(np.int64)
     hz = card.options["sample_hz"]
-    frame = hz * card.frame_s
-    onsets = np.append(onsets, onsets[-1] + round(frame))
-    rows = np.maximum(np.rint(np.diff(onsets) / frame), 1).astype(int)
-    # A frame that stayed on for two becomes two rows: one row, one tick of the clock.
-    edges = np.concatenate(
-        [
-            onsets[i] + (onsets[i + 1] - onsets[i]) * np.arange(n) // n
-            for i, n in enumerate(rows)
-        ]
-        + [onsets[-1:]]
-    )
-    trains = _trains(variable(folder, *card.options["units"]))
+    onsets = np.append(onsets, onsets[-1] + round(hz * card.frame_s))
+    trains = _trains(folder, card, "units")
     return Part(
-        stimulus=as_stimulus(np.repeat(stimulus, rows), card.name),
-        onsets_s=(edges - 1) / hz,
+        stimulus=as_stimulus(stimulus, card.name),
+        onsets_s=check_onsets((onsets - 1) / hz, stimulus.size, card),
         spikes=(tuple((train - 1) / hz for train in trains),),
-        first=np.concatenate([[0], np.cumsum(rows)]),
     )
 
 
 def _frozen(folder: Path, card: Card) -> Part:
-    shown = variable(folder, *card.options["repeat_stimulus"])
-    bounds = variable(folder, *card.options["repeat_bounds"]).ravel().astype(np.int64)
-    trains = _trains(variable(folder, *card.options["repeat_units"]))
+    shown = np.atleast_2d(_numbers(folder, card, "repeat_stimulus"))
+    bounds = _numbers(folder, card, "repeat_bounds").ravel().astype(np.int64)
+    trains = _trains(folder, card, "repeat_units")
     hz, model = card.options["sample_hz"], card.options["repeat_stimulus_of"] - 1
+    if not (0 <= model < len(bounds) - 1 and bounds[0] >= 1):
+        raise UnreadableFile(
+            f"{card.name}: {max(len(bounds) - 1, 0)} repeats from sample "
+            f"{bounds.min(initial=0)} on, but number {model + 1} is to lend its "
+            "stimulus: samples and repeats are counted from 1"
+        )
+    if np.any(np.diff(bounds) < 1) or bounds[-1] - 1 > shown.shape[1]:
+        raise UnreadableFile(
+            f"{card.name}: the bounds of the repeats must go up, to at most "
+            f"{shown.shape[1] + 1}, one more than there are samples of the stimulus"
+        )
     onsets = [
         _changes(shown[0, start - 1 : stop - 1]) + start
         for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
@@ -103,5 +105,18 @@ def _changes(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1, [len(values)]])
 
 
-def _trains(units: np.ndarray) -> list[np.ndarray]:
-    return [np.sort(u["sp"].ravel().astype(np.int64)) for u in units.ravel()]
+def _numbers(folder: Path, card: Card, option: str) -> np.ndarray:
+    found = variable(folder, *card.options[option])
+    if found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+        raise UnreadableFile(f"{card.name}: {option} holds {found.dtype}, or NaN")
+    return found
+
+
+def _trains(folder: Path, card: Card, option: str) -> list[np.ndarray]:
+    units = variable(folder, *card.options[option])
+    if "sp" not in (units.dtype.names or ()):
+        raise UnreadableFile(f"{card.name}: {option} is no struct array of a field sp")
+    each = [np.asarray(unit).ravel() for unit in units["sp"].ravel()]
+    if not all(one.dtype.kind in "iuf" for one in each):
+        raise UnreadableFile(f"{card.name}: {option} has an sp of no numbers")
+    return [np.sort(one.astype(np.int64)) for one in each]

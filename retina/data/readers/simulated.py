@@ -18,4 +18,10 @@ def simulated(folder: Path, card: Card) -> Recording:
     """
     made = simulate.simulated(dict(card.options), folder)
     notes = (*card.notes, *made.notes)
-    return dataclasses.replace(made, name=card.name, notes=notes, publish=card.publish)
+    return dataclasses.replace(
+        made,
+        name=card.name,
+        notes=notes,
+        publish=card.publish,
+        pixel_um=card.pixel_um,
+    )

@@ -11,7 +11,10 @@ from retina.data import verify
 from retina.data.card import Card
 from retina.types import Recording
 
-CONTRAST = "contrast about the mean light of the training frames"
+UNITS = {  # of what a step of preparation makes
+    "contrast": "contrast about the mean light of the training frames",
+    "rstar": "R*/photoreceptor/s",
+}
 
 
 def card_beside(
@@ -22,7 +25,7 @@ def card_beside(
     known:   the card that the recording was loaded by: terms and sources are its own.
     options: of the reader, beside `file`; tables of tables are written out.
     """
-    steps = {name for step in known.prepare for name in step}
+    units = [UNITS[name] for step in known.prepare for name in step if name in UNITS]
     fields: dict[str, Any] = {
         "name": file.stem,
         "title": known.title,
@@ -36,7 +39,7 @@ def card_beside(
         "coding": recording.coding,
         "event": recording.event,
         "frame_s": recording.frame_s,
-        "stimulus_unit": CONTRAST if "contrast" in steps else known.stimulus_unit,
+        "stimulus_unit": units[-1] if units else known.stimulus_unit,
         "cell_count": len(recording.cells),
         "lead": min(block.lead for block in recording.blocks),
         "notes": list(recording.notes),
@@ -47,8 +50,7 @@ def card_beside(
         ("mean_rstar_source", known.mean_rstar_source or None),
         ("doi", known.doi or None),
         ("data_doi", known.data_doi or None),
-        # Steps are not undone on loading: the pixels of the file are larger ones.
-        ("pixel_um", None if "downsample" in steps else known.pixel_um),
+        ("pixel_um", recording.pixel_um),
     ):
         if value is not None:
             fields[name] = value

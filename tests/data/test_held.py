@@ -1,0 +1,180 @@
+"""Frames that stayed on for several, of readers whose files say when each began."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.io
+
+from retina.data.check import check
+from retina.data.export import export
+from retina.data.held import on_the_clock
+from retina.data.load import load
+from retina.data.parts import Part
+from retina.data.split import split
+
+from . import layouts
+from .conftest import card_text
+
+FRAMES, LONG = 60, {12: 2, 33: 3}  # frame -> frames that it stayed on for
+ROWS = np.array([LONG.get(frame, 1) for frame in range(FRAMES)])
+SHOWN = np.random.default_rng(0).standard_normal(FRAMES).astype(np.float32)
+JITTER = np.random.default_rng(1).uniform(-0.01, 0.01, FRAMES + 1)  # of 0.1 s
+ONSETS = 5 + np.concatenate([[0], np.cumsum(ROWS)]) * 0.1 + JITTER
+# Of cell 0 a spike at the middle of each tick of the clock; of cell 1 one at the onset
+# of every frame: what stayed on for three has one of the latter, three of the former.
+TICKS = np.concatenate(
+    [a + (b - a) * (np.arange(n) + 0.5) / n
+     for a, b, n in zip(ONSETS[:-1], ONSETS[1:], ROWS, strict=True)]
+)  # fmt: skip
+SPIKES = np.concatenate([TICKS, ONSETS[:-1]])
+CELLS = np.repeat([0, 1], [len(TICKS), FRAMES])
+SPLITS = """
+[[splits]]
+role = "train"
+frames = [2, 30]
+
+[[splits]]
+role = "validation"
+frames = [30, 40]
+
+[[splits]]
+role = "test"
+group = "running"
+frames = [42, 60]
+"""
+
+
+def npz(folder):
+    named = {"stimulus": SHOWN, "onsets_s": ONSETS}
+    np.savez(folder / "a.npz", **named, spike_s=SPIKES, spike_cell=CELLS)
+    return ["a.npz"], 'file = "a.npz"'
+
+
+def csv(folder):
+    np.savez(folder / "shown.npz", light=SHOWN, onset=ONSETS)
+    rows = [f"{c},{t!r}\n" for t, c in zip(SPIKES.tolist(), CELLS, strict=True)]
+    (folder / "a.csv").write_text("cell,time_s\n" + "".join(rows))
+    options = 'spikes = "a.csv"\nstimulus = ["shown.npz", "light"]\n'
+    return ["a.csv", "shown.npz"], options + 'onsets = ["shown.npz", "onset"]'
+
+
+def matlab5(folder):
+    named = {"light": SHOWN, "onset": ONSETS, "time": SPIKES, "unit": CELLS + 1.0}
+    scipy.io.savemat(folder / "a.mat", named)
+    options = 'file = "a.mat"\nfirst = 1\n[options.parts.""]\nstimulus_axes = "frame"\n'
+    options += 'stimulus = "light"\nonsets = "onset"\n'
+    return ["a.mat"], options + 'spike_s = "time"\nspike_cell = "unit"'
+
+
+def matlab_trains(folder):
+    cells = np.empty((1, 2), object)
+    for cell in range(2):
+        cells[0, cell] = SPIKES[CELLS == cell][:, None]
+    named = {"light": SHOWN, "onset": ONSETS[:-1], "trains": cells}
+    scipy.io.savemat(folder / "a.mat", named)
+    options = 'stimulus = ["a.mat", "light"]\nonsets = ["a.mat", "onset"]\n'
+    return ["a.mat"], options + 'spikes = ["a.mat", "trains"]'
+
+
+def write(cache, reader, **words):
+    folder = cache / "small"
+    folder.mkdir(exist_ok=True)
+    names, options = reader(folder)
+    card = cache / "small.toml"
+    given = {"reader": reader.__name__, "splits": SPLITS, "lead": 2, **words}
+    files = {name: folder / name for name in names}
+    card.write_text(card_text(files, options, **given))
+    return card
+
+
+@pytest.mark.parametrize("reader", [npz, csv, matlab5, matlab_trains])
+def test_a_frame_that_stayed_on_is_a_row_for_each_tick(cache, reader):
+    recording = load(write(cache, reader))
+    (note,) = recording.notes
+    assert note == (
+        "frame 12 (2), 33 (3) stayed on for so many frames: each becomes as many rows"
+    )
+    made = split(recording)
+    # The splits count the file's frames.
+    for clip, (first, last) in zip(
+        (*made.train, *made.validation, *made.test),
+        ((0, 30), (28, 40), (40, 60)),
+        strict=True,
+    ):
+        rows = ROWS[first:last]
+        wanted = np.repeat(SHOWN[first:last].ravel(), rows)
+        np.testing.assert_array_equal(clip.stimulus.ravel(), wanted)
+        began = np.concatenate([[1] + [0] * (n - 1) for n in rows])
+        np.testing.assert_array_equal(clip.response[0, :, 0], 1)
+        np.testing.assert_array_equal(clip.response[0, :, 1], began)
+
+
+def test_it_is_told_by_check_and_exported_as_it_is(cache, tmp_path):
+    card = write(cache, npz)
+    told = [one for one in check(card) if one.about == "read"]
+    assert [one.level for one in told] == ["note"] and "33 (3)" in told[0].text
+    _, beside = export(card, tmp_path / "mine.h5", "hdf5")
+    for one, two in zip(load(card).blocks, load(beside).blocks, strict=True):
+        np.testing.assert_array_equal(one.stimulus, two.stimulus)
+        np.testing.assert_array_equal(one.onsets_s, two.onsets_s)
+
+
+def test_counts_on_their_own_clock_meet_the_frames_they_belong_to(cache):
+    """Count bins go on by 0.1 s through a frame of 0.3 s: each is its row's."""
+    onsets = np.concatenate([[0], np.cumsum(ROWS)]) * 0.1
+    said = np.arange(ROWS.sum())[None, :, None] % 7
+
+    def npz(folder):
+        named = {"stimulus": SHOWN, "onsets_s": onsets, "count_s": np.array(0.1)}
+        np.savez(folder / "a.npz", **named, counts=said)
+        return ["a.npz"], 'file = "a.npz"'
+
+    made = split(load(write(cache, npz, cells=1)))
+    clip = made.validation[0]
+    np.testing.assert_array_equal(clip.stimulus, np.repeat(SHOWN[28:40], ROWS[28:40]))
+    # 28 frames before it lasted 29 ticks.
+    np.testing.assert_array_equal(clip.response, said[:, 29:43])
+
+
+def test_a_pause_ends_a_block_and_no_history_crosses_it(cache):
+    gap = ONSETS + np.where(np.arange(FRAMES + 1) > 20, 7.0, 0)  # after frame 20
+    spikes = np.sort(
+        np.append((gap[:-1] + gap[1:])[:20] / 2, gap[20] + np.arange(70) / 10)
+    )
+    spikes = np.append(spikes, [gap[21] + 0.05, gap[40] + 0.05])
+
+    def npz(folder):
+        named = {"stimulus": SHOWN, "onsets_s": gap, "spike_s": spikes}
+        cell = np.zeros(len(spikes), int)
+        np.savez(folder / "a.npz", **named, spike_cell=cell)
+        return ["a.npz"], 'file = "a.npz"'
+
+    recording = load(write(cache, npz, cells=1))
+    assert (
+        "from frame 20 on" in recording.notes[0]
+        and "lasts 70.9 frames" in recording.notes[0]
+    )
+    before, after = split(recording).train
+    assert len(before.stimulus) == 22 and len(after.stimulus) == 9  # 12 is two rows
+    # Frame 20 ends after 0.1 s: of the 70 spikes of the pause it holds one.
+    assert before.response[0, -1, 0] == 1
+    np.testing.assert_array_equal(after.stimulus, SHOWN[21:30])
+    assert after.skip == 2 and after.response[0, :, 0].tolist() == [1] + [0] * 8
+
+
+def test_the_frame_before_a_beginning_lasts_one():
+    """What begins anew later leaves a gap, through which no frame stayed on."""
+    onsets = np.array([0, 1, 2, 7, 8, 10, 11.0])
+    made, notes = on_the_clock(Part(np.arange(6), onsets, begin=(0, 3)), 1.0)
+    assert made.stimulus.tolist() == [0, 1, 2, 3, 4, 4, 5] and made.begin == (0, 3)
+    assert made.onsets_s.tolist() == [0, 1, 2, 7, 8, 9, 10, 11]
+    assert len(notes) == 1 and "frame 4 (2)" in notes[0]
+
+
+def test_a_mapped_movie_keeps_its_rows(tmp_path):
+    np.save(tmp_path / "movie.npy", layouts.movie(3))
+    shown = np.load(tmp_path / "movie.npy", mmap_mode="r")
+    part = Part(shown, np.array([0, 1, 3, 4.0]))
+    made, (note,) = on_the_clock(part, 1.0)
+    assert made.stimulus is shown and "keeps its rows" in note
