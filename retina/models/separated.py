@@ -20,7 +20,7 @@ def separated(
     settings: tuple[tuple[str, Any], ...] = (),
     rank: int = 1,
 ) -> Model:
-    """A model of separable kernels; `retina reduce factorise` makes one.
+    """A model of separable kernels; `retina reduce separate` makes one.
 
     of, settings: the model's name and keywords.
     rank:    products of a row and a column that each spatial kernel, of one input and
@@ -38,13 +38,14 @@ def separated(
     inner = build.model(of, spec, **dict(settings))
     if inner.columns is not None:
         raise BadSetting(
-            f"factorise: {of} has costs of its own; factorise first, then {of}"
+            f"separate: {of} has costs of its own; separate first, then {of}"
         )
     named = parts_of(inner)
     kernels = [name for name, part in named if has_kernel(part)]
     if not kernels:
         raise BadSetting(
-            f"factorise: {of} has no kernels over the image, as cnn and lnln have"
+            "separate is for models with kernels over the image, as cnn and lnln have, "
+            f"and {of} has none"
         )
     parts = {name: _separated(part, rank) for name, part in named}
 

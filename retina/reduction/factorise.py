@@ -1,8 +1,6 @@
-"""Low rank: filters, kernels, masks and time courses as sums of fewer products.
+"""Low rank: filters, masks and time courses as sums of fewer products.
 
-By singular values, the best there is in the sum of squares. A kernel over height, width,
-input and output at once (CP) has no such best: it is found by iteration, need not exist
-and depends on where one starts, so kernels are taken apart pair by pair of channels.
+By singular values, the best there is in the sum of squares.
 """
 
 from __future__ import annotations
@@ -11,10 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina import build
 from retina.errors import BadSetting, at_least_one
 from retina.models.ln import separate
-from retina.models.separated import has_kernel
 from retina.reduction.cutting import Path, at, fitting, parts, put, rebuilt
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
@@ -28,32 +24,24 @@ def factorise(
     *,
     rank: int | None = None,
     basis: int | None = None,
-    kernel_rank: int | None = None,
 ) -> tuple[Model, Tree]:
-    """Fewer products of space and time, of place and feature, of row and column.
+    """Fewer products of space and time, of place and feature, or fewer time courses.
 
     rank:    of an `ln` or `glm`: separable filters per cell, also from full filters; of
              a readout by masks: masks per cell. None: as it is.
     basis:   of `cnn` and its like: time courses that the past is projected on. None: as
              it is.
-    kernel_rank: of `cnn`, `lnln` and their like: products of a row and a column that
-             each spatial kernel, of one input and one output channel, becomes the sum
-             of. None: as it is.
-    returns: the same model with the first two keywords, and its parameters; with
-             kernel_rank the model `separated` of that, which `prune`, `quantise`,
-             `merge`, `poles` and `clock` take further, and others do not. Where the old
+    returns: the same model with those keywords, and its parameters. Where the old
              filters are of the new rank they are the same filters.
-    raises:  BadSetting where none is given, or the model has no such thing.
+    raises:  BadSetting where neither is given, or the model has no such thing.
     lowers:  flops_per_bin, params
 
     Masks and features are multiplied out before the first bin: fewer masks are fewer
-    parameters, not fewer FLOPs.
+    parameters, not fewer FLOPs. Kernels over the image are left to `separate`.
     """
-    at_least_one(rank=rank, basis=basis, kernel_rank=kernel_rank)
-    if rank is None and basis is None and kernel_rank is None:
-        raise BadSetting(
-            "factorise: say how far down, rank=1, basis=2 or kernel_rank=1"
-        )
+    at_least_one(rank=rank, basis=basis)
+    if rank is None and basis is None:
+        raise BadSetting("factorise: say how far down, rank=1 or basis=2")
     model, params = fit.model, fit.params
     changes: dict[str, int] = {}
     if rank is not None:
@@ -61,31 +49,7 @@ def factorise(
     if basis is not None:
         params = _fewer_courses(model, params, basis)
         changes["basis"] = basis
-    if changes:
-        model = rebuilt(model, **changes)
-    if kernel_rank is not None:
-        model, params = _rows_and_columns(model, params, kernel_rank)
-    return fitting(model, params, "factorise")
-
-
-def _rows_and_columns(model: Model, params: Tree, rank: int) -> tuple[Model, Tree]:
-    small = build.model(
-        "separated", model.spec, of=model.name, settings=model.settings, rank=rank
-    )
-    for name, part in model.stage.parts:
-        told = small.stage.parameters[name]
-        if has_kernel(part) and "rows" in told:
-            kernel = np.asarray(params[name]["kernel"], np.float64)
-            each = np.moveaxis(kernel, (2, 3), (0, 1))
-            each = each.reshape(-1, *kernel.shape[:2]) * np.sqrt(rank)
-            both = [low_rank(one, np.eye(one.shape[1]), rank) for one in each]
-            pairs = (*kernel.shape[2:], rank)
-            rows = np.stack([one for one, _ in both], 1).reshape(-1, *pairs)
-            columns = np.stack([one.T for _, one in both], 1).reshape(-1, *pairs)
-            rest = {leaf: v for leaf, v in params[name].items() if leaf != "kernel"}
-            cut = {"rows": _single(rows), "columns": _single(columns)}
-            params = params | {name: cut | rest}
-    return small, params
+    return fitting(rebuilt(model, **changes), params, "factorise")
 
 
 def _ranked(model: Model, params: Tree, rank: int) -> tuple[Tree, dict[str, int]]:

@@ -38,7 +38,7 @@ def poles(
     returns: of an `ln` the model `recursive_ln`, of a `cnn` `recursive_cnn`, of an
              `lnln` and another model with a bank of subunits `recursive_subunits`, with
              its parameters; filters are projected, so one that such integrators can
-             make stays the same.
+             make stays the same. The last goes after `channels`, `taps` and `crop`.
     raises:  BadSetting for another model.
     lowers:  flops_per_bin, state_bytes
     source:  Marmarelis 1993, doi 10.1007/BF02368639 (filters from Laguerre functions).
@@ -109,7 +109,6 @@ def _cnn(model: Model, params: Tree, stages: int, rank: int) -> tuple[Model, Tre
 
 
 def _bank(model: Model, params: Tree, stages: int) -> tuple[Model, Tree]:
-    _, _, lags, basis = dict(model.stage.parts)[BANK].about
     small = build.model(
         "recursive_subunits",
         model.spec,
@@ -117,6 +116,7 @@ def _bank(model: Model, params: Tree, stages: int) -> tuple[Model, Tree]:
         settings=model.settings,
         stages=stages,
     )
+    _, _, lags, basis = dict(model.stage.parts)[BANK].about
     stored = np.asarray(params[BANK]["weights"], np.float64)
     # Stored weights are scaled by one over the root of how many there are: see `fir`.
     courses = raised_cosines(lags, basis) @ (stored / np.sqrt(len(stored)))

@@ -99,6 +99,13 @@ def lnln(h, w, n):
     return units * (pixels + LAGS + n), units + n * OUTPUT
 
 
+def recursive_subunits(h, w, n):
+    """Of an `lnln`: four integrators in a row in place of its lags."""
+    macs, rest = lnln(h, w, n)
+    units, stages = subunits(h, w), 4
+    return macs - units * (LAGS - stages), rest + units * 2 * stages
+
+
 def subunit_ribbon(h, w, n):
     macs, _ = lnln(h, w, n)
     return macs, subunits(h, w) * (7 + 3 + 1 + 20) + n * OUTPUT
@@ -136,6 +143,23 @@ def merged(h, w, n):
     macs, rest = cnn(h, w, n)
     _, size = units(h, w)
     return macs - size * n + size + n, rest + n
+
+
+def separated(h, w, n):
+    """Of a `cnn`: each kernel along the height, then the width, where that is less."""
+
+    def layer(a, b, side, pairs):
+        high, wide, rows, columns = *places_of(a, b, side), min(side, a), min(side, b)
+        apart = high * b * rows + high * wide * columns
+        return pairs * min(apart, high * wide * rows * columns)
+
+    def places_of(a, b, side):
+        return valid(a, side), valid(b, side)
+
+    _, rest = cnn(h, w, n)
+    a, b = places_of(h, w, 9)
+    macs = h * w * LAGS * 4 + layer(h, w, 9, 4 * 8) + layer(a, b, 5, 8 * 8)
+    return macs + 8 * places(h, w)[1] * n, rest
 
 
 def event_driven(h, w, n):
@@ -294,7 +318,8 @@ FORMS = {
         bcn, bn_cnn, boosted_trees, circuit, clocked, cnn, cnn_history, conv_gru,
         core_readout, elm, event_driven, glm, ln, lnk, lnln, lookup_table, lstm, merged,
         mlp, nim, photoreceptor_cnn,
-        recursive_cnn, recursive_ln, ribbon_ln, subunit_ribbon, tcn,
+        recursive_cnn, recursive_ln, recursive_subunits, ribbon_ln, separated,
+        subunit_ribbon, tcn,
     )
 } | {"mean": nothing}  # fmt: skip
 # As they are built, around an `ln`: a machine that multiplies by every number does what
