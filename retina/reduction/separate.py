@@ -18,8 +18,9 @@ def separate(
 ) -> tuple[Model, Tree]:
     """Runs kernels over the image as a column of weights, then a row, a few times.
 
-    rank:    of those that each kernel, of one input and one output channel, becomes the
-             sum of. A layer for which that is no cheaper stays as it is.
+    rank:    products of a column and a row that each kernel, of one input and one
+             output channel, becomes the sum of. A layer for which that is no cheaper
+             stays as it is.
     returns: the model `separated` of what was fitted, and its parameters. It goes after
              `channels`, `taps`, `factorise` and `crop`. By singular values: no other
              sum of as many is nearer to the kernel, and one of the rank stays the same.
@@ -55,6 +56,5 @@ def rows_and_columns(kernel: jax.Array, rank: int) -> tuple[jax.Array, jax.Array
     u, size, v = np.linalg.svd(each * np.sqrt(rank), full_matrices=False)
     root = np.sqrt(size[..., None, :rank])
     rows, columns = u[..., :rank] * root, np.swapaxes(v, -1, -2)[..., :rank] * root
-    return tuple(
-        jnp.asarray(np.moveaxis(one, 2, 0), jnp.float32) for one in (rows, columns)
-    )
+    down, across = (np.moveaxis(one, 2, 0) for one in (rows, columns))
+    return jnp.asarray(down, jnp.float32), jnp.asarray(across, jnp.float32)
