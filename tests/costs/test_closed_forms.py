@@ -147,19 +147,17 @@ def merged(h, w, n):
 
 def separated(h, w, n):
     """Of a `cnn`: each kernel along the height, then the width, where that is less."""
-
-    def layer(a, b, side, pairs):
-        high, wide, rows, columns = *places_of(a, b, side), min(side, a), min(side, b)
+    macs, rest = cnn(h, w, n)
+    inner, c = (valid(h, 9), valid(w, 9)), channels(h, w)
+    for (a, b), side, pairs in (((h, w), 9, 4 * c), (inner, 5, c * c)):
+        high, wide, rows, columns = valid(a, side), valid(b, side), *inside(a, b, side)
         apart = high * b * rows + high * wide * columns
-        return pairs * min(apart, high * wide * rows * columns)
+        macs -= pairs * max(0, high * wide * rows * columns - apart)
+    return macs, rest
 
-    def places_of(a, b, side):
-        return valid(a, side), valid(b, side)
 
-    _, rest = cnn(h, w, n)
-    a, b = places_of(h, w, 9)
-    macs = h * w * LAGS * 4 + layer(h, w, 9, 4 * 8) + layer(a, b, 5, 8 * 8)
-    return macs + 8 * places(h, w)[1] * n, rest
+def inside(a, b, side):
+    return min(side, a), min(side, b)
 
 
 def event_driven(h, w, n):
