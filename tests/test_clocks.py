@@ -188,6 +188,7 @@ WRAPPED = {
     "merged": {"rank": 1},
     "quantised": {},
     "pruned": {},
+    "separated": {},
 }
 
 

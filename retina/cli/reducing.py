@@ -30,8 +30,8 @@ def reduce(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="A keyword of the method (retina show METHOD), refit_steps, or a "
-            "setting of the refit.",
+            help="A keyword of the method (retina show METHOD), of several methods "
+            "METHOD.KEY; refit_steps, or a setting of the refit.",
         ),
     ] = None,
     key: Key = 0,

@@ -24,7 +24,7 @@ def parse(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.partition("=")
         key = key.strip().replace("-", "_")
-        if not equals or not key.isidentifier():
+        if not equals or not all(map(str.isidentifier, key.split("."))):
             raise typer.BadParameter(f"--set {word}: write it as --set key=value")
         if key in settings:
             raise typer.BadParameter(f"--set {key} is given twice")

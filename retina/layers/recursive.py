@@ -100,6 +100,54 @@ def recursive_basis(shape: tuple[int, ...], count: int, bin_s: float) -> Stage:
     )
 
 
+def recursive_fir(shape: tuple[int, ...], count: int, bin_s: float) -> Stage:
+    """Each channel filtered in time by its own recursive filter, as `fir` by a window.
+
+    shape:   of one input; the last axis is the channel, earlier axes share its filter.
+    count:   integrators per place and channel; those of a channel share one trained
+             time constant.
+    returns: stage (*shape) -> (*shape).
+    """
+    channels = shape[-1]
+    scale = np.float32(1 / np.sqrt(count))  # unit spread: see `conv2d`
+
+    def init(key: jax.Array):
+        what, when = jax.random.split(key)
+        drawn = jax.random.normal(what, (count, channels), jnp.float32)
+        return {"weights": drawn, "tau_s": _drawn_tau(when, (channels,))}
+
+    def read(params) -> jax.Array:
+        """Weights of the integrators as they are, (count, channel)."""
+        mix = laguerre_from_cascade(_pole(params, bin_s), count)
+        return jnp.einsum("jkc,jc->kc", mix, params["weights"] * scale)
+
+    def step(params, state, x: jax.Array):
+        a = _pole(params, bin_s).reshape((1,) * (len(shape) - 1) + (channels,))
+        state = _cascade(a, state, x)
+        return state, jnp.einsum("k...c,kc->...c", state, read(params))
+
+    over_places = jax.vmap(_over_clip, (None, None, 0, 0), (0, 1))
+
+    def apply(params, state, x: jax.Array):
+        states = jnp.moveaxis(state.reshape(count, -1, channels), 1, 0)
+        places = jnp.moveaxis(x.reshape(x.shape[0], -1, channels), 1, 0)
+        pole, weights = _pole(params, bin_s), read(params)
+        after, y = over_places(pole, weights, states, places)
+        return jnp.moveaxis(after, 0, 1).reshape(state.shape), y.reshape(x.shape)
+
+    return recurrent(
+        step,
+        start=lambda params, key=None: jnp.zeros((count, *shape), jnp.float32),
+        init=init,
+        parameters={
+            "weights": Parameter(axes=("course", "channel")),
+            "tau_s": dataclasses.replace(TAU, axes=("channel",)),
+        },
+        burn_in_s=_forgotten_s(count),
+        about=("recursive_fir", shape, count, bin_s),
+    )._replace(apply=apply)
+
+
 def laguerre(taps: int, count: int, a: float) -> np.ndarray:
     """(taps, count) float64: the functions of pole a at lags 0, 1, ...
 
@@ -229,4 +277,5 @@ def contract() -> list[tuple[Stage, tuple[int, ...]]]:
     return [
         (recursive(3, 2, 4, 0.03), (3, 2)),
         (recursive_basis((2, 2), 3, 0.03), (2, 2)),
+        (recursive_fir((2, 3), 4, 0.03), (2, 3)),
     ]

@@ -23,7 +23,8 @@ def clock(
     lowers:  flops_per_bin
 
     Cheap where bins are short beside what the filters before it remember: rates up to
-    every - 1 bins old are said again.
+    every - 1 bins old are said again. Only this end without memory can be slowed, all
+    of it by one factor: a filter, or a layer between two filters, hears every bin.
     """
     model = fit.model
     small = build.model(

@@ -18,6 +18,9 @@ def collapse(fit: Fit, split: Split, key: jax.Array, /) -> tuple[Model, Tree]:
     lowers:  depth
 
     One large kernel takes fewer layers one after the other, not fewer FLOPs: of three
-    by three pixels a stack is the cheaper one from 7 x 7 on.
+    by three pixels a stack is the cheaper one from 7 x 7 on. No other model has layers
+    with nothing between them. States are not collapsed: recursive filters keep theirs
+    even where two have nearly one time constant and hear the same; those of a
+    `recursive_cnn` share one already.
     """
     return fitting(*bn_cnn.collapse(fit.model, fit.params), "collapse")

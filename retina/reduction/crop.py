@@ -16,7 +16,6 @@ from retina.reduction.cutting import fitting, rebuilt
 from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
-WRAPPED = ("pruned", "quantised", "cropped")
 WINDOWS = ("space_time", "spatial", "views")  # parts that look through a window
 COURSES = ("temporal", "recursive")  # parts that filter what `spatial` gives
 
@@ -38,7 +37,7 @@ def crop(
     """
     if not 0 < energy < 1:
         raise BadSetting(f"energy {energy:g}: between 0 and 1")
-    if fit.model.name in WRAPPED:
+    if "of" in dict(fit.model.settings):  # its stride, or window, is the inner model's
         raise BadSetting(
             f"crop: the run is {fit.model.name} already; crop its parent, then reduce "
             "that again"

@@ -37,7 +37,7 @@ def factorise(
     lowers:  flops_per_bin, params
 
     Masks and features are multiplied out before the first bin: fewer masks are fewer
-    parameters, not fewer FLOPs.
+    parameters, not fewer FLOPs. Kernels over the image are left to `separate`.
     """
     at_least_one(rank=rank, basis=basis)
     if rank is None and basis is None:

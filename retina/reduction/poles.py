@@ -11,6 +11,7 @@ from retina.errors import BadSetting, at_least_one
 from retina.layers.basis import raised_cosines
 from retina.layers.recursive import best_tau, recursive_basis
 from retina.models.ln import separate
+from retina.models.recursive_subunits import BANK
 from retina.reduction.cutting import fitting
 from retina.reduction.factorise import hearing, past_kernel, stored_kernel
 from retina.stage import Model, Tree
@@ -28,26 +29,32 @@ def poles(
     stages: int = 4,
     rank: int = 2,
 ) -> tuple[Model, Tree]:
-    """An `ln` becomes a `recursive_ln`, a `cnn` a `recursive_cnn`: no ring buffer.
+    """No window on the past: integrators in place of the lags of `ln`, `cnn`, `lnln`.
 
     stages:  integrators per temporal filter; they share a time constant, the one whose
              Laguerre functions hold most of the filter, or of all filters of a `cnn`.
-    rank:    of a full filter, separable ones that it becomes first; no other uses it.
-    returns: the recursive model with its parameters; filters are projected, so one
-             that such integrators can make stays the same.
+    rank:    of a full filter of an `ln`, separable ones that it becomes first; no other
+             uses it.
+    returns: of an `ln` the model `recursive_ln`, of a `cnn` `recursive_cnn`, of an
+             `lnln` and another model with a bank of subunits `recursive_subunits`, with
+             its parameters; filters are projected, so one that such integrators can
+             make stays the same. The last goes after `channels`, `taps` and `crop`.
     raises:  BadSetting for another model.
     lowers:  flops_per_bin, state_bytes
     source:  Marmarelis 1993, doi 10.1007/BF02368639 (filters from Laguerre functions).
     """
     at_least_one(stages=stages, rank=rank)
     model = fit.model
-    if model.name not in RECURSIVE:
+    made = {"ln": _ln, "cnn": _cnn}.get(model.name)
+    if made is None and BANK not in model.stage.parameters:
         raise BadSetting(
-            f"poles is for {' and '.join(RECURSIVE)}: there is no recursive "
-            f"{model.name}"
+            f"poles is for {', '.join(RECURSIVE)}, and models with a bank of subunits, "
+            f"such as lnln: there is no recursive {model.name}"
         )
-    made = _ln if model.name == "ln" else _cnn
-    small, params = made(model, fit.params, stages, rank)
+    if made is None:
+        small, params = _bank(model, fit.params, stages)
+    else:
+        small, params = made(model, fit.params, stages, rank)
     return fitting(small, params, "poles")
 
 
@@ -99,6 +106,30 @@ def _cnn(model: Model, params: Tree, stages: int, rank: int) -> tuple[Model, Tre
     rest = {part: own for part, own in params.items() if part != "temporal_basis"}
     basis = {"recursive_basis": {"tau_s": jnp.float32(tau)}}
     return small, rest | basis | {path[0]: params[path[0]] | {"kernel": moved}}
+
+
+def _bank(model: Model, params: Tree, stages: int) -> tuple[Model, Tree]:
+    small = build.model(
+        "recursive_subunits",
+        model.spec,
+        of=model.name,
+        settings=model.settings,
+        stages=stages,
+    )
+    _, _, lags, basis = dict(model.stage.parts)[BANK].about
+    stored = np.asarray(params[BANK]["weights"], np.float64)
+    # Stored weights are scaled by one over the root of how many there are: see `fir`.
+    courses = raised_cosines(lags, basis) @ (stored / np.sqrt(len(stored)))
+    found = [best_tau(one[:, None], stages, model.spec.bin_s) for one in courses.T]
+    weights = [
+        functions.T @ one for (_, functions), one in zip(found, courses.T, strict=True)
+    ]
+    rest = {part: own for part, own in params.items() if part != BANK}
+    own = {
+        "weights": jnp.asarray(np.stack(weights, 1) * np.sqrt(stages), jnp.float32),
+        "tau_s": jnp.asarray([tau for tau, _ in found], jnp.float32),
+    }
+    return small, rest | {"recursive_fir": own}
 
 
 def _impulse(count: int, tau: float, bin_s: float, lags: int) -> np.ndarray:

@@ -26,6 +26,8 @@ def quantise(
     source:  see the model `quantised`.
 
     Products stay float32 here: `flops_per_bin` and all other figures are unchanged.
+    The rounding is our own because qwix finds weights as flax modules, by their path:
+    these models are functions of plain arrays, whose axes say whose scale is whose.
     """
     model = fit.model
     if model.name == "quantised":

@@ -61,8 +61,9 @@ def reduce(
                  method), "part" and "parts" (which of all fits it is, from 0) as well.
     checkpoint:  a folder of its own, as of `retina.fit`: where it was stopped, the same
                  call goes on, to the same numbers. Who asked for it removes it.
-    settings:    keywords of the method, and fields of Recipe for the refit. Where there
-                 are several methods, a keyword must be that of one of them alone.
+    settings:    keywords of the method, and fields of Recipe for the refit. One that
+                 several methods have is given to each by name:
+                 ``**{"channels.keep": 0.5, "taps.keep": 0.4}``.
     returns:     Fit; training["lineage"] has an entry for each method from the first
                  fit on: {"method", "settings", "of" (the model it was), "validation"
                  (bits per spike, mean over cells: "before", "cut", "refitted"), "cost"
@@ -95,30 +96,55 @@ def divided(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Which settings are whose: (by method, of the refit's recipe), types checked.
 
-    raises: BadSetting for one that is nobody's, or of two methods.
+    settings: by keyword, or by "method.keyword".
+    raises:   BadSetting for one that is nobody's, of two methods, or given twice.
     """
     own: dict[str, dict[str, Any]] = {name: {} for name in methods}
     recipe = {}
     known = {name: keywords(function) for name, function in methods.items()}
-    for key, value in settings.items():
-        of = [name for name in methods if key in known[name]]
+    for asked, value in settings.items():
+        whose, _, key = asked.rpartition(".")
+        of = [
+            name
+            for name in methods
+            if key in known[name] and whose in ("", Path(name).stem)
+        ]
         if len(of) > 1:
+            each = " and ".join(f"{Path(name).stem}.{key}=..." for name in of)
             raise BadSetting(
-                f"{key} is a keyword of {' and of '.join(of)}: reduce by one, then "
-                "reduce the run that comes of it by the other"
+                f"{key} is a keyword of {' and of '.join(of)}: say whose, {each}"
             )
+        if of and key in own[of[0]]:
+            raise BadSetting(f"{key} of {of[0]} is given twice")
         if of:
             own[of[0]] |= checked({key: value}, methods[of[0]], of[0])
-        elif key in keywords(Recipe) and key != "max_steps":
+        elif asked in keywords(Recipe) and key != "max_steps":
             recipe |= checked({key: value}, Recipe, "the refit", TUNED)
         else:
             every = {word for words in known.values() for word in words}
             names = " ".join(methods)
             raise BadSetting(
-                f"reduction {names!r} has no keyword {key!r}: "
+                f"reduction {names!r} has no keyword {asked!r}: "
                 f"{nearest(key, {*every, 'refit_steps'})} (retina show {names})"
             )
     return own, recipe
+
+
+def joined(
+    own: Mapping[str, Mapping[str, Any]], methods: Mapping[str, Callable[..., Any]]
+) -> dict[str, Any]:
+    """The inverse of `divided`: "method.keyword" where several methods have it.
+
+    >>> methods = {name: lambda fit, *, keep=0.5: None for name in ("taps", "prune")}
+    >>> joined({"taps": {"keep": 0.4}, "prune": {}}, methods)
+    {'taps.keep': 0.4}
+    """
+    every = [key for function in methods.values() for key in keywords(function)]
+    return {
+        f"{Path(name).stem}.{key}" if every.count(key) > 1 else key: value
+        for name, each in own.items()
+        for key, value in each.items()
+    }
 
 
 def claims(function: Callable[..., Any], name: str) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def reduced(
 
     raises: BadSetting for a keyword that no method has, or a value not its own.
     """
-    from retina.reduction.steps import REFIT_STEPS, divided
+    from retina.reduction.steps import REFIT_STEPS, divided, joined
 
     names = family.reduce.split(",")
     methods = {name: registry.find("reductions", name) for name in names}
@@ -102,7 +102,7 @@ def reduced(
         label=f"{label(family.reduce, told)} of {parent.label}",
         dataset=apart(recording)[0],
         model=parent.model,
-        settings={key: value for each in own.values() for key, value in each.items()},
+        settings=joined(own, methods),
         fit=refit,
         metrics=experiment.metrics,
         cells=parent.cells,

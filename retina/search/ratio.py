@@ -54,10 +54,11 @@ class Ratio:
                 f"has cannot be told: {cells} of {len(self.per_cell)} cells have a "
                 f"ratio{lost}"
             )
+        where = f", where {reference} is above 0" if cells < len(self.per_cell) else ""
         return (
             f"{self.group}: {name} has {self.median:.3f} [{low:.3f}, {high:.3f}] of "
             f"the {self.metric} of {reference}, median of {cells} of "
-            f"{len(self.per_cell)} cells{lost}"
+            f"{len(self.per_cell)} cells{where}{lost}"
         )
 
 

@@ -34,6 +34,7 @@ def test_a_run_is_reduced_once_and_what_is_wrong_is_said(
 
     same = retina(*words, "keep=0.7")
     assert same.status == 0 and "short is finished already" in same.err
+    assert "is finished already" in retina(*words, "taps.keep=0.7").err
     other = retina(*words, "keep=0.4")
     assert other.status == 1 and "keep 0.7 there, 0.4 here" in other.err
     with monkeypatch.context() as later:
@@ -45,6 +46,8 @@ def test_a_run_is_reduced_once_and_what_is_wrong_is_said(
         (("reduce", "taps", "run", "--set", "kep=1"), "did you mean 'keep'"),
         (("reduce", "taps", "run", "--set", "keep=0.01"), "would leave none of 6 lags"),
         (("reduce", "taps", "run", "--set", "refit_steps=x"), "'x': a whole number"),
+        (("reduce", "taps,prune", "run", "--set", "keep=0.5"), "say whose, taps.keep="),
+        (("reduce", "taps", "run", "--set", "prune.keep=1"), "no keyword 'prune.keep'"),
         (("reduce", "channels", "run"), "channels is for models with channels"),
         (("reduce", "taps", "absent"), "no run"),
     ):

@@ -59,6 +59,8 @@ OWN: dict[str, dict[str, Any]] = {
     "clocked": MAPS | {"every_bins": 3},  # so that bin CUT is one that runs
     "event_driven": MAPS | {"threshold": 0.05},  # drawn drives are small
     "merged": MAPS,
+    "recursive_subunits": {"settings": (("lags", 5), ("subunits", 2), ("size", 3))},
+    "separated": MAPS,
     "bcn": {"amacrines": 1},
     "core_readout": {"history": None},  # with it, a variant below
     "conv_gru": {"stride": 1},
@@ -84,7 +86,10 @@ CLOSE = 2e-5
 
 NAMES = registry.names("models")
 # Other models' own parts, seen through something: tests/reduction holds them as well.
-WRAPS = ("clocked", "cropped", "event_driven", "merged", "pruned", "quantised")
+WRAPS = (
+    *("clocked", "cropped", "event_driven", "merged", "pruned", "quantised"),
+    *("recursive_subunits", "separated"),
+)
 VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("ln", IMAGE, {"rank": None}),
     ("ln", IMAGE, {"rank": 1, "output_kind": "exp"}),

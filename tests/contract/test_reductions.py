@@ -50,6 +50,7 @@ FIRST = {
     "clock": "cnn",
     "delta": "cnn",
     "merge": "cnn",
+    "separate": "cnn",
 }  # else the first of PARENTS
 # Refused by `reduce`: the products they save cost less than the thresholds do.
 DEARER = {("delta", "separable"), ("delta", "stacked")}

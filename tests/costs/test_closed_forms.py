@@ -99,6 +99,13 @@ def lnln(h, w, n):
     return units * (pixels + LAGS + n), units + n * OUTPUT
 
 
+def recursive_subunits(h, w, n):
+    """Of an `lnln`: four integrators in a row in place of its lags."""
+    macs, rest = lnln(h, w, n)
+    units, stages = subunits(h, w), 4
+    return macs - units * (LAGS - stages), rest + units * 2 * stages
+
+
 def subunit_ribbon(h, w, n):
     macs, _ = lnln(h, w, n)
     return macs, subunits(h, w) * (7 + 3 + 1 + 20) + n * OUTPUT
@@ -136,6 +143,21 @@ def merged(h, w, n):
     macs, rest = cnn(h, w, n)
     _, size = units(h, w)
     return macs - size * n + size + n, rest + n
+
+
+def separated(h, w, n):
+    """Of a `cnn`: each kernel along the height, then the width, where that is less."""
+    macs, rest = cnn(h, w, n)
+    inner, c = (valid(h, 9), valid(w, 9)), channels(h, w)
+    for (a, b), side, pairs in (((h, w), 9, 4 * c), (inner, 5, c * c)):
+        high, wide, rows, columns = valid(a, side), valid(b, side), *inside(a, b, side)
+        apart = high * b * rows + high * wide * columns
+        macs -= pairs * max(0, high * wide * rows * columns - apart)
+    return macs, rest
+
+
+def inside(a, b, side):
+    return min(side, a), min(side, b)
 
 
 def event_driven(h, w, n):
@@ -294,7 +316,8 @@ FORMS = {
         bcn, bn_cnn, boosted_trees, circuit, clocked, cnn, cnn_history, conv_gru,
         core_readout, elm, event_driven, glm, ln, lnk, lnln, lookup_table, lstm, merged,
         mlp, nim, photoreceptor_cnn,
-        recursive_cnn, recursive_ln, ribbon_ln, subunit_ribbon, tcn,
+        recursive_cnn, recursive_ln, recursive_subunits, ribbon_ln, separated,
+        subunit_ribbon, tcn,
     )
 } | {"mean": nothing}  # fmt: skip
 # As they are built, around an `ln`: a machine that multiplies by every number does what

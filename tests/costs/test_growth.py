@@ -13,7 +13,10 @@ from retina import registry
 BENCHMARKS = Path(growth.__file__).parent
 # `mean` has nothing to grow; the others are what a reduction makes of a model.
 ALONE = {"mean"}
-MADE = {"clocked", "cropped", "event_driven", "merged", "pruned", "quantised"}
+MADE = {
+    *("clocked", "cropped", "event_driven", "merged", "pruned", "quantised"),
+    *("recursive_subunits", "separated"),
+}
 
 # At 256 the fixed parts still show: an exponent is this near to where it goes.
 NEAR = 0.15

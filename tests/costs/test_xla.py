@@ -168,6 +168,7 @@ MODELS = {
         -6 * (14 + 4),  # of three cells of rank 2
         "14 products with 1 and 4 signs of what is raised to 0: XLA drops them",
     ),
+    "recursive_subunits": (-8 * (14 + 4), "the same, of eight kinds of subunit"),
 }
 # XLA counts the body of a loop once.
 LOOPS = {"bcn", "boosted_trees", "circuit", "lnk", "photoreceptor_cnn"}

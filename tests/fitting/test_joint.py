@@ -215,7 +215,7 @@ def test_test_stimulus_in_another_recordings_training_is_refused(splits):
 
 WITH_A_CORE = (
     "bn_cnn cnn cnn_history conv_gru core_readout event_driven lnln merged "
-    "photoreceptor_cnn recursive_cnn subunit_ribbon"
+    "photoreceptor_cnn recursive_cnn recursive_subunits separated subunit_ribbon"
 ).split()
 LIGHT = 1e4  # R*/photoreceptor/s, for photoreceptors
 

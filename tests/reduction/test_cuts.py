@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +24,12 @@ from retina.reduction.channels import (
 )
 from retina.reduction.crop import crop
 from retina.reduction.cutting import at, put
+from retina.reduction.delta import delta
 from retina.reduction.factorise import factorise
 from retina.reduction.poles import poles
 from retina.reduction.prune import prune
 from retina.reduction.quantise import quantise
+from retina.reduction.separate import separate
 from retina.reduction.taps import taps
 from tests.reduction.parents import CLOSE, FIELD, KEY, drawn, rates, recording
 
@@ -182,7 +185,7 @@ def test_masks_and_courses_that_are_not_needed():
     _same(fit, (model, params))
 
 
-@pytest.mark.parametrize("name", ["ln", "cnn"])
+@pytest.mark.parametrize("name", ["ln", "cnn", "lnln"])
 def test_filters_that_two_integrators_make_become_them(name):
     """Long enough that what a window cuts off is below the rounding."""
     tau_s, bin_s = 0.05, SPLIT.spec.bin_s
@@ -192,12 +195,16 @@ def test_filters_that_two_integrators_make_become_them(name):
         weights = (functions @ [0.5, -0.3]).astype(np.float32)
         weights = np.tile(weights[:, None, None], (1, 3, 1))
         fit = _with(fit, ("temporal", "weights"), weights)
+    elif name == "lnln":
+        fit = drawn("lnln", SPLIT, lags=24, basis=24, subunits=2, size=3)
+        weights = functions @ [[0.5, 0.2], [-0.3, 0.4]] * np.sqrt(24)
+        fit = _with(fit, ("fir", "weights"), weights.astype(np.float32))
     else:
         fit = drawn("cnn", SPLIT, **CNN | {"lags": 24, "basis": 2})
         courses = functions.astype(np.float32)
         fit = _with(fit, ("temporal_basis", "courses"), courses)
     model, params = poles(fit, SPLIT, KEY, stages=2)
-    part = "recursive" if name == "ln" else "recursive_basis"
+    part = {"ln": "recursive", "lnln": "recursive_fir"}.get(name, "recursive_basis")
     # One of 60 time constants, 9 % apart.
     np.testing.assert_allclose(params[part]["tau_s"], tau_s, rtol=0.05)
     wanted, found = (
@@ -206,6 +213,46 @@ def test_filters_that_two_integrators_make_become_them(name):
     assert model.stage.lags == 0
     # A time constant off by 4 % turns each function by as much.
     assert np.abs(found - wanted).max() < 0.1 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "rank"),
+    [
+        ("cnn", CNN | {"channels": 2, "sizes": (7, 3)}, 2),
+        pytest.param("lnln", {"lags": 4, "subunits": 2, "size": 7}, 2, marks=SLOW),
+    ],
+)
+def test_kernels_of_few_rows_and_columns_become_those(name, settings, rank):
+    """Each planted kernel is the sum of as many; so the rates stay, and cost less."""
+    split = recording((13, 12))
+    fit, rng = drawn(name, split, **settings), np.random.default_rng(0)
+    for part in [one for one in fit.params if one.startswith("conv2d")]:
+        shape = fit.params[part]["kernel"].shape
+        rows, columns = (rng.normal(size=(n, *shape[2:], rank)) for n in shape[:2])
+        planted = np.einsum("aior,bior->abio", rows, columns).astype(np.float32)
+        fit = _with(fit, (part, "kernel"), planted)
+    model, params = separate(fit, split, KEY, rank=rank)
+    assert model.name == "separated"
+    assert params["conv2d"]["rows"].shape[-1] == rank
+    _same(fit, (model, params), split)
+    assert cost(model, params).flops_per_bin < cost(fit.model, fit.params).flops_per_bin
+
+
+def test_a_bank_is_cropped_separated_and_made_recursive_in_a_row():
+    """What is left of 7 x 7 kernels over 24 lags: rows, columns, two integrators."""
+    split = recording((13, 12))
+    fit = drawn("lnln", split, lags=24, subunits=2, size=7)
+    flops = [cost(fit.model, fit.params).flops_per_bin]
+    for cut in (partial(crop, energy=0.6), separate, partial(poles, stages=2)):
+        model, params = cut(fit, split, KEY)
+        fit = dataclasses.replace(fit, model=model, params=params)
+        flops.append(cost(model, params).flops_per_bin)
+    assert flops == sorted(flops, reverse=True) and len({*flops}) == 4
+    assert sorted(params) == sorted(
+        ("crop", "door", "one_channel", "conv2d", "recursive_fir", "bias", "relu")
+        + ("dense", "output")
+    )
+    assert {*params["conv2d"]} == {"rows", "columns"} and model.stage.lags == 0
 
 
 def test_the_smallest_weights_go():
@@ -342,7 +389,7 @@ def test_a_filter_that_is_hardly_heard_keeps_no_window(name, part):
         assert dict(model.settings)["window"] == window
 
 
-@pytest.mark.parametrize("made", [prune, quantise])
+@pytest.mark.parametrize("made", [prune, quantise, pytest.param(delta, marks=SLOW)])
 def test_what_is_made_of_another_model_is_not_cropped(made):
     """Its stride is the inner model's: a box of stride 1 would move the cells."""
     split = recording((13, 12))
@@ -396,8 +443,9 @@ def test_a_frame_that_nobody_reads_at_its_edges_is_cropped(name, settings):
         (taps, "cnn", {"keep": 0.01}, "keep 0.01 would leave none of 5 lags"),
         (taps, "tcn", {}, "taps is for models with lags, which tcn has not"),
         (factorise, "cnn", {}, "say how far down, rank=1 or basis=2"),
+        (separate, "ln", {}, "separate is for models with kernels over the image, as"),
         (factorise, "lnln", {"rank": 1}, "lnln has neither separable filters nor"),
-        (poles, "lnln", {}, "poles is for ln and cnn: there is no recursive lnln"),
+        (poles, "tcn", {}, "poles is for ln, cnn, and models with a bank of subunits"),
         (quantise, "cnn", {"kind": "int3"}, "kind 'int3': did you mean 'int8' or"),
         (crop, "core_readout", {}, "core_readout on frames of .7, 6. has neither"),
         (crop, "conv_gru", {}, "conv_gru pads its map with zeros"),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import retina
-from retina import store
+from retina import registry, store
 from retina.errors import BadSetting, UnknownName
 from retina.fitting.loss import validator
-from retina.reduction.steps import claims, divided, kept_recipe, reduce
+from retina.reduction.steps import claims, divided, joined, kept_recipe, reduce
 from tests.reduction.parents import KEY, drawn, recording
 
 SPLIT = recording(train=800)
@@ -97,7 +97,20 @@ def test_a_fit_keeps_the_settings_it_was_made_with():
         ("prune", {"keep": "few"}, BadSetting, "keep='few' of prune"),
         ("prune", {"max_steps": 3}, BadSetting, "has no keyword 'max_steps'"),
         ("prune,prune", {}, BadSetting, "name each reduction once"),
-        ("taps,prune", {"keep": 0.5}, BadSetting, "a keyword of taps and of prune"),
+        (
+            "taps,prune",
+            {"keep": 0.5},
+            BadSetting,
+            "keep is a keyword of taps and of prune: say whose, taps.keep=... and "
+            "prune.keep=...",
+        ),
+        (
+            "prune",
+            {"keep": 0.5, "prune.keep": 0.4},
+            BadSetting,
+            "keep of prune is given twice",
+        ),
+        ("prune", {"taps.keep": 0.5}, BadSetting, "'prune' has no keyword 'taps.keep'"),
         (
             "prune",
             {"refit_steps": -1},
@@ -139,6 +152,15 @@ def test_settings_go_to_the_method_that_has_them():
     own, recipe = divided(settings, methods)
     assert own == {"taps": {"keep": 0.3}, "quantise": {"kind": "int4"}}
     assert recipe == {"learning_rate": 0.1}
+
+
+def test_a_keyword_of_several_methods_is_told_to_each():
+    methods = {name: registry.find("reductions", name) for name in ("taps", "prune")}
+    told = {"taps.keep": 0.7, "prune.keep": 0.4, "l2": 0.1}
+    own, recipe = divided(told, methods)
+    assert own == {"taps": {"keep": 0.7}, "prune": {"keep": 0.4}}
+    assert recipe == {"l2": 0.1}
+    assert joined(own, methods) | recipe == told
 
 
 @pytest.mark.slow

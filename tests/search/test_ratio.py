@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retina.errors import BadSetting, ShapeMismatch
-from retina.search.ratio import ratios
+from retina.search.ratio import Ratio, ratios
 from retina.stage import Model, memoryless
 from retina.types import Fit
 from tests.fitting import synthetic
@@ -54,6 +54,11 @@ def test_a_reference_that_predicts_nothing_has_no_ratio(fits):
     bad = dataclasses.replace(named["mean"], params=bad, seeds=(bad,))
     (found,) = ratios({"bad": bad, "whole": named["whole"]}, split, draws=20)
     assert np.all(np.isnan(found.per_cell)) and np.isnan(found.median)
+
+
+def test_cells_without_a_ratio_are_told():
+    one = Ratio("frozen", "feve", ("ln", "cnn"), 0.9, (0.8, 1.0), (0.9, float("nan")))
+    assert one.sentence.endswith("median of 1 of 2 cells, where cnn is above 0")
 
 
 def test_one_run_is_refused(fits):
