@@ -53,7 +53,7 @@ def rounds(settings: dict[str, Any]) -> Work:
         # Of two models in one race, so not compared by the race itself.
         return {"train_loss": float(losses[0])}
 
-    about = {"movie_bytes": shown.nbytes, "compile_s": walker.compile_s}
+    about = {"movie_bytes": shown.nbytes}
     return Work(step, our_versions(), walker.every, about)
 
 

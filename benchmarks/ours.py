@@ -58,7 +58,6 @@ def rounds(
         return {"loss": float(losses[0])}
 
     about = {
-        "compile_s": walker.compile_s,
         "steps_per_dispatch": walker.every,
         "seeds": seeds,
         "device": jax.devices()[0].device_kind,

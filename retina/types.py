@@ -341,7 +341,9 @@ class Fit:
     validation: bits per spike on the validation clips: {"median": ..., "per_cell": ...,
                 "seeds": [...]}.
     curve:      per evaluation: {"step", "train_loss", "validation_bits", "seconds"}.
-    training:   {"optimiser", "steps", "best_step", "compile_s", "fit_s", "key", ...}.
+    training:   {"optimiser", "steps", "best_step", "fit_s", "compile_s", "key", ...}:
+                all seconds to the last evaluation, and those in which the process that
+                ended the fit compiled.
     parent:     the run this one was reduced from, started from, or whose core it keeps,
                 or "".
     """

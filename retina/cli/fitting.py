@@ -249,7 +249,8 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
         each = " ".join(f"{value:.4f}" for value in validation["seeds"])
         print(f"; seeds {each}", end="")
     print(f"; {training['steps']} steps, best at {training['best_step']}", end="")
-    print(f", {training['fit_s']:.1f} s")
+    print(f", {training['fit_s']:.1f} s", end="")
+    print(f" ({training['compile_s']:.1f} s of compiling)")
     print(f"run {folder}; next: retina score {folder}")
 
 

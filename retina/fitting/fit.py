@@ -19,6 +19,7 @@ from retina.exact import in_float32
 from retina.fitting import ends, lbfgs, penalties, tuning
 from retina.fitting.blame import blame
 from retina.fitting.clips import Table, tabulate
+from retina.fitting.compiling import counted
 from retina.fitting.core import frozen
 from retina.fitting.inherited import inherited
 from retina.fitting.loop import Loop, Progress
@@ -121,13 +122,15 @@ def fit(
     again = "fit again"
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
-    with failures.told(ends.smaller(recipes[0], seeds, len(recipes)), again):
+    smaller = ends.smaller(recipes[0], seeds, len(recipes))
+    with failures.told(smaller, again), counted() as compiling:
         fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes, until)
     if start is not None:
         told["started"]["validation"] = {
             "before": start.validation["mean"],
             "start": fitted.curve[0]["validation_bits"],
         }
+    told["compile_s"] = compiling.seconds
     return dataclasses.replace(
         fitted, model=given, training={**fitted.training, **told}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from retina.exact import in_float32
 from retina.fitting import core as cores
 from retina.fitting import descent, ends, penalties
 from retina.fitting.clips import tabulate
+from retina.fitting.compiling import counted
 from retina.fitting.devices import Devices
 from retina.fitting.fit import check_clips, finished, number_of, started
 from retina.fitting.loop import Loop, Progress
@@ -85,8 +87,12 @@ def fit_jointly(
     again = "fit again"
     if checkpoint is not None:
         again = "the same call goes on from the checkpoint"
-    with failures.told(ends.smaller(recipe, 1), again):
-        return _fit(models, splits, recipe, key, progress, checkpoint)
+    with failures.told(ends.smaller(recipe, 1), again), counted() as compiling:
+        fits = _fit(models, splits, recipe, key, progress, checkpoint)
+    own = {"compile_s": compiling.seconds}
+    return tuple(
+        dataclasses.replace(one, training={**one.training, **own}) for one in fits
+    )
 
 
 def _fit(
@@ -170,7 +176,6 @@ class Together(Descent):
         self._given = here.copies((fixed, {}))
         self._shown = here.copies([table.stimulus for table in tables])
         self._counts = here.copies([table.counts for table in tables])
-        begun = time.perf_counter()
         losses = [
             descent.objective(
                 m._replace(penalty=penalties.penalty(m, settings)),
@@ -181,14 +186,13 @@ class Together(Descent):
             )
             for m, table, null in zip(models, tables, nulls, strict=True)
         ]
-        self._any_round = descent.rounds(
+        self._round = descent.rounds(
             _mean_loss(models, losses),
             settings.optimiser,
             settings.precision,
             here,
             models[0].training is None,
         )
-        self._compile(begun)
 
     def _order(self, step: int, steps: int) -> np.ndarray:
         """(1, steps, batch, recording, 2): rows of each recording's table, shuffled."""

@@ -75,4 +75,8 @@ def make_round(
 
         return lax.fori_loop(0, steps, step, (free, state, jnp.float32(0)))
 
-    return quasi_newton.init, round_
+    def begin(free):
+        # Numbers of Python's type would make the second round another program.
+        return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), quasi_newton.init(free))
+
+    return begin, round_

@@ -31,7 +31,6 @@ class Walker(Protocol):
     last: np.ndarray
     every: int
     settled: bool
-    compile_s: float
 
     @property
     def judged(self) -> Tree: ...
@@ -206,7 +205,6 @@ class Loop:
             ),
             "stopped": self.stopped,
             "diverged": dataclasses.asdict(self.blamed) if self.blamed else {},
-            "compile_s": self.walker.compile_s,
             "fit_s": float(self._curve[self._row - 1, 1]),
             "backend": jax.default_backend(),
         }

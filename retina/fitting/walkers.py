@@ -4,13 +4,12 @@ L-BFGS is one solve per cell, side by side, where cells share no parameter.
 
 Both have `walk` (what a checkpoint keeps), `every` (steps of a round), `advance`,
 `rate`, `judged` and `fixed` (what validation judges: free, and not trained), `sound`,
-`settled` and `last` (the loss before), `compile_s`, and `retrace`, which goes through a
-round again, from `walk` as it found it, up to the step that failed.
+`settled` and `last` (the loss before), and `retrace`, which goes through a round again,
+from `walk` as it found it, up to the step that failed.
 """
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 import jax
@@ -70,8 +69,7 @@ class Descent:
         self._given = here.copies((fixed, jax.tree.map(jnp.asarray, weights)))
         self._counts = here.copies(table.counts)
         self._shown = None if self._feed else here.copies(table.stimulus)
-        begun = time.perf_counter()
-        self._any_round = descent.make_round(
+        self._round = descent.make_round(
             model,
             table,
             null_rate,
@@ -81,17 +79,6 @@ class Descent:
             settings.precision,
             here,
         )
-        self._compile(begun)
-
-    def _compile(self, begun: float) -> None:
-        """The program of a whole round, or part; `begun` is when its making began."""
-        order, shown = self._at(0, self._part)
-        rate = jnp.zeros((len(self.numbers), self._part), jnp.float32)
-        rate = self.devices.copies(rate)
-        self._round = self._any_round.lower(
-            self.walk, self._given, order, rate, shown, self._counts
-        ).compile()
-        self.compile_s = time.perf_counter() - begun
 
     def _steps_of_a_part(self, movie: Movie) -> int:
         """As equal as they can be, so that few rounds end in a shorter one."""
@@ -142,10 +129,11 @@ class Descent:
             feed = self._feed
             order, shown = feed.take(now, steps, then) if feed else self._at(now, steps)
             factors = rates(self.settings.schedule, now, steps, last)
-            # The last of a round, or of the fit, may be shorter: another program.
-            run = self._round if steps == self._part else self._any_round
             rate_now = copies(jnp.asarray(rate[:, None] * factors[None]))
-            walk, loss = run(walk, self._given, order, rate_now, shown, self._counts)
+            # The last of a round, or of the fit, may be shorter: another program.
+            walk, loss = self._round(
+                walk, self._given, order, rate_now, shown, self._counts
+            )
             losses.append(np.asarray(self.devices.here(loss)))
         self.walk = walk
         return np.concatenate(losses, axis=1).mean(axis=1), end - step
@@ -156,7 +144,7 @@ class Descent:
         for now in range(step, min(step + self.every, last)):
             factor = rates(self.settings.schedule, now, 1, last)
             order, shown = self._at(now, 1)
-            after, loss = self._any_round(
+            after, loss = self._round(
                 copies(walk),
                 self._given,
                 order,
@@ -205,14 +193,12 @@ class Lbfgs:
     def __init__(self, model, table: Table, null_rate, settings, free, fixed):
         self.table, self.fixed, self.every = table, fixed, 10
         self.settle, self.max_steps = settings.settle, settings.max_steps
-        begun = time.perf_counter()
         begin, self._round = lbfgs.make_round(
             model, table, null_rate, settings.activity
         )
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         starts = [of_seed(free, s) for s in range(seeds)]
         self.walk = [(start, begin(start)) for start in starts]
-        self.compile_s = time.perf_counter() - begun
         self.last = np.full(seeds, np.inf)
         self.settled = False
 
@@ -264,7 +250,6 @@ class CellByCell:
     def __init__(self, model, table: Table, null_rate, settings, free, fixed):
         self.table, self.fixed, self.every = table, fixed, 4
         self.max_steps = settings.max_steps
-        begun = time.perf_counter()
         seeds = jax.tree.leaves(fixed)[0].shape[0]
         like = of_seed(free, 0)
         given = (model, table, null_rate, settings.activity, like)
@@ -290,8 +275,6 @@ class CellByCell:
             self.walk.append((quasi_newton.begin(start), (start, 0)))
             self._take(seed, 1)  # the evaluation of the start
         self.settled = False
-        jax.block_until_ready(self.walk)
-        self.compile_s = time.perf_counter() - begun
 
     def _take(self, seed: int, evaluations: int) -> None:
         walk, white_at = self.walk[seed]

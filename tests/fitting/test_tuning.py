@@ -93,7 +93,7 @@ class _Scripted:
     # The second recipe has the better median, the first the best lane; the second's
     # lanes stand still from step 2 on, the first's never do.
     bits = ((0, 0, 0, 0), (1, 0, 2, 3), *((1.4 + 0.4 * n, 0, 2, 3) for n in range(9)))
-    walk, last, every, settled, compile_s = None, np.zeros(1), 1, False, 0.0
+    walk, last, every, settled = None, np.zeros(1), 1, False
     fixed: Any = {"x": jax.numpy.zeros(4)}
     sound = np.ones(4, bool)
 
