@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
+import sys
 import warnings
 from pathlib import Path
 
 from retina import resources
 
-WORTH_S = "0.2"  # seconds of compilation; what takes less is not worth a file
+WORTH_S = 0.2  # seconds of compilation; what takes less is not worth a file
 
 _FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _DAMAGED = r"Error reading persistent compilation cache entry for '([^']+)'"
@@ -20,11 +21,13 @@ _passed_on = warnings.showwarning
 def keep() -> None:
     """Let JAX keep what it compiles beside the other derived files, if it may write.
 
-    To be called before jax is imported. Whoever sets JAX_COMPILATION_CACHE_DIR (to a
-    folder, or to "" for none) has it their way.
+    A command calls it before jax is imported, so that its children do alike; a fit,
+    for the rest of its process. Whoever sets JAX_COMPILATION_CACHE_DIR or
+    jax_compilation_cache_dir (to a folder, or to "" for none) has it their way.
     """
     _mend()
-    if _FOLDER in os.environ:
+    jax = sys.modules.get("jax")
+    if _folder() is not None:
         return
     try:
         folder = resources.derived() / "xla"
@@ -33,8 +36,13 @@ def keep() -> None:
         return
     if not os.access(folder, os.W_OK):
         return
+    if jax:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_S)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        return
     os.environ[_FOLDER] = str(folder)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = WORTH_S
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(WORTH_S)
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
@@ -48,11 +56,18 @@ def drop_damaged(warning: str) -> bool:
     found = re.match(_DAMAGED, warning)
     if found is None:
         return False
-    folder = os.environ.get(_FOLDER)
+    folder = _folder()
     if folder:
         for kept in Path(folder).glob(f"{glob.escape(found[1])}-*-cache"):
             kept.unlink(missing_ok=True)
     return True
+
+
+def _folder() -> str | None:
+    """Where JAX keeps what it compiles; None where nobody has said."""
+    jax = sys.modules.get("jax")
+    told = jax.config.jax_compilation_cache_dir if jax else None
+    return os.environ.get(_FOLDER) if told is None else told
 
 
 def _mend() -> None:

@@ -1,7 +1,8 @@
 """Which of several equal ways to compute something is the fastest on this device.
 
 Measured once for each device and shape, and kept on disk beside the compiled programs,
-so that a fit that goes on, or is made again, does the same sums in the same order.
+so that a fit that is made again does the same sums in the same order. One that goes on
+has them in its checkpoint.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ _lock = threading.Lock()
 
 
 class _Thread(threading.local):
-    """Whether this thread was started to measure, and whether it is to count alone."""
+    """Whether this thread was started to measure, or is to count alone, and what its
+    fit has taken."""
 
     racing = False
     plain = False
+    taken: dict[str, str] | None = None
 
     def race(self) -> None:
         self.racing = True
@@ -66,6 +69,31 @@ def fastest(
     if len(ways) == 1 or _here.plain:
         return [*ways][-1]
     key = f"{what} {'x'.join(map(str, shape))}"
+    taken = {} if _here.taken is None else _here.taken
+    if taken.get(key) not in ways:
+        taken[key] = _quickest(key, ways, arguments)
+    return taken[key]
+
+
+@contextlib.contextmanager
+def taking(choices: dict[str, str]) -> Iterator[None]:
+    """Within it this thread takes these ways, and adds those it chooses anew.
+
+    choices: operation and shape -> the name of a way.
+    """
+    before, _here.taken = _here.taken, choices
+    try:
+        yield
+    finally:
+        _here.taken = before
+
+
+def taken() -> dict[str, str]:
+    """The ways that were taken since `taking` began."""
+    return dict(_here.taken or {})
+
+
+def _quickest(key: str, ways: Mapping[str, Callable[..., Any]], arguments) -> str:
     # A way may itself be made of what is raced: the race around it holds the lock.
     with contextlib.nullcontext() if _here.racing else _lock:
         known = _known(key, ways)

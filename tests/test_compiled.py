@@ -19,6 +19,7 @@ def environment(monkeypatch, tmp_path):
         for start in ("JAX_COMPILATION_CACHE_", "JAX_PERSISTENT_CACHE_"):
             monkeypatch.setenv(start + name, "")  # so that monkeypatch puts it back
             monkeypatch.delenv(start + name)
+    monkeypatch.setitem(sys.modules, "jax", None)  # not imported yet
     return tmp_path
 
 
@@ -50,9 +51,48 @@ print(jax.jit(lambda x: x * 2 + 1)(3.0))
 """
 
 
-def _run() -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM]
+def _run(program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
     return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+# As in a notebook: jax is there, and has compiled, before the first fit.
+LATE = """
+import jax
+jax.numpy.ones(3)
+from retina import compiled
+compiled.keep()
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+def test_a_fit_from_python_keeps_its_programs_too(environment):
+    assert _run(LATE).stdout.split() == [str(environment / "xla")]
+
+
+def test_a_folder_that_jax_was_told_of_is_left_alone(environment):
+    told = 'jax.config.update("jax_compilation_cache_dir", "mine")\n'
+    ours = LATE.replace("from retina", told + "from retina")
+    assert _run(ours).stdout.split() == ["mine"]
+    assert not (environment / "xla").exists()
+
+
+FIT = """
+import jax
+import retina
+
+split = retina.split(retina.load("simulated"))
+model = retina.model("ln", split.spec, lags=5, rank=1)
+fit = retina.fit(model, split, key=jax.random.key(0), max_steps=8)
+print(fit.training["compile_s"])
+"""
+
+
+@pytest.mark.slow
+def test_a_second_start_compiles_less(environment):
+    """A third or less; what is left is tracing and lowering, and small programs."""
+    first, second = (float(_run(FIT).stdout) for _ in range(2))
+    assert second < first / 2
 
 
 def test_a_damaged_program_is_made_anew_in_silence(environment):

@@ -80,6 +80,17 @@ def test_a_damaged_file_is_measured_over(text):
     assert "sum 3" in json.loads(formulation.place().read_text())[formulation.device()]
 
 
+def test_a_way_that_was_taken_is_taken_again():
+    """Whatever is known by now; a way that is gone is chosen anew."""
+    choices = {"sum 3": "slow", "sum 4": "gone"}
+    with formulation.taking(choices):
+        assert formulation.fastest("sum", (3,), WAYS, refuse) == "slow"
+        assert formulation.fastest("sum", (4,), WAYS, ones) == "quick"
+        assert formulation.taken() == {"sum 3": "slow", "sum 4": "quick"}
+    assert formulation.taken() == {}
+    assert formulation.fastest("sum", (3,), WAYS, ones) == "quick"
+
+
 def test_inside_a_trace_nothing_of_the_measurement_enters_the_program():
     @jax.jit
     def chosen(x):

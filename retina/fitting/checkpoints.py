@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from retina import atomic, lock
+from retina import atomic, formulation, lock
 from retina.errors import BrokenRun, UnwritableFolder
 from retina.fitting.resume import compare
 from retina.stage import Tree
@@ -33,6 +33,19 @@ EVERY_S = 15.0  # seconds between two of them: one costs some 0.1 s of one core
 def present(folder: Path) -> bool:
     """Whether a fit can go on from there."""
     return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
+
+
+def ways(folder: str | Path | None) -> dict[str, str]:
+    """The formulations that a checkpoint's fit took on this device, to be taken again.
+
+    {} where there is none, or none that can be read: `Checkpoints.load` says so.
+    """
+    if folder is None or not present(Path(folder)):
+        return {}
+    with contextlib.suppress(BrokenRun), Checkpoints(folder, {}) as checkpoints:
+        about = checkpoints.about()
+        return about.get("ways", {}).get(formulation.device(), {})
+    return {}
 
 
 class Checkpoints:
@@ -89,11 +102,10 @@ class Checkpoints:
             return None
         args = _orbax().args
 
+        about = self.about()
         manager = self._opened()
         step = manager.latest_step()
         with self._readable():
-            read = args.Composite(about=args.JsonRestore())
-            about = manager.restore(step, args=read)["about"]
             there, digest = about["fit"], about["sha256"]
         compare(self.folder, there, self.asked)
         leaves, structure = jax.tree.flatten(like)
@@ -105,6 +117,14 @@ class Checkpoints:
             if hashlib.sha256(data).hexdigest() != digest:
                 raise ValueError("its sha256 differs")
         return structure.unflatten(_parts(data, leaves))
+
+    def about(self) -> dict[str, Any]:
+        """What the last one says of itself; raises BrokenRun."""
+        args = _orbax().args
+        manager = self._opened()
+        with self._readable():
+            read = args.Composite(about=args.JsonRestore())
+            return manager.restore(manager.latest_step(), args=read)["about"]
 
     def keep(self, step: int, state: Tree) -> None:
         """Takes a copy of a state, and begins to write it if it is time for one."""
@@ -129,6 +149,8 @@ class Checkpoints:
         data = b"".join(leaf.tobytes() for leaf in leaves)
         about = {
             "fit": self.asked,
+            # Another formulation gives other last digits.
+            "ways": {formulation.device(): formulation.taken()},
             "leaves": _described(leaves),
             "sha256": hashlib.sha256(data).hexdigest(),
         }

@@ -24,7 +24,10 @@ from retina.fitting.streaming import Movie
 from retina.stage import Model, Tree
 from retina.types import Clip
 
-STREAMED = 2**30  # bytes of a stimulus as stored; a larger one stays where it is
+# Bytes of a stimulus as stored; a larger one stays where it is. Of a device that tells
+# how much memory it has, this share: the rest is for what is computed.
+STREAMED = 2**30
+SHARE = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +104,8 @@ def tabulate(
         row += end
     movie = Movie([clip.stimulus for clip in clips])
     if stream is None:
-        stream = movie.nbytes > STREAMED
+        limit = _device_bytes()
+        stream = movie.nbytes > (limit // SHARE if limit else STREAMED)
     if not stream:
         _check_held(movie.nbytes)
     return Table(
@@ -129,12 +133,20 @@ def at_hand(table: Table, first: np.ndarray, rows: int = 0) -> tuple[Tree, Tree]
     return jnp.asarray(shown), np.stack([at, first[..., 1]], -1).astype(np.int32)
 
 
+def _device_bytes() -> int | None:
+    """Memory of the device that computes, where it is not the machine's."""
+    told = jax.local_devices()[0].memory_stats() or {}
+    return told.get("bytes_limit")
+
+
 def _check_held(size: int) -> None:
-    """raises: BadSetting where so many bytes are more than this machine's memory."""
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # not a POSIX system
-        return
+    """raises: BadSetting where so many bytes are more than there is memory here."""
+    memory = _device_bytes()
+    if memory is None:
+        try:
+            memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError):  # not a POSIX system
+            return
     if size > memory:
         raise BadSetting(
             f"the training stimulus takes {size / 1e9:.3g} GB, more than the "

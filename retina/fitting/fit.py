@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina import failures
+from retina import compiled, failures, formulation
 from retina.data import leak
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.exact import in_float32
-from retina.fitting import ends, lbfgs, penalties, tuning
+from retina.fitting import checkpoints, ends, lbfgs, penalties, tuning
 from retina.fitting.blame import blame
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.compiling import counted
@@ -104,6 +104,7 @@ def fit(
     >>> import retina
     >>> # retina.fit(retina.model("ln", split.spec), split, key=jax.random.key(0))
     """
+    compiled.keep()
     given = model
     if core is not None and start is not None:
         raise BadSetting(
@@ -123,7 +124,12 @@ def fit(
     if checkpoint is not None:
         again = "the same command goes on from the checkpoint"
     smaller = ends.smaller(recipes[0], seeds, len(recipes))
-    with failures.told(smaller, again), counted() as compiling:
+    ways = checkpoints.ways(checkpoint)
+    with (
+        failures.told(smaller, again),
+        formulation.taking(ways),
+        counted() as compiling,
+    ):
         fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes, until)
     if start is not None:
         told["started"]["validation"] = {

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retina import build, failures, registry
+from retina import build, compiled, failures, formulation, registry
 from retina.data import leak
 from retina.errors import BadSetting
 from retina.exact import in_float32
+from retina.fitting import checkpoints, descent, ends, penalties
 from retina.fitting import core as cores
-from retina.fitting import descent, ends, penalties
 from retina.fitting.clips import tabulate
 from retina.fitting.compiling import counted
 from retina.fitting.devices import Devices
@@ -65,6 +65,7 @@ def fit_jointly(
     >>> import retina
     >>> # retina.fit_jointly([one, two], "cnn", key=jax.random.key(0), channels=4)
     """
+    compiled.keep()
     if not splits:
         raise BadSetting("fit_jointly: at least one split")
     own = keywords(registry.find("models", model))
@@ -87,7 +88,12 @@ def fit_jointly(
     again = "fit again"
     if checkpoint is not None:
         again = "the same call goes on from the checkpoint"
-    with failures.told(ends.smaller(recipe, 1), again), counted() as compiling:
+    ways = checkpoints.ways(checkpoint)
+    with (
+        failures.told(ends.smaller(recipe, 1), again),
+        formulation.taking(ways),
+        counted() as compiling,
+    ):
         fits = _fit(models, splits, recipe, key, progress, checkpoint)
     own = {"compile_s": compiling.seconds}
     return tuple(

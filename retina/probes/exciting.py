@@ -16,6 +16,7 @@ from retina.errors import BadSetting, at_least_one
 from retina.exact import in_float32
 from retina.probes.rates import (
     check_cell,
+    check_slope,
     grey,
     history,
     memory,
@@ -69,7 +70,7 @@ def exciting_input(
     over:    the mean rate of this many last bins is maximised.
     steps:   of ascent along the gradient's direction, with momentum.
     starts:  clips of noise to climb from; the best end is returned.
-    raises:  BadSetting.
+    raises:  BadSetting, also where the rate has no slope anywhere on the way.
     source:  Walker et al. 2019, doi 10.1038/s41593-019-0517-x (most exciting input);
              Burg et al. 2024, openreview.net/forum?id=9W6KaAcYlr (`against`).
 
@@ -129,14 +130,15 @@ def exciting_input(
         def step(carry, _):
             z, moving = carry
             slope = jax.grad(gain, argnums=1)(state, z)
-            uphill = -slope / jnp.maximum(jnp.linalg.norm(slope), 1e-30)
+            steep = jnp.linalg.norm(slope)
+            uphill = -slope / jnp.maximum(steep, 1e-30)
             with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
                 change, moving = ascent.update(uphill, moving)
-            return (project(z + jnp.asarray(change, z.dtype)), moving), None
+            return (project(z + jnp.asarray(change, z.dtype)), moving), steep != 0
 
         begin = project(jax.random.normal(key, shape, jnp.float32))
-        (z, _), _ = lax.scan(step, (begin, ascent.init(begin)), length=steps)
-        return z, gain(state, z), respond(state, z)
+        (z, _), moved = lax.scan(step, (begin, ascent.init(begin)), length=steps)
+        return z, gain(state, z), respond(state, z), jnp.any(moved)
 
     @jax.jit
     def run(keys):
@@ -146,9 +148,10 @@ def exciting_input(
             state, _ = stage.apply(params, state, lead)
         return jax.vmap(climb, (None, 0))(state, keys)
 
-    clips, gains, rate = map(np.asarray, run(jax.random.split(key, starts)))
+    clips, gains, rate, moved = map(np.asarray, run(jax.random.split(key, starts)))
     if not np.isfinite(gains).any():
         raise BadSetting(f"norm {norm}: the rate of cell {cell} overflows: lower it")
+    check_slope(fit, cell, moved)
     best = int(np.argmax(np.where(np.isfinite(gains), gains, -np.inf)))
     return Exciting(np.asarray(shown(clips[best])), rate[best])
 

@@ -11,7 +11,14 @@ from jax import lax
 
 from retina.errors import at_least_one
 from retina.exact import in_float32
-from retina.probes.rates import before, check_cell, history, memory, rates
+from retina.probes.rates import (
+    before,
+    check_cell,
+    check_slope,
+    history,
+    memory,
+    rates,
+)
 from retina.types import Fit
 
 
@@ -32,7 +39,8 @@ def local_sta(
     lags:     bins back; None: as far as the model looks.
     returns:  (moment, lag, *frame) float32, counts per bin and unit of the stimulus;
               lag 0 is the frame on the screen during the bin.
-    raises:   BadSetting for a moment too near the start; ShapeMismatch.
+    raises:   BadSetting for a moment too near the start, and where the rate has no
+              slope at any of them; ShapeMismatch.
     source:   Goldin et al. 2022, doi 10.1038/s41467-022-33242-8.
 
     A model that listens hears its mean counts. Averaged over white noise, times the
@@ -55,4 +63,6 @@ def local_sta(
     slope = jax.grad(lambda x, begin: rates(fit, x, begin)[-1, cell])
     # One after the other: long memories of many moments would not fit at once.
     fields = jax.jit(lambda every: lax.map(lambda one: slope(*one)[::-1][:taps], every))
-    return np.asarray(fields((windows, begins)))
+    found = np.asarray(fields((windows, begins)))
+    check_slope(fit, cell, found)
+    return found

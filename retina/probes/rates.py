@@ -78,6 +78,16 @@ def check_cell(fit: Fit, cell: int) -> int:
     return cell
 
 
+def check_slope(fit: Fit, cell: int, slopes: np.ndarray) -> None:
+    """raises: BadSetting where all of them are zero, as those of a table always are."""
+    if not slopes.any():
+        raise BadSetting(
+            f"{fit.model.name}: the rate of cell {cell} has no slope here (tables and "
+            "trees are flat between their steps), so gradients show nothing: ask for "
+            "its spike-triggered average (model_sta, retina probe RUN sta)"
+        )
+
+
 def before(
     fit: Fit, stimulus: np.ndarray, moments: Sequence[int], bins: int
 ) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retina import build
+from retina import build, formulation
 from retina.errors import BadResponse, BadSetting, BrokenRun, Diverged
 from retina.fitting.fit import fit
 from retina.fitting.loss import validator
@@ -95,6 +95,50 @@ def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
         row["validation_bits"] for row in whole.curve[:3]
     ]
     _alike(whole, fit(model, split, key=KEY, seeds=2, checkpoint=place, **ADAM))
+
+
+def _either(split: Split) -> Model:
+    """One weight per cell, of an operation with two formulations."""
+    ways = {
+        "product": lambda x, w: (x * w) / 3,
+        "sum": lambda x, w: x * (w / 7) + x * (w * (4 / 21)),
+    }
+
+    def rate(x, w):
+        way = formulation.fastest("either", (1,), ways, lambda: (jnp.ones(9), 1.0))
+        return jnp.exp(ways[way](x, w) - 1)
+
+    stage = memoryless(
+        lambda params, x: rate(x, params["w"]),
+        batch=lambda params, x: rate(x[:, None], params["w"][None]),
+        init=lambda key: {"w": jnp.zeros(2, jnp.float32)},
+        parameters={"w": Parameter()},
+        about=("either",),
+    )
+    return Model("either", split.spec, stage)
+
+
+def test_a_fit_goes_on_in_the_formulation_it_began_in(split, tmp_path, monkeypatch):
+    """What was measured is deleted, and measured otherwise the next time."""
+    monkeypatch.setattr(formulation, "place", lambda: tmp_path / "formulations.json")
+    quick = "product"
+
+    def race(ways, arguments, precision):
+        return {name: 1.0 + (name != quick) for name in ways}
+
+    monkeypatch.setattr(formulation, "_race", race)
+
+    def made(**more):
+        monkeypatch.setattr(formulation, "_measured", {})
+        (tmp_path / "formulations.json").unlink(missing_ok=True)
+        return fit(_either(split), split, key=KEY, **ADAM, **more)
+
+    place = tmp_path / "checkpoint"
+    whole = made()
+    made(checkpoint=place, until=41)
+    quick = "sum"
+    assert _bits(made().params) != _bits(whole.params)
+    _alike(whole, made(checkpoint=place))
 
 
 def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path):

@@ -134,12 +134,20 @@ def test_what_is_large_streams_by_itself(tmp_path, monkeypatch):
         made = tabulate(model, train, 16, stream=None)
         assert isinstance(made.stimulus, Movie) == streams
     assert not isinstance(tabulate(model, train, 16, stream=False).stimulus, Movie)
+    # A GPU of four times as many bytes holds it, one of fewer does not.
+    for limit, streams in ((4 * size, False), (4 * size - 1, True)):
+        monkeypatch.setattr(clips, "_device_bytes", lambda limit=limit: limit)
+        made = tabulate(model, train, 16, stream=None)
+        assert isinstance(made.stimulus, Movie) == streams
 
 
 def test_a_movie_that_must_be_held_and_does_not_fit_says_what_to_do(monkeypatch):
     model = build.model("ln", SPEC, **MODELS["ln"])
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2, "SC_PAGE_SIZE": 4096}.get)
     with pytest.raises(BadSetting, match="takes 3.52e-05 GB.*optimiser=adam"):
+        fit(model, _split(), key=KEY)
+    monkeypatch.setattr(clips, "_device_bytes", lambda: 2**14)
+    with pytest.raises(BadSetting, match="more than the 1.64e-05 GB of memory here"):
         fit(model, _split(), key=KEY)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retina import attribution, local_sta, model_sta
+from retina import attribution, exciting_input, local_sta, model_sta
 from retina.errors import BadSetting, ShapeMismatch
 from retina.probes.rates import history, loudest, memory, rates
 from tests.probes import fits
@@ -22,7 +22,6 @@ MODELS = {
     "conv_gru": {"channels": 2, "sizes": (3, 3)},
     "glm": {"lags": 4, "window": 4, "history": 4, "history_basis": 3},
     "cnn": {"lags": 4, "basis": 3, "channels": 2, "sizes": (3, 3)},
-    "lookup_table": {"lags": 4, "window": 4},
 }
 EVERY = pytest.mark.parametrize("name", MODELS)
 
@@ -84,9 +83,6 @@ def test_a_local_average_is_the_slope_of_the_rate(name):
         other[moment + 1 - len(field) : moment + 1] += sign * step[::-1]
         return float(rate(jnp.asarray(other, jnp.float32)))
 
-    if name == "lookup_table":
-        assert not field.any(), "a table is flat between its edges"
-        return
     slope = (moved(1) - moved(-1)) / 2
     # float32 rates differ by a few 1e-8; a kink of the CNN in between bends a little.
     assert slope == pytest.approx(float((field * step).sum()), rel=0.02, abs=3e-6)
@@ -97,8 +93,22 @@ def test_every_model_has_an_average(name):
     fit = fits.drawn(name, fits.IMAGE, **MODELS[name])
     average = model_sta(fit, key=jax.random.key(0), bins=512)
     assert average.shape == (memory(fit.model), 2, 5, 4)
-    if name != "lookup_table":  # drawn, its table is flat
-        assert np.isfinite(average).all() and average.any()
+    assert np.isfinite(average).all() and average.any()
+
+
+def test_where_nothing_has_a_slope_the_probes_that_need_one_say_so():
+    """A table's average is there, and its rate changes: in steps."""
+    fit = fits.drawn("lookup_table", fits.IMAGE, lags=4, window=4)
+    noise = fits.noise(fits.IMAGE, 12)
+    assert np.ptp(fits.said(fit, noise)[3:, 0]) > 0.1
+    assert model_sta(fit, key=jax.random.key(0), bins=512).any()
+    flat = "lookup_table: the rate of cell 0 has no slope here .*model_sta"
+    with pytest.raises(BadSetting, match=flat):
+        local_sta(fit, noise, 0, [5, 9])
+    with pytest.raises(BadSetting, match=flat):
+        attribution(fit, noise, 0, [5, 9], part="door", steps=4)
+    with pytest.raises(BadSetting, match=flat):
+        exciting_input(fit, 0, key=jax.random.key(0), steps=3)
 
 
 def test_local_averages_add_up_to_the_average():
