@@ -13,15 +13,7 @@ from jax import lax
 from retina.clocks import between
 from retina.errors import BadSetting, at_least_one, nearest
 from retina.exact import in_float32
-from retina.probes.rates import (
-    before,
-    check_cell,
-    check_slope,
-    grey,
-    history,
-    signal,
-    whole_frames,
-)
+from retina.probes.rates import before, check_cell, grey, history, signal, whole_frames
 from retina.stage import Stage
 from retina.types import Fit
 
@@ -66,8 +58,7 @@ def attribution(
               the readout reads, the third from the end.
     steps:    of the path; values add up to the rate's rise within an error that falls
               with their square where the model is smooth.
-    raises:   BadSetting, also where the rate changes and has no slope on the way;
-              ShapeMismatch.
+    raises:   BadSetting, ShapeMismatch.
     source:   Sundararajan et al. 2017, arXiv 1703.01365; Tanaka et al. 2019,
               arXiv 1912.06207 (units inside a model of the retina).
 
@@ -119,8 +110,6 @@ def attribution(
     values, said, rest_rate = jax.jit(lambda every: lax.map(one, every))(
         (shown, begins)
     )
-    if not np.allclose(said, rest_rate):  # else there is nothing to account for
-        check_slope(fit, cell, np.asarray(values))
     return Attribution(
         np.asarray(values, np.float64),
         np.asarray(said, np.float64),

@@ -106,8 +106,6 @@ def test_where_nothing_has_a_slope_the_probes_that_need_one_say_so():
     with pytest.raises(BadSetting, match=flat):
         local_sta(fit, noise, 0, [5, 9])
     with pytest.raises(BadSetting, match=flat):
-        attribution(fit, noise, 0, [5, 9], part="door", steps=4)
-    with pytest.raises(BadSetting, match=flat):
         exciting_input(fit, 0, key=jax.random.key(0), steps=3)
 
 
