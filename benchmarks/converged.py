@@ -1,12 +1,13 @@
-"""Where open-retina's own fit ends, beside ours, each left to its own rules.
+"""Where the peers' fits end, beside ours, each left to its own rules.
 
     RETINA_CACHE=FOLDER python -m benchmarks.converged --peers PATH/bin/python
 
-The recording, network and trainer of `whole_fit`, without an aim: open-retina's fit
-ends when its schedule (patience 5 epochs) has lowered the rate three times, or after
-`--limit` seconds; ours where `retina.fit` ends it. Told are validation bits per spike
-where each was best on them, and Pearson's r on the frozen test movie, medians over
-cells. It takes hours: the times are no comparison (`whole_fit` is one), the ends are.
+The recording, networks and trainers of `whole_fit`, without an aim: torch's fit ends
+with its schedule, open-retina's when its own (patience 5 epochs) has lowered the rate
+three times, either after `--limit` seconds; ours where `retina.fit` ends it. Told are
+bits per spike on validation where each was best on them, and there on the running test
+trials, and Pearson's r on the frozen test movie, medians over cells. To open-retina's
+end it takes hours: the times are no comparison (`whole_fit` is one), the ends are.
 """
 
 from __future__ import annotations
@@ -17,32 +18,45 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.side_by_side import Contender, options, parsed, race
-from benchmarks.whole_fit import OPEN_RETINA, keep
+from benchmarks.whole_fit import COSINE, FALLING, OPEN_RETINA, TORCH, keep
 
 CONTENDERS = [
     Contender("retina cnn", "benchmarks.our_fits:ended"),
+    Contender(COSINE, TORCH, True, FALLING),
     Contender("open-retina core and readout", OPEN_RETINA, True),
 ]
 
 
 def notes(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
+    ours = rows[0]["answers"][0]
     for row in rows:
         for answer in row.get("answers", []):
             ended = "" if answer["settled"] else ", stopped by the limit"
-            bits = statistics.median(answer["per_cell"])
-            r = statistics.median(answer["frozen_r"])
-            lines.append(
-                f"{row['name']}: {bits:.2f} validation bits per spike, frozen r "
-                f"{r:.3f}, after {answer['spent_s']:.0f} s{ended}."
+            bits, running, r = (
+                statistics.median(answer[name])
+                for name in ("per_cell", "running", "frozen_r")
             )
+            lines.append(
+                f"{row['name']}: {bits:.2f} validation bits per spike, {running:.2f} "
+                f"on the running trials, frozen r {r:.3f}, after "
+                f"{answer['spent_s']:.0f} s{ended}."
+            )
+            if answer is not ours:
+                pairs = zip(ours["running"], answer["running"], strict=True)
+                gains = [mine - theirs for mine, theirs in pairs]
+                lines.append(
+                    f"On these trials ours is better on {sum(g > 0 for g in gains)} of "
+                    f"{len(gains)} cells, by {statistics.median(gains):.2f} in the "
+                    "median."
+                )
     return lines
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__, rounds=1)
     parser.add_argument(
-        "--limit", type=float, default=4 * 3600, help="seconds of each, in all"
+        "--limit", type=float, default=4 * 3600, help="seconds of each peer, in all"
     )
     parser.add_argument(
         "--keep",

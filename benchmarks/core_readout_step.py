@@ -44,6 +44,18 @@ CONTENDERS = [
         True,
         {"way": "full", "channels_last": True},
     ),
+    Contender(
+        "torch.compile full kernel",
+        f"{TORCH}:plain",
+        True,
+        {"way": "full", "compile": True},
+    ),
+    Contender(
+        "torch.compile full kernel, channels_last",
+        f"{TORCH}:plain",
+        True,
+        {"way": "full", "compile": True, "channels_last": True},
+    ),
     Contender("torch separable", f"{TORCH}:plain", True, {"way": "separable"}),
     Contender(
         "torch.compile separable",

@@ -182,7 +182,7 @@ def whole(settings: dict[str, Any]) -> Work:
 
 
 def ended(settings: dict[str, Any]) -> Work:
-    """`retina.fit` of `cnn` to its own end, and how it does on the repeated movie."""
+    """`retina.fit` of `cnn` to its own end, and how it does on the test."""
     split = loaded(settings)
     model = retina.model("cnn", split.spec, **tuples(settings["model"]))
 
@@ -190,12 +190,15 @@ def ended(settings: dict[str, Any]) -> Work:
         begun = time.perf_counter()
         fit = retina.fit(model, split, key=jax.random.key(0))
         spent = time.perf_counter() - begun
-        score = retina.score(fit, split.test, ["pearson"], draws=2)
+        metrics = ["pearson", "bits_per_spike"]
+        score = retina.score(fit, split.test, metrics, draws=2)
+        (running,) = score.others
         return {
             "curve": [[e["seconds"], e["validation_bits"]] for e in fit.curve],
             "spent_s": spent,
             "per_cell": list(fit.validation["per_cell"]),
             "settled": True,
+            "running": list(running.metrics["bits_per_spike"].per_cell),
             "frozen_r": list(score.metrics["pearson"].per_cell),
         }
 

@@ -28,17 +28,13 @@ OURS = "retina cnn"
 TORCH = "benchmarks.peers.torch_whole_fit:fitted"
 OPEN_RETINA = "benchmarks.peers.openretina_whole_fit:fitted"
 FAMILY = {"basis": 5, "channels": 8}
+COSINE = "torch CNN, AdamW at 2e-3, falling over 5 epochs"
+FALLING = {**FAMILY, "rate": 2e-3, "decay": 0.1, "epochs": 5}
 CONTENDERS = [
     Contender(OURS, "benchmarks.our_fits:whole"),
     Contender("torch CNN, Adam at 5e-4", TORCH, True, {**FAMILY, "rate": 5e-4}, 8.0),
     Contender("torch CNN, Adam at 2e-3", TORCH, True, {**FAMILY, "rate": 2e-3}, 8.0),
-    Contender(
-        "torch CNN, AdamW at 2e-3, falling over 5 epochs",
-        TORCH,
-        True,
-        {**FAMILY, "rate": 2e-3, "decay": 0.1, "epochs": 5},
-        8.0,
-    ),
+    Contender(COSINE, TORCH, True, FALLING, 8.0),
     Contender("open-retina core and readout", OPEN_RETINA, True, reach=8.0),
 ]
 
@@ -50,14 +46,15 @@ def keep(settings: dict[str, Any], folder: Path) -> None:
         "mean": split.spec.stimulus_mean,
         "sd": split.spec.stimulus_sd,
     }
-    for role in ("train", "validation"):
-        clips = getattr(split, role)
+    # The movie that all test trials repeat, and the trials that were shown once.
+    longest = max(split.test, key=lambda clip: len(clip.response))
+    running = [clip for clip in split.test if len(clip.response) == 1]
+    each = {"train": split.train, "validation": split.validation, "running": running}
+    for role, clips in each.items():
         bins = min(len(clip.stimulus) for clip in clips)
         arrays[f"{role}_stimulus"] = np.stack([c.stimulus[:bins] for c in clips])
         arrays[f"{role}_counts"] = np.stack([c.response[0, :bins] for c in clips])
         arrays[f"{role}_skip"] = max(clip.skip for clip in clips)
-    # The movie that all test trials repeat, where the recording has one.
-    longest = max(split.test, key=lambda clip: len(clip.response))
     arrays["frozen_stimulus"] = longest.stimulus
     arrays["frozen_counts"] = longest.response[:, longest.skip :]
     np.savez(folder / "recording.npz", **arrays)

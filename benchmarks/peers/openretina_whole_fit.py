@@ -162,15 +162,18 @@ def fitted(settings: dict[str, Any]) -> Work:
         )
         model = model_of(compute_data_info(*sessions), tuple(frame))
 
-        def judged() -> np.ndarray:
+        def predicted(trials: torch.Tensor) -> np.ndarray:
             model.eval()
             with torch.no_grad():
                 rate = [
                     model(one[None].to(model.device), data_key=SESSION)[0].cpu()
-                    for one in held_out
+                    for one in trials
                 ]
             model.train()
-            return recording.bits(torch.stack(rate).numpy())
+            return torch.stack(rate).numpy()
+
+        def judged() -> np.ndarray:
+            return recording.bits(predicted(held_out))
 
         kept = settings.get("keep")
         callbacks: list[lightning.Callback] = [look]
@@ -201,13 +204,14 @@ def fitted(settings: dict[str, Any]) -> Work:
                 weights_only=False,  # its own state, which holds more than tensors
             )
         model.load_state_dict(look.weights)
-        model.eval()
-        movie_once = torch.from_numpy(recording.standard(recording.frozen[0]))
-        with torch.no_grad():
-            rate = model(movie_once[None, None].to(model.device), data_key=SESSION)[0]
+        running, frozen = (
+            predicted(torch.from_numpy(recording.standard(one))[:, None])
+            for one in (recording.running, recording.frozen[0][None])
+        )
         return watch.told() | {
             "settled": look.settled,
-            "frozen_r": recording.correlation(rate.cpu().numpy()).tolist(),
+            "running": recording.running_bits(running).tolist(),
+            "frozen_r": recording.correlation(frozen[0]).tolist(),
         }
 
     packages = versions("openretina", "lightning", "torch")

@@ -24,15 +24,24 @@ class Recording:
         self.judged_from = int(kept["validation_skip"])
         self.null = self.counts[:, self.skip :].mean((0, 1), dtype=np.float64)
         self.frozen = kept["frozen_stimulus"], kept["frozen_counts"]
+        self.running = kept["running_stimulus"]
+        self._running = kept["running_counts"], int(kept["running_skip"])
 
     def standard(self, stimulus: np.ndarray) -> np.ndarray:
         return (stimulus.astype(np.float32) - self.mean) / self.sd
 
     def bits(self, rate: np.ndarray) -> np.ndarray:
         """(cell,) of rates (trial, time, cell) whose last bin is the block's last."""
-        scored = self.heard.shape[1] - self.judged_from
+        return self._bits(rate, self.heard, self.judged_from)
+
+    def running_bits(self, rate: np.ndarray) -> np.ndarray:
+        """The same of the test trials that were shown once."""
+        return self._bits(rate, *self._running)
+
+    def _bits(self, rate: np.ndarray, heard: np.ndarray, first: int) -> np.ndarray:
+        scored = heard.shape[1] - first
         rate = rate[:, -scored:].astype(np.float64) + 1e-8
-        counts = self.heard[:, -scored:].astype(np.float64)
+        counts = heard[:, -scored:].astype(np.float64)
         gain = counts * np.log(rate / self.null) - (rate - self.null)
         return gain.sum((0, 1)) / (np.log(2) * counts.sum((0, 1)))
 

@@ -3,11 +3,13 @@
 20 lags projected on five time courses (the first singular vectors of the spike-
 triggered averages, fixed) -> 8 of 9 x 9 -> 8 of 5 x 5, batch norm per channel, ReLU,
 dense, softplus; AdamW, 256 windows a batch. The projected movies are made once. With
-`epochs` the rate falls to zero along a cosine and the fit ends there.
+`epochs` the rate falls to zero along a cosine and the fit ends there. Test movies are
+predicted by the weights that were best on validation.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from typing import Any
@@ -103,12 +105,36 @@ def fitted(settings: dict[str, Any]) -> Work:
         )
         held_out = projected(recording.standard(recording.judged), basis).to(device)
 
-        def judged() -> np.ndarray:
+        def predicted(trials: torch.Tensor) -> np.ndarray:
             net.eval()
             with torch.no_grad():
-                rate = torch.stack([net(trial) for trial in held_out])
+                rate = torch.stack([net(trial) for trial in trials])
             net.train()
-            return recording.bits(rate.cpu().numpy())
+            return rate.cpu().numpy()
+
+        def judged() -> np.ndarray:
+            return recording.bits(predicted(held_out))
+
+        best: dict[str, torch.Tensor] = {}
+
+        def look() -> bool:
+            nonlocal best
+            ends = watch.look()
+            if watch.best:
+                best = copy.deepcopy(net.state_dict())
+            return ends
+
+        def told(settled: bool) -> dict[str, Any]:
+            net.load_state_dict(best)
+            running, frozen = (
+                predicted(projected(recording.standard(one), basis).to(device))
+                for one in (recording.running, recording.frozen[0][None])
+            )
+            return watch.told() | {
+                "settled": settled,
+                "running": recording.running_bits(running).tolist(),
+                "frozen_r": recording.correlation(frozen[0]).tolist(),
+            }
 
         for _ in range(epochs) if epochs else itertools.count():
             for batch in where[torch.randperm(len(where))].split(BATCH):
@@ -119,9 +145,9 @@ def fitted(settings: dict[str, Any]) -> Work:
                 loss.backward()
                 adam.step()
                 schedule.step()
-                if watch.due and watch.look():
-                    return watch.told()
-        watch.look()
-        return watch.told()
+                if watch.due and look():
+                    return told(settled=False)
+        look()
+        return told(settled=True)
 
     return Work(step, versions("torch"), about=about(device))
