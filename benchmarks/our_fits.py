@@ -16,6 +16,7 @@ import retina
 from benchmarks import inputs
 from benchmarks.ours import our_versions
 from benchmarks.worker import Work
+from retina.fitting import checkpoints
 from retina.fitting.checkpoints import Checkpoints
 from retina.types import Cell, Clip, Fit, Spec, Split
 
@@ -214,6 +215,7 @@ def kept(settings: dict[str, Any]) -> Work:
     """A whole fit, with or without checkpoints, and how long it waited for them."""
     split = loaded(settings)
     model = retina.model(settings["name"], split.spec, **tuples(settings["model"]))
+    checkpoints.EVERY_S = settings["every_s"]
     begun = time.perf_counter()
     if settings["kept"]:
         importlib.import_module("orbax.checkpoint")

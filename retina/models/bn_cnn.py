@@ -39,7 +39,8 @@ def bn_cnn(
     channels: of both convolutions.
     sizes:    kernels' height and width in pixels; larger than the frame: the frame.
     stacked:  each convolution as (size - 1) / 2 of 3 x 3 with nothing between them;
-              `collapse` makes one of each after the fit.
+              `collapse` makes one of each after the fit. A fit lays each clip out once
+              per lag for it, which the plain form need not.
     noise:    s.d. of the noise added before each rectification while fitting.
     shrink:   weight of the mean square of kernels, readout and scales as stored. Rates
               do not depend on the size of what is normalised: this keeps it, and with

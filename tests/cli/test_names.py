@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from retina import registry
+from retina import formulation, registry
 from retina.cli.settings import parse
 from retina.settings import checked
 from retina.stage import Recipe
@@ -74,6 +74,23 @@ def test_show_a_model_lists_every_setting_of_its_fit(retina):
         assert len(rows) == len(fields) - len(idle)
         assert max(map(len, rows)) <= 110
     assert "retina show MODEL" in " ".join(retina("fit", "--help").out.split())
+
+
+def test_show_device_tells_what_was_measured(retina, tmp_path, monkeypatch):
+    monkeypatch.setattr(formulation, "place", lambda: tmp_path / "formulations.json")
+    monkeypatch.setattr(formulation, "_measured", {})
+    text = retina("show", "device").out
+    assert formulation.device() in text and "nothing measured yet" in text
+    monkeypatch.setattr(
+        formulation, "_measured", {"sum 3x4": {"slow": 0.002, "quick": 0.0005}}
+    )
+    _, heads, row, last = retina("show", "device").out.splitlines()
+    assert heads.split() == ["operation", "and", "shape", "chosen", "measured"]
+    assert row == "sum 3x4              quick   slow 2.0 ms, quick 0.5 ms"
+    assert str(tmp_path / "formulations.json") in last
+    about = json.loads(retina("show", "device", "--json").out)
+    assert about["choices"]["sum 3x4"]["chosen"] == "quick"
+    assert about["devices"] >= 1 and about["device"] == formulation.device()
 
 
 def test_show_a_name_of_two_kinds_shows_both(retina):
