@@ -61,9 +61,9 @@ def counted() -> Iterator[Compiling]:
 
 @functools.cache
 def _listen() -> None:
-    def heard(event: str, seconds: float, **about) -> None:
+    def heard(event: str, duration_secs: float, **about) -> None:
         if event.startswith(_EVENTS):
             for compiling in _here.counting:
-                compiling.add(seconds)
+                compiling.add(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(heard)
