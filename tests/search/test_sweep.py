@@ -17,7 +17,7 @@ import pytest
 from retina import build, store
 from retina.costs.cost import cost
 from retina.errors import BadCard, BrokenRun, InUse, UnknownName, UnwritableFolder
-from retina.search import experiment, grid, records
+from retina.search import experiment, grid, records, running
 from retina.search.sweep import finished, sweep
 from retina.types import Spec
 from tests.search.conftest import HEAD, TINY
@@ -200,6 +200,7 @@ def test_a_card_edited_while_a_fit_runs_is_not_the_card_of_that_fit(
 
 
 def test_a_job_that_another_sweep_is_storing_is_in_use(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SILENT_S", 0.0)
     folder, out = asked(TWO), tmp_path / "runs"
     save, second = store.save, []
 
