@@ -68,7 +68,9 @@ def test_the_file_for_slurm_asks_for_one_gpu_and_one_job_at_a_time():
     pytest.importorskip("dask_jobqueue")
     ((_, text),) = [block for block in blocks(SWEEPS) if block[0] == "python"]
     made: dict[str, Any] = {"__name__": "not main"}
-    exec(compile(text.replace("8786", "0"), str(SWEEPS), "exec"), made)  # a free port
+    assert '"port": 8786' in text
+    text = text.replace('"port": 8786', '"port": 0, "host": "127.0.0.1"')
+    exec(compile(text, str(SWEEPS), "exec"), made)
     with made["cluster"] as cluster:
         script = cluster.job_script().splitlines()
     for line in ("-p gpu", "--cpus-per-task=4", "-t 12:00:00", "--gres=gpu:1"):
