@@ -6,6 +6,7 @@ A run's folder appears whole or not at all, and is replaced whole or not at all.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -184,6 +185,11 @@ def versions() -> dict[str, str]:
     >>> sorted(versions())[:2]
     ['flax', 'jax']
     """
+    return dict(_versions())
+
+
+@functools.cache  # a file for each package is read and parsed
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _LIBRARIES:
         try:

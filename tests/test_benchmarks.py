@@ -73,6 +73,13 @@ def test_it_runs_small(name: str, tmp_path: Path, capsys):
     assert f"### {name}" in table.markdown(report)
 
 
+def test_what_a_sweep_adds_is_timed_small():
+    told = importlib.import_module("benchmarks.sweep").main(["--small"])
+    assert 0 < told["done_s"] and 0 < told["work_s"]
+    assert told["overhead_s"] == told["sending_s"] + told["work_s"]
+    assert told["speed_up"] > 0
+
+
 def test_steps_of_one_loss_are_recognised_as_equal_work(tmp_path: Path, monkeypatch):
     told = {
         who["name"]: who for who in raced(tmp_path, monkeypatch, [1.0, 1.0 + 1e-6, 1.1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -61,6 +62,21 @@ def test_the_tutorial_runs_as_it_stands(folder):
     assert "wrong" not in said["check"] and "CC_max" in said["check"]
     assert "cc_norm" in said["score"] and "FLOP" in said["cost"]
     assert (folder / "monday.html").is_file() and (folder / "shared.toml").is_file()
+
+
+def test_the_file_for_slurm_asks_for_one_gpu_and_one_job_at_a_time():
+    pytest.importorskip("dask_jobqueue")
+    ((_, text),) = [block for block in blocks(SWEEPS) if block[0] == "python"]
+    made: dict[str, Any] = {"__name__": "not main"}
+    assert '"port": 8786' in text
+    text = text.replace('"port": 8786', '"port": 0, "host": "127.0.0.1"')
+    exec(compile(text, str(SWEEPS), "exec"), made)
+    with made["cluster"] as cluster:
+        script = cluster.job_script().splitlines()
+    for line in ("-p gpu", "--cpus-per-task=4", "-t 12:00:00", "--gres=gpu:1"):
+        assert f"#SBATCH {line}" in script
+    (command,) = [line for line in script if "dask_worker" in line]
+    assert " --nthreads 1 " in command and command.endswith("--resources GPU=1")
 
 
 def test_the_spaces_of_the_docs_are_jobs(tmp_path):

@@ -108,6 +108,8 @@ def _reduce(
 
     from retina import atomic, failures, store
     from retina.fitting import checkpoints
+    from retina.fitting.loggers import ROW
+    from retina.fitting.loggers import jsonl as curve
     from retina.reduction.steps import reduce
     from retina.search import records
 
@@ -119,13 +121,21 @@ def _reduce(
     if begun(partial, asked) and any(map(checkpoints.present, kept.glob("*"))):
         output.say(f"going on from {partial}")
     try:
-        with output.meter(f"{asked['reduce']} of {run.name}") as tell:
+        with (
+            output.meter(f"{asked['reduce']} of {run.name}") as tell,
+            curve.jsonl(partial, asked) as log,
+        ):
+
+            def progress(event: Mapping[str, Any]) -> None:
+                tell(*output.fit_words(event))
+                log({name: event[name] for name in (*ROW, "reduction", "part")})
+
             small = reduce(
                 asked["reduce"],
                 parent,
                 split,
                 key=jax.random.key(asked["key"]),
-                progress=lambda event: tell(*output.fit_words(event)),
+                progress=progress,
                 checkpoint=kept,
                 **settings,
             )
@@ -139,7 +149,9 @@ def _reduce(
         "asked": asked,
         "cell_names": [cell.name for cell in split.cells],
     }
-    store.save(dataclasses.replace(small, parent=asked["run"]), folder, extra=extra)
+    small = dataclasses.replace(small, parent=asked["run"])
+    told = [file for file in [partial / curve.FILE] if file.exists()]
+    store.save(small, folder, extra=extra, files=told)
     shutil.rmtree(partial, ignore_errors=True)  # the run is whole already
 
 

@@ -221,6 +221,7 @@ def _print_estimates(swept: Any, json: bool) -> int:
             "job": one.job.label,
             "dataset": one.job.recording,
             "flops_per_bin": one.flops_per_bin,
+            "flops": one.flops,
             "finished": one.finished,
             "error": one.error,
             "seconds": one.seconds,
@@ -235,15 +236,22 @@ def _print_estimates(swept: Any, json: bool) -> int:
                 row["job"],
                 row["dataset"],
                 "?" if row["flops_per_bin"] is None else f"{row['flops_per_bin']:,}",
+                _steps(row),
                 output.duration(row["seconds"]),
                 "finished" if row["finished"] else row["error"] or "to do",
             )
             for row in rows
         ]
-        heads = ("job", "data set", "FLOPs per bin", "time", "state")
+        heads = ("job", "data set", "FLOPs per bin", "of all steps", "time", "state")
         print(output.columns(lines, heads))
         print(_time_in_all(rows, swept.experiment.time) + to_try(swept.experiment))
     return 1 if any(row["error"] for row in rows) else 0
+
+
+def _steps(row: dict[str, Any]) -> str:
+    if row["finished"]:
+        return "-"
+    return "?" if row["flops"] is None else f"{row['flops']:.3g}"
 
 
 def _time_in_all(rows: list[dict[str, Any]], stated: str) -> str:
@@ -254,7 +262,11 @@ def _time_in_all(rows: list[dict[str, Any]], stated: str) -> str:
     if known:
         line += f", {output.duration(sum(known))} for {len(known)} of them one by one"
     if len(known) < len(todo):
-        line += f"; nothing to go by for {len(todo) - len(known)}"
+        line += f"; no time known for {len(todo) - len(known)}"
+    counted = [row["flops"] for row in todo if row["flops"] is not None]
+    if counted:
+        line += f"; {sum(counted):.3g} FLOPs if"
+        line += f" {len(counted)} of them take every step that they may"
     return f"{line}; the experiment says: {stated}"
 
 

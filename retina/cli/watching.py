@@ -13,8 +13,6 @@ from retina.cli import interrupt, output
 from retina.cli.names import Json
 from retina.errors import BadSetting
 
-_SILENT_S = 60.0  # chosen: compilation may take as long
-
 
 def status(
     folder: Annotated[Path, typer.Argument(help="A folder of runs.")],
@@ -41,6 +39,8 @@ def status(
 
 
 def _lines(now: Any) -> list[str]:
+    from retina.search.running import SILENT_S
+
     words = [f"{now.done} of {now.jobs} done"]
     if now.running:
         words.append(f"{len(now.running)} running")
@@ -61,7 +61,7 @@ def _lines(now: Any) -> list[str]:
         silent = f", silent for {output.duration(one.heard_s)}"
         lines.append(
             f"  {one.label}{said} (for {output.duration(one.seconds)}, pid {one.pid} "
-            f"on {one.host}{silent if one.heard_s > _SILENT_S else ''})"
+            f"on {one.host}{silent if one.heard_s > SILENT_S else ''})"
         )
     lines += [f"  failed: {label}: {error}" for label, error in now.failed.items()]
     return lines

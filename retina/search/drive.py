@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any
 
-from retina.errors import Unreachable
+from retina.errors import InUse, Unreachable
 from retina.search.job import Job
 from retina.search.lost import WorkerDied
 
@@ -18,6 +18,7 @@ DEATHS = (
 )
 BACK_S = 60.0  # for an executor that is gone to come back; chosen
 BEAT_S = 1.0
+RARELY_S = 30.0  # between two calls for a job that another process is at; chosen
 
 
 def drive(
@@ -28,6 +29,7 @@ def drive(
     *,
     at_once: int | None = None,
     back_s: float = BACK_S,
+    taken: Callable[[Job], bool] = lambda job: False,
 ) -> Generator[tuple[Job, Any], None, None]:
     """Yields each job with what came of it, as soon as that is known.
 
@@ -37,6 +39,8 @@ def drive(
     jobs:    taken only when there is room, so it may depend on earlier answers.
     beat:    called about once a second while nothing is heard.
     at_once: how many jobs the executor is given at a time; None for all.
+    taken:   whether a job that is `InUse` elsewhere is worth asking for again: soon at
+             first, then ever more rarely, while the others go on.
     yields:  (job, result), or (job, the exception) where `work` raised one; WorkerDied
              where several workers in a row died at the job.
     raises:  Unreachable where the executor does not come back in `back_s`, or breaks
@@ -44,12 +48,16 @@ def drive(
     """
     source, again = iter(jobs), collections.deque[Job]()
     pending: dict[Future, Job] = {}
+    later: list[tuple[float, Job]] = []
     ready: queue.SimpleQueue[Future] = queue.SimpleQueue()
-    deaths = collections.Counter[str]()
+    deaths, refusals = collections.Counter[str](), collections.Counter[str]()
     pool, clean, breaks = opened(), False, 0
     try:
         while True:
-            while at_once is None or len(pending) < at_once:
+            now = time.monotonic()
+            again.extend(job for due, job in later if due <= now)
+            later = [(due, job) for due, job in later if due > now]
+            while at_once is None or len(pending) + len(later) < at_once:
                 job = again.popleft() if again else next(source, None)
                 if job is None:
                     break
@@ -59,7 +67,7 @@ def drive(
                     ready.put(future)
                     break
                 future.add_done_callback(ready.put)
-            if not pending:
+            if not pending and not later:
                 break
             try:
                 future = ready.get(timeout=BEAT_S)
@@ -88,6 +96,13 @@ def drive(
                 _close(pool)
                 pool = _reopened(opened, gone, back_s)
                 continue
+            except InUse as error:
+                if taken(job):
+                    pause_s = min(BEAT_S * 2 ** refusals[job.name], RARELY_S)
+                    refusals[job.name] += 1
+                    later.append((time.monotonic() + pause_s, job))
+                    continue
+                outcome = error
             except Exception as error:
                 outcome = error
             breaks = 0

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from retina import store
+from retina import registry, store
+from retina.errors import UncountedPrimitive
 from retina.search import work
-from retina.search.job import Job
+from retina.search.job import Job, changes
 from retina.search.splits import Splits
+from retina.stage import Model, Tree
+from retina.types import Split
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
     """What a job would cost, without fitting.
 
-    flops_per_bin: of the model, as its point will say; None where that is an error, and
-                   for a reduction.
+    flops_per_bin: of the model, as its point will say. None where that is an error, and
+                   of a reduction whose parent is not finished, or which fits something
+                   before it cuts.
+    flops:         of all training steps that the fit may take, with those of its seeds
+                   and of recipes side by side. Not in it are validation, and what a
+                   line search evaluates more than once. None as above, where a step
+                   has no count, and of a finished one.
     seconds:       for the fit and its score, from those of the same model and data set
                    that are finished in the folder, in proportion to their operations;
                    None where there is none to go by.
@@ -29,6 +38,7 @@ class Estimate:
     finished: bool
     error: str = ""
     seconds: float | None = None
+    flops: int | None = None
 
 
 def estimates(jobs: Sequence[Job], folder: Path) -> tuple[Estimate, ...]:
@@ -61,25 +71,77 @@ def _kind(job: Job) -> tuple:
 
 
 def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
-    from retina import build
-
     was = work.finished(job, folder)
     if was is not None:
         took = store.read(work.place_of(job, folder)).get("seconds")
         return Estimate(job, was.cost.flops_per_bin, True, seconds=took)
-    if job.method:  # what is cut is known when there is a fit to cut
-        return Estimate(job, None, False)
     try:
-        import jax
-
-        from retina.costs.clocks import one_bin
-        from retina.costs.cost import runs_of
-
         # What is sampled has the same frame, cells and clock.
-        recorded, _ = splits.of(dataclasses.replace(job, spikes_of=""))
-        model = build.model(job.model, recorded.spec, **job.settings)
-        params = jax.eval_shape(model.stage.init, jax.random.key(0))
-        flops = runs_of(model) * one_bin(model, params).work.step.flops
-        return Estimate(job, flops, False)
+        split, _ = splits.of(dataclasses.replace(job, spikes_of=""))
+        counted = _cut(job, folder, split) if job.method else _whole(job, split)
+        return Estimate(job, counted[0], False, flops=counted[1])
     except Exception as error:
         return Estimate(job, None, False, work.line(error))
+
+
+def _whole(job: Job, split: Split) -> tuple[float, int | None]:
+    import jax
+
+    from retina import build
+
+    model = build.model(job.model, split.spec, **job.settings)
+    params = jax.eval_shape(model.stage.init, jax.random.key(0))
+    training = _training(model, split, changes(job, model))
+    return _per_bin(model, params), training and training * job.seeds
+
+
+def _cut(job: Job, folder: Path, split: Split) -> tuple[float | None, int | None]:
+    """As `retina.reduce` cuts, one method after the other, but without the refits."""
+    import jax
+
+    from retina.reduction.fits import fits_itself
+    from retina.reduction.steps import REFIT_STEPS, divided, kept_recipe
+
+    functions = [registry.find("reductions", name) for name in job.method.split(",")]
+    there = (work.parent_of(job, folder) / store.RECORD).is_file()
+    if not there or any(map(fits_itself, functions)):
+        return None, None
+    fit = work.parent(job, folder)
+    assert fit is not None
+    methods = dict(zip(job.method.split(","), functions, strict=True))
+    rest = {**job.settings, **job.fit}
+    steps = rest.pop("refit_steps", REFIT_STEPS)
+    own, recipe = divided(rest, methods)
+    refits: list[int | None] = []
+    for number, (name, function) in enumerate(methods.items()):
+        key = jax.random.fold_in(jax.random.key(job.key), number)
+        cutting, _ = jax.random.split(key)
+        model, params = function(fit, split, cutting, **own[name])
+        how = kept_recipe(fit, model) | recipe | {"max_steps": steps}
+        refits.append(_training(model, split, how))
+        fit = dataclasses.replace(fit, model=model, params=params)
+    known = [one for one in refits if one is not None]
+    whole = sum(known) if len(known) == len(refits) else None
+    return _per_bin(fit.model, fit.params), whole
+
+
+def _per_bin(model: Model, params: Tree) -> float:
+    from retina.costs.clocks import one_bin
+    from retina.costs.cost import runs_of
+
+    return runs_of(model) * one_bin(model, params).work.step.flops
+
+
+def _training(model: Model, split: Split, how: Mapping[str, Any]) -> int | None:
+    from retina.fitting.tuning import candidates
+    from retina.search.learning import learning
+
+    recipes = candidates(model, how)
+    steps = recipes[0].max_steps
+    if steps == 0:
+        return 0
+    one = {name: getattr(recipes[0], name) for name in how}
+    try:
+        return learning(model, split, **one).step * steps * len(recipes)
+    except UncountedPrimitive:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any
@@ -37,6 +38,9 @@ def execute(
     at_once:  as in `drive`.
     raises:   UnknownName, BadSetting, Unreachable, MissingExtra for the executor;
               UnwritableFolder, DeviceLost at once; InUse when all else is done.
+
+    A job that another process has is asked for again for as long as that one is heard:
+    a worker that was given up may still be at it, or another sweep.
     """
     if executor == HERE and order.limit_s is not None:
         executor = f"{HERE}://1"  # what takes too long takes its process with it
@@ -68,11 +72,18 @@ def execute(
                     if "fit" in said:
                         tell(given[name], "fitting", **said["fit"])
 
+    met: dict[str, float] = {}
+
+    def taken(job: Job) -> bool:
+        since = met.setdefault(job.name, time.time())
+        said = running.read(work.place_of(job, order.folder).parent).get(job.name, {})
+        return time.time() - max(since, said.get("heard", since)) < running.SILENT_S
+
     if executor == HERE:
         check_device()
     call = here if executor == HERE else functools.partial(work.work, order=order)
     in_use: list[InUse] = []
-    answers = drive(opened, call, noted(), beat, at_once=at_once)
+    answers = drive(opened, call, noted(), beat, at_once=at_once, taken=taken)
     with contextlib.closing(answers):
         for job, outcome in answers:
             given.pop(job.name)

@@ -15,6 +15,7 @@ from retina import registry
 from retina.errors import BadSetting, nearest
 from retina.search.label import short
 from retina.settings import checked, keywords
+from retina.stage import Model
 from retina.types import Fit, Point, Split
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -166,10 +167,6 @@ def fitted(
         told = {"progress": progress, "checkpoint": checkpoint}
         return reduce(job.method, parent, split, key=key, **told, **how)
     begun = model = build.model(job.model, split.spec, **job.settings)
-    changes = dict(job.fit)
-    if job.max_steps:
-        allowed = changes.get("max_steps", model.recipe.max_steps)
-        changes["max_steps"] = min(allowed, job.max_steps)
     about: dict[str, Any] = {}
     bigger = None if job.start else parent
     if bigger is not None:
@@ -186,7 +183,7 @@ def fitted(
         checkpoint=checkpoint,
         until=until,
         start=parent if job.start else None,
-        **changes,
+        **changes(job, model),
     )
     if bigger is None:
         return made
@@ -196,6 +193,15 @@ def fitted(
     }
     training = {**made.training, "started": about | {"validation": bits}}
     return dataclasses.replace(made, model=model, training=training)
+
+
+def changes(job: Job, model: Model) -> dict[str, Any]:
+    """Of the model's recipe: those of the job, within its steps."""
+    made = dict(job.fit)
+    if job.max_steps:
+        allowed = made.get("max_steps", model.recipe.max_steps)
+        made["max_steps"] = min(allowed, job.max_steps)
+    return made
 
 
 def measured(job: Job, fit: Fit, split: Split) -> Point:

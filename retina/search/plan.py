@@ -1,8 +1,13 @@
-"""What a sweep has set out to do, for those who watch it from elsewhere."""
+"""What a sweep has set out to do, for those who watch it from elsewhere.
+
+A file for each question that is asked in the folder: the same command takes the place
+of what it left when it was stopped, and sweeps of other questions keep their own.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -15,18 +20,22 @@ from retina import atomic
 from retina.search.job import Job
 from retina.search.work import Order
 
-FILE = ".sweep.json"
-
 
 @contextlib.contextmanager
 def kept(
-    jobs: Sequence[Job], order: Order, y: str, executor: str, trials: int = 0
+    jobs: Sequence[Job],
+    order: Order,
+    y: str,
+    executor: str,
+    trials: int = 0,
+    question: str = "",
 ) -> Iterator[None]:
     """The plan lies in the folder until all its jobs have been tried.
 
     trials: of a search: jobs of which nobody knows yet what they will be.
 
-    A sweep that is stopped or killed leaves it: the same command takes its place.
+    A sweep that is stopped or killed leaves it. Where another of the same question has
+    taken its place, it is that one's.
     """
     plan = {
         "sweep": order.sweep,
@@ -46,16 +55,19 @@ def kept(
             for job in jobs
         ],
     }
-    file = order.folder / FILE
+    digest = hashlib.sha256(question.encode()).hexdigest()[:10]
+    file = order.folder / f".sweep-{digest}.json"
     atomic.write_file(file, json.dumps(plan).encode())
     yield
-    with contextlib.suppress(OSError):
-        file.unlink()
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(file.read_text(encoding="utf-8"))["sweep"] == order.sweep:
+            file.unlink()
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """The plan of a sweep that has not come to its end; None where there is none."""
-    try:
-        return json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The plans of sweeps that have not come to their end, by when they were begun."""
+    found = []
+    for file in folder.glob(".sweep-*.json"):
+        with contextlib.suppress(OSError, ValueError):  # ended meanwhile
+            found.append(json.loads(file.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda plan: plan["begun"])

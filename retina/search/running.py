@@ -18,6 +18,7 @@ from retina.search.job import Job
 
 Progress = Callable[[Mapping[str, Any]], None]
 EVERY_S = 2.0  # chosen: files may lie on a server
+SILENT_S = 60.0  # chosen: compilation may take as long
 _END = ".running"
 
 

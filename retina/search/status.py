@@ -31,11 +31,12 @@ class Running:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """Of a sweep that goes on, or of a folder in which one has ended.
+    """Of the sweeps that go on in a folder, or of a folder in which they have ended.
 
-    jobs:    of the sweep; of a folder without one, what is there.
-    failed:  label -> error, of this sweep or, where none goes on, of the last.
-    seconds_left: by what was done since it began; None where nobody can tell.
+    jobs:    of all sweeps that go on; of a folder without one, what is there.
+    failed:  label -> error, of these sweeps or, where none goes on, of the last.
+    seconds_left: by what was done since the last of them began; None where nobody can
+             tell.
     best:    (label, data set, value) of the highest median of the metric `y`.
     going:   whether a sweep has yet to come to its end: it may have been stopped.
     """
@@ -51,60 +52,74 @@ class Status:
 
 
 def status(folder: str | Path) -> Status:
-    """The state of the sweep in a folder; reads only, and needs no other process.
+    """The state of the sweeps in a folder; reads only, and needs no other process.
 
     raises: BrokenRun where there is no sweep and no run.
     """
     folder = Path(folder)
-    asked = plan.read(folder)
+    plans = plan.read(folder)
     records = _records(folder)
     failures = _failures(folder)
-    if asked is None and not records and not failures:
-        raise BrokenRun(f"{folder} holds no sweep: start one with retina sweep")
-    y = asked["y"] if asked else "cc_norm"
-    best = _best(records, y)
-    if asked is None:
-        failed = {one["job"]["label"]: one["error"] for one in failures}
-        count = len(records) + len(failed)
-        return Status(count, len(records), (), failed, None, y, best, False)
-    names = {job["name"]: job["label"] for job in asked["jobs"]}
-    if asked["trials"]:  # then any run in the folder may be one of the search
-        names |= {name: record.get("label", name) for name, record in records.items()}
-    done = {name: record for name, record in records.items() if name in names}
-    jobs = max(len(asked["jobs"]) + asked["trials"], len(done))
-    failed = {
-        one["job"]["label"]: one["error"]
-        for one in failures
-        if one.get("sweep") == asked["sweep"]
-    }
     now = time.time()
+    said = _said(folder)
+    if not plans:  # as where a sweep ended while another of its question went on
+        said = {
+            name: one
+            for name, one in said.items()
+            if now - one["heard"] < running.SILENT_S
+        }
+    if not (plans or records or failures or said):
+        raise BrokenRun(f"{folder} holds no sweep: start one with retina sweep")
+    y = plans[-1]["y"] if plans else "cc_norm"
+    trials = sum(one["trials"] for one in plans)
+    names = {job["name"]: job["label"] for one in plans for job in one["jobs"]}
+    count = len(names) + trials
+    if trials or not plans:  # then any run in the folder may be one of them
+        names |= {name: record.get("label", name) for name, record in records.items()}
+        names |= {name: one.get("label", name) for name, one in said.items()}
+    done = {name: record for name, record in records.items() if name in names}
+    begun = plans[-1]["begun"] if plans else 0.0
+    sweeps = {one["sweep"] for one in plans}
+    failed: dict[str, str] = {}
+    for one in failures:
+        # Of a sweep that another took the place of, but which went on.
+        beside = one["name"] in names and one["told"] >= begun
+        if not plans or one.get("sweep") in sweeps or beside:
+            label = one["job"]["label"]
+            if label in failed:
+                label += f" on {one['job'].get('dataset')}"
+            failed[label] = one["error"]
     at_work = tuple(
         Running(
-            said.get("label", name),  # of a search no plan knows it
-            said["host"],
-            said["pid"],
-            now - said["begun"],
-            now - said["heard"],
-            said.get("fit", {}),
+            names[name],
+            one["host"],
+            one["pid"],
+            now - one["begun"],
+            now - one["heard"],
+            one.get("fit", {}),
         )
-        for place in (folder, folder / work.CONTROLS)
-        for name, said in running.read(place).items()
-        if name not in done and (name in names or asked["trials"])
+        for name, one in said.items()
+        if name not in done and name in names
     )
+    jobs = max(count, len(done) + (0 if plans else len(failed) + len(at_work)))
     # What failed may be a try beside them.
     left = max(jobs - len(done) - len(failed), 0)
-    since = sum(_stored(folder, name) >= asked["begun"] for name in done) + len(failed)
-    spent = now - asked["begun"]
+    since = sum(_stored(folder, name) >= begun for name in done) + len(failed)
     return Status(
         jobs=jobs,
         done=len(done),
         running=at_work,
         failed=failed,
-        seconds_left=spent / since * left if since else None,
+        seconds_left=(now - begun) / since * left if plans and since else None,
         y=y,
-        best=best,
-        going=True,
+        best=_best(records, y),
+        going=bool(plans or at_work),
     )
+
+
+def _said(folder: Path) -> dict[str, dict[str, Any]]:
+    """What workers say of their jobs, those on sampled spikes too."""
+    return running.read(folder) | running.read(folder / work.CONTROLS)
 
 
 def _records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -124,7 +139,8 @@ def _failures(folder: Path) -> list[dict[str, Any]]:
     for file in sorted((folder / work.FAILED).glob("[!.]*.json")):
         try:
             record = store.loads(file.read_text(encoding="utf-8"))
-            found.append(record | {"job": dict(record["job"])})
+            about = {"name": file.stem, "told": file.stat().st_mtime}
+            found.append(record | {"job": dict(record["job"])} | about)
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

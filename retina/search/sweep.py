@@ -124,10 +124,10 @@ def sweep(
     limit_s:    how long a job may take; one that takes longer has failed. Its process
                 is ended, so jobs do not run in this one then.
     raises:     BadCard, UnknownName for the experiment; BadSetting; UnwritableFolder;
-                InUse, once the other jobs are done, where another sweep is at one;
-                DeviceLost and Unreachable, after which the same sweep goes on. Any
-                other error of one job is recorded in `out`/failed and the sweep goes
-                on.
+                InUse, once the other jobs are done, where another process has one and
+                was not heard for a minute: until then it is waited for; DeviceLost and
+                Unreachable, after which the same sweep goes on. Any other error of one
+                job is recorded in `out`/failed and the sweep goes on.
 
     >>> sweep("quickstrat", "runs")
     Traceback (most recent call last):
@@ -196,7 +196,8 @@ def sweep(
 
     todo = unfinished(jobs)
     if todo or searching:
-        with plan.kept(jobs, order, experiment.y, executor, trials):
+        asks = experiment.y, executor, trials, experiment.question
+        with plan.kept(jobs, order, *asks):
             while ready := [job for job in todo if job.needs in ("", *done)]:
                 todo = [job for job in todo if job.needs not in ("", *done)]
                 run_all(ready)

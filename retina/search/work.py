@@ -141,6 +141,22 @@ def parent_of(job: Job, folder: Path) -> Path:
     return Path(job.parent_run) if job.parent_run else folder / job.parent
 
 
+def parent(job: Job, folder: Path) -> Fit | None:
+    """The fit that a job begins with; None for none.
+
+    raises: BrokenRun where it is not there, or no longer what it was.
+    """
+    if not job.parent:
+        return None
+    place = parent_of(job, folder)
+    if job.parent_run and store.read(place)["params_sha256"] != job.parent:
+        raise BrokenRun(
+            f"{place} is no longer the run that this sweep began with: run the same "
+            "command again"
+        )
+    return store.load(place)
+
+
 def finished(job: Job, folder: Path) -> Point | None:
     """The point of a job whose run is complete in the folder; None where it is not.
 
@@ -219,7 +235,7 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
         # Of this card: what an edited one tests on, the earlier may have trained on.
         checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
         told = {"progress": progress, "checkpoint": checkpoint}
-        given = (job, split, _parent(job, order.folder))
+        given = (job, split, parent(job, order.folder))
         do = functools.partial(fitted, *given, **told, until=order.until)
         try:
             fit = do()
@@ -263,18 +279,6 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
 def _forgive(job: Job, order: Order) -> None:
     with contextlib.suppress(OSError):
         _failure_of(job, order).unlink()
-
-
-def _parent(job: Job, folder: Path) -> Fit | None:
-    if not job.parent:
-        return None
-    place = parent_of(job, folder)
-    if job.parent_run and store.read(place)["params_sha256"] != job.parent:
-        raise BrokenRun(
-            f"{place} is no longer the run that this sweep began with: run the same "
-            "command again"
-        )
-    return store.load(place)
 
 
 def _remove(checkpoint: Path) -> None:

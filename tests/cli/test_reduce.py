@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
@@ -24,6 +25,8 @@ def test_a_run_is_reduced_once_and_what_is_wrong_is_said(
     words = ("reduce", "taps", "run", "--out", "short", "--set")
     done = retina(*words, "keep=0.7")
     assert done.status == 0, done.err
+    curve = _curve(tmp_path / "short")
+    assert curve[0][:2] == (0, 0) and len(curve) > 1
     assert "flops_per_bin" in done.out and "next: retina score short" in done.out
     record = store.read(tmp_path / "short")
     assert record["parent"] == str(run)
@@ -73,7 +76,7 @@ TAUGHT = ["settings={'lags': 3}", "steps=10"]
 def test_what_was_stopped_goes_on_to_the_same_numbers(
     retina, run, tmp_path, monkeypatch, methods, sets, parts
 ):
-    """Stopped in the last of its fits; a kill -9 is tried in tests/fitting."""
+    """Stopped in the last of its fits."""
     words = ["reduce", methods, "run", "--set", "refit_steps=20"]
     words += [word for one in sets for word in ("--set", one)]
     fit_words, heard, stops = output.fit_words, [], True
@@ -98,8 +101,51 @@ def test_what_was_stopped_goes_on_to_the_same_numbers(
     assert {part for part, _ in heard} == {len(parts) - 1}, "those before were over"
     assert not list(tmp_path.glob("*.partial"))
     assert retina(*words, "--out", "whole").status == 0
-    small, whole = (tmp_path / name / "params.h5" for name in ("small", "whole"))
-    assert small.read_bytes() == whole.read_bytes()
+    _same(tmp_path / "small", tmp_path / "whole")
+
+
+def _curve(run):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    names = ("part", "step", "train_loss", "validation")
+    return [tuple(json.loads(line)[name] for name in names) for line in lines]
+
+
+def _same(small, whole):
+    assert (small / "params.h5").read_bytes() == (whole / "params.h5").read_bytes()
+    assert _curve(small) == _curve(whole)
+
+
+# Kills itself, as kill -9 would, between two checkpoints of its last fit.
+DEADLY = """
+import os, signal
+from retina.cli import output
+from retina.fitting import checkpoints
+checkpoints.EVERY_S, words, heard = 0.0, output.fit_words, []
+def deadly(event):
+    heard.append(event["part"])
+    if heard.count(1) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return words(event)
+output.fit_words = deadly
+"""
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_goes_on_to_the_same_numbers(desk):
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(desk.folder / "xla")}
+    desk = desk._replace(environment=desk.environment | cache)
+    assert desk.retina("fit", "tiny", "ln", *FIT, "--out", "run").status == 0
+    words = ["reduce", "taps,quantise", "run", "--set", "refit_steps=80", "--set"]
+    words += ["optimiser=adam", "--out"]
+    process = desk.start(*words, "small", first=DEADLY)
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    assert not (desk.folder / "small").exists()
+    done = desk.retina(*words, "small")
+    assert done.status == 0 and "going on from small.partial" in done.err
+    assert not list(desk.folder.glob("*.partial"))
+    assert desk.retina(*words, "whole").status == 0
+    _same(desk.folder / "small", desk.folder / "whole")
 
 
 @pytest.mark.slow

@@ -64,6 +64,16 @@ def test_a_fit_that_goes_on_replaces_what_came_after_its_checkpoint(tmp_path):
     assert _lines(tmp_path)[2:] == [_row(80), _row(120)]
 
 
+def test_of_fits_in_a_row_those_that_were_over_keep_their_lines(tmp_path):
+    with jsonl(tmp_path, ABOUT) as log:
+        for part, step in ((0, 0), (0, 80), (1, 0), (1, 40)):
+            log(_row(step) | {"part": part})
+    with jsonl(tmp_path, ABOUT) as log:
+        log(_row(40) | {"part": 1})
+    found = [(line["part"], line["step"]) for line in _lines(tmp_path)]
+    assert found == [(0, 0), (0, 80), (1, 0), (1, 40)]
+
+
 def test_a_folder_that_is_gone_is_one_line(tmp_path):
     with pytest.raises(UnwritableFolder), jsonl(tmp_path / "absent", ABOUT) as log:
         log(_row(0))

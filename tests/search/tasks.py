@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from retina.search.job import Job
 
 def jobs(count: int, model: str = "fine") -> list[Job]:
     return [Job(f"{model} {i}", "none", model, {"i": i}, {}, ()) for i in range(count)]
+
+
+def span(job: Job, pause_s: float) -> tuple[int, int, float, float]:
+    """The process and the thread that a job ran in, and when by the machine's clock."""
+    if job.model == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    begun = time.monotonic()
+    time.sleep(pause_s)
+    return os.getpid(), threading.get_ident(), begun, time.monotonic()
 
 
 def task(job: Job, folder: Path, pause_s: float = 0.0) -> int | str:

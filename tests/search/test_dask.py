@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import json
 import os
 import signal
 import socket
@@ -16,10 +17,13 @@ from pathlib import Path
 import pytest
 
 from retina.errors import BadSetting, Unreachable
+from retina.search import experiment as experiments
+from retina.search import grid, running
 from retina.search.drive import drive
 from retina.search.executors import dask as plugin
 from retina.search.lost import WorkerDied
-from tests.search.tasks import jobs, task
+from retina.search.sweep import sweep
+from tests.search.tasks import jobs, span, task
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,18 +31,18 @@ ROOT = Path(__file__).parents[2]
 class Cluster:
     """Processes of a scheduler and of workers, each of them under a nanny."""
 
-    def __init__(self, folder: Path, workers: int = 3) -> None:
+    def __init__(self, folder: Path) -> None:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{found.getsockname()[1]}"
-        self._folder, self._workers = folder, workers
+        self._folder = folder
         self._started: list[subprocess.Popen] = []
 
-    def start(self, *more: str) -> None:
+    def start(self, *more: str, workers: int = 3) -> None:
         host, _, port = self.address.partition(":")
         bare = ["--no-dashboard", "--host", host]
         self._run("dask_scheduler", "--port", port, *bare)
-        for _ in range(self._workers):
+        for _ in range(workers):
             self._run(
                 "dask_worker",
                 f"tcp://{self.address}",
@@ -51,6 +55,17 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        self._started.clear()
+
+    def kill_scheduler(self) -> None:
+        scheduler = self._started.pop(0)
+        os.killpg(scheduler.pid, signal.SIGKILL)
+        scheduler.wait()
+
+    def gone(self, within_s: float = 60.0) -> None:
+        """Wait for what is left to end by itself."""
+        for process in self._started:
+            process.wait(within_s)
         self._started.clear()
 
     def _run(self, module: str, *words: str) -> None:
@@ -128,20 +143,93 @@ def test_every_job_once_through_kills_and_a_restarted_scheduler(
 
 
 @pytest.mark.slow
-def test_resources_keep_jobs_apart_and_a_deadly_one_ends(cluster, tmp_path):
-    """Two workers have one GPU each, so no more than two jobs run side by side."""
-    folder = tmp_path / "records"
-    folder.mkdir()
-    cluster.start("--resources", "GPU=1")
-    work = functools.partial(task, folder=folder, pause_s=0.2)
-    address = f"{cluster.address}?GPU=1"
-    given = [*jobs(6), *jobs(1, "dies")]
-    begun = time.monotonic()
-    outcomes = {job.label: outcome for job, outcome in _all(address, work, given)}
-    assert [outcomes[f"fine {i}"] for i in range(6)] == list(range(6))
-    assert isinstance(outcomes["dies 0"], WorkerDied)
-    assert time.monotonic() - begun > 0.4  # six jobs of 0.2 s on three workers
+def test_resources_keep_jobs_apart_and_a_deadly_one_ends(cluster):
+    """A worker has three threads and one GPU: of those who ask for it, one runs."""
+    cluster.start("--nthreads", "3", "--resources", "GPU=1", workers=1)
+    work = functools.partial(span, pause_s=0.2)
+    free, apart = (
+        [span for _, span in _all(cluster.address + asked, work, jobs(6))]
+        for asked in ("", "?GPU=1")
+    )
+    assert _most_at_once(free) == 3, "else nothing is seen of what keeps them apart"
+    assert _most_at_once(apart) == 1
+    ((_, outcome),) = _all(f"{cluster.address}?GPU=1", work, jobs(1, "dies"))
+    assert isinstance(outcome, WorkerDied)
+
+
+def _most_at_once(spans):
+    assert len({pid for pid, *_ in spans}) == 1
+    return max(
+        sum(begun <= other < ended for *_, begun, ended in spans)
+        for *_, other, _ in spans
+    )
 
 
 def _all(address, work, given):
     return drive(lambda: plugin.dask(address), work, given)
+
+
+SLOW = """
+[[families]]
+model = "TINY"
+grid = { pixel = [1, 2, 3, 4, 5, 6], pause_s = [1.5] }
+[[families]]
+model = "mean"
+"""
+FAILING = """
+[[families]]
+model = "TINY"
+set = { breaks = "value" }
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_through_a_killed_worker_and_a_restarted_scheduler(
+    cluster, asked, tmp_path
+):
+    """By the command line, with real fits."""
+    experiment, out = asked(SLOW + FAILING), tmp_path / "runs"
+    cluster.start()
+    words = ["sweep", str(experiment), "--out", str(out), "--executor"]
+    command = [sys.executable, "-m", "retina", *words]
+    process = subprocess.Popen(
+        [*command, f"dask://{cluster.address}", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+    def until(so_far, what):
+        end = time.monotonic() + 120
+        while not (found := so_far()):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < end, what
+            time.sleep(0.05)
+        return found
+
+    (name, said), *_ = until(lambda: running.read(out), "no job was begun").items()
+    os.kill(said["pid"], signal.SIGKILL)
+    until(lambda: len(list(out.glob("*/record.json"))) > 1, "two jobs were not done")
+    cluster.kill_scheduler()
+    before = {file: file.stat().st_mtime_ns for file in out.glob("*/record.json")}
+    cluster.gone()  # its workers go with it, by themselves
+    cluster.start()
+    answer, told = process.communicate(timeout=120)
+
+    assert process.returncode == 1, told
+    jobs = {job.name: job for job in grid.jobs(experiments.read(experiment))}
+    failing = [name for name, job in jobs.items() if job.settings.get("breaks")]
+    assert json.loads(answer)["failed"] == {"tiny breaks=value": "ValueError: as asked"}
+    record = json.loads((out / "failed" / f"{failing[0]}.json").read_text())
+    assert "in tiny" in record["traceback"]
+    result = json.loads((out / "result.json").read_text())
+    runs = [point["run"] for point in result["points"]]
+    assert sorted(runs) == sorted(jobs.keys() - set(failing)) and name in runs
+    # None of those was done again, and nothing half done is left.
+    assert all(file.stat().st_mtime_ns == at for file, at in before.items())
+    assert not list(out.glob(".*"))
+
+    without = sweep(asked(SLOW), out)
+    assert (without.status, without.skipped) == (0, 7)

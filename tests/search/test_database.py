@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from retina.errors import BadCard, InUse, MissingExtra, Unreachable
+from retina.search import running
 from retina.search.database import JOURNAL, Asking
 from retina.search.status import status
 from retina.search.sweep import sweep
@@ -90,7 +91,8 @@ def test_another_file_in_the_place_of_the_journal_is_not_written_into(tmp_path):
         raise AssertionError("not reached")
 
 
-def test_two_searches_in_one_folder(asked, tmp_path):
+def test_two_searches_in_one_folder(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SILENT_S", 0.0)
     folder = asked(EXPLORED.replace("trials = 4", "trials = 1"))
     out, second = tmp_path / "runs", []
 

@@ -13,7 +13,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 
 import pytest
 
-from retina.errors import BadSetting, Unreachable
+from retina.errors import BadSetting, InUse, Unreachable
 from retina.search.drive import drive
 from retina.search.executors.local import Here, local
 from retina.search.lost import Disconnected, WorkerDied
@@ -118,6 +118,22 @@ def test_one_that_breaks_without_end_is_given_up():
 
     with pytest.raises(Unreachable, match=r"broke 4 times \(at once\).*goes on"):
         list(drive(Broken, str, jobs(2)))
+
+
+def test_a_job_that_is_in_use_is_asked_for_again_while_the_others_go_on(monkeypatch):
+    monkeypatch.setattr("retina.search.drive.BEAT_S", 0.01)
+    asked = []
+
+    def work(job):
+        asked.append(job.settings["i"])
+        if (job.settings["i"] == 0 and asked.count(0) < 4) or job.settings["i"] == 2:
+            raise InUse("another process is at it")
+        return job.label
+
+    answers = drive(Here, work, jobs(4), taken=lambda job: job.settings["i"] == 0)
+    told = {job.settings["i"]: outcome for job, outcome in answers}
+    assert sorted(asked) == [0, 0, 0, 0, 1, 2, 3] and list(told)[-1] == 0
+    assert told[0] == "fine 0" and isinstance(told[2], InUse)
 
 
 def test_jobs_that_depend_on_answers_are_asked_for_one_by_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -68,13 +69,71 @@ def test_a_limit_is_a_time(asked, tmp_path):
         sweep(asked(TWO), tmp_path / "runs", limit_s=0)
 
 
-def test_what_another_sweep_is_at_is_left_to_it_and_the_rest_is_done(asked, tmp_path):
+def test_what_is_held_in_silence_is_left_and_the_rest_is_done(
+    asked, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(running, "SILENT_S", 0.0)
     folder, out = asked(TWO), tmp_path / "runs"
     first, second = grid.jobs(experiments.read(folder))
     with lock.beside(out / first.name), pytest.raises(InUse, match="at work in"):
         sweep(folder, out)
     assert [point.run for point in records.points(out)] == [second.name]
     assert sweep(folder, out).skipped == 1
+
+
+def test_what_another_process_is_at_is_waited_for_while_that_is_heard(
+    asked, tmp_path, monkeypatch
+):
+    """As a worker that was given up, whose job is with another one by now."""
+    monkeypatch.setattr("retina.search.drive.BEAT_S", 0.02)
+    folder, out, ended = asked(TWO), tmp_path / "runs", []
+    first, second = grid.jobs(experiments.read(folder))
+    with contextlib.ExitStack() as elsewhere:
+        elsewhere.enter_context(lock.beside(out / first.name))
+        elsewhere.enter_context(running.told(first, out))
+
+        def listening(event):
+            if event["state"] == "done":
+                ended.append(event["job"].name)
+                elsewhere.close()
+
+        swept = sweep(folder, out, progress=listening)
+    assert ended == [second.name, first.name]
+    assert swept.status == 0 and len(swept.points) == 2
+
+
+def test_of_sweeps_side_by_side_each_keeps_its_plan_and_all_are_seen(asked, tmp_path):
+    out = tmp_path / "runs"
+    first, second = grid.jobs(experiments.read(asked(TWO)))
+    here, there = Order(out, "here"), Order(out, "there")
+    with plan.kept([first], here, "cc_norm", "local", question="this?"):
+        with plan.kept([second], there, "cc_norm", "local", question="that?"):
+            with running.told(first, out):
+                now = status(out)
+                assert (now.jobs, now.going, len(now.running)) == (2, True, 1)
+            work.fail(second, there, "as it was")
+            assert status(out).failed == {second.label: "as it was"}
+        now = status(out)
+        assert (now.jobs, now.going, now.failed) == (1, True, {})
+    assert not status(out).going and not list(out.glob(".*"))
+
+
+def test_the_same_sweep_twice_is_seen_until_both_have_ended(asked, tmp_path):
+    out = tmp_path / "runs"
+    jobs = grid.jobs(experiments.read(asked(TWO)))
+    earlier, later = Order(out, "earlier"), Order(out, "later")
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(plan.kept(jobs, earlier, "cc_norm", "local"))
+        with plan.kept(jobs, later, "cc_norm", "local"):
+            work.fail(jobs[0], earlier, "as it was")
+            opened.close()  # the first to begin is the first to end
+            now = status(out)
+            assert (now.jobs, now.done, now.going) == (2, 0, True)
+            assert now.failed == {jobs[0].label: "as it was"}
+    with running.told(jobs[1], out):  # or the last to begin was
+        now = status(out)
+        assert now.going and [one.label for one in now.running] == [jobs[1].label]
+    assert not status(out).going
 
 
 def test_a_sweep_is_seen_from_outside(asked, tmp_path):

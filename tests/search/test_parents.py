@@ -19,6 +19,7 @@ from retina.reduction.steps import reduce
 from retina.reduction.taps import taps
 from retina.search import experiment as experiments
 from retina.search import grid
+from retina.search.learning import learning
 from retina.search.sweep import sweep
 from tests.search import flat
 
@@ -229,10 +230,18 @@ def test_reductions_are_runs_beside_their_parent(asked, tmp_path, small):
     text = REDUCED.replace(LN, "").split("[[families]]")[1]
     text = "[[families]]" + text.replace("ln lags=6 basis=4 rank=2 window=3", "%s")
     of_run = asked(text % (out / parent.run))
+    estimates = sweep(of_run, tmp_path / "other", dry_run=True).estimates
     swept = sweep(of_run, tmp_path / "other")
     assert [p.cost.flops_per_bin for p in swept.points] == [
         half.cost.flops_per_bin,
         most.cost.flops_per_bin,
+    ]
+    assert [e.flops_per_bin for e in estimates] == [
+        p.cost.flops_per_bin for p in swept.points
+    ]
+    assert [e.flops for e in estimates] == [
+        learning(store.load(out / run.run).model, small, 2).total
+        for run in (half, most)
     ]
     record = tmp_path / "runs" / parent.run / "record.json"
     record.write_text(record.read_text().replace('"recording": "', '"recording": "0'))

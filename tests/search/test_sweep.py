@@ -16,8 +16,11 @@ import pytest
 
 from retina import build, store
 from retina.costs.cost import cost
+from retina.data import load as loading
+from retina.data import split as splitting
 from retina.errors import BadCard, BrokenRun, InUse, UnknownName, UnwritableFolder
-from retina.search import experiment, grid, records
+from retina.search import experiment, grid, records, running
+from retina.search.learning import learning
 from retina.search.sweep import finished, sweep
 from retina.types import Spec
 from tests.search.conftest import HEAD, TINY
@@ -200,6 +203,7 @@ def test_a_card_edited_while_a_fit_runs_is_not_the_card_of_that_fit(
 
 
 def test_a_job_that_another_sweep_is_storing_is_in_use(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SILENT_S", 0.0)
     folder, out = asked(TWO), tmp_path / "runs"
     save, second = store.save, []
 
@@ -306,6 +310,23 @@ def test_a_dry_run_charges_every_sampled_run(asked, tmp_path):
     model = build.model("glm", Spec((20, 20), 12, 1 / 30), **estimate.job.settings)
     params = jax.eval_shape(model.stage.init, jax.random.key(0))
     assert estimate.flops_per_bin == cost(model, params).flops_per_bin > 0
+
+
+def test_a_dry_run_counts_the_steps_that_a_fit_may_take(asked, tmp_path):
+    family = """
+[[families]]
+model = "ln"
+set = { lags = 4, rank = 1, window = 3 }
+fit = { optimiser = "adam", learning_rate = [0.1, 0.01], max_steps = 9 }
+seeds = 3
+"""
+    folder = asked(family + WITH_A_FAILURE, HEAD + "max_steps = 5\n")
+    estimates = sweep(folder, tmp_path / "runs", dry_run=True).estimates
+    split = splitting.split(loading.load("small"))
+    ln = build.model("ln", split.spec, lags=4, rank=1, window=3)
+    step = learning(ln, split, optimiser="adam").step
+    # Two recipes side by side, three seeds of each; the others have no step.
+    assert [one.flops for one in estimates] == [2 * 3 * 5 * step, None, 0, 0]
 
 
 def test_what_was_expected_and_what_came(asked, tmp_path):

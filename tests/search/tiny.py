@@ -11,12 +11,14 @@ from retina.parameter import Parameter
 from retina.stage import Model, Recipe, memoryless
 
 
-def tiny(spec, /, *, pixel=0, weight=0.1, breaks="", wide=None):
+def tiny(spec, /, *, pixel=0, weight=0.1, breaks="", wide=None, pause_s=0.0):
     """rate = mean * exp(weight * one pixel); `breaks` raises, or hangs."""
     if breaks == "value":
         raise ValueError("as asked\nand more")
     if breaks == "hang":
         time.sleep(3600)
+
+    time.sleep(pause_s)
 
     def one(params, x):
         return params["rate"] * jnp.exp(jnp.float32(weight) * x.astype("f4")[pixel, 0])

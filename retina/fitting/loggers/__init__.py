@@ -7,7 +7,8 @@ A file NAME.py defines
 folder: of the fit that runs; what is written there goes into the finished run.
 about:  what was asked for: the data set, the model and its settings, ...
 returns: entered when the fit begins, it gives the function that takes each row of
-         `ROW`; a row replaces those that a killed fit told from its step on.
+         `ROW`, of several fits in a row with "part" as well; a row replaces those that
+         a killed fit told from its step on.
 raises: MissingExtra at once, before anything is entered or written.
 """
 

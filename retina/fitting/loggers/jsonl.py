@@ -29,7 +29,7 @@ def jsonl(folder: Path, about: Mapping[str, Any]) -> Iterator[Log]:
     def log(row: Mapping[str, Any]) -> None:
         nonlocal begun
         if not begun:
-            _forget(file, row["step"])
+            _forget(file, _when(row))
             begun = True
         line = json.dumps(_plain(row), allow_nan=False) + "\n"
         with atomic.explained(file), file.open("a", encoding="utf-8") as opened:
@@ -40,16 +40,21 @@ def jsonl(folder: Path, about: Mapping[str, Any]) -> Iterator[Log]:
     yield log
 
 
-def _forget(file: Path, step: int) -> None:
+def _when(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Of several fits in a row, each begins at step 0."""
+    return row.get("part", 0), row["step"]
+
+
+def _forget(file: Path, when: tuple[int, int]) -> None:
     """Drops the rows of a step and later, and a line that was cut off."""
     if not file.exists():
         return
     kept = []
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
-            if json.loads(line)["step"] >= step:
+            if _when(json.loads(line)) >= when:
                 break
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             break
         kept.append(line + "\n")
     atomic.write_file(file, "".join(kept).encode())
