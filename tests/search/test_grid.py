@@ -41,6 +41,7 @@ model = "mean"
         "weight": 0.2,
         "breaks": "",
         "wide": (3, 4),
+        "pause_s": 0.0,
     }
     assert found[1].settings["wide"] is None
     assert (found[0].seeds, found[4].seeds) == (2, 1)
