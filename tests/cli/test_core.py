@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from retina import store
 
@@ -10,6 +11,7 @@ SMALL = ("--set", "lags=6", "--set", "basis=4", "--set", "subunits=2")
 SHORT = ("--set", "max_steps=40", "--set", "clip_bins=64")
 
 
+@pytest.mark.slow
 def test_a_core_is_kept_and_named(retina):
     first = retina("fit", "tiny", "lnln", *SMALL, *SHORT, "--out", "first")
     assert first.status == 0, first.err

@@ -37,6 +37,7 @@ spikes_of = "ln lags=6 basis=4 rank=1"
 """
 
 
+@pytest.mark.slow
 def test_a_mechanism_and_its_control_are_printed_and_kept(retina, tmp_path):
     folder = tmp_path / "asked"
     folder.mkdir()

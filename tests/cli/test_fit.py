@@ -135,6 +135,7 @@ def test_a_model_and_a_card_in_files(retina, lab):
     assert dict(store.load("../r").model.settings)["fast_s"] == 0.02
 
 
+@pytest.mark.slow
 def test_a_model_file_that_changed_since_is_another_model(desk):
     desk.retina("new", "model", "mine")
     words = ("fit", "tiny", "mine.py", "--set", "max_steps=1", "--out", "r")
@@ -285,6 +286,7 @@ def _goes_on(retina, folder: Path, command: tuple[str, ...]) -> None:
         assert [row[name] for row in rows] == [row[name] for row in wanted]
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_at_once_is_one_line(desk):
     command = ("fit", "tiny", "ln", *LONG, "--out", "run")
     process = desk.start(*command)
@@ -337,6 +339,7 @@ def test_the_same_command_as_the_first_ends_finds_its_run(retina, monkeypatch):
     assert os.listdir() == ["run"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_fit_goes_on_later(desk):
     """The kernel refuses bytes past a limit, as it does on a full disk."""
     command = ["fit", "tiny", "ln", *QUICK, "--out", "run"]
@@ -425,6 +428,7 @@ def edged(spec, /):
 """
 
 
+@pytest.mark.slow
 def test_a_fit_whose_loss_explodes_is_stored_as_it_was_before(retina):
     Path("edged.py").write_text(EDGED)
     sets = ("optimiser=adam", "schedule=linear", "learning_rate=60", "max_steps=100000")

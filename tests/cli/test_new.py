@@ -24,6 +24,7 @@ SUITES = {
 }
 
 
+@pytest.mark.slow
 def test_what_is_new_passes_the_contract_of_its_kind(retina, tmp_path):
     """Functions as another package would offer them, by entry points."""
     points = ""
@@ -74,6 +75,7 @@ def test_a_new_data_set_works_once_its_file_is_there(retina, tmp_path):
     assert retina("fit", "lab_made.toml", "mean", "--out", "run").status == 0
 
 
+@pytest.mark.slow
 def test_a_new_experiment_can_be_rehearsed(retina):
     retina("new", "experiment", "lab_made")
     done = retina("sweep", "lab_made", "--dry-run")

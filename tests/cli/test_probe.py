@@ -71,6 +71,7 @@ def test_probe_says_what_to_put_right(retina):
         assert retina("probe", "run", *words).status == 2
 
 
+@pytest.mark.slow
 def test_probe_recovery_says_which_parameters_return(retina):
     words = ("--set", "lags=4", "--set", "rank=None")
     fitted = retina("fit", "tiny", "ln", *words, "--out", "run")

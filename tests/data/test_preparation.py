@@ -41,6 +41,7 @@ def test_a_window_and_squares_are_those_of_numpy(images):
     assert "rows 3-15, columns 4-15" in made.notes[-2]
 
 
+@pytest.mark.slow
 def test_the_window_around_fields_holds_every_field(images):
     made = prepare(images, [{"around_fields": 2.0}])
     assert made.frame < images.frame and min(made.frame) > 6

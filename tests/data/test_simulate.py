@@ -326,6 +326,7 @@ def test_receptive_fields_lie_inside_and_share_subunits():
         assert np.all(kinds == wiring.types[cell])
 
 
+@pytest.mark.slow
 def test_one_filter_and_a_nonlinearity_stay_below_the_ceiling(whole):
     # On white noise the covariance with the true expected count is the best linear
     # filter, free of spike noise; a flexible curve follows. Its correlation with the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from retina import build
 from retina.fitting import descent
@@ -61,6 +62,7 @@ def _walked(model, table, null, params, order, rate):
     )
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_walk_as_they_would_alone():
     """Each with its own start and its own order of clips."""
     split = synthetic.split(synthetic.truth(), train=400)

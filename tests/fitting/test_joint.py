@@ -74,6 +74,7 @@ def _core(fitted: Fit):
     return {name: fitted.params[name] for name in fitted.model.core}
 
 
+@pytest.mark.slow
 def test_jointly_beats_each_alone_on_little_data(splits, joint):
     model = [build.model("lnln", split.spec, **MODEL) for split in splits]
     alone = [fit(model[n], splits[n], key=KEY, **QUICK) for n in range(2)]

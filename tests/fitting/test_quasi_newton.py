@@ -222,6 +222,7 @@ def test_lbfgs_takes_no_step_beyond_the_last(independent, steps):
     assert made.curve[-1]["train_loss"] < 3
 
 
+@pytest.mark.slow
 def test_correlated_features_do_not_slow_it_down():
     """Neighbours alike by 0.9: eigenvalues apart by 300, the optimum in 14 steps."""
     draw = np.random.default_rng(3)

@@ -87,6 +87,7 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_it_is_resumed_at_the_exact_clip_and_from_either_side(tmp_path, monkeypatch):
     """Cut off after a round, streamed; ended in memory, and streamed; two seeds."""
     monkeypatch.setattr(walkers, "PART", PART)

@@ -35,6 +35,7 @@ def _model(split: Split):
     return build.model("lnln", split.spec, lags=5, basis=3, subunits=2)
 
 
+@pytest.mark.slow
 def test_each_combination_is_the_fit_that_it_would_be_alone(split):
     model = _model(split)
     lists: dict[str, Any] = {"learning_rate": [1e-3, 3e-2], "l2": [0.0, 1.0]}
