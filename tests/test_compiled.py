@@ -90,7 +90,7 @@ print(fit.training["compile_s"])
 
 @pytest.mark.slow
 def test_a_second_start_compiles_less(environment):
-    """A third or less; what is left is tracing and lowering, and small programs."""
+    """Less than half; what is left is tracing and lowering, and small programs."""
     first, second = (float(_run(FIT).stdout) for _ in range(2))
     assert second < first / 2
 

@@ -158,10 +158,10 @@ def _latency(model: Any, params: Any, split: Any) -> dict[str, Any]:
     from retina.costs.latency import latency
 
     _fitted(params, "--latency")
-    frames = None
+    frames = np.zeros((1, *model.spec.frame), _stored(split))
     if split is not None and split.test:
         frames = np.asarray(split.test[0].stimulus[:500])
-    return dataclasses.asdict(latency(model, params, frames, dtype=_stored(split)))
+    return dataclasses.asdict(latency(model, params, frames))
 
 
 def _energy(found: Any) -> dict[str, Any]:

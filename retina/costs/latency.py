@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from retina import formulation
@@ -48,14 +46,12 @@ def latency(
     frames: np.ndarray | None = None,
     *,
     bins: int = 500,
-    dtype: Any = jnp.float32,
 ) -> Latency:
     """Time the streaming step on this machine, a frame's way to the device included.
 
     params: numbers.
     frames: (time, *frame) as stored, shown in turn and over again; None: zeros.
     bins:   timed, after a few that are not.
-    dtype:  of zeros.
     raises: BadSetting for no bins, and for a model that draws random numbers.
 
     A model with spike history hears silence.
@@ -69,7 +65,7 @@ def latency(
     at_least_one(bins=bins)
     stage = model.stage
     if frames is None:
-        frames = np.zeros((1, *model.spec.frame), dtype)
+        frames = np.zeros((1, *model.spec.frame), np.float32)
     heard = (np.zeros(model.spec.cells, np.float32),) * stage.uses_response
     made = programs(model, params, frames.dtype)
     state = jax.jit(made["start"].call)()

@@ -14,6 +14,7 @@ from retina.types import Clip
 # chance; more of them where the next can be guessed.
 _FRAMES, _CHANCE = 5, 1e-14
 _NEVER = 10**9
+_NOTHING = np.uint64(0)
 _APART = 12  # frames in a row that, where they come again, are counted once
 # A stretch of fewer different runs says nothing about chance.
 _SHORTEST = 50
@@ -77,7 +78,13 @@ def enough(shown: Sequence[np.ndarray]) -> int:
     for long is itself copied, so it counts once.
     """
     runs = [_runs(names, _APART) for names in shown]
-    _, at = np.unique(np.concatenate(runs), return_index=True)
+    _, begun = np.unique(np.concatenate(runs), return_index=True)
+    # The last frames of a copy go on otherwise, but what led to them has come before.
+    led = np.concatenate([_before(run) for run in runs])
+    _, first = np.unique(led, return_index=True)
+    anew = led == _NOTHING
+    anew[first] = True
+    at = begun[anew[begun]]
     if len(at) < _SHORTEST:
         return _NEVER
     pairs = list(zip(shown, runs, strict=True))
@@ -92,6 +99,12 @@ def enough(shown: Sequence[np.ndarray]) -> int:
     if chance > 0.9:
         return _NEVER  # on, off, on: all such stretches are alike
     return max(_FRAMES, math.ceil(math.log(_CHANCE) / math.log(chance)))
+
+
+def _before(run: np.ndarray) -> np.ndarray:
+    """The run that ends at each place, for those that begin there; 0: there is none."""
+    none = np.full(min(_APART - 1, len(run)), _NOTHING)
+    return np.concatenate([none, run[: len(run) - len(none)]])
 
 
 def _pairs(values: np.ndarray) -> float:

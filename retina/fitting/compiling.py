@@ -59,6 +59,11 @@ def counted() -> Iterator[Compiling]:
         _here.counting.remove(compiling)
 
 
+def so_far() -> float:
+    """Seconds that this thread's innermost `counted` has counted; 0 without one."""
+    return _here.counting[-1].seconds if _here.counting else 0.0
+
+
 @functools.cache
 def _listen() -> None:
     def heard(event: str, duration_secs: float, **about) -> None:

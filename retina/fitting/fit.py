@@ -79,7 +79,8 @@ def fit(
                 shape begin where that ended, for all seeds (`scatter` moves them
                 apart), the rest as the model's own. See `retina.fitting.inherited`.
                 training["started"] says which, and the "validation" bits (mean over
-                cells) "before", of that fit, and at the "start" of this one.
+                cells) "before", of that fit, and at the "start" of this one, its best
+                seed's.
     until:      stop for now, at the first evaluation at this step or later, as if
                 interrupted: what comes back is the fit as it stands, and the same call
                 with a later one, or None, goes on from its checkpoint.

@@ -46,6 +46,8 @@ GANGLION = {
     "lif": "softplus",
     "adaptive_lif": "softplus",
 }
+# Populations that a keyword leaves out: one circuit has one spelling.
+KEYWORDS = {"horizontal": "horizontal=false", "amacrine": "amacrine=None"}
 HISTORY_S, COSINES = 0.3, 8  # of a history filter: its reach, and at most so many
 
 
@@ -122,8 +124,8 @@ def circuit(
     dt_s:          step of the circuit; None: the longest that is stable, 7 ms. Where a
                    fit starts, at 30 Hz, the drive of ganglion cells is then off by 0.3
                    to 0.5 of its s.d. from what short steps give; halving halves that.
-    cut:           what is left out, by name, with commas between: populations, or
-                   projections such as amacrine->ganglion.
+    cut:           what is left out, by name, with commas between: projections such as
+                   amacrine->ganglion; cells that no keyword leaves out.
     shrink:        weight of the mean square of the synapses onto ganglion cells.
     source:        Real et al. 2017, doi 10.1016/j.cub.2016.11.040 (circuits in stages);
                    Schroeder et al. 2020, NeurIPS (release and amacrine feedback).
@@ -222,6 +224,10 @@ def _cut(declared: Circuit, names: str) -> Circuit:
     for name in removed:
         if name not in known:
             raise UnknownName(f"cut {name!r}; known: {', '.join(known)}")
+        if name in KEYWORDS:
+            raise BadSetting(
+                f"cut {name!r}: write {KEYWORDS[name]}, which says the same"
+            )
     return without(declared, *removed)
 
 

@@ -79,12 +79,13 @@ def check_cell(fit: Fit, cell: int) -> int:
 
 
 def check_slope(fit: Fit, cell: int, slopes: np.ndarray) -> None:
-    """raises: BadSetting where all of them are zero, as those of a table always are."""
+    """raises: BadSetting where all are zero: a silent cell's, and any table's."""
     if not slopes.any():
         raise BadSetting(
-            f"{fit.model.name}: the rate of cell {cell} has no slope here (tables and "
-            "trees are flat between their steps), so gradients show nothing: ask for "
-            "its spike-triggered average (model_sta, retina probe RUN sta)"
+            f"{fit.model.name}: the rate of cell {cell} has no slope here (it is cut "
+            "off at zero, or made of steps, as tables and trees are), so gradients "
+            "show nothing: take other moments, or its spike-triggered average "
+            "(model_sta, retina probe RUN sta)"
         )
 
 

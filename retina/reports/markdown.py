@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from retina.arrays import plural
+from retina.data.caveats import caveats
 from retina.reports.numbers import amount
 from retina.types import Interval
 
@@ -100,9 +101,12 @@ def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
 
 
 def _of_all(rows: Sequence[Row]) -> list[str]:
-    """What is noted of every model's score, as of an unverified card."""
+    """What is noted of every model's score, and of any that its recording is to be read
+    with: a row may have been measured before there was such a note."""
     each = [row["scores"][0].get("notes", ()) for row in rows]
-    return [note for note in each[0] if all(note in notes for notes in each)]
+    told = dict.fromkeys(note for notes in each for note in notes)
+    caveat = set(caveats([*told]))
+    return [n for n in told if n in caveat or all(n in notes for notes in each)]
 
 
 def _best(rows: Sequence[Row], y: str, x: str) -> list[bool]:

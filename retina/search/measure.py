@@ -10,6 +10,8 @@ import numpy as np
 
 from retina.types import Fit, Point, Score, Split
 
+NOISE = 1e-6  # bits per spike: less is rounding, and no bit has a price
+
 
 def measure(
     fit: Fit,
@@ -88,7 +90,8 @@ def told_bits_per_s(score: Score, split: Split) -> float | None:
         for bits, number in zip(metric.per_cell, spikes, strict=True)
         if not math.isnan(bits)  # a silent cell; -inf is a model that is no use
     )
-    return float(total) / seconds if total > 0 else None
+    told = float(total)
+    return told / seconds if told > NOISE * float(spikes.sum()) else None
 
 
 def _unfinished(fit: Fit) -> tuple[str, ...]:

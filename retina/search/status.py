@@ -81,6 +81,7 @@ def status(folder: str | Path) -> Status:
     begun = plans[-1]["begun"] if plans else 0.0
     sweeps = {one["sweep"] for one in plans}
     failed: dict[str, str] = {}
+    lately = 0  # of them, since the last sweep began
     for one in failures:
         # Of a sweep that another took the place of, but which went on.
         beside = one["name"] in names and one["told"] >= begun
@@ -89,6 +90,7 @@ def status(folder: str | Path) -> Status:
             if label in failed:
                 label += f" on {one['job'].get('dataset')}"
             failed[label] = one["error"]
+            lately += one["told"] >= begun
     at_work = tuple(
         Running(
             names[name],
@@ -104,7 +106,7 @@ def status(folder: str | Path) -> Status:
     jobs = max(count, len(done) + (0 if plans else len(failed) + len(at_work)))
     # What failed may be a try beside them.
     left = max(jobs - len(done) - len(failed), 0)
-    since = sum(_stored(folder, name) >= begun for name in done) + len(failed)
+    since = sum(_stored(folder, name) >= begun for name in done) + lately
     return Status(
         jobs=jobs,
         done=len(done),

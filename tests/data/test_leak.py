@@ -204,3 +204,14 @@ def test_twenty_minutes_take_no_time():
     begun = time.perf_counter()
     assert not leak.leak([clip("c", shown[64000:])], [clip("a", shown[:64000])])
     assert time.perf_counter() - begun < 3
+
+
+@pytest.mark.parametrize("times", [2, 4, 9])
+def test_a_stretch_shown_again_and_again_is_seen(times: int):
+    """As frozen noise between running noise is."""
+    frozen = noise(400, 4, 4, seed=1)
+    parts = [noise(400, 4, 4, seed=2 + n) for n in range(times + 1)]
+    shown = [parts[0], *(x for part in parts[1:] for x in (frozen, part))]
+    train, test = clip("a", np.concatenate(shown)), clip("c", frozen[40:])
+    assert leak.leak([test], [train]) != ""
+    assert leak.too_short([test], [train]) == []

@@ -52,6 +52,7 @@ def test_a_projection_or_population_is_cut_by_its_name(cut: str):
 @pytest.mark.parametrize(
     ("cut", "error", "match"),
     [
+        ("amacrine", BadSetting, "cut 'amacrine': write amacrine=None"),
         ("amacrin->on", UnknownName, "cut 'amacrin->on'; known: cone, .*amacrine->on,"),
         ("cone", BadSetting, "'cone' is the circuit's input or output"),
         (
