@@ -69,14 +69,14 @@ def fetch(
     members = [file for file in files if file.path not in card.archives]
     places = {file: below(folder, file.path, pickled=True) for file in members}
     lacking = [file for file, place in places.items() if not is_good(place, file)]
-    bytes = {f.path: f.bytes for f in files if not (f.archive or f.optional)}
+    size_of = {f.path: f.bytes for f in files if not (f.archive or f.optional)}
     if not offline and source is None:
-        bytes |= sizes(_downloads(card, lacking, folder), patience_s)
-    say(f"size: {in_words(bytes)} from {source or card.source}")
+        size_of |= sizes(_downloads(card, lacking, folder), patience_s)
+    say(f"size: {in_words(size_of)} from {source or card.source}")
 
     def report(path: str, done: int, size: int) -> None:
         if progress:
-            progress(path, done, size or bytes.get(path, 0))
+            progress(path, done, size or size_of.get(path, 0))
 
     if offline:
         names = [file.path for file in lacking if not file.optional]

@@ -23,13 +23,13 @@ from retina.errors import UnreadableFile
 from retina.movie import LARGE, PIECE
 
 
-def npy(path: Path) -> np.ndarray:
-    """The array of an .npy file.
+def npy(path: Path, *, always: bool = False) -> np.ndarray:
+    """The array of an .npy file, mapped where it is large, or always.
 
     raises: UnreadableFile.
     """
     try:
-        large = path.stat().st_size > LARGE
+        large = always or path.stat().st_size > LARGE
         return np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on a damaged header
         said = " ".join(str(error).split())[:200]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from retina import atomic, resources
+from retina.data import mapped
 from retina.data.below import below
 from retina.data.card import Card
 from retina.errors import BadCard, BrokenRun, MissingExtra, UnreadableFile, nearest
@@ -138,11 +139,7 @@ def unpack(
 
 def _rows(path: Path, movie: Movie, trials: int) -> np.ndarray:
     wanted = (trials * movie.frames, movie.size[0] * movie.size[1] // 8)
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy raises many kinds on a damaged header
-        said = " ".join(str(error).split())[:200]
-        raise UnreadableFile(f"{path} is not a readable npy file: {said}") from None
+    rows = mapped.npy(path, always=True)
     if rows.shape != wanted or rows.dtype != np.uint8:
         raise UnreadableFile(
             f"{path} holds {rows.dtype} {rows.shape}, not uint8 {wanted}"
