@@ -39,7 +39,7 @@ def fetch(
             variant=variant,
             say=print,
             progress=lambda file, done, size: tell(
-                done / max(size, done, 1),
+                done / size if size else 0.0,
                 f"{file} {done / 1e6:.1f}"
                 + (f" of {size / 1e6:.1f} MB" if size else " MB"),
             ),

@@ -93,12 +93,19 @@ def download(
             headers["Range"] = f"bytes={have}-"
         if asked:
             headers["If-Range"] = asked
+        whole = False
         try:
             with open(aside, "ab") as sink:
 
                 def begins(answer: Any, **_: Any) -> None:
                     """Before the first byte: is it the rest, or all of it?"""
+                    nonlocal whole
                     status, called = answer.status_code, _called(answer)
+                    # All of it had come, but it was never moved into place.
+                    size = answer.headers.get("Content-Range", "").rpartition("/")[2]
+                    whole = status == 416 and size == str(have)
+                    if whole:
+                        return
                     # An answer with the rest need not say again what If-Range asked.
                     other = status == 206 and bool(asked) and called not in ("", asked)
                     if status in (200, 416) or other:
@@ -124,6 +131,8 @@ def download(
                 nothing: Any = None
                 load(url, sink, nothing)
         except requests.exceptions.RequestException as error:
+            if whole:
+                return
             kept = aside.stat().st_size and goes_on(aside, file)
             again = "again to go on from here" if kept else "again"
             raise MissingData(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from retina.data.card import Card
-from retina.data.held import LONG, on_the_clock
+from retina.data.held import LONG, PAUSE, on_the_clock
 from retina.data.leak import replayed
 from retina.data.rules import SplitRule
 from retina.errors import (
@@ -142,7 +142,10 @@ def _block(
     card: Card, rule: SplitRule, part: Part, start: int, stop: int, name: str
 ) -> Block:
     onsets = part.onsets_s[start : stop + 1]
-    if onsets[-1] - onsets[-2] > LONG * card.frame_s:  # a pause follows it
+    last_s = onsets[-1] - onsets[-2]
+    # A pause follows, or another stretch; a frame of a mapped movie may stay on.
+    apart = stop in part.begin or last_s > PAUSE * card.frame_s
+    if apart and last_s > LONG * card.frame_s:
         onsets = np.append(onsets[:-1], onsets[-2] + card.frame_s)
     spikes = counts = None
     if part.spikes is not None:

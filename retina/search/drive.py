@@ -57,7 +57,7 @@ def drive(
             now = time.monotonic()
             again.extend(job for due, job in later if due <= now)
             later = [(due, job) for due, job in later if due > now]
-            while at_once is None or len(pending) + len(later) < at_once:
+            while at_once is None or len(pending) < at_once:
                 job = again.popleft() if again else next(source, None)
                 if job is None:
                     break

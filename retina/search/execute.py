@@ -72,12 +72,15 @@ def execute(
                     if "fit" in said:
                         tell(given[name], "fitting", **said["fit"])
 
-    met: dict[str, float] = {}
+    # What each holder said last, and when that was new by this machine's clock.
+    met: dict[str, tuple[float | None, float]] = {}
 
     def taken(job: Job) -> bool:
-        since = met.setdefault(job.name, time.time())
         said = running.read(work.place_of(job, order.folder).parent).get(job.name, {})
-        return time.time() - max(since, said.get("heard", since)) < running.SILENT_S
+        heard, now = said.get("heard"), time.monotonic()
+        if job.name not in met or met[job.name][0] != heard:
+            met[job.name] = heard, now
+        return now - met[job.name][1] < running.SILENT_S
 
     if executor == HERE:
         check_device()

@@ -47,7 +47,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start, end = int(first), int(last or end - 1) + 1
             if start >= len(data):
-                self.send_error(416)
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(data)}")
+                self.end_headers()
                 return
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
@@ -258,6 +260,14 @@ def test_half_of_an_unknown_file_goes_on(broken, server, cache):
     assert (cache / "small" / "small.npz").read_bytes() == whole
     assert server.asked[-1] == ("/small.npz", f"bytes={kept}-")
     assert {path.name for path in (cache / "small").iterdir()} == {"small.npz", ".lock"}
+
+
+def test_all_of_it_that_was_never_moved_is_not_asked_for_again(broken, server, cache):
+    whole = (server.folder / "small.npz").read_bytes()
+    (cache / "small" / "small.npz.part").write_bytes(whole)
+    fetch(broken, say=quiet)
+    assert (cache / "small" / "small.npz").read_bytes() == whole
+    assert server.asked[-1] == ("/small.npz", f"bytes={len(whole)}-")
 
 
 def test_half_of_another_version_does_not(broken, server, cache):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from retina.data import held
 from retina.data.check import check
 from retina.data.export import export
 from retina.data.held import on_the_clock
@@ -178,3 +179,13 @@ def test_a_mapped_movie_keeps_its_rows(tmp_path):
     part = Part(shown, np.array([0, 1, 3, 4.0]))
     made, (note,) = on_the_clock(part, 1.0)
     assert made.stimulus is shown and "keeps its rows" in note
+
+
+def test_where_a_split_ends_does_not_cut_a_row_that_was_kept(cache, monkeypatch):
+    """Frame 12 stayed on for two, and is the last of training."""
+    monkeypatch.setattr(held, "mapped", lambda stimulus: True)
+    card = write(cache, npz)
+    card.write_text(card.read_text().replace("[2, 30]", "[2, 13]"))
+    (block,) = load(card).role("train")
+    assert np.diff(block.onsets_s)[-1] == pytest.approx(0.2, abs=0.03)
+    assert len(block.spikes[0][0]) == ROWS[:13].sum()

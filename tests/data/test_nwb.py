@@ -142,6 +142,7 @@ def test_numbered_frames_of_a_series(cache):
     np.testing.assert_array_equal(block.stimulus, wanted)
     # What is numbered is no stimulus of its own.
     text = draft("mine", [cache / "small" / "own.nwb"])
+    assert "stimulus_axes" not in text  # numbers have none
     assert set(tomllib.loads(text)["options"]["parts"]) == {"movie"}
 
 

@@ -47,6 +47,15 @@ def test_a_bit_has_a_column_where_a_model_tells_one():
     assert [row["per bit"] for row in told] == ["350", "-"]
 
 
+def test_a_caveat_of_any_row_is_told():
+    """A row may have been measured before there was such a note."""
+    caveat, other = "prepared: means of 2 x 2 pixels", "scored at 10 ms"
+    noted = dataclasses.replace(LN.score, notes=(caveat, other))
+    points = [dataclasses.replace(LN, score=noted), CNN]
+    text = markdown(result(points, LABELS), "cc_norm", "flops_per_s_per_cell")
+    assert caveat in text and other not in text
+
+
 def test_a_full_field_has_no_column_per_synapse():
     text = markdown(result([flat(LN)], LABELS), "cc_norm", "flops_per_s")
     assert "per spike" in text and "synap" not in text

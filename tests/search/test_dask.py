@@ -151,7 +151,7 @@ def test_resources_keep_jobs_apart_and_a_deadly_one_ends(cluster):
         [span for _, span in _all(cluster.address + asked, work, jobs(6))]
         for asked in ("", "?GPU=1")
     )
-    assert _most_at_once(free) == 3, "else nothing is seen of what keeps them apart"
+    assert _most_at_once(free) > 1, "else nothing is seen of what keeps them apart"
     assert _most_at_once(apart) == 1
     ((_, outcome),) = _all(f"{cluster.address}?GPU=1", work, jobs(1, "dies"))
     assert isinstance(outcome, WorkerDied)

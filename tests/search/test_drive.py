@@ -134,6 +134,11 @@ def test_a_job_that_is_in_use_is_asked_for_again_while_the_others_go_on(monkeypa
     told = {job.settings["i"]: outcome for job, outcome in answers}
     assert sorted(asked) == [0, 0, 0, 0, 1, 2, 3] and list(told)[-1] == 0
     assert told[0] == "fine 0" and isinstance(told[2], InUse)
+    asked.clear()  # nor does what waits take the place of another
+    answers = drive(
+        Here, work, jobs(4), at_once=1, taken=lambda job: job.settings["i"] == 0
+    )
+    assert [job.settings["i"] for job, _ in answers] == [1, 2, 3, 0]
 
 
 def test_jobs_that_depend_on_answers_are_asked_for_one_by_one():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 
 import pytest
 
@@ -112,7 +113,11 @@ def test_of_sweeps_side_by_side_each_keeps_its_plan_and_all_are_seen(asked, tmp_
                 now = status(out)
                 assert (now.jobs, now.going, len(now.running)) == (2, True, 1)
             work.fail(second, there, "as it was")
-            assert status(out).failed == {second.label: "as it was"}
+            now = status(out)
+            assert now.failed == {second.label: "as it was"}
+            assert now.seconds_left is not None
+            os.utime(next((out / "failed").glob("*.json")), (0, 0))
+            assert status(out).seconds_left is None, "it failed before this began"
         now = status(out)
         assert (now.jobs, now.going, now.failed) == (1, True, {})
     assert not status(out).going and not list(out.glob(".*"))

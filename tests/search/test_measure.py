@@ -140,6 +140,7 @@ def test_a_bit_costs_what_a_second_costs_over_the_bits_of_a_second(split):
     some = (float("nan"), *(1.0 for _ in each[1:]))
     assert told(*some) == pytest.approx(spikes[1:].sum() / seconds)
     assert told(*(-1.0 for _ in each)) is None
+    assert told(*(1e-9 for _ in each)) is None, "a rounding has no price"
     assert told_bits_per_s(dataclasses.replace(score, metrics={}), split) is None
 
 

@@ -216,7 +216,10 @@ def _nwb(name: str, path: Path, others: Sequence[Path]) -> str:
         return _card(name, "nwb", [path, *others], options, length, species)
     for key, (shape, kind) in shown.items():
         options += ["", f"[options.parts.{_t(key)}]", f"stimulus = {_t(key)}"]
-        if kind != "TimeSeries":  # many a file has its images the other way round
+        if kind not in (
+            "TimeSeries",
+            "IndexSeries",
+        ):  # many a file has its images the other way round
             axes = "frame, x, y" + (", channel" if len(shape) == 4 else "")
             options.append(f"stimulus_axes = {_t(axes)}{LOOK}: or y before x")
         if tables:

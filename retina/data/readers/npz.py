@@ -95,14 +95,23 @@ def npz(folder: Path, card: Card) -> Recording:
 
 
 def _number(arrays: dict[str, np.ndarray]) -> int:
-    """Cells, where neither the file names them nor the card says how many there are."""
+    """Cells, where neither the file names them nor the card says how many there are.
+
+    Those that follow the last one that fired are not known of.
+    """
     numbers = [0]
     for key, value in arrays.items():
         word = key.rpartition(".")[2]
         if word == "counts" and value.ndim == 3:
             numbers.append(value.shape[2])
         elif word == "spike_cell" and value.size and value.dtype.kind in "iu":
-            numbers.append(int(value.max()) + 1)
+            number = int(value.max()) + 1
+            if number > value.size:
+                raise BadResponse(
+                    f"{key} numbers cells up to {number - 1} with {value.size} spikes: "
+                    "give cells (their names), or cell_count on the card"
+                )
+            numbers.append(number)
     return max(numbers)
 
 
