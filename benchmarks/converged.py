@@ -4,7 +4,8 @@
 
 The recording, networks and trainers of `whole_fit`, without an aim: torch's fit ends
 with its schedule, open-retina's when its own (patience 5 epochs) has lowered the rate
-three times, either after `--limit` seconds; ours where `retina.fit` ends it. Told are
+three times (with `--epochs N` when a rate that falls along a cosine has come to zero
+after so many), either after `--limit` seconds; ours where `retina.fit` ends it. Told are
 bits per spike on validation where each was best on them, and there on the running test
 trials, and Pearson's r on the frozen test movie, medians over cells. To open-retina's
 end it takes hours: the times are no comparison (`whole_fit` is one), the ends are.
@@ -63,6 +64,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         help="folder of open-retina's state after each epoch, from which the next run "
         "of the same settings goes on; its seconds count",
     )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        help="of open-retina, under a cosine; its own plateaus by default",
+    )
     parser.add_argument("--threads", type=int, help="of open-retina; all by default")
     chosen = parsed(parser, arguments)
     settings: dict[str, Any] = {
@@ -70,6 +76,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "limit_s": chosen.limit,
         "aims": [99.0],  # bits that nobody reaches
         "drops": 3,
+        "falling": chosen.epochs,
         "threads": chosen.threads,
         "keep": chosen.keep and str(Path(chosen.keep).resolve()),
         "model": {},

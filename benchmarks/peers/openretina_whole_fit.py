@@ -32,26 +32,35 @@ from benchmarks.worker import Work, versions
 
 CHUNK, BATCH = 50, 32  # frames; chunks
 RATE, FACTOR = 0.01, 0.3  # the first learning rate; what a plateau takes of it
+LOOK_EACH = 4  # epochs of a falling rate between judgements, a minute each
 SESSION = "recording"
 
 
 class Look(lightning.Callback):
     """Judges when it is time to, keeps the best weights, and ends the fit."""
 
-    def __init__(self, watch: Stopwatch, drops: int | None):
+    def __init__(self, watch: Stopwatch, drops: int | None, epochs: int | None):
         self.watch = watch
         self.drops = drops
+        self.epochs = epochs
         self.settled = False
         self.weights: dict[str, torch.Tensor] = {}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if self.watch.due:
+        if self.watch.due and self.epochs is None:
             self.look(trainer, module)
 
     def on_train_epoch_end(self, trainer, module) -> None:
         now = trainer.optimizers[0].param_groups[0]["lr"]
         lowest = RATE * FACTOR ** (self.drops or 0)
-        if self.drops is not None and now <= lowest * 1.01:
+        if self.epochs is not None:
+            left = self.epochs - trainer.current_epoch - 1
+            ended = left == 0
+            if left and left % LOOK_EACH == 0 or self.watch.over:
+                self.look(trainer, module)
+        else:
+            ended = self.drops is not None and now <= lowest * 1.01
+        if ended:
             self.settled = True
             self.look(trainer, module)
 
@@ -72,7 +81,9 @@ class Look(lightning.Callback):
         self.weights = state_dict["weights"]
 
 
-def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout:
+def model_of(
+    info: dict[str, Any], frame: tuple[int, ...], epochs: int | None
+) -> UnifiedCoreReadout:
     sizes = [11, 5] if min(frame) >= 30 else [7, 3]
     core = {
         "_target_": "openretina.modules.core.base_core.SimpleCoreWrapper",
@@ -114,6 +125,13 @@ def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout
         "interval": "epoch",
         "frequency": 1,
     }
+    if epochs:
+        schedule = {
+            "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+            "T_max": epochs,
+            "interval": "epoch",
+            "frequency": 1,
+        }
     return UnifiedCoreReadout(
         in_shape=(1, CHUNK, *frame),
         hidden_channels=(16, 16),
@@ -128,6 +146,7 @@ def model_of(info: dict[str, Any], frame: tuple[int, ...]) -> UnifiedCoreReadout
 
 def fitted(settings: dict[str, Any]) -> Work:
     """`drops`: end when its schedule has lowered the rate so often; None: never.
+    `falling`: epochs of a rate that falls to zero along a cosine, in its place.
     `keep`: folder of its state after every epoch; where one is, it goes on from there.
     """
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
@@ -146,7 +165,8 @@ def fitted(settings: dict[str, Any]) -> Work:
     def step() -> dict[str, Any]:
         lightning.seed_everything(0)
         watch = Stopwatch(settings, lambda: judged())
-        look = Look(watch, settings.get("drops"))
+        epochs = settings.get("falling")
+        look = Look(watch, settings.get("drops"), epochs)
         movies = MoviesTrainTestSplit(
             train=movie, test=held_out[0].numpy(), norm_mean=0.0, norm_std=1.0
         )
@@ -160,7 +180,7 @@ def fitted(settings: dict[str, Any]) -> Work:
             num_val_clips=1,
             allow_over_boundaries=False,
         )
-        model = model_of(compute_data_info(*sessions), tuple(frame))
+        model = model_of(compute_data_info(*sessions), tuple(frame), epochs)
 
         def predicted(trials: torch.Tensor) -> np.ndarray:
             model.eval()
@@ -182,7 +202,7 @@ def fitted(settings: dict[str, Any]) -> Work:
             callbacks.append(every_epoch)
         with tempfile.TemporaryDirectory() as folder:
             trainer = lightning.Trainer(
-                max_epochs=100,
+                max_epochs=epochs or 100,
                 accelerator="gpu" if device.type == "cuda" else "cpu",
                 devices=1,
                 logger=False,

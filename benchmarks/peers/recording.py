@@ -76,6 +76,10 @@ class Stopwatch:
         """Whether it is time to look; a judgement may cost a minute."""
         return self.seconds >= min(self.next, self.limit)
 
+    @property
+    def over(self) -> bool:
+        return self.seconds > self.limit
+
     def look(self) -> bool:
         """Judge; whether the fit may end: the aim is reached or the time is up."""
         now, begun = self.seconds, time.perf_counter()
