@@ -234,3 +234,13 @@ def test_a_clip_gives_the_rates_of_the_whole_block():
         assert np.array_equal(
             counts, block[0].response[trial, begin : begin + table.bins]
         )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float16", "float32"])
+def test_a_stimulus_goes_to_the_device_as_it_is_stored(dtype):
+    """A byte stays one byte; the model's first part scales it there."""
+    blocks = tuple(
+        Clip(b.name, (b.stimulus % 100).astype(dtype), b.response, skip=b.skip)
+        for b in _blocks()
+    )
+    assert tabulate(_model(), blocks, BINS).stimulus.dtype == dtype
