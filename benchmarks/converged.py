@@ -4,9 +4,9 @@
 
 The recording, networks and trainers of `whole_fit`, without an aim: torch's fit ends
 with its schedule, open-retina's when its own (patience 5 epochs) has lowered the rate
-three times (with `--epochs N` when a rate that falls along a cosine has come to zero
-after so many), either after `--limit` seconds; ours where `retina.fit` ends it. Told are
-bits per spike on validation where each was best on them, and there on the running test
+three times (with `--epochs N`: when a rate that falls along a cosine has come to zero),
+either after `--limit` seconds; ours where `retina.fit` ends it. Told are bits per spike
+on validation where each was best on them, and there on the running test
 trials, and Pearson's r on the frozen test movie, medians over cells. To open-retina's
 end it takes hours: the times are no comparison (`whole_fit` is one), the ends are.
 """
