@@ -1,14 +1,20 @@
 """A process that works for another: calls come in by its input, answers by its output.
 
-It ends with its input, so it never outlives who started it by more than one call.
+It ends with its input, in the middle of a call as well: who started it is gone then,
+and nobody waits for the answer. What the call had kept stays kept.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import queue
 import signal
 import sys
+import threading
+import time
+
+GRACE_S = 1.0  # for an answer under way when the input ends
 
 
 def main() -> None:
@@ -16,11 +22,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
-    while True:
-        try:
-            call = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
+    calls: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(calls,), daemon=True).start()
+    while (call := calls.get()) is not None:
         try:
             # Apart from its frame: a call that means nothing here is refused.
             function, given, named = pickle.loads(call)
@@ -31,7 +35,17 @@ def main() -> None:
             answers.write(answer)
             answers.flush()
         except BrokenPipeError:
-            return
+            os._exit(1)  # the thread that listens would hold up a clean end
+
+
+def _listen(calls: queue.SimpleQueue[bytes | None]) -> None:
+    while True:
+        try:
+            calls.put(pickle.load(sys.stdin.buffer))
+        except (EOFError, pickle.UnpicklingError):  # the end, or a call cut short by it
+            calls.put(None)
+            time.sleep(GRACE_S)
+            os._exit(1)  # no clean-up that could wait for the call
 
 
 def _refusal(error: Exception) -> bytes:

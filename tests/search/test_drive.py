@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import io
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -46,18 +47,61 @@ def test_a_call_that_means_nothing_elsewhere_is_refused_and_kills_nobody(tmp_pat
     """As a function of a script that other processes cannot import."""
     sent = [pickle.dumps((task, (jobs(1)[0], tmp_path), {}))]
     sent.insert(0, sent[0].replace(b"task", b"tusk"))
-    calls = b"".join(map(pickle.dumps, sent))
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "retina.child"],
-        input=calls,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env=environment(0, 1),
-    )
-    assert done.returncode == 0, done.stderr.decode()[-500:]
-    answers = io.BytesIO(done.stdout)
-    (fine, error), answer = pickle.load(answers), pickle.load(answers)
+    ) as child:
+        assert child.stdin and child.stdout
+        child.stdin.write(b"".join(map(pickle.dumps, sent)))
+        child.stdin.flush()
+        (fine, error), answer = (pickle.load(child.stdout) for _ in sent)
+    assert child.returncode == 0
     assert not fine and "tusk" in str(error)
     assert answer == (True, 0)
+
+
+STARTS = """
+import functools, sys, time
+from pathlib import Path
+from retina.search.processes import Processes
+from tests.search.tasks import jobs, task
+
+pool = Processes(1)
+pool.submit(functools.partial(task, folder=Path(sys.argv[1]), pause_s=60.0), jobs(1)[0])
+while not pool._children:
+    time.sleep(0.01)
+print(*pool._children, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc")
+def test_a_process_ends_with_who_started_it_in_the_middle_of_a_job(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env=environment(0, 1),
+    ) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        time.sleep(0.5)
+        os.kill(child, 0)  # it is there
+        parent.kill()
+    until = time.monotonic() + 30
+    while time.monotonic() < until and _alive(child):
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(process: int) -> bool:
+    """Not so either when it has ended and nobody has asked for its status."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text()
+        return told.rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_here_each_job_is_told_before_the_next_begins(tmp_path):
