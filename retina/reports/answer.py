@@ -87,7 +87,7 @@ def _reaching(
         most = "none is defined" if not math.isfinite(one.feve) else _percent(one.feve)
         return f"{where}: not reached; the most is {most}"
     return (
-        f"{where}: {labels[one.run]}, {_percent(one.feve)}; chosen again in "
+        f"{where}: {labels[one.run]}, {_percent(one.feve)} on the test itself; chosen again in "
         f"{_percent(one.again)} of draws; {prices[one.run]}"
     )
 

@@ -23,6 +23,7 @@ from retina.search.frontier import Frontier, frontier
 from retina.search.halving import Rung, begun, halve, ladder
 from retina.search.headline import Headline, headline
 from retina.search.job import Job
+from retina.search.priced import priced
 from retina.search.searched import Searched, searched
 from retina.search.surprises import surprises
 from retina.search.work import Failure, Order, Outcome, Progress, finished
@@ -35,6 +36,7 @@ class Swept:
 
     points:    of the finished jobs, in the order of the experiment.
     headlines: per recording, where the experiment asks `within`.
+    priced:    models that a budget leaves out, from `retina.search.priced`.
     refused:   jobs whose model is not for their recording, as the experiment expects.
     recordings: run -> the recording's own name, and ":" with the cells asked for.
     controls:  likewise, of those that were fitted to sampled spikes.
@@ -60,24 +62,22 @@ class Swept:
     recordings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     refused: tuple[Failure, ...] = ()
     headlines: Mapping[str, Headline] = dataclasses.field(default_factory=dict)
+    priced: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def status(self) -> int:
         return 1 if self.failures else 0
 
     @property
-    def untried(self) -> list[dict[str, str]]:
-        """Models that a recording was not tried with, each with the reason."""
-        asked = self.experiment
+    def untried(self) -> list[Mapping[str, Any]]:
+        """Models that a recording was not tried with, each with the reason.
+
+        "cost" is the price of those that could have been.
+        """
+        names = ("model", "recording", "why")
         rows = [(f.job.label, f.job.recording, f.error) for f in self.refused]
-        rows += [
-            (model, recording, why)
-            for recording in asked.recordings()
-            for model, why in asked.budget(recording).without.items()
-        ]
-        return [
-            dict(zip(("model", "recording", "why"), row, strict=True)) for row in rows
-        ]
+        refused = [dict(zip(names, row, strict=True)) for row in rows]
+        return [*refused, *self.priced]
 
     def by_recording(self) -> dict[str, tuple[Point, ...]]:
         """The points of each recording that has any."""
@@ -254,6 +254,7 @@ def sweep(
             job.name: ":".join(filter(None, [done[job.name].dataset, job.cells]))
             for job in ordered
         },
+        priced=tuple(priced(experiment, order.folder)),
     )
     if choosing:
         swept = dataclasses.replace(swept, headlines=_headlines(swept, every, of))

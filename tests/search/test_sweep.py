@@ -440,8 +440,14 @@ model = "mean"
     assert swept.failures == ()
     steps = [store.load(runs / p.run).training["steps"] for p in swept.points]
     assert steps == [4, 0, 2]  # the mean's recipe asks for none
-    assert swept.untried == [
-        {"model": "mean", "recording": "small:1,2", "why": "it would take an hour"}
+    (left,) = swept.untried
+    assert [left[key] for key in ("model", "recording", "why")] == [
+        *("mean", "small:1,2", "it would take an hour")
     ]
+    # Its price is that of a fit: the same model of the same two cells.
+    split = splitting.split(loading.load("small", cells="1,2"))
+    mean = build.model("mean", split.spec)
+    fitted = {"rate": jax.numpy.full(2, 0.1)}
+    assert left["cost"] == cost(mean, fitted, split) and left["cost"].params == 2
     with pytest.raises(BadCard, match="no recording 'smal'"):
         experiment.read(asked("[budgets.smal]\nseeds = 2\n" + TWO))
