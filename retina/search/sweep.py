@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from retina import atomic, registry, store
-from retina.errors import BadSetting, RetinaError
+from retina.errors import BadSetting, InUse, RetinaError
 from retina.search import draws, effect, grid, plan, work
 from retina.search import experiment as experiments
 from retina.search.estimate import Estimate, estimates
@@ -191,8 +191,13 @@ def sweep(
                 done[job.name] = result
             yield job
 
+    in_use: list[InUse] = []
+
     def run_all(some: list[Job]) -> None:
-        collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
+        try:
+            collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
+        except InUse as error:  # all else of these is done, and may be begun with
+            in_use.append(error)
 
     todo = unfinished(jobs)
     if todo or searching:
@@ -211,6 +216,8 @@ def sweep(
                 else:
                     answers = explore(experiment, recording, order, executor, tell)
                     explored += heard(answers)
+            if in_use:
+                raise in_use[0]
     for job in todo:
         whose = "its spikes come from" if job.spikes_of else "it begins with"
         error = f"not tried, as the fit that {whose} failed"
