@@ -74,9 +74,10 @@ class Swept:
 
         "cost" is the price of those that could have been.
         """
-        names = ("model", "recording", "why")
-        rows = [(f.job.label, f.job.recording, f.error) for f in self.refused]
-        refused = [dict(zip(names, row, strict=True)) for row in rows]
+        refused = [
+            {"model": one.job.label, "recording": one.job.recording, "why": one.error}
+            for one in self.refused
+        ]
         return [*refused, *self.priced]
 
     def by_recording(self) -> dict[str, tuple[Point, ...]]:

@@ -51,6 +51,6 @@ def test_the_prices_of_the_frontier(real, recording):
     assert {job.label for job in jobs} - set(told) == {"photoreceptor_cnn"}
     for job in jobs:
         if job.label in told:
-            counted = of_the_shape(split, job.model, job.settings)
-            counted.pop(PER_FIT), told[job.label].pop(PER_FIT)
-            assert counted == told[job.label], job.label
+            bare = {PER_FIT: None}
+            counted = of_the_shape(split, job.model, job.settings) | bare
+            assert counted == told[job.label] | bare, job.label
