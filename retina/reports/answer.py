@@ -87,8 +87,8 @@ def _reaching(
         most = "none is defined" if not math.isfinite(one.feve) else _percent(one.feve)
         return f"{where}: not reached; the most is {most}"
     return (
-        f"{where}: {labels[one.run]}, {_percent(one.feve)}; chosen again in "
-        f"{_percent(one.again)} of draws; {prices[one.run]}"
+        f"{where}: {labels[one.run]}, {_percent(one.feve)} on the test itself; chosen "
+        f"again in {_percent(one.again)} of draws; {prices[one.run]}"
     )
 
 

@@ -25,6 +25,10 @@ _PRICES = (
     ("bytes_per_bin", "bytes per bin"),
     ("depth", "depth"),
 )
+_UNFITTED = (
+    "What was not fitted has its exact price all the same: operations are counted on "
+    "the shapes of the parameters, whose values a fit finds. It is on no frontier."
+)
 
 
 def markdown(result: Mapping[str, Any], y: str, x: str) -> str:
@@ -32,18 +36,25 @@ def markdown(result: Mapping[str, Any], y: str, x: str) -> str:
 
     result: from `retina.reports.result`, or read back from result.json.
     y, x:   a metric and a cost, as of `retina.frontier`.
-    returns: Markdown. Bits of validation are the median over starts.
+    returns: Markdown. Bits of validation are the median over starts. What was not
+             fitted but priced has its row, without an accuracy.
 
     >>> markdown({"points": []}, "cc_norm", "flops_per_s")
     ''
     """
     recordings = dict.fromkeys(row["recording"] for row in result["points"])
     parts = []
+    others = result.get("untried", ())
     for recording in recordings:
         rows = [row for row in result["points"] if row["recording"] == recording]
-        parts.append(_table(recording, rows, y, x))
+        unfitted = [
+            {"label": row["model"], "scores": [], "validation_seeds": []} | row
+            for row in others
+            if row["recording"] == recording and "cost" in row
+        ]
+        parts.append(_table(recording, rows, unfitted, y, x))
     untried: dict[tuple[str, str], list[str]] = {}
-    for row in result.get("untried", ()):
+    for row in others:
         models = untried.setdefault((row["recording"], row["why"]), [])
         models.append(f"`{row['model']}`")
     lines = [
@@ -51,25 +62,28 @@ def markdown(result: Mapping[str, Any], y: str, x: str) -> str:
         for (recording, why), models in untried.items()
     ]
     if lines:
-        parts.append("\n".join(["Not tried:", "", *lines]) + "\n")
+        parts.append("\n".join(["Not fitted:", "", *lines]) + "\n")
     return "\n".join(parts)
 
 
-def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
+def _table(
+    recording: str, fitted: Sequence[Row], unfitted: Sequence[Row], y: str, x: str
+) -> str:
     rows = sorted(
-        rows, key=lambda row: (_middle(row["cost"][x]), -_last(_median(row, y)))
+        (*fitted, *unfitted),
+        key=lambda row: (_middle(row["cost"][x]), -_last(_median(row, y))),
     )
-    first = rows[0]["scores"][0]
+    first = fitted[0]["scores"][0]
     others = [
         one["group"]
-        for one in rows[0]["scores"][1:]
+        for one in fitted[0]["scores"][1:]
         if one["history"] in ("none", "free_running") and one["group"] != first["group"]
     ]
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("model", lambda row: row["label"]),
         ("starts", lambda row: str(len(row["validation_seeds"]))),
         ("validation bits", lambda row: _number(_middle_of(row["validation_seeds"]))),
-        (f"{y} [95 %]", lambda row: _with_interval(row["scores"][0], y)),
+        (f"{y} [95 %]", lambda row: _with_interval(row, y)),
     ]
     for name in ("feve", "bits_per_spike"):
         if name in first["metrics"] and name != y:
@@ -97,7 +111,8 @@ def _table(recording: str, rows: Sequence[Row], y: str, x: str) -> str:
         f"{first['bins']} bins, {trials}"
     )
     table = "\n".join([title, "", *(f"| {line} |" for line in lines)]) + "\n"
-    return table + "".join(f"\n{note}\n" for note in _of_all(rows))
+    notes = [*_of_all(fitted), *([_UNFITTED] if unfitted else [])]
+    return table + "".join(f"\n{note}\n" for note in notes)
 
 
 def _of_all(rows: Sequence[Row]) -> list[str]:
@@ -120,7 +135,8 @@ def _best(rows: Sequence[Row], y: str, x: str) -> list[bool]:
 
 
 def _median(row: Row, metric: str) -> float | None:
-    return row["scores"][0]["metrics"].get(metric, {}).get("median")
+    first = row["scores"][:1]
+    return first[0]["metrics"].get(metric, {}).get("median") if first else None
 
 
 def _of_group(row: Row, group: str) -> str:
@@ -130,8 +146,12 @@ def _of_group(row: Row, group: str) -> str:
     return "-"
 
 
-def _with_interval(score: Row, metric: str) -> str:
-    one = score["metrics"].get(metric, {"median": None, "ci95": (None, None)})
+def _with_interval(row: Row, metric: str) -> str:
+    if not row["scores"]:
+        return "not fitted"
+    one = row["scores"][0]["metrics"].get(
+        metric, {"median": None, "ci95": (None, None)}
+    )
     low, high = one["ci95"]
     interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
     return _number(one["median"]) + interval

@@ -39,7 +39,8 @@ def result(
     searched: how exhaustive a search was, see `retina.search.searched`.
     recordings: run -> its recording, where that says more than the data set's name.
     headlines: from `retina.search.headline.as_rows`.
-    untried:  {"model", "recording", "why"} of what no run is there for.
+    untried:  {"model", "recording", "why"} of what no run is there for, with its "cost"
+              where that is known.
     returns:  {"versions", "points": [{"run", "label", "model", "dataset", "recording",
               "settings", "validation_bits", "scores": [...], "cost": {...}}]}, and
               "controls" (as points), "effects", "searched", "headlines" and "untried"
@@ -65,7 +66,7 @@ def result(
         ("effects", effects, "dataset"),
         ("searched", searched, "dataset"),
         ("headlines", headlines, "recording"),
-        ("untried", untried, "recording"),
+        ("untried", [_unfitted(row) for row in untried], "recording"),
     ):
         if rows:
             made[name] = [row for row in rows if row[key] not in withheld]
@@ -90,6 +91,12 @@ def _points(
         }
         for point in points
     ]
+
+
+def _unfitted(row: Mapping[str, Any]) -> dict[str, Any]:
+    price = row.get("cost")
+    rest = {key: value for key, value in row.items() if key != "cost"}
+    return rest if price is None else rest | {"cost": _cost(price)}
 
 
 def write(made: Mapping[str, Any], folder: Path) -> Path:

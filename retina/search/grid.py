@@ -123,6 +123,22 @@ def searched_in(
     return [(family, one) for family, one in found if one or not family.reduce]
 
 
+def left_out(experiment: Experiment) -> Iterator[tuple[str, Family, str]]:
+    """(recording, family, why) of what a budget leaves out."""
+    for recording in experiment.recordings():
+        for model, why in experiment.budget(recording).without.items():
+            for family in experiment.families:
+                if family.model == model:
+                    yield recording, family, why
+
+
+def alone(experiment: Experiment, recording: str, family: Family) -> list[Job]:
+    """The jobs of a family's grid, whatever it would start from."""
+    return [
+        job_of(experiment, recording, family, chosen) for chosen in combinations(family)
+    ]
+
+
 def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
     """Every job that a family states itself."""
     plain: list[tuple[Family, Job]] = []
@@ -130,6 +146,7 @@ def _stated(experiment: Experiment) -> list[tuple[Family, Job]]:
         left_out = experiment.budget(recording).without
         for family in experiment.families:
             if family.model in left_out:
+                alone(experiment, recording, family)  # what is wrong is told now
                 continue
             parent = None
             if family.reduce or family.start:

@@ -1,6 +1,8 @@
 """How far down: the cheapest model near the best, and the cheapest that is good enough.
 
-Both are chosen on validation and tested once; intervals repeat the choice.
+The first is chosen on validation and tested once, and its interval repeats the choice.
+The second is chosen among those that validation leaves, but on the test itself: what
+can be explained is known where there are repeats.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Reaching:
     """The cheapest model that explains a share of what can be explained.
 
     run:   of those that no other beats on cost and validation, the cheapest whose
-           median over cells reaches the share on test; "" where none does.
+           median over cells reaches the share on the test itself; "" where none does.
     feve:  that median; of the best of them where none reaches it.
     again: share of the draws of time blocks with the same answer.
     """

@@ -1,7 +1,8 @@
 """What a sweep has set out to do, for those who watch it from elsewhere.
 
 A file for each question that is asked in the folder: the same command takes the place
-of what it left when it was stopped, and sweeps of other questions keep their own.
+of what it left when it was stopped, and so does one that asks for all of its jobs (the
+question in other words); sweeps of other questions keep their own.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def kept(
 
     trials: of a search: jobs of which nobody knows yet what they will be.
 
-    A sweep that is stopped or killed leaves it. Where another of the same question has
-    taken its place, it is that one's.
+    A sweep that is stopped or killed leaves it. Where another has taken its place, it
+    is that one's.
     """
     plan = {
         "sweep": order.sweep,
@@ -58,10 +59,21 @@ def kept(
     digest = hashlib.sha256(question.encode()).hexdigest()[:10]
     file = order.folder / f".sweep-{digest}.json"
     atomic.write_file(file, json.dumps(plan).encode())
+    _take_over(file, {job.name for job in jobs}, trials)
     yield
     with contextlib.suppress(OSError, ValueError):
         if json.loads(file.read_text(encoding="utf-8"))["sweep"] == order.sweep:
             file.unlink()
+
+
+def _take_over(own: Path, names: set[str], trials: int) -> None:
+    """Remove other plans that ask for nothing beyond this one: its end is theirs."""
+    for file in own.parent.glob(".sweep-*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            was = json.loads(file.read_text(encoding="utf-8"))
+            asked = {job["name"] for job in was["jobs"]}
+            if file != own and asked <= names and was["trials"] <= trials:
+                file.unlink()
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from retina import atomic, registry, store
-from retina.errors import BadSetting, RetinaError
+from retina.errors import BadSetting, InUse, RetinaError
 from retina.search import draws, effect, grid, plan, work
 from retina.search import experiment as experiments
 from retina.search.estimate import Estimate, estimates
@@ -23,6 +23,7 @@ from retina.search.frontier import Frontier, frontier
 from retina.search.halving import Rung, begun, halve, ladder
 from retina.search.headline import Headline, headline
 from retina.search.job import Job
+from retina.search.priced import priced
 from retina.search.searched import Searched, searched
 from retina.search.surprises import surprises
 from retina.search.work import Failure, Order, Outcome, Progress, finished
@@ -35,6 +36,7 @@ class Swept:
 
     points:    of the finished jobs, in the order of the experiment.
     headlines: per recording, where the experiment asks `within`.
+    priced:    models that a budget leaves out, from `retina.search.priced`.
     refused:   jobs whose model is not for their recording, as the experiment expects.
     recordings: run -> the recording's own name, and ":" with the cells asked for.
     controls:  likewise, of those that were fitted to sampled spikes.
@@ -60,24 +62,23 @@ class Swept:
     recordings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     refused: tuple[Failure, ...] = ()
     headlines: Mapping[str, Headline] = dataclasses.field(default_factory=dict)
+    priced: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def status(self) -> int:
         return 1 if self.failures else 0
 
     @property
-    def untried(self) -> list[dict[str, str]]:
-        """Models that a recording was not tried with, each with the reason."""
-        asked = self.experiment
-        rows = [(f.job.label, f.job.recording, f.error) for f in self.refused]
-        rows += [
-            (model, recording, why)
-            for recording in asked.recordings()
-            for model, why in asked.budget(recording).without.items()
+    def untried(self) -> list[Mapping[str, Any]]:
+        """Models that a recording was not tried with, each with the reason.
+
+        "cost" is the price of those that could have been.
+        """
+        refused = [
+            {"model": one.job.label, "recording": one.job.recording, "why": one.error}
+            for one in self.refused
         ]
-        return [
-            dict(zip(("model", "recording", "why"), row, strict=True)) for row in rows
-        ]
+        return [*refused, *self.priced]
 
     def by_recording(self) -> dict[str, tuple[Point, ...]]:
         """The points of each recording that has any."""
@@ -191,8 +192,13 @@ def sweep(
                 done[job.name] = result
             yield job
 
+    in_use: list[InUse] = []
+
     def run_all(some: list[Job]) -> None:
-        collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
+        try:
+            collections.deque(heard(execute(some, order, executor, tell)), maxlen=0)
+        except InUse as error:  # all else of these is done, and may be begun with
+            in_use.append(error)
 
     todo = unfinished(jobs)
     if todo or searching:
@@ -211,6 +217,8 @@ def sweep(
                 else:
                     answers = explore(experiment, recording, order, executor, tell)
                     explored += heard(answers)
+            if in_use:
+                raise in_use[0]
     for job in todo:
         whose = "its spikes come from" if job.spikes_of else "it begins with"
         error = f"not tried, as the fit that {whose} failed"
@@ -254,6 +262,7 @@ def sweep(
             job.name: ":".join(filter(None, [done[job.name].dataset, job.cells]))
             for job in ordered
         },
+        priced=tuple(priced(experiment, order.folder)),
     )
     if choosing:
         swept = dataclasses.replace(swept, headlines=_headlines(swept, every, of))

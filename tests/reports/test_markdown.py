@@ -68,6 +68,24 @@ def test_what_was_not_tried_is_said():
     assert "- simulated: `lab`, `yours`: it has no frames" in text
 
 
+def test_what_was_not_fitted_has_its_prices_and_no_accuracy():
+    dear = point("lab", 0.99, 1200.0).cost  # as cheap as the fitted one, and after it
+    row = {"model": "lab k=2", "recording": "simulated", "why": "long", "cost": dear}
+    made = result([CNN, LN], LABELS, untried=[row])
+    text = markdown(made, "cc_norm", "flops_per_s_per_cell")
+    heads, _, first, second, last = [
+        line for line in text.splitlines() if line.startswith("|")
+    ]
+    told = dict(zip(cells(heads), cells(second), strict=True))
+    assert told["model"] == "`lab k=2`" and told["starts"] == "0"
+    assert (told["cc norm [95 %]"], told["bits per spike"]) == ("not fitted", "-")
+    for price in ("FLOP/s", "per synaptic event", "parameters", "depth"):
+        assert told[price] == dict(zip(cells(heads), cells(first), strict=True))[price]
+    assert cells(first)[0] == "**`ln rank=1`**" and cells(last)[0] == "**`cnn`**"
+    assert "- simulated: `lab k=2`: long" in text and "exact price" in text
+    assert "exact price" not in markdown(result([LN], LABELS), "cc_norm", "depth")
+
+
 def test_the_answer_gives_interval_prices_and_what_is_not_reached():
     found = Headline(
         (Near("frozen", "pearson_trial", 0.05, "cnn", "ln", 0.97, (0.94, 0.99), 0.8),),

@@ -123,6 +123,24 @@ def test_of_sweeps_side_by_side_each_keeps_its_plan_and_all_are_seen(asked, tmp_
     assert not status(out).going and not list(out.glob(".*"))
 
 
+def test_the_question_in_other_words_takes_the_place_of_a_killed_one(asked, tmp_path):
+    out = tmp_path / "runs"
+    jobs = grid.jobs(experiments.read(asked(TWO)))
+
+    def killed(some, question, trials=0):
+        order, asks = Order(out, question), ("cc_norm", "local", trials, question)
+        with pytest.raises(KeyboardInterrupt), plan.kept(some, order, *asks):
+            raise KeyboardInterrupt
+
+    killed(jobs[:1], "a part of it?")
+    killed(jobs[:1], "what else is sought?", trials=3)
+    killed(jobs, "this?")
+    assert [one["sweep"] for one in plan.read(out)] == ["what else is sought?", "this?"]
+    with plan.kept(jobs, Order(out, "later"), "cc_norm", "local", question="This one?"):
+        assert [one["sweep"] for one in plan.read(out)][1:] == ["later"]
+    assert [one["sweep"] for one in plan.read(out)] == ["what else is sought?"]
+
+
 def test_the_same_sweep_twice_is_seen_until_both_have_ended(asked, tmp_path):
     out = tmp_path / "runs"
     jobs = grid.jobs(experiments.read(asked(TWO)))

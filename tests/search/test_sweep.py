@@ -19,7 +19,7 @@ from retina.costs.cost import cost
 from retina.data import load as loading
 from retina.data import split as splitting
 from retina.errors import BadCard, BrokenRun, InUse, UnknownName, UnwritableFolder
-from retina.search import experiment, grid, records, running
+from retina.search import experiment, grid, records, running, work
 from retina.search.learning import learning
 from retina.search.sweep import finished, sweep
 from retina.types import Spec
@@ -216,6 +216,39 @@ def test_a_job_that_another_sweep_is_storing_is_in_use(asked, tmp_path, monkeypa
 
     monkeypatch.setattr(store, "save", storing)
     assert sweep(folder, out).status == 0 and second
+
+
+def test_what_another_process_is_at_keeps_only_its_own_children_waiting(
+    asked, tmp_path, monkeypatch
+):
+    folder = asked("""
+[[families]]
+model = "mean"
+[[families]]
+model = "TINY"
+[[families]]
+model = "TINY"
+set = { pixel = 1 }
+start = "tiny"
+[[families]]
+model = "TINY"
+set = { pixel = 2 }
+start = "mean"
+""")
+    monkeypatch.setattr(running, "SILENT_S", 0.0)
+    do = work.work
+
+    def busy(job, *args):
+        if job.label == "mean":
+            raise InUse("another process is at it")
+        return do(job, *args)
+
+    monkeypatch.setattr(work, "work", busy)
+    with pytest.raises(InUse, match="is at it"):
+        sweep(folder, tmp_path / "runs")
+    done = {json.loads(f.read_text())["label"] for f in tmp_path.rglob("record.json")}
+    assert done == {"tiny", "tiny pixel=1 from tiny"}
+    assert list((tmp_path / "runs").glob(".sweep-*.json"))  # it has yet to end
 
 
 def test_a_job_that_another_sweep_has_done_meanwhile_is_not_done_again(asked, tmp_path):
@@ -440,8 +473,14 @@ model = "mean"
     assert swept.failures == ()
     steps = [store.load(runs / p.run).training["steps"] for p in swept.points]
     assert steps == [4, 0, 2]  # the mean's recipe asks for none
-    assert swept.untried == [
-        {"model": "mean", "recording": "small:1,2", "why": "it would take an hour"}
+    (left,) = swept.untried
+    assert [left[key] for key in ("model", "recording", "why")] == [
+        *("mean", "small:1,2", "it would take an hour")
     ]
+    # Its price is that of a fit: the same model of the same two cells.
+    split = splitting.split(loading.load("small", cells="1,2"))
+    mean = build.model("mean", split.spec)
+    fitted = {"rate": jax.numpy.full(2, 0.1)}
+    assert left["cost"] == cost(mean, fitted, split) and left["cost"].params == 2
     with pytest.raises(BadCard, match="no recording 'smal'"):
         experiment.read(asked("[budgets.smal]\nseeds = 2\n" + TWO))

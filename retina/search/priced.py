@@ -1,0 +1,52 @@
+"""What the models cost that a budget leaves out: a price needs no fit.
+
+A step is counted on the shapes of its parameters; what a fit finds are their values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from retina import build
+from retina.search import grid, work
+from retina.search.experiment import Experiment
+from retina.search.job import Job
+from retina.types import Cost
+
+
+def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
+    """Of each recording, the models that it is not tried with, and their prices.
+
+    folder:  of the sweep, whose recordings may be loaded already.
+    returns: {"model": its label, "recording", "why", "cost"}. The cost is a Cost, or
+             None where there is none: of a space, of a recording whose results must not
+             be shown, and where counting is an error, which "why" then tells as well.
+    """
+    rows = []
+    for recording, family, why in grid.left_out(experiment):
+        row = {"model": family.model, "recording": recording, "why": why, "cost": None}
+        if family.space:  # no single price
+            rows.append(row)
+            continue
+        for job in grid.alone(experiment, recording, family):
+            price, trouble = None, ""
+            try:
+                price = _price(job, folder)
+            except Exception as error:  # the fits are done, and stay
+                trouble = f"; no price: {work.line(error)}"
+            told = {"model": job.label, "why": why + trouble, "cost": price}
+            rows.append(row | told)
+    return rows
+
+
+def _price(job: Job, folder: Path) -> Cost | None:
+    import jax
+
+    from retina.costs.cost import cost
+
+    split, _ = work.splits(folder).of(job)
+    if not split.publish:
+        return None
+    model = build.model(job.model, split.spec, **job.settings)
+    return cost(model, jax.eval_shape(model.stage.init, jax.random.key(0)), split)
