@@ -348,6 +348,7 @@ def test_one_filter_and_a_nonlinearity_stay_below_the_ceiling(tmp_path):
         )
 
     whole = simulated({}, tmp_path)
+    assert whole.truth is not None
     train, held = whole.role("train"), whole.role("validation")
     x, new = seen(train), seen(held)
     truth = [whole.truth[b.name]["expected"][LEAD:] for b in train]
