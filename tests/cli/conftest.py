@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -156,19 +157,28 @@ def desk(lab: Path, tmp_path: Path) -> Desk:
     )
 
 
+@functools.cache
+def _parsers(app):
+    from typer.main import get_command
+
+    return get_command(app)
+
+
 @pytest.fixture
 def retina(lab: Path, tmp_path: Path, monkeypatch) -> Callable[..., Done]:
     """The command in this process: quick, as everything is imported once."""
-    from typer.testing import CliRunner
+    from typer import testing
 
     from retina.cli.main import app
 
+    # Typer makes its parsers anew in each call, which takes longer than the command.
+    monkeypatch.setattr(testing, "_get_command", _parsers)
     monkeypatch.setenv("RETINA_PATH", str(lab))
     monkeypatch.setenv("RETINA_CACHE", str(lab))
     monkeypatch.chdir(tmp_path)
 
     def run(*words: object) -> Done:
-        result = CliRunner().invoke(app, [str(word) for word in words])
+        result = testing.CliRunner().invoke(app, [str(word) for word in words])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Done(result.exit_code, result.stdout, result.stderr)

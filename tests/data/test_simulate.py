@@ -26,7 +26,9 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return simulated({}, tmp_path_factory.mktemp("simulated"))
+    """The recording that is shipped, with a third of its minutes in single trials."""
+    fewer = {"train_blocks": 6, "validation_blocks": 1, "running_blocks": 1}
+    return simulated(fewer, tmp_path_factory.mktemp("simulated"))
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +66,11 @@ def same(one, other):
 
 
 def test_what_is_shown(whole):
-    minutes = {
-        role: sum(b.onsets_s[-1] for b in whole.role(role)) / 60
-        for role in ("train", "validation")
-    }
-    assert minutes["train"] >= 15 and minutes["validation"] >= 3
+    for role, blocks in (("train", 6), ("validation", 1)):
+        shown = [b.onsets_s[-1] for b in whole.role(role)]
+        assert shown == pytest.approx([Plan().block_s] * blocks)
+    minute = Plan().block_s / 60
+    assert Plan().train_blocks * minute >= 15 and Plan().validation_blocks * minute >= 3
     groups = {b.group: b for b in whole.role("test")}
     assert groups["frozen"].trials == 40 and groups["running"].trials == 1
     assert groups["frozen"].onsets_s[-1] == pytest.approx(20)
@@ -327,7 +329,7 @@ def test_receptive_fields_lie_inside_and_share_subunits():
 
 
 @pytest.mark.slow
-def test_one_filter_and_a_nonlinearity_stay_below_the_ceiling(whole):
+def test_one_filter_and_a_nonlinearity_stay_below_the_ceiling(tmp_path):
     # On white noise the covariance with the true expected count is the best linear
     # filter, free of spike noise; a flexible curve follows. Its correlation with the
     # truth on unseen blocks is CC_norm without sampling error.
@@ -345,6 +347,8 @@ def test_one_filter_and_a_nonlinearity_stay_below_the_ceiling(whole):
             [np.maximum(x[:, None] - knots, 0), x[:, None] ** 0, x[:, None]], axis=1
         )
 
+    whole = simulated({}, tmp_path)
+    assert whole.truth is not None
     train, held = whole.role("train"), whole.role("validation")
     x, new = seen(train), seen(held)
     truth = [whole.truth[b.name]["expected"][LEAD:] for b in train]
