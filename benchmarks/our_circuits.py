@@ -18,12 +18,12 @@ from benchmarks.worker import Work
 from retina.circuit.circuit import circuit
 from retina.circuit.declaration import Circuit, Projection
 from retina.circuit.kernels import one_to_one
+from retina.circuit.listed import listed
 from retina.circuit.membrane import membrane, potential
 from retina.circuit.population import Population
 from retina.circuit.synapses.conductance import conductance
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.synapse import Synapse
-from retina.circuit.wired import wired
 from retina.fitting.loss import poisson, rates_of
 from retina.stage import Model, Params, Stage, chain
 from retina.types import Spec
@@ -158,7 +158,7 @@ def declared(settings: dict[str, Any]) -> tuple[Stage, Params, jax.Array]:
     ends = Population("inhibiting", (cells,), part_of="cells")
 
     def from_list(kind: str):
-        return wired(drawn[f"{kind}_from"], drawn[f"{kind}_by"])
+        return listed(drawn[f"{kind}_from"], drawn[f"{kind}_by"])
 
     def pulling(kind: str):
         def rung(count: int, dt_s: float) -> Synapse:

@@ -22,6 +22,7 @@ from retina.circuit.declaration import (
     without,
 )
 from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, uniform
+from retina.circuit.listed import listed
 from retina.circuit.membrane import SAFE_S, membrane, potential
 from retina.circuit.population import Population
 from retina.circuit.synapses.alpha import alpha
@@ -29,7 +30,6 @@ from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
-from retina.circuit.wired import wired
 from retina.costs.flops import count_step
 from retina.errors import BadSetting, ShapeMismatch, UnknownName
 
@@ -475,7 +475,7 @@ def test_cells_that_a_list_joins():
     draw = np.random.default_rng(3)
     sources, weights = draw.integers(0, 5, (4, 3)), draw.uniform(0, 1, (4, 3))
     a, b = Population("a", (5,)), Population("b", (4,))
-    join = wired(sources, weights).join(a, b)
+    join = listed(sources, weights).join(a, b)
     full = np.zeros((5, 4))
     np.add.at(full, (sources, np.arange(4)[:, None]), weights)
     params, x = join.init(jax.random.key(0)), jnp.asarray(_input(6, 5), jnp.float32)
@@ -487,13 +487,13 @@ def test_cells_that_a_list_joins():
         np.testing.assert_allclose(through(params, clip), clip @ full, rtol=1e-5)
     slope = jax.grad(lambda p: jnp.sum(through(p, x)))(params)["weight"]
     np.testing.assert_allclose(slope, np.asarray(x).sum(0)[sources], rtol=1e-5)
-    assert wired(sources, weights).about != wired(sources[::-1], weights).about
+    assert listed(sources, weights).about != listed(sources[::-1], weights).about
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (([0, 1],), r"wired: sources of shape \(2,\), int64; give whole numbers"),
+        (([0, 1],), r"listed: sources of shape \(2,\), int64; give whole numbers"),
         (([[0.5]],), "float64; give whole numbers"),
         (([[0, 1]], -1.0), "least -1; give 0 or more"),
         (([[0, 1]], [1.0]), r"weights of shape \(1,\)"),
@@ -501,10 +501,12 @@ def test_cells_that_a_list_joins():
 )
 def test_lists_that_cannot_join_are_refused(given, said: str):
     with pytest.raises(BadSetting, match=said):
-        wired(*given)
+        listed(*given)
 
 
 def test_a_list_of_other_cells_is_refused():
     one, two = Population("a", (2,)), Population("b", (1,))
-    with pytest.raises(ShapeMismatch, match="wired lists cells 0 to 2 for 1 targets; "):
-        Circuit((one, two), (Projection("a", "b", wired([[0, 2]])),))
+    with pytest.raises(
+        ShapeMismatch, match="listed names cells 0 to 2 for 1 targets; "
+    ):
+        Circuit((one, two), (Projection("a", "b", listed([[0, 2]])),))

@@ -16,7 +16,7 @@ from retina.errors import BadSetting, ShapeMismatch
 from retina.parameter import Parameter
 
 
-def wired(sources: Any, weights: Any = 1.0) -> Kernel:
+def listed(sources: Any, weights: Any = 1.0) -> Kernel:
     """Each target cell to the source cells that a list names, a free weight for each.
 
     sources: (target cells, fan-in) whole numbers, source cells in the order of outputs;
@@ -27,19 +27,19 @@ def wired(sources: Any, weights: Any = 1.0) -> Kernel:
     Only the synapses that are named are computed.
 
     >>> a, b = Population("a", (3,)), Population("b", (2,))
-    >>> wired([[0, 2], [1, 2]]).join(a, b).fan_in
+    >>> listed([[0, 2], [1, 2]]).join(a, b).fan_in
     2.0
     """
     named = np.asarray(sources)
     if named.ndim != 2 or not named.size or named.dtype.kind not in "iu":
         raise BadSetting(
-            f"wired: sources of shape {named.shape}, {named.dtype}; give whole numbers "
+            f"listed: sources of shape {named.shape}, {named.dtype}; give whole numbers "
             "(target cells, fan-in)"
         )
     begun = np.asarray(weights, np.float32)
     if begun.shape not in ((), named.shape) or not (begun >= 0).all():
         raise BadSetting(
-            f"wired: weights of shape {begun.shape}, least {begun.min():g}; give 0 or "
+            f"listed: weights of shape {begun.shape}, least {begun.min():g}; give 0 or "
             f"more, one or {named.shape}"
         )
     begun = np.broadcast_to(begun, named.shape)
@@ -49,7 +49,7 @@ def wired(sources: Any, weights: Any = 1.0) -> Kernel:
             source.cells
         ):
             raise ShapeMismatch(
-                f"{source.name} -> {target.name}: wired lists cells {named.min()} to "
+                f"{source.name} -> {target.name}: listed names cells {named.min()} to "
                 f"{named.max()} for {len(named)} targets; give cells 0 to "
                 f"{source.cells - 1} for each of {target.cells}"
             )
@@ -77,4 +77,4 @@ def wired(sources: Any, weights: Any = 1.0) -> Kernel:
         return float(np.hypot(away[..., 0], away[..., 1]).sum())
 
     told = hashlib.sha256(named.astype("<i8").tobytes() + begun.tobytes())
-    return Kernel(("wired", named.shape, told.hexdigest()[:16]), join, wire_um)
+    return Kernel(("listed", named.shape, told.hexdigest()[:16]), join, wire_um)
