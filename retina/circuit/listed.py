@@ -33,8 +33,8 @@ def listed(sources: Any, weights: Any = 1.0) -> Kernel:
     named = np.asarray(sources)
     if named.ndim != 2 or not named.size or named.dtype.kind not in "iu":
         raise BadSetting(
-            f"listed: sources of shape {named.shape}, {named.dtype}; give whole numbers "
-            "(target cells, fan-in)"
+            f"listed: sources of shape {named.shape}, {named.dtype}; give whole "
+            "numbers (target cells, fan-in)"
         )
     begun = np.asarray(weights, np.float32)
     if begun.shape not in ((), named.shape) or not (begun >= 0).all():
