@@ -506,7 +506,5 @@ def test_lists_that_cannot_join_are_refused(given, said: str):
 
 def test_a_list_of_other_cells_is_refused():
     one, two = Population("a", (2,)), Population("b", (1,))
-    with pytest.raises(
-        ShapeMismatch, match="listed names cells 0 to 2 for 1 target"
-    ):
+    with pytest.raises(ShapeMismatch, match="listed names cells 0 to 2 for 1 target"):
         Circuit((one, two), (Projection("a", "b", listed([[0, 2]])),))

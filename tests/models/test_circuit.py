@@ -20,6 +20,7 @@ from retina.costs.flops import count_step
 from retina.errors import BadSetting
 from retina.fitting.loss import rates_of
 from retina.models.circuit import PRESETS
+from retina.parameter import to_bounded, to_free
 from retina.types import Clip, Spec
 
 FIELD, IMAGE = Spec((), 3, 1 / 30), Spec((6, 5), 2, 1 / 30)
@@ -384,3 +385,31 @@ def test_how_far_the_default_step_is_from_the_equations():
     for one, (low, high) in zip(drive, ((0.3, 0.55), (0.14, 0.26)), strict=False):
         gap = np.sqrt(np.mean((one - drive[2]) ** 2, 1)) / drive[2].std(1)
         assert low < gap.mean(1).min() and gap.mean(1).max() < high
+
+
+def test_gain_control_at_its_bounds_has_the_slope_of_its_equation():
+    """Every parameter there, in float32; whatever the input, a slope is a number."""
+    stage = adapting_membrane(1, 0.01, contrast_gain=True)
+    params = stage.init(jax.random.key(0))
+    free = to_free(stage.parameters, params)
+    free |= {n: jnp.full(1, 8.0) for n in ("gain", "gain_tau_s", "gain_strength")}
+    seen = np.random.default_rng(0).standard_normal((60, 1)).astype("f4")
+
+    @jax.jit
+    def slopes(free, x):
+        def total(free):
+            bounded = to_bounded(stage.parameters, free, params)
+            bounded = jax.tree.map(lambda v: v.astype(x.dtype), bounded)
+            return jnp.sum(stage.apply(bounded, stage.start(bounded), x)[1])
+
+        return jax.grad(total)(free)
+
+    for size in (1.0, 1e5):
+        found = slopes(free, jnp.asarray(size * seen))
+        with jax.enable_x64(True):
+            exact = slopes(free, jnp.asarray(size * seen, jnp.float64))
+        largest = max(float(abs(slope).max()) for slope in exact.values())
+        for name, slope in found.items():
+            np.testing.assert_allclose(
+                slope, exact[name], rtol=0.02, atol=1e-9 * largest
+            )
