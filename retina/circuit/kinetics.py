@@ -129,7 +129,7 @@ def kinetics(
         shut = 1 / (1 + params["k_fi"] * dt)  # kept of A
         passed = params["k_fi"] * dt * shut  # of A to I1
         left = 1 + params["k_fr"] * dt
-        b = passing = None
+        passing = jnp.float32(0)
         if reserve:
             b = (params["k_sr"] * dt) * u + params["k_sr0"] * dt
             passing = b / (1 + b)  # of I2 to I1

@@ -118,9 +118,8 @@ def standard(
 
     released = RUNGS[release]
     if method != "euler":
-        assert released.make is not None
-        solved = functools.partial(released.make, method=method)
-        released = released._replace(make=solved)
+        make: Any = released.make
+        released = released._replace(make=functools.partial(make, method=method))
     loud = released.loud
     rung = None if released.make is None else shared(released.make, types)
     controlled = contrast_gain in ("bipolar", "both")
