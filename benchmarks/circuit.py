@@ -2,14 +2,16 @@
 
     python -m benchmarks.circuit --peers BRIAN/bin/python
 
-    r = 1 / (1 + exp(-(V - V_half) / k))           release, graded: no spike, no chaos
-    g_e += sum of w r over 20 exciting sources,  g_i over 10 inhibiting ones
+    r = k log(1 + exp((V - V_th) / k))             release, graded: no spike, no chaos
+    dg/dt = sum of w r - g / tau                   of 20 exciting, of 10 inhibiting
     C dV/dt = g_L (E_L - V) + g_e (E_e - V) + g_i (E_i - V) + I(t)
-    tau_e dg_e/dt = -g_e,  tau_i dg_i/dt = -g_i
 
-The same network, currents and order of updates on both sides: release from V at the
-beginning of a step, exponential Euler with conductances held, exact decay. V of every
-cell is kept at every step. What must agree is its s.d. over time, mean over cells.
+Ours is the package's own declaration, `circuit(populations, projections)` of a
+`membrane` with two `exponential` conductances, and nothing written for this. The same
+network, currents and order of updates on both sides: release of the step before, g in
+its mean over the step, its current of V at the beginning of it, exact decays. What
+every cell releases is kept at every step; what must agree is its s.d. over time, mean
+over cells.
 Brian2 is compiled: cython, and C++ standalone in float64 (its default) and float32. Its
 clock starts when the network does: for standalone that is its own report of the run,
 without the start of the process and the results' way to disk; for cython a run of no

@@ -127,7 +127,8 @@ def network(settings: dict[str, Any]) -> Arrays:
     Of all cells the first four fifths excite. Each cell hears `excite` of these and
     `inhibit` of the others, none of them itself, and no source twice.
 
-    excite_from, inhibit_from: (cell, fan-in) int32 sources; *_by: their weights, nS.
+    excite_from, inhibit_from: (cell, fan-in) int32 sources; *_by: their weights, nS for
+                  each mV of release in each second.
     drive: (bins, cell) pA, which changes every 10 bins.
     """
     bins, cells = settings["bins"], settings["cells"]
@@ -135,8 +136,8 @@ def network(settings: dict[str, Any]) -> Arrays:
     exciting = cells * 4 // 5
     arrays: Arrays = {}
     for name, pool, each in (
-        ("excite", np.arange(exciting), 0.006),
-        ("inhibit", np.arange(exciting, cells), 0.03),
+        ("excite", np.arange(exciting), 20.0),
+        ("inhibit", np.arange(exciting, cells), 100.0),
     ):
         fan_in = settings[name]
         sources = [
@@ -159,6 +160,6 @@ NETWORK = {
     "inhibit_mv": -65.0,
     "excite_ms": 5.0,
     "inhibit_ms": 10.0,
-    "half_mv": -50.0,
-    "slope_mv": 4.0,
+    "threshold_mv": -50.0,
+    "softness_mv": 4.0,
 }

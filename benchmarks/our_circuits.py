@@ -15,9 +15,17 @@ import retina
 from benchmarks import inputs
 from benchmarks.ours import our_versions
 from benchmarks.worker import Work
+from retina.circuit.circuit import circuit
+from retina.circuit.declaration import Circuit, Projection
+from retina.circuit.kernels import one_to_one
+from retina.circuit.listed import listed
+from retina.circuit.membrane import membrane, potential
+from retina.circuit.population import Population
+from retina.circuit.synapses.conductance import conductance
 from retina.circuit.synapses.exponential import exponential
+from retina.circuit.synapses.synapse import Synapse
 from retina.fitting.loss import poisson, rates_of
-from retina.stage import Model, Params, Stage, chain, recurrent
+from retina.stage import Model, Params, Stage, chain
 from retina.types import Spec
 
 
@@ -129,53 +137,52 @@ def peak_bytes() -> int:
 
 
 def network(settings: dict[str, Any]) -> Work:
-    """The circuit as one stage; every cell's potential after every step."""
-    stage, drive = circuit(settings)
-    params = stage.init(jax.random.key(0))
+    """The circuit as one stage; what every cell releases in every step."""
+    stage, params, drive = declared(settings)
     run = jax.jit(lambda p, x: stage.apply(p, stage.start(p), x)[1])
     run = run.lower(params, drive).compile()
 
     def step() -> dict[str, Any]:
-        v = np.asarray(run(params, drive))
-        return {"loss": float(v.std(axis=0).mean())}
+        released = np.asarray(run(params, drive))
+        return {"loss": float(released.std(axis=0).mean())}
 
     return Work(step, our_versions(), settings["bins"])
 
 
-def circuit(settings: dict[str, Any]) -> tuple[Stage, jax.Array]:
-    """See `benchmarks.circuit`; and the current into each cell, (bins, cell)."""
+def declared(settings: dict[str, Any]) -> tuple[Stage, Params, jax.Array]:
+    """See `benchmarks.circuit`: stage, its values, and the current, (bins, cell) pA."""
     drawn, fixed = inputs.network(settings), inputs.NETWORK
     cells, dt_s = settings["cells"], settings["dt_s"]
-    kinds = ("excite", "inhibit")
-    rung = exponential(cells, dt_s)
-    sources = {kind: jnp.asarray(drawn[f"{kind}_from"]) for kind in kinds}
+    body = Population("cells", (cells,), membrane, dt_s, voltage=potential)
+    # All inhibit through a compartment: a population projects once to each other.
+    ends = Population("inhibiting", (cells,), part_of="cells")
 
-    def init(key: jax.Array) -> Params:
-        return {
-            kind: {
-                "by": jnp.asarray(drawn[f"{kind}_by"]),
-                "tau_s": jnp.float32(fixed[f"{kind}_ms"] / 1e3),
-            }
-            for kind in kinds
-        }
+    def from_list(kind: str):
+        return listed(drawn[f"{kind}_from"], drawn[f"{kind}_by"])
 
-    def start(params, key=None):
-        rest = jnp.full(cells, fixed["leak_mv"], jnp.float32)
-        return {"v": rest} | {kind: rung.start(params[kind]) for kind in kinds}
+    def pulling(kind: str):
+        def rung(count: int, dt_s: float) -> Synapse:
+            return conductance(exponential(count, dt_s), fixed[f"{kind}_mv"])
 
-    def step(params, state, current):
-        v = state["v"]
-        release = jax.nn.sigmoid((v - fixed["half_mv"]) / fixed["slope_mv"])
-        total, pull = fixed["leak_ns"], fixed["leak_ns"] * fixed["leak_mv"] + current
-        after = {}
-        for kind in kinds:
-            heard = release.at[sources[kind]].get(mode="promise_in_bounds")
-            arrived = {"g": state[kind]["g"] + (heard * params[kind]["by"]).sum(1)}
-            after[kind], g = rung.step(params[kind], arrived, None, v)
-            total, pull = total + g, pull + g * fixed[f"{kind}_mv"]
-        goal = pull / total
-        after["v"] = goal + (v - goal) * jnp.exp(total * (-dt_s / fixed["c_nf"]))
-        return after, after["v"]
+        return rung
 
-    stage = recurrent(step, start=start, init=init, about=("network", cells))
-    return stage, jnp.asarray(drawn["drive"])
+    projections = (
+        Projection("cells", "inhibiting", one_to_one(trained=False)),
+        Projection("cells", "cells", from_list("excite"), pulling("excite"), delay=1),
+        Projection(
+            "inhibiting", "cells", from_list("inhibit"), pulling("inhibit"), delay=1
+        ),
+    )
+    stage = circuit(Circuit((body, ends), projections, output="cells"), dt_s)
+    params = stage.init(jax.random.key(0))
+    params["cells"] |= {
+        "g_leak": jnp.float32(fixed["leak_ns"]),
+        "e_leak_mv": jnp.float32(fixed["leak_mv"]),
+        "c_nf": jnp.float32(fixed["c_nf"]),
+        "threshold_mv": jnp.full(cells, fixed["threshold_mv"], jnp.float32),
+        "softness_mv": jnp.float32(fixed["softness_mv"]),
+    }
+    for name, kind in (("conductance", "excite"), ("conductance2", "inhibit")):
+        tau_s = jnp.float32(fixed[f"{kind}_ms"] / 1e3)
+        params[f"cells~{name}"] |= {"tau_s": tau_s}
+    return stage, params, jnp.asarray(drawn["drive"])

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from retina import atomic, registry
-from retina.errors import BrokenRun, UnwritableFolder
+from retina.errors import BadSetting, BrokenRun, UnwritableFolder
 from retina.trees import from_bytes, to_bytes, to_device
 from retina.types import Fit, Spec
 
@@ -92,7 +92,14 @@ def load(folder: str | Path) -> Fit:
             "differs): fit it again or restore it"
         )
     spec = Spec(**record["spec"])
-    model = build.model(record["model"], spec, **record["settings"])
+    try:
+        model = build.model(record["model"], spec, **record["settings"])
+    except BadSetting as error:
+        raise BrokenRun(
+            f"{folder} was fitted with settings that {record['model']} does not take "
+            f"any more ({error}): fit it again, or write what was meant into settings "
+            f"in its {RECORD}"
+        ) from error
     if loads(dumps(model.stage.about)) != record["about"]:
         raise BrokenRun(
             f"{folder} was fitted with another version of model {record['model']!r}: "

@@ -12,7 +12,9 @@ from retina import recomputed
 from retina.circuit.kinetics import kinetics
 from retina.costs.flops import count
 from retina.fitting.precision import in_bfloat16
-from retina.stage import recurrent
+from retina.models.lnk import lnk
+from retina.stage import chain, recurrent
+from retina.types import Spec
 
 CELLS = 40  # with four states each, a long clip is not small
 
@@ -82,6 +84,44 @@ def test_the_gradient_needs_a_third_of_the_memory_at_most():
 
     # Four states and what their steps multiply, 4096 times, against 64 + 64 times.
     assert temporary(_cut) < temporary(_plain) / 3
+
+
+def _whole_model(bins: int, cut: bool):
+    """Loss and slopes of LNK cells, compiled, and what they are taken at."""
+    model = lnk(Spec((), CELLS, 0.001), lags=5, rank=None)
+    stage = model.stage
+    if not cut:
+        parts = dict(stage.parts)
+
+        def plain(params, state, x):
+            return lax.scan(lambda s, u: parts["kinetics"].step(params, s, u), state, x)
+
+        parts["kinetics"] = parts["kinetics"]._replace(apply=plain)
+        stage = chain(*parts.values())
+    params = stage.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (bins,))
+
+    def loss(params, x):
+        rate = stage.apply(params, stage.start(params), x)[1]
+        return jnp.mean(rate - 0.1 * jnp.log(rate))
+
+    slopes = jax.jit(jax.value_and_grad(loss, allow_int=True))
+    return slopes.lower(params, x).compile(), params, x
+
+
+def test_a_whole_model_in_chunks_has_the_same_slopes_in_a_third_of_the_memory():
+    """The filter's output, the sigmoid and the output are computed again as well."""
+    bins = 7001  # a prime number: a rest after the chunks
+    (plain, params, x), (cut, *_) = (_whole_model(bins, c) for c in (False, True))
+    (value, slope), (again, other) = plain(params, x), cut(params, x)
+    assert float(value) == pytest.approx(float(again), rel=1e-6)
+    for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(other), strict=True):
+        if a.dtype == jnp.float32:
+            size = np.abs(a).max()
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * size)
+    planned, less = (one.memory_analysis() for one in (plain, cut))
+    assert planned is not None and less is not None
+    assert less.temp_size_in_bytes < planned.temp_size_in_bytes / 3
 
 
 def test_seeds_and_clips_side_by_side():

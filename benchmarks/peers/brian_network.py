@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from typing import Any
@@ -13,12 +14,23 @@ from benchmarks import inputs
 from benchmarks.worker import Work, versions
 
 CELLS = """
-dv/dt = (g_leak*(e_leak - v) + g_e*(e_e - v) + g_i*(e_i - v) + drive(t, i))/c : volt
-dg_e/dt = -g_e/tau_e : siemens
-dg_i/dt = -g_i/tau_i : siemens
-in_e : siemens
-in_i : siemens
-r : 1
+dv/dt = (g_leak*(e_leak - v) + pull + drive(t, i))/c : volt
+g_e : siemens
+g_i : siemens
+in_e : siemens/second
+in_i : siemens/second
+pull : amp
+r : volt
+"""
+# In the mean over the step, `share` of what is apart from the goal; at its end, `keep`.
+SYNAPSES = """
+apart_e = g_e - in_e*tau_e
+apart_i = g_i - in_i*tau_i
+mean_e = in_e*tau_e + apart_e*share_e
+mean_i = in_i*tau_i + apart_i*share_i
+pull = mean_e*(e_e - v) + mean_i*(e_i - v)
+g_e = in_e*tau_e + apart_e*keep_e
+g_i = in_i*tau_i + apart_i*keep_i
 """
 
 
@@ -44,38 +56,47 @@ def network(settings: dict[str, Any]) -> Work:
         "e_i": fixed["inhibit_mv"] * b2.mV,
         "tau_e": fixed["excite_ms"] * b2.ms,
         "tau_i": fixed["inhibit_ms"] * b2.ms,
-        "half": fixed["half_mv"] * b2.mV,
-        "slope": fixed["slope_mv"] * b2.mV,
+        "threshold": fixed["threshold_mv"] * b2.mV,
+        "softness": fixed["softness_mv"] * b2.mV,
     }
+    for short, kind in (("e", "excite"), ("i", "inhibit")):
+        taus = settings["dt_s"] * 1e3 / fixed[f"{kind}_ms"]
+        known |= {
+            f"keep_{short}": math.exp(-taus),
+            f"share_{short}": -math.expm1(-taus) / taus,
+        }
     cells = b2.NeuronGroup(
         settings["cells"], CELLS, method="exponential_euler", namespace=known
     )
     cells.v = fixed["leak_mv"] * b2.mV
-    cells.run_regularly("r = 1/(1 + exp(-(v - half)/slope))", when="start")
     # After the sums, before the potential moves.
-    cells.run_regularly("g_e += in_e\ng_i += in_i", when="before_groups", order=1)
+    cells.run_regularly(SYNAPSES, when="before_groups", order=1)
+    cells.run_regularly(
+        "r = softness*log(1 + exp((v - threshold)/softness))", when="end"
+    )
     synapses = []
     for kind, short in (("excite", "e"), ("inhibit", "i")):
         sources, weights = drawn[f"{kind}_from"], drawn[f"{kind}_by"]
         each = b2.Synapses(
             cells,
             cells,
-            f"w : siemens (constant)\nin_{short}_post = w*r_pre : siemens (summed)",
+            f"w : siemens/volt/second (constant)\n"
+            f"in_{short}_post = w*r_pre : siemens/second (summed)",
         )
         each.connect(
             i=sources.ravel(), j=np.repeat(np.arange(len(sources)), sources.shape[1])
         )
-        each.w = weights.ravel() * b2.nS
+        each.w = weights.ravel() * b2.nS / b2.mV / b2.second
         for summed in each.summed_updaters.values():
-            summed.when = "before_groups"  # ahead of what adds it to g
+            summed.when = "before_groups"  # ahead of what they drive
         synapses.append(each)
-    seen = b2.StateMonitor(cells, "v", record=True, when="end")
+    seen = b2.StateMonitor(cells, "r", record=True, when="end", order=1)
     net = b2.Network(cells, *synapses, seen)
     length = settings["bins"] * step_s
 
     def told() -> dict[str, Any]:
-        v = np.asarray(seen.v / b2.mV)
-        return {"loss": float(v.std(axis=1).mean())}
+        released = np.asarray(seen.r / b2.mV)
+        return {"loss": float(released.std(axis=1).mean())}
 
     if standalone:
         net.run(length)

@@ -39,6 +39,7 @@ GAIN_CONTROL = {
     "gain_tau_s": Parameter(0.15, "s", 0.02, 0.3, source="recalled", axes=CELL),
     "gain_strength": Parameter(10.0, "1/s", 0.0, 100.0, source="chosen", axes=CELL),
 }
+MOST = 1e6
 SPREAD = {"tau_s": 2.0, "tau_slow_s": 2.0, "share": 1.4, "gain": 1.1}
 
 
@@ -92,7 +93,8 @@ def adapting_membrane(
             lasting = params["gain_strength"] * params["gain_tau_s"]
             goal = lasting * jnp.maximum(e, 0)
             after["A"] = goal + keep * (state["A"] - goal)
-            e = e / (1 + after["A"] ** 6)
+            # Beyond 1e6, where float32 has no sixth power any more, nothing is left.
+            e = e / (1 + jnp.minimum(after["A"], MOST) ** 6)
         return after, released(e + params["bias"])
 
     return recurrent(

@@ -41,10 +41,14 @@ class Join(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What `Projection` takes: a name with settings, and how it joins populations."""
+    """What `Projection` takes: a name with settings, and how it joins populations.
+
+    wire_um: length of all its synapses' wires; None: as `about` says.
+    """
 
     about: tuple
     join: Callable[[Population, Population], Join]
+    wire_um: Callable[[Population, Population], float] | None = None
 
 
 def one_to_one(weight: float = 1.0, *, trained: bool = True) -> Kernel:

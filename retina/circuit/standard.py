@@ -30,6 +30,7 @@ from retina.circuit.kernels import (
     pooled,
     uniform,
 )
+from retina.circuit.kinetics import METHODS
 from retina.circuit.leaky_rectifier import leaky_rectifier
 from retina.circuit.pedicle import pedicle
 from retina.circuit.population import Dynamics, Population
@@ -67,6 +68,7 @@ def standard(
     gap_junction_ns: float = 0.0,
     types: int = 8,
     release: str = "fast_kinetic",
+    method: str = "euler",
     amacrine: str | None = "wide",
     amacrines: int = 8,
     inhibition: str = "subtract",
@@ -91,6 +93,7 @@ def standard(
     for name, value, known in (
         ("photoreceptor", photoreceptor, PHOTORECEPTORS),
         ("release", release, RUNGS),
+        ("method", method, METHODS),
         ("amacrine", amacrine, (*AMACRINE, None)),
         ("inhibition", inhibition, INHIBITION),
         ("pooling", pooling, POOLING),
@@ -114,6 +117,9 @@ def standard(
         return (number,) if flat else (number, *places)
 
     released = RUNGS[release]
+    if method != "euler":
+        make: Any = released.make
+        released = released._replace(make=functools.partial(make, method=method))
     loud = released.loud
     rung = None if released.make is None else shared(released.make, types)
     controlled = contrast_gain in ("bipolar", "both")

@@ -7,12 +7,11 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
 from retina.circuit.declaration import Circuit, synapses
-from retina.circuit.kernels import REACH
+from retina.circuit.kernels import REACH, Kernel
 from retina.circuit.population import Population
 from retina.costs.flops import TracedStep
 from retina.costs.program import Op, Program, Value
@@ -71,12 +70,15 @@ def wire_um(circuit: Circuit) -> float | None:
     if not placed:
         return None
     return sum(
-        _length(source, target, kernel.about)
+        _length(source, target, kernel)
         for source, target, kernel in synapses(circuit).values()
     )
 
 
-def _length(source: Population, target: Population, about: tuple[Any, ...]) -> float:
+def _length(source: Population, target: Population, kernel: Kernel) -> float:
+    if kernel.wire_um is not None:
+        return kernel.wire_um(source, target)
+    about = kernel.about
     if about[0] in ("one_to_one", "in_place"):
         return 0.0
     reach = REACH * about[1] if about[0] in ("gaussian", "pooled") else math.inf

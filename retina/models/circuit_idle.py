@@ -73,6 +73,12 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
             IMAGES,
         ),
         (
+            "kinetic" not in asked["release"],
+            "method",
+            f"{asked['release']} release has one way to be stepped",
+            "release=fast_kinetic or kinetic",
+        ),
+        (
             asked["release"] == "static" and amacrine is None,
             "dt_s",
             "static release without amacrine cells is stepped once per bin",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +11,11 @@ import numpy as np
 from retina.circuit.kinetics import kinetics
 from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
+from retina.layers.door import image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.models.ln import roughness, stimulus_filter
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.stage import Model, Recipe, Stage, chain, in_chunks, memoryless
 from retina.types import Spec
 
 
@@ -44,6 +47,9 @@ def lnk(
         affine(spec.cells),
         output(output_kind, spec.cells),
     )
+    # Of an image the filter is most of the work, and its output a small part of memory.
+    pixels = math.prod(image_shape(spec))
+    stage = in_chunks(stage, "" if pixels == 1 else "activation")
 
     def warm_start(params, clips):
         started = warm(params, clips)

@@ -56,11 +56,17 @@ def _kinetics(p, s, u):
 
 # Release of bipolar cells as the circuit drives it: every bin another contrast.
 FLICKER = 1 / (1 + np.exp(1 - 1.5 * np.random.default_rng(0).standard_normal(60)))
-for states, error in (("RAI", 0.155), ("RAIJ", 0.12)):
+for states, method, error in (
+    ("RAI", "euler", 0.155),
+    ("RAIJ", "euler", 0.12),
+    ("RAI", "implicit", 0.095),
+    ("RAIJ", "implicit", 0.095),
+):
+    stepped = functools.partial(kinetics, reserve="J" in states, method=method)
     INNER.append(
         Case(
-            f"kinetics_{len(states)}",
-            _in_steps(functools.partial(kinetics, reserve="J" in states), states),
+            f"kinetics_{len(states)}" + f"_{method}" * (method != "euler"),
+            _in_steps(stepped, states),
             _kinetics,
             FLICKER,
             1 / 30,

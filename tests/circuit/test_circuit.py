@@ -22,6 +22,7 @@ from retina.circuit.declaration import (
     without,
 )
 from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, uniform
+from retina.circuit.listed import listed
 from retina.circuit.membrane import SAFE_S, membrane, potential
 from retina.circuit.population import Population
 from retina.circuit.synapses.alpha import alpha
@@ -467,3 +468,43 @@ def test_two_rungs_that_only_differ_in_value_are_told():
     )
     with pytest.raises(BadSetting, match="both exponential but of other values"):
         circuit(Circuit(cells, edges), 0.01)
+
+
+def test_cells_that_a_list_joins():
+    """As the same weights in a full matrix, of a bin and of a clip; slopes as well."""
+    draw = np.random.default_rng(3)
+    sources, weights = draw.integers(0, 5, (4, 3)), draw.uniform(0, 1, (4, 3))
+    a, b = Population("a", (5,)), Population("b", (4,))
+    join = listed(sources, weights).join(a, b)
+    full = np.zeros((5, 4))
+    np.add.at(full, (sources, np.arange(4)[:, None]), weights)
+    params, x = join.init(jax.random.key(0)), jnp.asarray(_input(6, 5), jnp.float32)
+
+    def through(params, x):
+        return join.weigh(join.prepare(params), x)
+
+    for clip in (x, x[:1]):
+        np.testing.assert_allclose(through(params, clip), clip @ full, rtol=1e-5)
+    slope = jax.grad(lambda p: jnp.sum(through(p, x)))(params)["weight"]
+    np.testing.assert_allclose(slope, np.asarray(x).sum(0)[sources], rtol=1e-5)
+    assert listed(sources, weights).about != listed(sources[::-1], weights).about
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (([0, 1],), r"listed: sources of shape \(2,\), int64; give whole numbers"),
+        (([[0.5]],), "float64; give whole numbers"),
+        (([[0, 1]], -1.0), "least -1; give 0 or more"),
+        (([[0, 1]], [1.0]), r"weights of shape \(1,\)"),
+    ],
+)
+def test_lists_that_cannot_join_are_refused(given, said: str):
+    with pytest.raises(BadSetting, match=said):
+        listed(*given)
+
+
+def test_a_list_of_other_cells_is_refused():
+    one, two = Population("a", (2,)), Population("b", (1,))
+    with pytest.raises(ShapeMismatch, match="listed names cells 0 to 2 for 1 target"):
+        Circuit((one, two), (Projection("a", "b", listed([[0, 2]])),))

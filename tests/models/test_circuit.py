@@ -20,6 +20,7 @@ from retina.costs.flops import count_step
 from retina.errors import BadSetting
 from retina.fitting.loss import rates_of
 from retina.models.circuit import PRESETS
+from retina.parameter import to_bounded, to_free
 from retina.types import Clip, Spec
 
 FIELD, IMAGE = Spec((), 3, 1 / 30), Spec((6, 5), 2, 1 / 30)
@@ -230,6 +231,7 @@ def test_what_it_cannot_take(settings, match):
         ("surround_um", 99.0, {"horizontal": False}, "there are no horizontal cells"),
         ("gap_junction_ns", 1.0, {"horizontal": "feedback"}, "are not coupled"),
         ("dt_s", 1e-3, {"release": "static", "amacrine": None}, "once per bin"),
+        ("method", "implicit", {"release": "depletion"}, "has one way to be stepped"),
         (
             "preset",
             "mouse",
@@ -370,17 +372,48 @@ def test_presets_have_cones_of_their_own():
 @pytest.mark.slow
 def test_how_far_the_default_step_is_from_the_equations():
     """Twelve draws: 0.34 to 0.52 of the drive's s.d. at 5 steps a bin, 0.16 to 0.24 at
-    10, against 80. What the docstring says of dt_s."""
+    10, against 80. What the docstring says of dt_s, and of method."""
     x = jnp.asarray(_data(600)[0])[:, None]
     drive = []
-    for dt_s in (None, 1 / 300, 1 / 2400):
-        stage = dict(_model(types=None, dt_s=dt_s).stage.parts)["circuit"]
+    ways = (None, "euler"), (1 / 300, "euler"), (None, "implicit"), (1 / 2400, "euler")
+    for dt_s, method in ways:
+        model = _model(types=None, dt_s=dt_s, method=method)
+        stage = dict(model.stage.parts)["circuit"]
         params = jax.vmap(stage.init)(jax.random.split(jax.random.key(1), 12))
 
         def run(params, stage=stage):
             return stage.apply(params, stage.start(params), x)[1]
 
         drive.append(np.asarray(jax.jit(jax.vmap(run))(params))[:, 180:])
-    for one, (low, high) in zip(drive, ((0.3, 0.55), (0.14, 0.26)), strict=False):
-        gap = np.sqrt(np.mean((one - drive[2]) ** 2, 1)) / drive[2].std(1)
+    within = ((0.3, 0.55), (0.14, 0.26), (0.1, 0.2))
+    for one, (low, high) in zip(drive, within, strict=False):
+        gap = np.sqrt(np.mean((one - drive[-1]) ** 2, 1)) / drive[-1].std(1)
         assert low < gap.mean(1).min() and gap.mean(1).max() < high
+
+
+def test_gain_control_at_its_bounds_has_the_slope_of_its_equation():
+    """Every parameter there, in float32; whatever the input, a slope is a number."""
+    stage = adapting_membrane(1, 0.01, contrast_gain=True)
+    params = stage.init(jax.random.key(0))
+    free = to_free(stage.parameters, params)
+    free |= {n: jnp.full(1, 8.0) for n in ("gain", "gain_tau_s", "gain_strength")}
+    seen = np.random.default_rng(0).standard_normal((60, 1)).astype("f4")
+
+    @jax.jit
+    def slopes(free, x):
+        def total(free):
+            bounded = to_bounded(stage.parameters, free, params)
+            bounded = jax.tree.map(lambda v: v.astype(x.dtype), bounded)
+            return jnp.sum(stage.apply(bounded, stage.start(bounded), x)[1])
+
+        return jax.grad(total)(free)
+
+    for size in (1.0, 1e5):
+        found = slopes(free, jnp.asarray(size * seen))
+        with jax.enable_x64(True):
+            exact = slopes(free, jnp.asarray(size * seen, jnp.float64))
+        largest = max(float(abs(slope).max()) for slope in exact.values())
+        for name, slope in found.items():
+            np.testing.assert_allclose(
+                slope, exact[name], rtol=0.02, atol=1e-9 * largest
+            )

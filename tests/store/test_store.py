@@ -194,6 +194,19 @@ def test_a_model_that_has_changed_since_is_not_loaded(file, tmp_path):
         store.load(tmp_path / "run")
 
 
+def test_a_run_of_settings_that_are_no_more_says_what_to_do(file, tmp_path):
+    """Repaired by hand it opens: its numbers are what they were."""
+    store.save(make(file), tmp_path / "run")
+    path = tmp_path / "run" / "record.json"
+    text = path.read_text()
+    path.write_text(json.dumps(json.loads(text) | {"settings": {"loud": 1.0}}))
+    says = "does not take any more .*no keyword 'loud'.*fit it again, or write what was"
+    with pytest.raises(BrokenRun, match=says):
+        store.load(tmp_path / "run")
+    path.write_text(text)
+    same(store.load(tmp_path / "run").params, make(file).params)
+
+
 def test_runs_lists_whole_runs_only(file, tmp_path):
     for name in ("b", "a", ".a.x.partial"):
         (tmp_path / name).mkdir()
