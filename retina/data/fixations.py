@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from retina.data.mapped import composed, digest
 from retina.errors import BadCard, BadStimulus
+from retina.movie import PIECE
 
-_MOST = 1 << 33  # bytes of a movie that is still tried
 _FAR = 1 << 20  # pixels from an image's corner that nobody looks at
 
 
@@ -26,7 +29,8 @@ def movie(
     screen:    (height, width) in pixels; it shows 0 where there is no image.
     shrink:    pixels a side that are averaged into one.
     crop:      [y, x, height, width] of the averaged pixels; [] for all.
-    returns:   (frame, height, width) float32.
+    returns:   (frame, height, width) float32; a large one is mapped: see
+               `retina.data.mapped`.
     raises:    BadCard for a shrink or crop that does not fit the screen; BadStimulus
                for a fixation of no image.
 
@@ -65,20 +69,37 @@ def movie(
             f"{where}: fixations name images {index.min() + 1} to {index.max() + 1}, "
             f"but there are {len(images)}"
         )
-    if len(index) * tall * wide * 4 > _MOST:
-        raise BadCard(
-            f"{where}: {len(index)} frames of {tall} x {wide} are more than "
-            f"{_MOST >> 30} GB: take a larger shrink, a crop, or fewer blocks"
-        )
-    shown = np.empty((len(index), tall, wide), np.float32)
     y_edges = (top + np.arange(tall + 1)) * shrink - height // 2
     x_edges = (left + np.arange(wide + 1)) * shrink - width // 2
+    each = max(1, PIECE // (tall * wide))
+
+    def pieces() -> Iterator[np.ndarray]:
+        for at in range(0, len(index), each):
+            rows = slice(at, at + each)
+            edges = y_edges, x_edges
+            yield _shown(images, index[rows], fixations[rows, 1:], edges, shrink)
+
+    key = ("fixations", digest(images), digest(fixations), screen, shrink, crop)
+    shape = (len(index), tall, wide)
+    return composed(key, f"the movie of {where}", np.dtype("f4"), shape, pieces())
+
+
+def _shown(
+    images: np.ndarray,
+    index: np.ndarray,
+    middle: np.ndarray,
+    edges: tuple[np.ndarray, np.ndarray],
+    shrink: int,
+) -> np.ndarray:
+    """Some frames. index: of each one's image; middle: its (x, y)."""
+    y_edges, x_edges = edges
+    shown = np.empty((len(index), len(y_edges) - 1, len(x_edges) - 1), np.float32)
     for image in np.unique(index):
         # Sums over all pixels above and left: a mean of any square in four look-ups.
         sums = np.zeros(np.add(images.shape[1:], 1))
         sums[1:, 1:] = images[image].astype(np.float64).cumsum(0).cumsum(1)
         for frame in np.flatnonzero(index == image):
-            x, y = fixations[frame, 1:].astype(np.int64)
+            x, y = middle[frame].astype(np.int64)
             at_y = np.clip(y_edges + y, 0, images.shape[1])
             at_x = np.clip(x_edges + x, 0, images.shape[2])
             corner = sums[at_y][:, at_x]
