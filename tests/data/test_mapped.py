@@ -120,6 +120,7 @@ def test_a_disk_without_room_is_told_before_a_byte(cache, monkeypatch):
     assert not _derived()
 
 
+@pytest.mark.slow
 def test_a_fit_on_two_clocks_is_the_same_from_disk(npz_card, cache, monkeypatch):
     """glm: the filter once per frame, the history twice; streamed and held."""
     card = npz_card({**arrays(), "stimulus": MOVIE})
