@@ -458,7 +458,7 @@ def test_a_file_that_is_not_there_is_missing(cache):
         ('"cell, bin"', '"cell, time"', BadResponse, "not made of trial, bin"),
         ("begin = [0, 30]", "begin = [0, 90]", BadCard, "not frames of the 60"),
         ("counts_axes", "count_axes", BadCard, "'counts_axes'"),
-        ('counts = "bins"\n', "", BadCard, "either counts or spike_s"),
+        ('counts = "bins"\n', "", BadCard, "either counts, or spike_s"),
     ],
 )
 def test_named_arrays_that_do_not_fit(cache, old, new, error, said):
