@@ -39,23 +39,7 @@ def movie(
     [[0.25, 1.25], [6.5, 8.5]]
     """
     height, width = screen
-    if shrink < 1 or height % shrink or width % shrink:
-        raise BadCard(
-            f"{where}: shrink = {shrink} does not divide the screen of {height} x "
-            f"{width} pixels: take a number that does"
-        )
-    rows, columns = height // shrink, width // shrink
-    if crop and not (
-        len(crop) == 4
-        and all(isinstance(n, int) and n >= 0 for n in crop)
-        and 0 < crop[2] <= rows - crop[0]
-        and 0 < crop[3] <= columns - crop[1]
-    ):
-        raise BadCard(
-            f"{where}: crop = {crop} is no [y, x, height, width] within {rows} x "
-            f"{columns}"
-        )
-    top, left, tall, wide = crop or (0, 0, rows, columns)
+    top, left, tall, wide = window(screen, shrink, crop, where)
     if not (np.isfinite(images).all() and np.isfinite(fixations).all()):
         raise BadStimulus(f"{where}: images or fixations hold NaN or infinity")
     if len(fixations) and np.abs(fixations).max() > _FAR:
@@ -82,6 +66,34 @@ def movie(
     key = ("fixations", digest(images), digest(fixations), screen, shrink, crop)
     shape = (len(index), tall, wide)
     return composed(key, f"the movie of {where}", np.dtype("f4"), shape, pieces())
+
+
+def window(
+    screen: tuple[int, int], shrink: int, crop: list[int], where: str
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of what is kept, in averaged pixels.
+
+    raises: BadCard for a shrink or crop that does not fit the screen.
+    """
+    height, width = screen
+    if shrink < 1 or height % shrink or width % shrink:
+        raise BadCard(
+            f"{where}: shrink = {shrink} does not divide the screen of {height} x "
+            f"{width} pixels: take a number that does"
+        )
+    rows, columns = height // shrink, width // shrink
+    if crop and not (
+        len(crop) == 4
+        and all(isinstance(n, int) and n >= 0 for n in crop)
+        and 0 < crop[2] <= rows - crop[0]
+        and 0 < crop[3] <= columns - crop[1]
+    ):
+        raise BadCard(
+            f"{where}: crop = {crop} is no [y, x, height, width] within {rows} x "
+            f"{columns}"
+        )
+    top, left, tall, wide = crop or (0, 0, rows, columns)
+    return top, left, tall, wide
 
 
 def _shown(

@@ -14,7 +14,7 @@ import pytest
 import retina
 from retina import movie as movie_pieces
 from retina import resources
-from retina.data import fixations, gaze, mapped
+from retina.data import fixations, gaze, gratings, mapped
 from retina.data.hdf5 import array, opened
 from retina.data.load import load
 from retina.data.proposal.seen import look
@@ -93,15 +93,18 @@ def test_npz(kind, npz_card, cache, monkeypatch, caplog):
         _same_splits(lazily, split(plain, bin_s))
 
 
-@pytest.mark.parametrize("name", ["gollisch_matlab", "gollisch_frames", "boards"])
+@pytest.mark.parametrize(
+    "name", ["gollisch_matlab", "gratings", "gollisch_frames", "boards"]
+)
 def test_a_movie_that_is_put_together(name, cache, monkeypatch, caplog):
     """Written in pieces of a few frames and mapped, or held: the same bits."""
-    card = {**layouts.ALL, "boards": layouts.BOARDS}[name].card(cache)
+    more = {"boards": layouts.BOARDS, "gratings": layouts.GRATINGS}
+    card = {**layouts.ALL, **more}[name].card(cache)
     monkeypatch.setattr(mapped, "LARGE", 2**30)
     plain = load(card)
     assert not _derived() and not any(is_mapped(b.stimulus) for b in plain.blocks)
     monkeypatch.setattr(mapped, "LARGE", 500)
-    for module in (fixations, gaze, movie_pieces):
+    for module in (fixations, gaze, gratings, movie_pieces):
         monkeypatch.setattr(module, "PIECE", 5 * 6 * 8)
     with caplog.at_level(logging.WARNING, "retina"):
         lazily, again = load(card), load(card)
