@@ -94,7 +94,8 @@ def _in_trials(
     raises: BadCard where the spikes have trials already.
     """
     options = SHOWN | card.options
-    if len(made) > 1:
+    once, *more = made
+    if more:
         raise BadCard(f"{card.name}: give the trial of each spike, or trials, not both")
     starts_s = starts(folder, options["trials"], card.name, read)
     given = options["onsets"]
@@ -105,7 +106,7 @@ def _in_trials(
     if clocks is not None:
         check_onsets(clocks[0], len(shown), card)
         every = np.unique(np.concatenate(clocks))
-        return {"trials": together(shown, clocks, made[0])}, every
+        return {"trials": together(shown, clocks, once)}, every
     clock = onsets(folder, card, given, len(shown))
     whole = Part(shown, clock, made)
     where = f"{card.name}, trials"
