@@ -6,7 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from retina.errors import UnknownName, nearest
+from retina.errors import MissingData, UnknownName, nearest
 
 _PACKAGE = Path(__file__).parent
 _LINE = {"datasets": "title", "experiments": "question"}
@@ -62,11 +62,24 @@ def path(kind: str, name: str) -> Path:
         return given
     if kind == "experiments" and given.name == "experiment.toml" and given.is_file():
         return given.parent
+    _check_there(kind, name, given)
     singular = kind.removesuffix("s")
     raise UnknownName(
         f"no {singular} {name!r}: {nearest(name, known)} "
         f"(retina list {kind}; or give the path of {_WANTED[kind]})"
     )
+
+
+def _check_there(kind: str, name: str, given: Path) -> None:
+    """raises: MissingData for the path of a card that is not there."""
+    if kind != "datasets" or given.suffix != ".toml":
+        return
+    folder = given.parent
+    cards = [str(card) for card in sorted(folder.glob("*.toml"))]
+    hint = nearest(name, cards) if cards else f"no .toml file lies in {folder}"
+    if not folder.is_dir():
+        hint = f"there is no folder {folder} either"
+    raise MissingData(f"there is no file {name}: {hint}")
 
 
 def line(kind: str, name: str) -> str:

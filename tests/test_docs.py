@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from retina.cli.main import app
+from retina.data.load import load
 from retina.search import experiment as experiments
 from retina.search import grid
 
@@ -56,12 +57,16 @@ def test_the_tutorial_runs_as_it_stands(folder):
                 assert word == "retina"
                 done = CliRunner().invoke(app, arguments)
                 assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception}"
-                said[arguments[0]] = done.output
+                said.setdefault(arguments[0], done.output)
     # The six that the tutorial fills in; it has nothing else to look at but what is so.
     assert "6 blanks to fill in" in said["new"]
     assert "wrong" not in said["check"] and "CC_max" in said["check"]
     assert "cc_norm" in said["score"] and "FLOP" in said["cost"]
     assert (folder / "monday.html").is_file() and (folder / "shared.toml").is_file()
+    made = load(folder / "tuesday.toml")
+    (test,) = made.role("test")
+    assert (test.trials, len(test.stimulus), len(made.cells)) == (12, 300, 2)
+    assert made.frame_s == pytest.approx(1 / 30, rel=0.01)
 
 
 def test_the_file_for_slurm_asks_for_one_gpu_and_one_job_at_a_time():

@@ -128,7 +128,7 @@ def _fit(
 
     from retina import atomic, build, failures, store
     from retina.fitting import checkpoints
-    from retina.fitting.fit import fit
+    from retina.fitting.fit import fit, short_lead
     from retina.fitting.inherited import inherited, sentence
     from retina.fitting.loggers import ROW
 
@@ -140,9 +140,9 @@ def _fit(
         for name in dict.fromkeys(("jsonl", *log))
     ]
     split = runs.divided(dataset, asked["cells"], asked["bin_s"])
-    for note in split.notes:
-        output.say(f"note: {note}")
     model = build.model(asked["model"], split.spec, **own)
+    for note in (*split.notes, *short_lead(model, split)):
+        output.say(f"note: {note}")
     core, start = (
         store.load(asked[word]) if word in asked else None for word in ("core", "start")
     )

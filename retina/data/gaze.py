@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from retina.data.mapped import composed, digest, state
 from retina.errors import (
     BadCard,
     BadStimulus,
@@ -14,8 +16,7 @@ from retina.errors import (
     ShapeMismatch,
     UnreadableFile,
 )
-
-_MOST = 1 << 33  # bytes of a movie that is still tried
+from retina.movie import PIECE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Gaze:
 def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
     """The frames of some lines, (frame, y, x), in the numbers of the files.
 
+    returns: a large movie is mapped: see `retina.data.mapped`.
     raises: ShapeMismatch where there are fewer lines, or an image is not as large as it
             must be; BadStimulus; UnreadableFile.
     """
@@ -83,24 +85,35 @@ def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
     height, width = gaze.size
     tall, wide = height - top - bottom, width - left - right
     looked = gaze.looked[rows]
-    if len(looked) and not 0 <= looked[:, 0].min() <= looked[:, 0].max() < len(
-        gaze.images
-    ):
+    if not len(looked):
+        return np.zeros((0, tall, wide), np.float32)
+    if not 0 <= looked[:, 0].min() <= looked[:, 0].max() < len(gaze.images):
         raise BadStimulus(
             f"fixations name image {looked[:, 0].max()}, but there are "
             f"{len(gaze.images)}"
         )
-    made: np.ndarray | None = None
+    kind = _image(gaze.images[looked[:, 0].min()]).dtype
+    kind = kind if kind.kind in "iu" else np.dtype(np.float32)
+    each = max(1, PIECE // (tall * wide))
+
+    def pieces() -> Iterator[np.ndarray]:
+        for at in range(0, len(looked), each):
+            yield _seen(gaze, looked[at : at + each], (tall, wide), kind)
+
+    files = [state(gaze.images[n]) for n in np.unique(looked[:, 0])]
+    key = ("gaze", files, digest(looked), gaze.padding, gaze.size, gaze.crop)
+    shape = (len(looked), tall, wide)
+    return composed(key, "the movie of these fixations", kind, shape, pieces())
+
+
+def _seen(
+    gaze: Gaze, looked: np.ndarray, shape: tuple[int, int], kind: np.dtype
+) -> np.ndarray:
+    top, bottom, left, right = gaze.crop
+    height, width = gaze.size
+    made = np.empty((len(looked), *shape), kind)
     for index in np.unique(looked[:, 0]):
         image = _image(gaze.images[index])
-        if made is None:
-            kind = image.dtype if image.dtype.kind in "iu" else np.dtype(np.float32)
-            if len(rows) * tall * wide * kind.itemsize > _MOST:
-                raise BadCard(
-                    f"{len(rows)} frames of {tall} x {wide} are more than "
-                    f"{_MOST >> 30} GB: take a larger crop, or fewer trials"
-                )
-            made = np.empty((len(rows), tall, wide), kind)
         for row in np.flatnonzero(looked[:, 0] == index):
             _, x, y, stands = (int(n) for n in looked[row])
             x0, y0 = x + gaze.padding - width // 2, y + gaze.padding - height // 2
@@ -113,7 +126,7 @@ def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
                 )
             seen = seen if stands else seen[:, ::-1]
             made[row] = seen.T[top : height - bottom, left : width - right]
-    return np.zeros((0, tall, wide), np.float32) if made is None else made
+    return made
 
 
 def _image(path: Path) -> np.ndarray:

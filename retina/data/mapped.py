@@ -1,7 +1,9 @@
 """Large arrays of a file as they lie there: mapped, and read where they are touched.
 
-What cannot be mapped, because it is compressed or cut into chunks, is written once
-beside the other derived files, a piece at a time, and mapped from there.
+What cannot be mapped, because it is compressed, cut into chunks or put together from
+other arrays, is written once beside the other derived files, a piece at a time, and
+mapped from there. To put a movie together anew for each clip would take no disk, but
+the time of it in every epoch, and a second kind of array wherever one is taken.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -19,8 +22,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from retina import atomic, resources
-from retina.errors import UnreadableFile
-from retina.movie import LARGE, PIECE
+from retina.errors import UnreadableFile, UnwritableFolder
+from retina.movie import LARGE, PIECE, mapped, release, rows_of
 
 
 def npy(path: Path, *, always: bool = False) -> np.ndarray:
@@ -56,7 +59,7 @@ def of_npz(path: Path, store: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
             begin = _begin(path, info)
             offset = begin + file.tell()
             return np.memmap(path, dtype, "r", offset, shape)
-        return _written(path, name, dtype, shape, _read(file, dtype, shape))
+        return _unpacked(path, name, dtype, shape, _read(file, dtype, shape))
 
 
 def of_hdf5(found: h5py.Dataset) -> np.ndarray:
@@ -73,7 +76,97 @@ def of_hdf5(found: h5py.Dataset) -> np.ndarray:
     if found.chunks:  # whole chunks, or each would be unpacked many times
         each = -(-each // found.chunks[0]) * found.chunks[0]
     rows = (found[at : at + each] for at in range(0, found.shape[0], each))
-    return _written(path, str(found.name), found.dtype, found.shape, rows)
+    return _unpacked(path, str(found.name), found.dtype, found.shape, rows)
+
+
+def composed(
+    key: object,
+    what: str,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    pieces: Iterable[np.ndarray],
+) -> np.ndarray:
+    """An array that is put together from pieces: a large one is written, and mapped.
+
+    key:    whatever the numbers follow from; its `repr` tells one array from another.
+    what:   it is, for who waits.
+    pieces: its rows in order; not asked for where they were written before.
+    raises: UnwritableFolder, before a byte is written where there is no room.
+
+    >>> composed("a", "a movie", np.dtype("i1"), (3,), [np.ones(2), np.zeros(1)])
+    array([1, 1, 0], dtype=int8)
+    """
+    if int(np.prod(shape)) * dtype.itemsize > LARGE:
+        return _written(repr(key), what, dtype, shape, pieces)
+    made, at = np.empty(shape, dtype), 0
+    for piece in pieces:
+        made[at : at + len(piece)] = piece
+        at += len(piece)
+    return made
+
+
+def taken(stimulus: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """stimulus[rows], without holding it in memory where the stimulus is not.
+
+    raises: UnwritableFolder.
+    """
+    if not mapped(stimulus):
+        return stimulus[rows]
+    each = rows_of(stimulus, PIECE)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for at in range(0, len(rows), each):
+            yield np.asarray(stimulus[rows[at : at + each]])
+            release(stimulus)
+
+    shape = (len(rows), *stimulus.shape[1:])
+    key = ("rows", place(stimulus), digest(rows))
+    return composed(key, "a movie on another clock", stimulus.dtype, shape, pieces())
+
+
+def averaged(stimulus: np.ndarray, frames: int) -> np.ndarray:
+    """Means over so many rows each, float32, as `taken` takes rows.
+
+    raises: UnwritableFolder.
+    """
+    bins = len(stimulus) // frames
+
+    def mean(rows: np.ndarray) -> np.ndarray:
+        shape = (len(rows) // frames, frames, *rows.shape[1:])
+        return rows.reshape(shape).mean(1, dtype=np.float32)
+
+    if not mapped(stimulus):
+        return mean(stimulus)
+    each = max(1, rows_of(stimulus, PIECE) // frames) * frames
+
+    def pieces() -> Iterator[np.ndarray]:
+        for at in range(0, bins * frames, each):
+            yield mean(np.asarray(stimulus[at : at + each]))
+            release(stimulus)
+
+    key = ("means", place(stimulus), frames)
+    shape, kind = (bins, *stimulus.shape[1:]), np.dtype(np.float32)
+    return composed(key, "a movie on a slower clock", kind, shape, pieces())
+
+
+def place(stimulus: np.ndarray) -> tuple[object, ...]:
+    """Which numbers of which file a mapped array, or a view of it, shows."""
+    of: np.memmap = stimulus  # type: ignore[assignment]
+    begin = np.frombuffer(of._mmap, np.uint8).ctypes.data  # type: ignore[attr-defined]
+    at = stimulus.__array_interface__["data"][0] - begin
+    laid = (stimulus.shape, stimulus.strides, stimulus.dtype.str)
+    return *state(Path(str(of.filename))), of.offset, at, *laid
+
+
+def state(path: Path) -> tuple[str, int, int]:
+    """Which file, as it is now."""
+    now = path.stat()
+    return str(path.resolve()), now.st_size, now.st_mtime_ns
+
+
+def digest(values: np.ndarray) -> str:
+    """Of an array's numbers."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -102,29 +195,41 @@ def _read(file, dtype: np.dtype, shape: tuple[int, ...]) -> Iterator[np.ndarray]
         left -= len(data) // dtype.itemsize
 
 
-def _written(
+def _unpacked(
     path: Path,
     name: str,
     dtype: np.dtype,
     shape: tuple[int, ...],
-    pieces: Iterator[np.ndarray],
+    pieces: Iterable[np.ndarray],
+) -> np.ndarray:
+    said = repr((*state(path), name))
+    return _written(said, f"{path}: {name} is packed: it", dtype, shape, pieces)
+
+
+def _written(
+    said: str,
+    what: str,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    pieces: Iterable[np.ndarray],
 ) -> np.ndarray:
     """The map of a derived file with these numbers, made where it is not there yet."""
-    state = path.stat()
-    said = repr((str(path.resolve()), state.st_size, state.st_mtime_ns, name))
     folder = resources.derived() / "movies"
     place = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.npy"
     if not place.is_file():
         size = int(np.prod(shape)) * dtype.itemsize
         logging.getLogger("retina").warning(
-            "%s: %s is packed: it is written once, plain, to %s (%.3g GB)",
-            path,
-            name,
-            place,
-            size / 1e9,
+            "%s is written once, plain, to %s (%.3g GB)", what, place, size / 1e9
         )
         with atomic.explained(place):
             folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(folder).free
+            if size > free:
+                raise UnwritableFolder(
+                    f"cannot write {place}: it takes {size / 1e9:.3g} GB and "
+                    f"{free / 1e9:.3g} GB are free; free some space, or set "
+                    "RETINA_CACHE to a folder on a larger disk"
+                )
             partial = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
             try:
                 with open(partial, "wb") as file:
@@ -132,7 +237,7 @@ def _written(
                     about |= {"fortran_order": False, "shape": shape}
                     npy_format.write_array_header_1_0(file, about)
                     for piece in pieces:
-                        file.write(np.ascontiguousarray(piece).data)
+                        file.write(np.ascontiguousarray(piece, dtype).data)
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(partial, place)

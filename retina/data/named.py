@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,15 @@ from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import as_long, cells, counts
 from retina.data.shown import check_onsets, in_order
 from retina.data.table import asked
-from retina.data.trains import cells_of, check_seconds, counted, first_of, trains
+from retina.data.trains import (
+    Trains,
+    cells_of,
+    check_seconds,
+    counted,
+    first_of,
+    natural,
+    trains,
+)
 from retina.errors import BadCard, BadResponse, ShapeMismatch, nearest
 from retina.types import Recording
 
@@ -21,12 +29,13 @@ from retina.types import Recording
 KEYS = {
     **{"stimulus": None, "stimulus_axes": "", "onsets": "", "begin": []},
     **{"counts": "", "counts_axes": "trial, bin, cell", "count_s": 0.0},
-    **{"spike_s": "", "spike_cell": "", "spike_trial": ""},
+    **{"spike_s": "", "spike_cell": "", "spike_trial": "", "units": ""},
 }
 Get = Callable[[Any], np.ndarray]
+Each = Callable[[str], dict[str, np.ndarray]]
 
 
-def named(card: Card, get: Get, where: str) -> Recording:
+def named(card: Card, get: Get, each: Each, where: str) -> Recording:
     """The recording of the arrays in the card's table ``options.parts``.
 
     card:   ``parts`` holds a table for each stretch, by the names that the splits use:
@@ -42,11 +51,15 @@ def named(card: Card, get: Get, where: str) -> Recording:
             spike_s, spike_cell, spike_trial    (spike,) seconds on the clock of the
                            onsets, and each one's cell and trial ("": one trial),
                            from 0, or from 1 where ``options.first`` = 1
+            or units       what the names of arrays with the spike times of one cell
+                           each begin with, "spikes/" or "unit_"; the rest names the
+                           cell. Of MATLAB, also a cell array of such arrays
 
             ``options.cells``: names of the cells, in their order, that spike_cell holds
             in place of numbers from 0, such as a sorter's [3, 17, 250].
 
     get:    the array of a name.
+    each:   the arrays whose names begin so, by the rest of them: see `beginning`.
     raises: BadCard; ShapeMismatch; whatever `get` raises.
     """
     tables = card.options.get("parts")
@@ -57,7 +70,7 @@ def named(card: Card, get: Get, where: str) -> Recording:
         )
     parts, notes, labels = {}, [], None
     for name, table in tables.items():
-        part, names, note = _part(card, _checked(card, name, table), get, where)
+        part, names, note = _part(card, _checked(card, name, table), get, each, where)
         parts[name] = part
         notes += [f"{name or 'the file'}: {note}"] if note else []
         if labels is not None and labels != names:
@@ -82,9 +95,10 @@ def _checked(card: Card, name: str, table: Any) -> dict[str, Any]:
             )
     if not table.get("stimulus"):
         raise BadCard(f"{card.name}: key 'options.parts.{name}.stimulus' is missing")
-    if bool(table.get("counts")) == bool(table.get("spike_s")):
+    if sum(bool(table.get(key)) for key in ("counts", "spike_s", "units")) != 1:
         raise BadCard(
-            f"{card.name}: options.parts.{name} needs either counts or spike_s"
+            f"{card.name}: options.parts.{name} needs either counts, or spike_s, or "
+            "units"
         )
     if table.get("spike_s") and not table.get("spike_cell"):
         raise BadCard(f"{card.name}: options.parts.{name} has spike_s, no spike_cell")
@@ -95,7 +109,7 @@ def _checked(card: Card, name: str, table: Any) -> dict[str, Any]:
 
 
 def _part(
-    card: Card, table: dict[str, Any], get: Get, where: str
+    card: Card, table: dict[str, Any], get: Get, each: Each, where: str
 ) -> tuple[Part, list[str], str]:
     shown = in_order(get(table["stimulus"]), table["stimulus_axes"], where)
     shown = as_stimulus(shown, where)
@@ -120,6 +134,10 @@ def _part(
                 f"{len(names)}"
             )
         return part, names, note
+    if table["units"]:
+        names, made = _units(card, each(str(table["units"])), where)
+        note = check_seconds(made, edges, where)
+        return Part(shown, edges, made, begin=begin), names, note
     trial = get(table["spike_trial"]).ravel() if table["spike_trial"] else None
     first, listed = first_of(card), asked(card)
     cell = _whole(get(table["spike_cell"]).ravel())
@@ -135,6 +153,36 @@ def _part(
     )
     note = check_seconds(made, edges, where)
     return Part(shown, edges, made, begin=begin), names, note
+
+
+def beginning(names: Iterable[str], start: str, get: Get) -> dict[str, np.ndarray]:
+    """Arrays by what follows in their names: of cells, numbers in their order.
+
+    >>> beginning(["unit_10", "unit_9", "film"], "unit_", len)
+    {'9': 6, '10': 7}
+    """
+    rest = {
+        name.removeprefix(start): name
+        for name in names
+        if name.startswith(start) and name != start
+    }
+    return {word: get(rest[word]) for word in sorted(rest, key=natural)}
+
+
+def _units(
+    card: Card, found: dict[str, np.ndarray], where: str
+) -> tuple[list[str], Trains]:
+    """raises: BadResponse; ShapeMismatch where an array is no row."""
+    if not found:
+        raise BadResponse(f"{where}: no array's name begins as units say")
+    rows = {}
+    for name, times in found.items():
+        rows[name] = np.asarray(times).ravel()
+        if times.size != max((1, *times.shape)) and times.size:
+            raise ShapeMismatch(f"{where}: unit {name} is {times.shape}, not a row")
+    whose = np.repeat(list(rows), [len(row) for row in rows.values()])
+    every = np.concatenate(list(rows.values()))
+    return trains(every, whose, None, asked(card) or list(rows), where)
 
 
 def _numbered(

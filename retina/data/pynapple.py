@@ -11,6 +11,7 @@ import numpy as np
 
 from retina.data.extras import needed
 from retina.data.parts import as_stimulus
+from retina.data.trials import moved
 from retina.errors import BadStimulus, Leak, ShapeMismatch
 from retina.types import ROLES, Block, Cell, Recording
 
@@ -131,17 +132,13 @@ def _same(made: list[Block], frames: np.ndarray) -> int | None:
 def _with_trial(block: Block, said: tuple[np.ndarray, ...], edges: np.ndarray) -> Block:
     """Another presentation; its spikes keep their frame and their place within it."""
     assert block.spikes is not None
-    place = np.arange(len(edges), dtype=np.float64)
-    moved = tuple(
-        np.interp(np.interp(train, edges, place), place, block.onsets_s)
-        for train in said
-    )
+    there = tuple(moved(train, edges, block.onsets_s) for train in said)
     return Block(
         block.name,
         block.role,
         block.stimulus,
         block.onsets_s,
-        (*block.spikes, moved),
+        (*block.spikes, there),
         lead=block.lead,
         group=block.group,
     )

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from retina.data.coding import check_varies, moments, odd_coding
+from retina.data.mapped import averaged, taken
 from retina.errors import BadResponse, BadSetting, BadStimulus
-from retina.movie import mapped
 from retina.types import GRADED, Block, Clip, Recording, Spec, Split, one_of
 
 # Two clocks within a thousandth are one: 0.0333 is meant to be 1/30.
@@ -39,7 +39,8 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
                shows the frame that is on at its start. Longer ones must be multiples;
                the stimulus is averaged over them.
     returns:   clips keep the recording's stimulus as it is stored, without a copy
-               wherever one bin is one frame.
+               wherever one bin is one frame. Of a movie that is read from disk, what
+               other bins show is written beside it, once: see `retina.data.mapped`.
     raises:    BadSetting for a clock that the recording cannot give; BadResponse for a
                cell without any event in training; BadStimulus for a stimulus that
                never changes. What is not as models expect it is told in Split.notes.
@@ -130,21 +131,16 @@ def _clip(block: Block, recording: Recording, bin_s: float, each: int) -> Clip:
             f"{recording.name} publishes counts per {block.count_s:g} s; bin_s = "
             f"{bin_s:g} is shorter: leave bin_s out, or take a multiple"
         )
-    if mapped(block.stimulus) and not _same(bin_s, frame_s):
-        raise BadSetting(
-            f"{recording.name}: bin_s = {bin_s:g}, but its movie is read from disk a "
-            f"frame at a time: leave bin_s out (a frame is {frame_s:g} s)"
-        )
     if _same(bin_s, frame_s):
-        row, skip = np.arange(len(block.stimulus)), block.lead
-        edges, stimulus = block.onsets_s, block.stimulus
+        edges, stimulus, skip = block.onsets_s, block.stimulus, block.lead
     elif each > 1:
         share = np.arange(each) / each
         # A hair early, as below; an onset itself is where it is.
         share = np.where(share > 0, share - 1e-6 / each, 0)
         edges = block.onsets_s[:-1, None] + np.diff(block.onsets_s)[:, None] * share
         edges = np.append(edges.ravel(), block.onsets_s[-1])
-        stimulus, skip = np.repeat(block.stimulus, each, axis=0), block.lead * each
+        row = np.repeat(np.arange(len(block.stimulus)), each)
+        stimulus, skip = taken(block.stimulus, row), block.lead * each
     elif bin_s > frame_s:
         frames = _multiple(bin_s, frame_s, recording.name, "frame")
         # Bins are laid so that the first scored frame begins one.
@@ -152,8 +148,7 @@ def _clip(block: Block, recording: Recording, bin_s: float, each: int) -> Clip:
         bins = (len(block.stimulus) - start) // frames
         rows = slice(start, start + bins * frames)
         edges = block.onsets_s[start : start + bins * frames + 1 : frames]
-        shape = (bins, frames, *recording.frame)
-        stimulus = block.stimulus[rows].reshape(shape).mean(1, dtype=np.float32)
+        stimulus = averaged(block.stimulus[rows], frames)
         skip = block.lead // frames
     else:
         start, stop = block.onsets_s[0], block.onsets_s[-1]
@@ -162,7 +157,7 @@ def _clip(block: Block, recording: Recording, bin_s: float, each: int) -> Clip:
         # whatever the rounding of start + k * bin_s.
         edges = start + (np.arange(bins + 1) - 1e-6) * bin_s
         row = np.searchsorted(block.onsets_s, edges[:-1] + 2e-6 * bin_s, "right") - 1
-        stimulus = block.stimulus[row]
+        stimulus = taken(block.stimulus, row)
         skip = math.ceil((block.onsets_s[block.lead] - start) / bin_s - 1e-6)
     if skip >= len(stimulus):
         scored_s = block.onsets_s[-1] - block.onsets_s[block.lead]

@@ -10,7 +10,7 @@ import numpy as np
 
 from retina.data.card import Card
 from retina.data.parts import Part, recording
-from retina.data.shown import onsets, stimulus
+from retina.data.shown import check_onsets, onsets, stimulus, values
 from retina.data.trains import (
     Trains,
     cells_of,
@@ -19,13 +19,17 @@ from retina.data.trains import (
     first_of,
     trains,
 )
+from retina.data.trials import clocks_of, together, within
 from retina.errors import BadCard
 from retina.types import Recording
 
 Columns = Mapping[str, str]
 Read = Callable[[Path, object, Columns], dict[str, np.ndarray]]
 
-SHOWN = {"stimulus_axes": "", "onsets": [], "cells": []}
+SHOWN = {
+    **{"stimulus_axes": "", "onsets": [], "cells": []},
+    **{"trials": [], "trial_frames": 0},
+}
 
 
 def spike_table(folder: Path, card: Card, read: Read) -> Recording:
@@ -51,7 +55,7 @@ def spike_table(folder: Path, card: Card, read: Read) -> Recording:
         asked(card),
         str(options["spikes"]),
     )
-    return beside(folder, card, names, made)
+    return beside(folder, card, names, made, read)
 
 
 def asked(card: Card) -> list[str]:
@@ -62,11 +66,66 @@ def asked(card: Card) -> list[str]:
     return [str(one) for one in given]
 
 
-def beside(folder: Path, card: Card, names: list[str], made: Trains) -> Recording:
-    """The recording of spikes whose stimulus the card names as [file, array]."""
+def beside(
+    folder: Path, card: Card, names: list[str], made: Trains, read: Read | None = None
+) -> Recording:
+    """The recording of spikes whose stimulus the card names as [file, array].
+
+    read: of a table; None where the starts of trials can be in an array only.
+    """
     options = SHOWN | card.options
     shown = stimulus(folder, card, options["stimulus"], options["stimulus_axes"])
-    edges = onsets(folder, card, options["onsets"], len(shown))
-    note = check_seconds(made, edges, card.name)
-    read = recording(card, {"": Part(shown, edges, made)}, cells_of(card, names))
-    return dataclasses.replace(read, notes=(*read.notes, note)) if note else read
+    cells = cells_of(card, names)
+    if options["trials"]:
+        parts, clock = _in_trials(folder, card, shown, made, read)
+    else:
+        clock = onsets(folder, card, options["onsets"], len(shown))
+        parts = {"": Part(shown, clock, made)}
+    note = check_seconds(made, clock, card.name)
+    held = recording(card, parts, cells)
+    return dataclasses.replace(held, notes=(*held.notes, note)) if note else held
+
+
+def _in_trials(
+    folder: Path, card: Card, shown: np.ndarray, made: Trains, read: Read | None
+) -> tuple[dict[str, Part], np.ndarray]:
+    """Parts "" (where the trials lie within a longer movie) and "trials", and a clock.
+
+    raises: BadCard where the spikes have trials already.
+    """
+    options = SHOWN | card.options
+    once, *more = made
+    if more:
+        raise BadCard(f"{card.name}: give the trial of each spike, or trials, not both")
+    starts_s = starts(folder, options["trials"], card.name, read)
+    given = options["onsets"]
+    times = None
+    if given:
+        times = values(folder, given, card.name).ravel().astype(np.float64)
+    clocks = clocks_of(times, starts_s, len(shown), card.frame_s)
+    if clocks is not None:
+        check_onsets(clocks[0], len(shown), card)
+        every = np.unique(np.concatenate(clocks))
+        return {"trials": together(shown, clocks, once)}, every
+    clock = onsets(folder, card, given, len(shown))
+    whole = Part(shown, clock, made)
+    where = f"{card.name}, trials"
+    again = within(whole, starts_s, options["trial_frames"], where)
+    return {"": whole, "trials": again}, clock
+
+
+def starts(
+    folder: Path, named: object, where: str, read: Read | None = None
+) -> np.ndarray:
+    """(trial,) seconds, sorted, at which trials begin: [file, column], [file, array].
+
+    raises: BadCard; UnreadableFile; BadResponse; MissingData.
+    """
+    table = isinstance(named, list) and str(named[0]).lower().endswith(
+        (".csv", ".parquet")
+    )
+    if table and read is not None and len(named) == 2:  # type: ignore[arg-type]
+        found = read(folder, named[0], {"time_s": str(named[1])})["time_s"]  # type: ignore[index]
+    else:
+        found = values(folder, named, where).ravel()
+    return np.sort(found.astype(np.float64))

@@ -55,7 +55,7 @@ def trains(
     labels, which = np.unique(
         [_text(one) for one in cell.tolist()], return_inverse=True
     )
-    found = sorted(labels.tolist(), key=_natural)
+    found = sorted(labels.tolist(), key=natural)
     listed = list(names) or found
     if len(set(listed)) != len(listed):
         raise BadResponse(f"{where}: a cell is named twice")
@@ -152,7 +152,7 @@ def _text(label: object) -> str:
     return str(label)
 
 
-def _natural(label: str) -> tuple[int, int, str]:
+def natural(label: str) -> tuple[int, int, str]:
     """Numbers by their size, before words."""
     whole = label.isascii() and label.isdigit() and len(label) < 19
     return (0, int(label), label) if whole else (1, 0, label)

@@ -115,7 +115,7 @@ def fit(
         )
     told: dict[str, Any] = {
         "frozen": list(model.core) if core is not None else [],
-        "notes": list(split.notes),
+        "notes": [*split.notes, *short_lead(model, split)],
     }
     if core is not None:
         model = frozen(model, core)
@@ -275,6 +275,19 @@ def finished(
             **told,
         },
     )
+
+
+def short_lead(model: Model, split: Split) -> list[str]:
+    """A note where blocks lead in with fewer bins than the model looks back on."""
+    lags, each = model.stage.lags, model.spec.bins_per_frame
+    there = min(c.skip for c in (*split.train, *split.validation, *split.test))
+    if there >= lags:
+        return []
+    return [
+        f"the model looks back {lags} bins, but only {there} lead into a block: the "
+        f"first {lags - there} of each are not fitted and scored from a cold start "
+        f"(lead = {-(-lags // each)} on the card avoids it)"
+    ]
 
 
 def check_clips(split: Split) -> None:

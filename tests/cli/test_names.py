@@ -124,6 +124,7 @@ def test_show_a_file(retina, lab, tmp_path):
         (("sweep", "askss"), "no experiment 'askss': did you mean 'asks'"),
         (("sweep", "asks", "--executor", "dusk"), "no executor 'dusk'"),
         (("check", "tinny"), "no dataset 'tinny'"),
+        (("check", "tinny.toml"), "there is no file tinny.toml: "),
         (("fetch", "tinny"), "no dataset 'tinny'"),
         (("new", "modle", "x"), "no template for 'modle': did you mean 'model'"),
         (("new", "model", "two words"), "'two words' cannot be a file's name"),

@@ -225,6 +225,59 @@ GOLLISCH = Layout(
     SPLITS.format(train="running", test="frozen"),
 )
 
+NT, PIXELS = 5, (600, 800)  # lags of the published windows; rows and columns
+
+
+def shown_gratings() -> tuple[np.ndarray, np.ndarray]:
+    """(grating, 3): cycles per pixel, orientation, phase; (block, frame) from 0."""
+    rng = np.random.default_rng(12)
+    turns = rng.uniform(0, np.pi, (7, 2))
+    info = np.column_stack([rng.uniform(0.001, 0.05, 7), turns])
+    return info, rng.integers(0, 7, (BLOCKS, FRAMES // BLOCKS))
+
+
+def flicker(folder: Path) -> list[str]:
+    info, order = shown_gratings()
+    each = FRAMES // BLOCKS
+    windows = np.lib.stride_tricks.sliding_window_view(order, NT, axis=1) + 1
+    said = spikes().reshape(BLOCKS, each, CELLS)[:, NT - 1 :]
+    v73(
+        folder / "gratingflicker_data.mat",
+        {
+            "orderfit": windows.reshape(-1, NT).astype(np.uint16),
+            "spikesfit": said.reshape(-1, CELLS).astype(np.float64),
+            "stiminfo": info.T,
+            "spX": np.arange(PIXELS[1])[:, None] + 0.5,
+            "spY": np.arange(PIXELS[0])[:, None] + 0.5,
+        },
+    )
+    return ["gratingflicker_data.mat"]
+
+
+_SHARES = """
+[[splits]]
+role = "train"
+part = "running"
+share = [0.0, 0.75]
+
+[[splits]]
+role = "validation"
+part = "running"
+share = [0.75, 0.88]
+
+[[splits]]
+role = "test"
+group = "running"
+part = "running"
+share = [0.88, 1.0]
+"""
+GRATINGS = Layout(
+    "gollisch_matlab",
+    flicker,
+    'file = "gratingflicker_data.mat"\nshrink = 100\nstimulus = "gratingflicker"',
+    _SHARES,
+)
+
 # euler_hdf5 --------------------------------------------------------------------------
 
 CLIPS, CLIP, TESTED = 6, 8, 2

@@ -162,6 +162,49 @@ def test_gollisch_window(cache):
         load(layouts.GOLLISCH.card(cache, options.replace("100", "7")))
 
 
+def test_gollisch_gratings(cache):
+    recording = load(layouts.GRATINGS.card(cache))
+    info, order = layouts.shown_gratings()
+    kept = scored(BLOCKS, layouts.NT - 1, (0, 0.75))
+    shown, said = whole(split(recording).train)
+    np.testing.assert_array_equal(said[0], spikes()[0][kept])
+    y, x = np.mgrid[:600, :800] + 0.5
+    for i in (0, 9, len(kept) - 1):
+        cycles, turn, phase = info[order.ravel()[kept[i]]]
+        along = x * np.cos(turn) + y * np.sin(turn)
+        wanted = np.sin(2 * np.pi * cycles * along + phase)
+        wanted = wanted.reshape(6, 100, 8, 100).mean((1, 3))
+        # Sums of 10 000 sines in float64, the mean rounded to float32.
+        np.testing.assert_allclose(shown[i], wanted, rtol=1e-6, atol=1e-7)
+    # What was shown before the first count of a block is there, as its history.
+    clip = split(recording).train[1]
+    cycles, turn, phase = info[order[1, layouts.NT - 1 - clip.skip]]
+    first = np.sin(2 * np.pi * cycles * (x * np.cos(turn) + y * np.sin(turn)) + phase)
+    first = first.reshape(6, 100, 8, 100).mean((1, 3))
+    np.testing.assert_allclose(clip.stimulus[0], first, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("orderfit", lambda a: a + 3, "there are 7"),
+        ("orderfit", lambda a: a[:-1], "as many samples"),
+        ("stiminfo", lambda a: a[:2], "must be .grating, 3."),
+        ("spX", lambda a: a[:-1], "shrink = 100 does not divide"),
+        ("stiminfo", lambda a: a * np.nan, "NaN or infinity"),
+    ],
+)
+def test_gratings_that_do_not_fit(cache, name, change, said):
+    card = layouts.GRATINGS.card(cache)
+    with h5py.File(cache / "small" / "gratingflicker_data.mat", "r+") as store:
+        held = np.asarray(store[name])
+        del store[name]
+        store[name] = change(held)
+    card.write_text(unsummed(card.read_text()))
+    with pytest.raises(RetinaError, match=said):
+        load(card)
+
+
 def test_gollisch_frozen_checker_flicker(cache):
     """Running and frozen boards are those of the published generator."""
     retinawhitenoise = pytest.importorskip("retinawhitenoise")
@@ -458,7 +501,7 @@ def test_a_file_that_is_not_there_is_missing(cache):
         ('"cell, bin"', '"cell, time"', BadResponse, "not made of trial, bin"),
         ("begin = [0, 30]", "begin = [0, 90]", BadCard, "not frames of the 60"),
         ("counts_axes", "count_axes", BadCard, "'counts_axes'"),
-        ('counts = "bins"\n', "", BadCard, "either counts or spike_s"),
+        ('counts = "bins"\n', "", BadCard, "either counts, or spike_s"),
     ],
 )
 def test_named_arrays_that_do_not_fit(cache, old, new, error, said):

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
+import jax
 import numpy as np
 import pytest
 
+import retina
+from retina import movie as movie_pieces
 from retina import resources
-from retina.data import mapped
+from retina.data import fixations, gaze, gratings, mapped
 from retina.data.hdf5 import array, opened
 from retina.data.load import load
 from retina.data.proposal.seen import look
 from retina.data.quality import clock, shift
 from retina.data.split import split
 from retina.data.sta import sta
-from retina.errors import BadCard, BadSetting, BadStimulus, UnreadableFile
+from retina.errors import BadCard, BadStimulus, UnreadableFile, UnwritableFolder
 from retina.fitting.start import spike_triggered_average
 from retina.movie import mapped as is_mapped
 from retina.movie import pieces, release
 from retina.types import Block, Cell, Clip, Recording, Spec
 
+from . import layouts
 from .conftest import SPLITS, arrays, card_text
 from .drawn import drawn_recording
 
@@ -80,9 +85,59 @@ def test_npz(kind, npz_card, cache, monkeypatch, caplog):
     monkeypatch.setattr(mapped, "LARGE", 2**20)
     plain = load(card)
     assert not any(is_mapped(block.stimulus) for block in plain.blocks)
-    _same_splits(split(recording), split(plain))
-    with pytest.raises(BadSetting, match="read from disk.*leave bin_s out"):
-        split(recording, 0.2)
+    for bin_s in (None, 0.2, 0.05, 0.03):  # frames; means; two clocks; uneven bins
+        monkeypatch.setattr(mapped, "LARGE", 2000)
+        lazily = split(recording, bin_s)
+        assert is_mapped(lazily.train[0].stimulus)
+        monkeypatch.setattr(mapped, "LARGE", 2**20)
+        _same_splits(lazily, split(plain, bin_s))
+
+
+@pytest.mark.parametrize(
+    "name", ["gollisch_matlab", "gratings", "gollisch_frames", "boards"]
+)
+def test_a_movie_that_is_put_together(name, cache, monkeypatch, caplog):
+    """Written in pieces of a few frames and mapped, or held: the same bits."""
+    more = {"boards": layouts.BOARDS, "gratings": layouts.GRATINGS}
+    card = {**layouts.ALL, **more}[name].card(cache)
+    monkeypatch.setattr(mapped, "LARGE", 2**30)
+    plain = load(card)
+    assert not _derived() and not any(is_mapped(b.stimulus) for b in plain.blocks)
+    monkeypatch.setattr(mapped, "LARGE", 500)
+    for module in (fixations, gaze, gratings, movie_pieces):
+        monkeypatch.setattr(module, "PIECE", 5 * 6 * 8)
+    with caplog.at_level(logging.WARNING, "retina"):
+        lazily, again = load(card), load(card)
+    assert 0 < len(_derived()) == len(caplog.records)
+    assert is_mapped(lazily.role("train")[0].stimulus)
+    _same_splits(split(lazily), split(plain))
+    _same_splits(split(again), split(plain))
+
+
+def test_a_disk_without_room_is_told_before_a_byte(cache, monkeypatch):
+    monkeypatch.setattr(mapped, "LARGE", 0)
+    full = SimpleNamespace(free=10)
+    monkeypatch.setattr(mapped.shutil, "disk_usage", lambda place: full)
+    with pytest.raises(UnwritableFolder, match="takes 1.2e-08 GB and 1e-08 GB are"):
+        mapped.composed("a", "it", np.dtype("i1"), (12,), [MOVIE])
+    assert not _derived()
+
+
+@pytest.mark.slow
+def test_a_fit_on_two_clocks_is_the_same_from_disk(npz_card, cache, monkeypatch):
+    """glm: the filter once per frame, the history twice; streamed and held."""
+    card = npz_card({**arrays(), "stimulus": MOVIE})
+    ends = []
+    for large in (2000, 2**30):
+        monkeypatch.setattr(mapped, "LARGE", large)
+        made = split(load(card), 0.05)
+        assert is_mapped(made.train[0].stimulus) == (large == 2000)
+        model = retina.model("glm", made.spec, lags=3, history=2, history_basis=2)
+        wanted = {"max_steps": 3, "optimiser": "adam", "stream": large == 2000}
+        fit = retina.fit(model, made, key=jax.random.key(0), **wanted)
+        ends.append(jax.tree.leaves(fit.params))
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_damaged_header_is_told_in_a_line(tmp_path):

@@ -16,7 +16,8 @@ from retina.data.load import load
 from retina.data.proposal.draft import draft
 from retina.data.proposal.guess import guess_of
 from retina.data.proposal.seen import Seen
-from retina.errors import BadSetting, MissingData, UnreadableFile
+from retina.data.split import split
+from retina.errors import BadCard, BadSetting, BadStimulus, MissingData, UnreadableFile
 
 FRAMES, CELLS = 400, 3
 
@@ -41,6 +42,8 @@ def written(folder, name: str):
     text = draft(name, sorted(p for p in folder.iterdir() if p.suffix != ".toml"))
     table = tomllib.loads(text)
     assert text.count("<- fill in") >= 6 and table["stimulus_unit"] == ""
+    assert (table["frame_s"] == 0) == ("frame_s = 0.0  # <- fill in" in text)
+    text = text.replace("frame_s = 0.0", "frame_s = 0.1")
     path.write_text(text.replace('stimulus_unit = ""', 'stimulus_unit = "grey"'))
     return load(path), table
 
@@ -156,10 +159,12 @@ def test_a_table_of_spikes_beside_a_stimulus(tmp_path, kind):
         )
     path = tmp_path / "mine.toml"
     text = draft("mine", [tmp_path / f"spikes.{kind}", tmp_path / "movie.npy"])
-    table = tomllib.loads(text)
-    # 40 s of 400 frames: the last spike says about how long a frame is.
-    assert table["frame_s"] == pytest.approx(0.1, rel=0.01)
-    text = text.replace(f"frame_s = {table['frame_s']!r}", "frame_s = 0.1")
+    # Nothing says how long a frame is: the card does not load until someone does.
+    assert "frame_s = 0.0  # <- fill in" in text
+    path.write_text(text)
+    with pytest.raises(BadCard, match="frame_s: Input should be greater than 0"):
+        load(path)
+    text = text.replace("frame_s = 0.0", "frame_s = 0.1")
     path.write_text(text.replace("lead = ", "# lead = ").replace("[options]", LEAD))
     recording = load(path)
     assert [cell.name for cell in recording.cells] == ["left", "middle", "right"]
@@ -248,18 +253,143 @@ def test_a_name_does_not_make_a_stimulus_of_frame_times():
     assert guess.onsets is not None and guess.onsets.name == "frame_times"
 
 
-def test_times_of_frames_are_no_response_and_what_is_left_out_is_told(tmp_path):
-    """Spikes of each unit in an array of its own are more than is understood."""
-    with h5py.File(tmp_path / "rig.h5", "w") as file:
-        file["movie"], file["frame_times"] = movie(0, 1, 2), T
-        for unit in range(CELLS):
-            file[f"spikes/unit_{unit}"] = spikes()[0]
-    with pytest.raises(MissingData, match="spike_s, the times of all cells in one"):
-        draft("rig", [tmp_path / "rig.h5"])
-
+def test_what_is_left_out_is_told(tmp_path):
     np.savez(tmp_path / "a.npz", movie=movie(0, 1, 2), depth=counts()[0], extra=T[:7])
     text = draft("mine", [tmp_path / "a.npz"])
     # Nothing says that these are counts but their shape.
     (line,) = (one for one in text.splitlines() if one.startswith("counts ="))
     assert '"depth"' in line and "look at this" in line
     assert "# Not used: extra" in text and tomllib.loads(text)
+
+
+def of_units() -> list[np.ndarray]:
+    times, cell = spikes()
+    return [times[cell == n] for n in range(CELLS)]
+
+
+def kept(folder, kind: str) -> None:
+    """Times of one cell in each array, as a lab keeps them."""
+    each, shown = of_units(), {"movie": movie(0, 1, 2), "frame_times": T}
+    flat = {f"unit_{n}": times for n, times in enumerate(each)}
+    if kind == "npz":
+        np.savez(folder / "a.npz", **shown, **flat)  # type: ignore[arg-type]
+    elif kind == "mat":
+        cells = np.empty(CELLS, object)
+        cells[:] = each
+        savemat(folder / "a.mat", shown | {"spikes": cells})
+    elif kind == "v73":
+        from .layouts import v73
+
+        v73(folder / "a.mat", shown)
+        with h5py.File(folder / "a.mat", "r+") as file:
+            held = [
+                file.create_dataset(f"#refs#/{n}", data=times[None]).ref
+                for n, times in zip("cba", each, strict=True)
+            ]
+            file.create_dataset("spikes", data=[held], dtype=h5py.ref_dtype)
+    else:
+        with h5py.File(folder / "a.h5", "w") as file:
+            for name, held in shown.items():
+                file[name] = held
+            for name, times in flat.items():
+                file[f"spikes/{name}"] = times
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "npz", "mat", "v73"])
+def test_an_array_for_each_unit(tmp_path, kind):
+    kept(tmp_path, kind)
+    recording, table = written(tmp_path, "mine")
+    wanted = {"hdf5": "spikes/unit_", "npz": "unit_"}.get(kind, "spikes")
+    assert table["options"]["parts"]["all"]["units"] == wanted
+    assert [cell.name for cell in recording.cells] == ["0", "1", "2"]
+    holds(recording)
+    for block in recording.blocks:
+        assert block.spikes is not None
+        for train, whole in zip(block.spikes[0], of_units(), strict=True):
+            start, stop = block.onsets_s[[0, -1]]
+            inside = whole[(whole >= start) & (whole < stop)]
+            np.testing.assert_array_equal(train, inside)
+
+
+REPEATS, EACH = 5, 40  # trials, and frames of one; the last 40 frames of each 80
+
+
+def session(folder, kind: str) -> np.ndarray:
+    """One long recording whose screen repeats itself; gives the starts of trials."""
+    rng, shown = np.random.default_rng(3), movie(0, 1, 2).copy()
+    jitter = rng.uniform(-0.01, 0.01, FRAMES)  # the clock of a screen is no ruler
+    clock = 100 + T + jitter
+    first = 80 * np.arange(REPEATS) + 40
+    for row in first:
+        shown[row : row + EACH] = shown[first[0] : first[0] + EACH]
+    starts_s = clock[first] + 0.003  # a trigger is a little late
+    times, cell = spikes()
+    times = times + 100
+    if kind == "whole":  # the movie is of one trial, the times are of all frames
+        shown = shown[first[0] : first[0] + EACH]
+        shown = np.concatenate([shown, movie(0, 1, 2)[:EACH]])
+        starts_s = clock[:: 2 * EACH]
+    with open(folder / "spikes.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("cell", "time_s"), *zip(cell, times, strict=True)])
+    np.save(folder / "movie.npy", shown)
+    np.save(folder / "frame_times.npy", clock)
+    if kind == "array":
+        np.save(folder / "trial_starts.npy", starts_s)
+    else:
+        with open(folder / "trials.csv", "w", newline="") as file:
+            rows = list(enumerate(starts_s.tolist()))
+            csv.writer(file).writerows([("trial", "start_s"), *rows])
+    return clock
+
+
+@pytest.mark.parametrize("kind", ["csv", "array"])
+def test_trials_of_one_long_recording(tmp_path, kind):
+    clock = session(tmp_path, kind)
+    recording, table = written(tmp_path, "mine")
+    assert table["options"]["trial_frames"] == EACH
+    assert table["frame_s"] == pytest.approx(0.1, rel=0.05)
+    (test,) = recording.role("test")
+    assert test.trials == REPEATS and len(test.stimulus) == EACH
+    times, cell = spikes()
+    times = times + 100
+    assert test.spikes is not None
+    made = split(recording)
+    (clip,) = made.test
+    for trial in range(REPEATS):  # counts of frames, each by its own clock
+        edges = clock[80 * trial + 40 :][: EACH + 1]
+        if len(edges) == EACH:
+            edges = np.append(edges, edges[-1] + table["frame_s"])
+        # The last frame of the session may be cut a hair short: see `_ended`.
+        for unit in range(CELLS):
+            wanted = np.histogram(times[cell == unit], edges)[0]
+            said = clip.response[trial, :, unit]
+            np.testing.assert_array_equal(said[:-1], wanted[:-1])
+    rows = [
+        (round((b.onsets_s[b.lead] - 100) / 0.1), round((b.onsets_s[-1] - 100) / 0.1))
+        for role in ("train", "validation")
+        for b in recording.role(role)
+    ]
+    scored = {frame for a, b in rows for frame in range(a, b)}
+    assert len(scored) > 100
+    assert not any(frame % 80 >= 40 for frame in scored)  # no frame of a trial
+
+
+def test_each_trial_shows_the_whole_movie(tmp_path):
+    session(tmp_path, "whole")
+    recording, table = written(tmp_path, "mine")
+    assert {rule["part"] for rule in table["splits"]} == {"trials"}
+    assert all(block.trials == REPEATS for block in recording.blocks)
+    train = recording.role("train")[0]
+    np.testing.assert_array_equal(
+        train.stimulus, np.load(tmp_path / "movie.npy")[: len(train.stimulus)]
+    )
+
+
+def test_starts_that_show_no_repeat_are_told(tmp_path):
+    session(tmp_path, "csv")
+    np.save(tmp_path / "movie.npy", movie(0, 1, 2))
+    with pytest.raises(BadStimulus, match="does not show the same frames at these 5"):
+        written(tmp_path, "mine")
+    (tmp_path / "trials.csv").write_text("trial,kind\n0,a\n")
+    with pytest.raises(MissingData, match="trials.csv has the columns.*start_s"):
+        written(tmp_path, "mine")

@@ -37,6 +37,11 @@ def one_file(write: Callable[[Path], list[str]], folder: Path, card: Card) -> No
     put(folder / made, folder / card.options["file"])
 
 
+def gollisch(folder: Path, card: Card) -> None:
+    flicker = card.options["stimulus"] == "gratingflicker"
+    one_file(layouts.flicker if flicker else layouts.gollisch, folder, card)
+
+
 def euler(folder: Path, card: Card) -> None:
     layouts.natural(folder)
     put(folder / "movie.npz", folder / card.options["stimulus"])
@@ -76,7 +81,7 @@ def npz(folder: Path, card: Card) -> None:
 WRITERS = {
     "stanford_hdf5": functools.partial(one_file, layouts.stanford),
     "marre_hdf5": functools.partial(one_file, layouts.marre),
-    "gollisch_matlab": functools.partial(one_file, layouts.gollisch),
+    "gollisch_matlab": gollisch,
     "euler_hdf5": euler,
     "gollisch_frames": frames,
     "hdf5": arrays,

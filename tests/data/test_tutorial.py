@@ -77,7 +77,7 @@ def test_the_file_of_a_tutorial_of_pynwb(cache):
     np.save(folder / "movie.npy", movie(180))
     card = cache / "small.toml"
     text = draft("small", [folder / "own.nwb", folder / "movie.npy"])
-    text = text.replace(f"frame_s = {1 / 60:.9g}", "frame_s = 0.1")
+    text = text.replace("frame_s = 0.0", "frame_s = 0.1")
     card.write_text(text)
     recording = load(card)
     assert [cell.name for cell in recording.cells] == [str(n) for n in range(10)]

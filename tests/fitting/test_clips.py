@@ -10,9 +10,10 @@ import pytest
 from retina import build
 from retina.errors import ShapeMismatch
 from retina.fitting.clips import clip_rate, clip_rates, tabulate
+from retina.fitting.fit import short_lead
 from retina.fitting.loss import rates_of
 from retina.stage import Model, memoryless
-from retina.types import Clip, Spec
+from retina.types import Clip, Spec, Split
 
 SPEC = Spec((), 2, 0.05)
 LENGTHS, TRIALS, SKIPS = (50, 83, 61), (1, 3, 2), (0, 9, 20)
@@ -244,3 +245,14 @@ def test_a_stimulus_goes_to_the_device_as_it_is_stored(dtype):
         for b in _blocks()
     )
     assert tabulate(_model(), blocks, BINS).stimulus.dtype == dtype
+
+
+def test_a_lead_that_is_too_short_is_noted():
+    """The shortest of the blocks leads in with no bin at all."""
+    short = Split(SPEC, _blocks(), _blocks()[1:], _blocks()[2:])
+    (said,) = short_lead(_model(), short)
+    assert "only 0 lead into a block: the first 5" in said and "lead = 5 on" in said
+    whole = Split(SPEC, _blocks()[1:], _blocks()[1:], _blocks()[2:])
+    assert short_lead(_model(), whole) == []
+    (said,) = short_lead(_model(11), whole)
+    assert "looks back 10 bins, but only 9" in said

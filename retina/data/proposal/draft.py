@@ -15,6 +15,13 @@ from retina.apart import apart
 from retina.data.extras import needed
 from retina.data.proposal.guess import Guess, stretches
 from retina.data.proposal.seen import Seen, look, reader_of
+from retina.data.proposal.trials import (
+    Between,
+    all_frames,
+    between,
+    starts,
+    with_trials,
+)
 from retina.errors import BadSetting, MissingData, UnreadableFile
 
 FILL, LOOK = "  # <- fill in", "  # <- look at this"
@@ -26,7 +33,8 @@ def draft(name: str, files: Sequence[Path]) -> str:
 
     files:  one file with a stimulus and a response (npz, HDF5, MATLAB, NWB), or a table
             of spikes (CSV, parquet), or an NWB file without a stimulus, and a file with
-            the stimulus.
+            the stimulus. Beside a table, also files of the times of its frames, and of
+            when each trial begins.
     raises: MissingData where nothing looks like a stimulus or a response, with what
             there is; BadSetting; UnreadableFile; MissingExtra.
     """
@@ -39,29 +47,36 @@ def draft(name: str, files: Sequence[Path]) -> str:
     nwb = [path for path, kind in kinds.items() if kind == "nwb"]
     if nwb:
         return _nwb(name, nwb[0], [path for path in files if path != nwb[0]])
-    tables = [path for path, kind in kinds.items() if kind in ("csv", "parquet")]
     found = {path: look(path) for path in files}
-    if tables:
-        return _table(name, kinds, found, tables[0])
+    tables = [path for path, kind in kinds.items() if kind in ("csv", "parquet")]
+    if tables:  # of two, the one with cells holds the spikes
+        spikes = max(tables, key=lambda path: _column(found[path], "cell") is not None)
+        return _table(name, kinds, found, spikes)
     if len(files) > 1 or not kinds[files[0]]:
         raise BadSetting(
             "stimulus and response should lie in one file, or the spikes in a CSV or "
             "parquet table (columns cell and time_s) beside the stimulus"
         )
     guesses = stretches(found[files[0]])
-    if not guesses or not any(one.counts or one.spike_s for one in guesses.values()):
+    if not guesses or not any(one.heard for one in guesses.values()):
         raise MissingData(
             f"{files[0].name} holds {_listed(found[files[0]])}: nothing of it looks "
             "like a stimulus and a response of as many bins: name arrays so (stimulus, "
             "counts; or spike_s, the times of all cells in one array, and spike_cell, "
-            f"whose they are), or write the card by hand (`retina new dataset {name}`)"
+            "whose they are; or spikes/unit_0 and so on, the times of one cell each), "
+            f"or write the card by hand (`retina new dataset {name}`)"
         )
     numbering, guesses = _numbering(guesses)
     options = ["[options]", f"file = {_t(files[0].name)}", *numbering]
     for part, guess in guesses.items():
         options += ["", f"[options.parts.{_t(part or 'all')}]", *_arrays(guess)]
     taken = "\n".join(options)
-    idle = [one.name for one in found[files[0]] if _t(one.name) not in taken]
+    units = tuple(one.units for one in guesses.values() if one.units)
+    idle = [
+        one.name
+        for one in found[files[0]]
+        if _t(one.name) not in taken and not one.name.startswith(units)
+    ]
     if idle:
         options.append(f"# Not used: {', '.join(idle[:20])}")
     named = {part or "all": guess for part, guess in guesses.items()}
@@ -100,6 +115,8 @@ def _arrays(guess: Guess) -> list[str]:
         if one is not None:
             look = LOOK if key == "counts" and not guess.named else ""
             lines.append(f"{key} = {_t(one.name)}{look}")
+    if guess.units:
+        lines.append(f"units = {_t(guess.units)}{LOOK}: one array for each cell")
     if guess.counts is not None:
         lines.append(f"counts_axes = {_t(guess.counts_axes)}{mark}")
     return lines
@@ -112,6 +129,15 @@ def _table(
     table: Path,
 ) -> str:
     shown = [one for path, own in found.items() if path != table for one in own]
+    begin = starts(shown)
+    for path, kind in kinds.items():
+        known = (table.name, begin.file if begin else "")
+        if kind in ("csv", "parquet") and path.name not in known:
+            raise MissingData(
+                f"{path.name} has the columns {_listed(found[path])}: wanted start_s, "
+                "the seconds at which trials begin, or no second table"
+            )
+    shown = [one for one in shown if begin is None or one.file != begin.file]
     guesses = stretches([*shown, *_as_spikes(found[table])])
     guess = guesses.get("")
     if guess is None or guess.spike_s is None or guess.spike_s.file != table.name:
@@ -125,8 +151,11 @@ def _table(
     options += [f"stimulus = {_t([word for word in place if word])}"]
     mark = "" if guess.sure else LOOK
     options += [f"stimulus_axes = {_t(guess.axes)}{mark}"]
-    if guess.onsets is not None:
-        options += [f"onsets = {_t([guess.onsets.file, guess.onsets.name])}"]
+    onsets = guess.onsets or all_frames(shown, guess, begin)
+    if onsets is not None:
+        options += [f"onsets = {_t(_place(onsets))}"]
+        taken = np.diff(onsets.read().astype(np.float64))
+        guess = dataclasses.replace(guess, frame_s=float(np.median(taken)))
     for key, one in (
         ("time_s", guess.spike_s),
         ("cell", _column(found[table], "cell") or guess.spike_cell),
@@ -136,7 +165,22 @@ def _table(
             options.append(f"{key} = {_t(one.name)}")
     if guess.spike_trial is not None and _least(guess.spike_trial) == 1:
         options.append(f"first = 1{LOOK}: trials are counted from 1")
-    return _card(name, kinds[table], list(found), options, {"": guess})
+    parts: dict[str, Any] = {"": guess}
+    if begin is not None:
+        if guess.spike_trial is not None:
+            raise BadSetting(
+                f"{table.name} has the trial of each spike, and {begin.file} when "
+                "trials begin: name one of the two"
+            )
+        lines, parts = with_trials(guess, onsets, begin)
+        options += [f"trials = {_t(_place(begin))}"]
+        told = f"{LOOK}: as many are the same in every trial"
+        options += [line + told for line in lines]
+    return _card(name, kinds[table], list(found), options, parts)
+
+
+def _place(one: Seen) -> list[str]:
+    return [word for word in (one.file, one.name) if word]
 
 
 def _as_spikes(columns: list[Seen]) -> list[Seen]:
@@ -259,11 +303,12 @@ def _card(
     frame_s: float | None = None,
 ) -> str:
     guessed = next((p.frame_s for p in parts.values() if p.frame_s), frame_s)
-    frame_s = float(f"{guessed or 1 / 60:.9g}")
+    frame_s = float(f"{guessed or 0:.9g}")
     mark = LOOK if guessed else FILL
     cells = next((one.cells for one in parts.values() if one.cells), 1)
     shortest = min(one.frames for one in parts.values())
-    lead = max(1, min(round(1.0 / frame_s), shortest // 20))
+    second = round(1 / frame_s) if frame_s else 30
+    lead = max(1, min(second, shortest // 20))
     lines = [
         "# Proposed from the files. What is marked is yours to fill in or to look at;",
         f"# `retina check {name}.toml` says what is still missing.",
@@ -275,7 +320,8 @@ def _card(
         f'source = "which rig, which day"{FILL}',
         f"reader = {_t(reader)}",
         f'coding = "light"{LOOK}: "contrast" where it has mean 0 and unit scale',
-        f"frame_s = {frame_s!r}{mark}: seconds per frame",
+        f"frame_s = {frame_s!r}{mark}: seconds per frame"
+        + ("" if guessed else ", 1/60 is 0.0166666667; no file has times of frames"),
         f'stimulus_unit = ""{FILL}: what one number of the stimulus means',
         f"lead = {lead}",
         f"cell_count = {cells}",
@@ -296,17 +342,21 @@ def _splits(parts: dict[str, Any], lead: int) -> list[str]:
     tests = [n for n in (repeated or called) if len(parts) > 1]
     lines: list[str] = []
 
-    def add(role: str, part: str, frames: tuple[int, int], group: str = "") -> None:
+    def add(role: str, part: str, *frames: tuple[int, int], group: str = "") -> None:
         lines.extend(["", "[[splits]]", f"role = {_t(role)}"])
         lines.extend([f"part = {_t(part)}"] if part else [])
         lines.extend([f"group = {_t(group)}"] if group else [])
-        lines.append(f"frames = [{frames[0]}, {frames[1]}]{LOOK}")
+        ranges = [list(pair) for pair in frames]
+        lines.append(f"frames = {ranges[0] if len(ranges) == 1 else ranges}{LOOK}")
 
     for name in sorted(parts, key=lambda name: name in tests):
         one, frames = parts[name], parts[name].frames
         if name in tests:
             group = "frozen" if one.trials > 1 else "running"
-            add("test", name, (lead, frames), group)
+            add("test", name, (lead, frames), group=group)
+            continue
+        if isinstance(one, Between):
+            between(add, name, one, lead)
             continue
         first, second = round(TRAIN * frames), round(VALIDATION * frames)
         if tests:
@@ -315,7 +365,7 @@ def _splits(parts: dict[str, Any], lead: int) -> list[str]:
         add("validation", name, (first + lead, second))
         if not tests:
             group = "frozen" if one.trials > 1 else "running"
-            add("test", name, (second + lead, frames), group)
+            add("test", name, (second + lead, frames), group=group)
     return lines
 
 

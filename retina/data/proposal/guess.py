@@ -20,6 +20,7 @@ WORDS = {
     "spike_s": r"spike_?(s|t|time)|spk|spiketimes|time_s",
     "cell": r"cell|unit|neuron|cluster|id$",
     "trial": r"trial|repeat|rep$",
+    "starts": r"start|begin|onset|trigger|time",
     "onsets": r"onset|frame_?t|flip|trigger|ttl|timestamp|^time$|/time$|t_stim",
 }
 
@@ -31,6 +32,7 @@ class Guess:
     axes:  of the stimulus, and of the counts, in the words of a card.
     sure:  whether the order of the axes could be told.
     named: whether the name of the counts says that they are.
+    units: what the names of arrays of one cell's spikes each begin with.
     """
 
     stimulus: Seen
@@ -43,10 +45,15 @@ class Guess:
     spike_s: Seen | None = None
     spike_cell: Seen | None = None
     spike_trial: Seen | None = None
+    units: str = ""
     onsets: Seen | None = None
     frame_s: float | None = None
     sure: bool = True
     named: bool = True
+
+    @property
+    def heard(self) -> bool:
+        return bool(self.counts or self.spike_s or self.units)
 
 
 def stretches(found: Sequence[Seen]) -> dict[str, Guess]:
@@ -59,7 +66,7 @@ def stretches(found: Sequence[Seen]) -> dict[str, Guess]:
         prefix = re.split(r"[./]", one.name)[0] if re.search(r"[./]", one.name) else ""
         groups.setdefault(prefix, []).append(one)
     made = {name: guess for name, own in groups.items() if (guess := guess_of(own))}
-    whole = {name: one for name, one in made.items() if one.counts or one.spike_s}
+    whole = {name: one for name, one in made.items() if one.heard}
     if len(whole) > 1:
         return whole
     one = guess_of(list(found))
@@ -91,7 +98,6 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
     if spikes:
         times, cell, trial = spikes
         who = cell.read() if cell else None
-        last = float(np.max(times.read(), initial=0.0))
         return Guess(
             *(shown, frames, axes),
             cells=len(np.unique(who)) if who is not None else 1,
@@ -100,7 +106,17 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
             spike_cell=cell,
             spike_trial=trial,
             onsets=onsets,
-            frame_s=frame_s or (last / frames if last > 0 else None),
+            frame_s=frame_s,
+            sure=sure,
+        )
+    start, units = _units([one for one in found if one not in (shown, onsets)])
+    if units:
+        return Guess(
+            *(shown, frames, axes),
+            cells=units,
+            units=start,
+            onsets=onsets,
+            frame_s=frame_s,
             sure=sure,
         )
     heard = [o for o in others if len(o.shape) in (1, 2, 3) and not _clock(o)]
@@ -182,6 +198,38 @@ def _spikes(flat: Sequence[Seen]) -> tuple[Seen, Seen | None, Seen | None] | Non
         named = [one for one in alike if re.search(WORDS[what], _last(one))]
         picked.append(next((one for one in named if one.kind in "iuf"), None))
     return time, picked[0], picked[1]
+
+
+def _units(found: Sequence[Seen]) -> tuple[str, int]:
+    """What the arrays of one cell's spikes each begin with, and how many there are."""
+    whole = WORDS["spike_s"] + "|" + WORDS["cell"] + "|" + WORDS["counts"]
+    for one in found:
+        if one.kind == "cell" and re.search(whole, _last(one)):
+            return one.name, int(np.prod(one.shape))
+    starts: dict[str, list[Seen]] = {}
+    for one in found:
+        if one.kind in "iuf" and len(one.shape) == 1:
+            for start in dict.fromkeys((_numberless(one.name), _folder(one.name))):
+                starts.setdefault(start, []).append(one)
+    for start, several in sorted(starts.items(), key=lambda item: -len(item[1])):
+        told = re.search(whole, start.rstrip("/_.-").lower())
+        if start.strip("/") and told and len(several) > 1:
+            if all(_sorted(one.read()) for one in several):
+                return start, len(several)
+    return "", 0
+
+
+def _numberless(name: str) -> str:
+    return re.sub(r"\d+$", "", name)
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0] + "/"
+
+
+def _sorted(values: np.ndarray) -> bool:
+    """Whether times are in order, or too few to say so."""
+    return bool(np.all(np.diff(values.astype(np.float64)) >= 0))
 
 
 def _clock(one: Seen) -> bool:

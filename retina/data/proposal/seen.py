@@ -19,6 +19,7 @@ from retina.data.matlab import listed, variable
 from retina.data.shown import is_hdf5
 from retina.errors import BadSetting, MissingData, UnreadableFile
 
+MANY = 10_000  # arrays of a file that are looked at
 # Ending -> the reader of a card.
 READERS = {
     **dict.fromkeys((".h5", ".hdf5"), "hdf5"),
@@ -33,6 +34,7 @@ class Seen:
 
     file:  its name, beside the card.
     name:  in the file; "" for the one array of an npy file.
+    kind:  numpy's letter of its numbers; "cell" of a MATLAB cell array.
     read:  () -> all its values.
     """
 
@@ -81,11 +83,12 @@ def look(path: Path) -> list[Seen]:
 
 def _hdf5(path: Path) -> list[Seen]:
     with opened(path.parent, path.name) as store:
-        held = [(name, store[name]) for name in names(store)]
+        held = [(name, store[name]) for name in names(store, MANY)]
         found = [
-            (name, one.shape, one.dtype.kind)
+            (name, one.shape, "cell" if one.dtype == h5py.ref_dtype else one.dtype.kind)
             for name, one in held
-            if isinstance(one, h5py.Dataset) and one.dtype.kind in "biuf"
+            if isinstance(one, h5py.Dataset) and not name.startswith("#refs#")
+            if one.dtype.kind in "biuf" or one.dtype == h5py.ref_dtype
         ]
 
     def read(name: str) -> np.ndarray:
@@ -139,9 +142,9 @@ def _npy(path: Path) -> list[Seen]:
 def _matlab(path: Path) -> list[Seen]:
     kinds = {"double": "f", "single": "f", "logical": "b"}
     plain = [
-        (name, shape, kinds.get(kind) or kind[0])
+        (name, shape, "cell" if kind == "cell" else kinds.get(kind) or kind[0])
         for name, shape, kind in listed(path)
-        if kind in kinds or kind.startswith(("int", "uint"))
+        if kind in kinds or kind == "cell" or kind.startswith(("int", "uint"))
     ]
     # MATLAB has no arrays of one axis.
     return [

@@ -25,7 +25,13 @@ def csv(folder: Path, card: Card) -> Recording:
             ``stimulus_axes``, the order of its axes ("frame, y, x"); ``onsets`` =
             [file, array], seconds on the clock of time_s (from 0, each frame_s);
             ``cells``, those to keep, in that order (all that fired).
-    returns: one part, ""; cells are named as in the file.
+            ``trials`` = [file, column] or [file, array]: when each trial begins, on
+            that clock, where one long recording holds them all. Either the movie is
+            what every trial shows (``onsets`` then of one trial, or of all of them in
+            order), or it shows the same ``trial_frames`` frames at each of these times.
+    returns: one part, "", and with ``trials`` one that is called so, whose spikes keep
+             their place within their frame; without "" where each trial shows the whole
+             movie. Cells are named as in the file.
     raises:  UnreadableFile; BadResponse; ShapeMismatch; MissingData; BadCard.
     """
     return spike_table(folder, card, _read)

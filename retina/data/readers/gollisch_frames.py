@@ -8,6 +8,7 @@ train_responses and test_responses, (cell, frame, trial): the reader wants the n
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.gaze import Gaze, watched
+from retina.data.mapped import composed, state
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import cells, counts
 from retina.data.shown import in_order, of_pickle, values
 from retina.errors import BadCard, ShapeMismatch
+from retina.movie import pieces
 from retina.types import Recording
 
 
@@ -129,7 +132,27 @@ def _boards(
     names = [
         f"{options['running']}/trial_{trial:03d}/all_images.npy" for trial in chosen
     ]
-    return np.concatenate([board(name) for name in names]), board(options["frozen"])
+    frozen = board(options["frozen"])
+    return _end_to_end(folder, card, names, board), frozen
+
+
+def _end_to_end(
+    folder: Path, card: Card, names: list[str], board: Callable[[str], np.ndarray]
+) -> np.ndarray:
+    """Boards one after the other; all are as long as the first."""
+    first = board(names[0])
+
+    def parts() -> Iterator[np.ndarray]:
+        for name in names:
+            one = board(name)
+            if one.shape != first.shape:
+                raise ShapeMismatch(f"{name} is {one.shape}, {names[0]} {first.shape}")
+            yield from pieces(one)
+
+    files = [state(below(folder, name)) for name in names]
+    key = ("boards", files, card.options.get("axes"), card.options.get("crop"))
+    shape = (len(names) * len(first), *first.shape[1:])
+    return composed(key, f"the movie of {card.name}", first.dtype, shape, parts())
 
 
 def _four(card: Card, crop: list[int]) -> list[int]:

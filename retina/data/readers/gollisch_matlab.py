@@ -1,7 +1,8 @@
 """MATLAB v7.3 of the Gollisch lab: running stretches, and a frozen one between them.
 
 Layout: open-retina (karamanlis_2024) and returnFixMovie.m of subunit_grid_model, which
-say how a fixation movie is put together; MATLAB's axes come reversed through HDF5.
+say how a fixation movie is put together, and demo_flickering_gratings.m there, how the
+gratings are; MATLAB's axes come reversed through HDF5.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from retina.data import whitenoise
+from retina.data import gratings, whitenoise
 from retina.data.card import Card
 from retina.data.fixations import movie
 from retina.data.hdf5 import array, opened
@@ -47,8 +48,18 @@ def gollisch_matlab(folder: Path, card: Card) -> Recording:
 
             ``stimulus`` = "frozencheckerflicker" takes the table ``movie`` of
             `retina.data.whitenoise` for the running blocks, and ``frozen_seed``.
-    returns: parts "running", whose blocks share no history, and "frozen"; frames are
-             (y, x); cells are named "0", "1", ...
+
+            ``stimulus`` = "gratingflicker" wants nothing of the above in the file, but
+
+            orderfit         (sample, lag), the grating from 1 of the sample's frame,
+                             the last, and of those before it
+            spikesfit        (sample, cell), counts in that frame
+            stiminfo         (3, grating): cycles per pixel, orientation, phase
+            spX, spY         places of the pixels
+
+    returns: parts "running", whose blocks share no history, and "frozen", of gratings
+             "running" alone: the frozen ones lie in a struct array under a seed; frames
+             are (y, x); cells are named "0", "1", ...
     raises:  UnreadableFile; ShapeMismatch; BadCard; MissingExtra for a checkerboard
              where the package that makes it is not installed.
     """
@@ -61,13 +72,17 @@ def gollisch_matlab(folder: Path, card: Card) -> Recording:
         movie={},
         frozen_seed=0,
     )
-    kinds = ("fixationmovie", "frozencheckerflicker")
+    kinds = ("fixationmovie", "frozencheckerflicker", "gratingflicker")
     if options["stimulus"] not in kinds or options["blocks"] < 0:
         raise BadCard(
             f"{card.name}: stimulus = {options['stimulus']!r}, blocks = "
             f"{options['blocks']}: take one of {', '.join(kinds)}, and 0 or more blocks"
         )
     with opened(folder, options["file"]) as store:
+        if options["stimulus"] == "gratingflicker":
+            part = _gratings(store, card, options)
+            assert part.counts is not None
+            return recording(card, {"running": part}, cells(card, part.counts.shape[2]))
         kept = slice(options["blocks"] or None)
         found = array(store, "runningbin", "block, frame, cell", rows=kept)
         running = counts(found, "trial, bin, cell", "runningbin")
@@ -98,6 +113,32 @@ def _part(stimulus: np.ndarray, said: np.ndarray, card: Card) -> Part:
         counts=said,
         count_s=card.frame_s,
     )
+
+
+def _gratings(store: h5py.File, card: Card, options: dict) -> Part:
+    """The first frames of a block were not counted: they are history, and skipped."""
+    where = f"{card.name}, gratings"
+    windows = array(store, "orderfit", "sample, lag")
+    said = counts(array(store, "spikesfit"), "bin, cell", "spikesfit")
+    if len(windows) != said.shape[1] or not windows.size:
+        raise ShapeMismatch(
+            f"{store.filename}: orderfit {windows.shape} and spikesfit "
+            f"{said.shape[1:]} must have as many samples, and some"
+        )
+    info = array(store, "stiminfo", "3, grating").T
+    made = gratings.order(windows, len(info), where)
+    index, begin, sampled = made
+    if options["blocks"] and options["blocks"] < len(begin):
+        stop = begin[options["blocks"]]
+        index, sampled = index[:stop], sampled[:stop]
+        begin = begin[: options["blocks"]]
+    every = np.zeros((1, len(index), said.shape[2]), said.dtype)
+    every[:, sampled] = said[:, : int(sampled.sum())]
+    x, y = (array(store, name).ravel().astype(np.float64) for name in ("spX", "spY"))
+    squares = options["shrink"], options["crop"]
+    shown = gratings.movie(info, x, y, index, *squares, where)
+    part = _part(shown, every, card)
+    return dataclasses.replace(part, begin=begin, skip=windows.shape[1] - 1)
 
 
 def _fixations(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
+import h5py
+import numpy as np
+
 from retina.data.card import Card
-from retina.data.hdf5 import array, opened
-from retina.data.named import named
+from retina.data.hdf5 import array, names, opened
+from retina.data.named import beginning, named
 from retina.types import Recording
+
+_EMPTY = "MATLAB_empty"  # of an array that holds its shape in place of numbers
+MANY = 10_000  # arrays of a file that are looked at for units
 
 
 def hdf5(folder: Path, card: Card) -> Recording:
@@ -16,14 +23,27 @@ def hdf5(folder: Path, card: Card) -> Recording:
     folder: with the card's files.
     card:   option ``file``, and a table ``parts`` of `retina.data.named.named`: for
             each stretch ``stimulus``, ``stimulus_axes``, ``onsets``, ``begin``, and
-            ``counts``, ``counts_axes``, ``count_s`` or ``spike_s``, ``spike_cell``,
-            ``spike_trial``. Arrays are named by their path in the file. ``first``: 1
-            where cells and trials are counted from 1, as MATLAB does (0). ``cells``:
-            their names, where they are not numbered so.
+            ``counts``, ``counts_axes``, ``count_s``, or ``spike_s``, ``spike_cell``,
+            ``spike_trial``, or ``units``. Arrays are named by their path in the file.
+            ``first``: 1 where cells and trials are counted from 1, as MATLAB does (0).
+            ``cells``: their names, where they are not numbered so.
     returns: the parts of the table; cells are named "0", "1", ... or by ``cells``.
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
     options = card.needs("file", "parts", first=0, cells=[])
     with opened(folder, options["file"]) as store:
         where = Path(store.filename).name
-        return named(card, lambda name: array(store, name), where)
+        each = functools.partial(_units, store)
+        return named(card, lambda name: array(store, name), each, where)
+
+
+def _units(store: h5py.File, start: str) -> dict[str, np.ndarray]:
+    found = store.get(start)
+    if isinstance(found, h5py.Dataset) and found.dtype == h5py.ref_dtype:
+        # A cell array: references to arrays; MATLAB keeps an empty one as its shape.
+        held = [store[one] for one in found[()].ravel()]
+        return {
+            str(i): np.zeros(0) if _EMPTY in one.attrs else array(store, one.name)
+            for i, one in enumerate(held)
+        }
+    return beginning(names(store, MANY), start, lambda name: array(store, name))

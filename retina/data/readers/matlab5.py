@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from retina.data.below import below
 from retina.data.card import Card
-from retina.data.matlab import variable
-from retina.data.named import named
+from retina.data.matlab import listed, variable
+from retina.data.named import beginning, named
 from retina.errors import UnreadableFile
 from retina.types import Recording
 
@@ -28,7 +29,9 @@ def matlab5(folder: Path, card: Card) -> Recording:
     tables = options["parts"] if isinstance(options["parts"], dict) else {}
 
     def get(name: object) -> np.ndarray:
-        found = variable(folder, options["file"], str(name))
+        return number(variable(folder, options["file"], str(name)), name)
+
+    def number(found: np.ndarray, name: object) -> np.ndarray:
         if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
             raise UnreadableFile(
                 f"{options['file']}: {name!r} is no array of numbers, but "
@@ -36,7 +39,17 @@ def matlab5(folder: Path, card: Card) -> Recording:
             )
         return _few(found, str(name), tables)
 
-    return named(card, get, str(options["file"]))
+    def each(start: str) -> dict[str, np.ndarray]:
+        known = {name: kind for name, _, kind in listed(path)}
+        if known.get(start) != "cell":
+            return beginning(known, start, get)
+        held = variable(folder, options["file"], start).ravel()
+        return {
+            str(i): number(one, f"{start}{{{i + 1}}}") for i, one in enumerate(held)
+        }
+
+    path = below(folder, options["file"])
+    return named(card, get, each, str(options["file"]))
 
 
 def _few(found: np.ndarray, name: str, tables: dict) -> np.ndarray:

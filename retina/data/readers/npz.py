@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.mapped import npy, of_npz
-from retina.data.named import named
+from retina.data.named import beginning, named
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.trains import check_seconds, counted
 from retina.errors import (
@@ -67,7 +68,9 @@ def npz(folder: Path, card: Card) -> Recording:
         said = " ".join(str(error).split())[:200]
         raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
     if options["parts"]:
-        return named(card, lambda name: _array(arrays, name, path), path.name)
+        get = functools.partial(_array, arrays, path)
+        each = functools.partial(beginning, arrays, get=get)
+        return named(card, get, each, path.name)
     if options["first"] or options["cells"]:
         raise BadCard(f"{card.name}: first and cells go with a table of parts only")
     number = card.cell_count or _number(arrays)
@@ -209,7 +212,7 @@ def _values(
     return of_npz(path, store, key) if stimulus else store[key]
 
 
-def _array(arrays: dict[str, np.ndarray], name: object, path: Path) -> np.ndarray:
+def _array(arrays: dict[str, np.ndarray], path: Path, name: object) -> np.ndarray:
     if name not in arrays:
         known = nearest(str(name), arrays)
         raise UnreadableFile(f"{path} has no array {name!r}: {known}")

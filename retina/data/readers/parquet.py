@@ -19,8 +19,8 @@ def parquet(folder: Path, card: Card) -> Recording:
 
     folder: with the card's files.
     card:   options ``spikes``, ``cell``, ``time_s``, ``trial``, ``stimulus``,
-            ``stimulus_axes``, ``onsets``, ``cells``.
-    returns: one part, ""; cells are named as in the file.
+            ``stimulus_axes``, ``onsets``, ``cells``, ``trials``, ``trial_frames``.
+    returns: as of the reader `csv`.
     raises:  MissingExtra without pyarrow (extra ``parquet``); UnreadableFile;
              BadResponse; ShapeMismatch; MissingData; BadCard.
     """

@@ -1,0 +1,99 @@
+"""Files that say when trials begin, beside a table of spikes and one long movie."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from retina.data.proposal.guess import WORDS, Guess
+from retina.data.proposal.seen import Seen
+from retina.data.shown import in_order
+from retina.data.trials import alike, clocks_of, first_frames
+from retina.errors import BadStimulus
+
+VALIDATION = 0.9  # of the frames that are not shown again and again
+
+
+def starts(found: Sequence[Seen]) -> Seen | None:
+    """When trials begin: a column or an array of a file that is named after them."""
+    for one in found:
+        words = f"{one.file} {one.name}".lower()
+        row = len(one.shape) == 1 and one.kind in "iuf"
+        if row and re.search(WORDS["trial"] + "|" + WORDS["starts"], one.name.lower()):
+            if re.search(r"trial|repeat", words) and re.search(WORDS["starts"], words):
+                return one
+        if row and not one.name and re.search(r"trial|repeat", one.file.lower()):
+            return one
+    return None
+
+
+def all_frames(found: Sequence[Seen], guess: Guess, begin: Seen | None) -> Seen | None:
+    """Times of the frames of every trial, one after the other."""
+    if begin is None:
+        return None
+    number = guess.frames * begin.shape[0]
+    return next((one for one in found if one.shape == (number,)), None)
+
+
+def with_trials(
+    guess: Guess, onsets: Seen | None, begin: Seen
+) -> tuple[list[str], dict[str, Any]]:
+    """Lines of the options, and the parts of a recording in trials."""
+    frames, trials = guess.frames, begin.shape[0]
+    again = dataclasses.replace(guess, trials=trials)
+    if onsets is None or guess.onsets is None:
+        return [], {"trials": again}  # of a length that frame_s has yet to say
+    starts_s = np.sort(begin.read().astype(np.float64))
+    clock = onsets.read().astype(np.float64)[:frames]
+    if clocks_of(clock, starts_s, frames, guess.frame_s or 1.0) is not None:
+        return [], {"trials": again}
+    clock = np.append(clock, clock[-1] + (guess.frame_s or 1.0))
+    first = first_frames(clock, starts_s, begin.file)
+    shown = in_order(guess.stimulus.read(), guess.axes, begin.file)
+    most = min([*np.diff(first), frames - first[-1]])
+    each = min(alike(shown, first, int(most)))
+    if each < 2:
+        raise BadStimulus(
+            f"{begin.file}: the movie does not show the same frames at these "
+            f"{trials} times: are they when trials begin, on the clock of "
+            f"{onsets.file}?"
+        )
+    ends = [0, *(int(row) for one in first for row in (one, one + each)), frames]
+    gaps = tuple((a, b) for a, b in zip(ends[::2], ends[1::2], strict=True))
+    if sum(b - a for a, b in gaps) < frames // 10:  # nothing else to fit to
+        gaps = ()
+    line = f"trial_frames = {each}"
+    again = dataclasses.replace(again, frames=each)
+    rest = {"": Between(guess, gaps)} if gaps else {}
+    return [line], {**rest, "trials": again}
+
+
+class Between:
+    """A long stretch of which some frames belong to trials.
+
+    gaps: [start, stop) of the others.
+    """
+
+    def __init__(self, guess: Guess, gaps: tuple[tuple[int, int], ...]):
+        self.frames, self.cells, self.trials = guess.frames, guess.cells, 1
+        self.frame_s, self.gaps = guess.frame_s, gaps
+
+
+def between(add: Any, name: str, one: Between, lead: int) -> None:
+    """What is not shown again and again: the last tenth of it is the validation."""
+    gaps = [(a + lead, b) for a, b in one.gaps if b - a > 2 * lead]
+    left = round(VALIDATION * sum(b - a for a, b in gaps))
+    roles: dict[str, list[tuple[int, int]]] = {"train": [], "validation": []}
+    for a, b in gaps:
+        cut = min(b, a + max(left, 0))
+        left -= b - a
+        roles["train"] += [(a, cut)] if cut > a else []
+        begin = cut + lead if cut > a else a
+        roles["validation"] += [(begin, b)] if b > begin and cut < b else []
+    for role, ranges in roles.items():
+        if ranges:
+            add(role, name, *ranges)
