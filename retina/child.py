@@ -42,7 +42,7 @@ def _listen(calls: queue.SimpleQueue[bytes | None]) -> None:
     while True:
         try:
             calls.put(pickle.load(sys.stdin.buffer))
-        except (EOFError, pickle.UnpicklingError):  # the end, or a call cut short by it
+        except Exception:  # the end, or what was cut short by it
             calls.put(None)
             time.sleep(GRACE_S)
             os._exit(1)  # no clean-up that could wait for the call

@@ -6,7 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from retina.errors import MissingData, UnknownName, nearest
+from retina.errors import UnknownName, nearest
 
 _PACKAGE = Path(__file__).parent
 _LINE = {"datasets": "title", "experiments": "question"}
@@ -71,7 +71,7 @@ def path(kind: str, name: str) -> Path:
 
 
 def _check_there(kind: str, name: str, given: Path) -> None:
-    """raises: MissingData for the path of a card that is not there."""
+    """raises: UnknownName for the path of a card that is not there."""
     if kind != "datasets" or given.suffix != ".toml":
         return
     folder = given.parent
@@ -79,7 +79,7 @@ def _check_there(kind: str, name: str, given: Path) -> None:
     hint = nearest(name, cards) if cards else f"no .toml file lies in {folder}"
     if not folder.is_dir():
         hint = f"there is no folder {folder} either"
-    raise MissingData(f"there is no file {name}: {hint}")
+    raise UnknownName(f"there is no file {name}: {hint}")
 
 
 def line(kind: str, name: str) -> str:

@@ -310,7 +310,7 @@ def in_chunks(stage: Stage, first: str = "") -> Stage:
 
     stage:  a chain of parts that do not hear the response.
     first:  the part from which on all is computed again; "": all parts.
-    raises: ValueError where no part has that name.
+    raises: ValueError where no part has that name, or one hears the response.
 
     >>> leak = recurrent(
     ...     lambda p, s, x: (0.5 * s + x, 0.5 * s + x),
@@ -321,6 +321,8 @@ def in_chunks(stage: Stage, first: str = "") -> Stage:
     >>> whole.apply({"leak": {}}, state, jnp.ones(2, jnp.float32))[1].tolist()
     [1.0, 1.5]
     """
+    if stage.uses_response:
+        raise ValueError("a chain that hears the response is not computed in chunks")
     names = [name for name, _ in stage.parts]
     at = names.index(first) if first else 0
     kept, again = dict(stage.parts[:at]), dict(stage.parts[at:])

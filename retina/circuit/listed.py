@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 
@@ -37,10 +38,14 @@ def listed(sources: Any, weights: Any = 1.0) -> Kernel:
             "numbers (target cells, fan-in)"
         )
     begun = np.asarray(weights, np.float32)
-    if begun.shape not in ((), named.shape) or not (begun >= 0).all():
+    if begun.shape not in ((), named.shape):
         raise BadSetting(
-            f"listed: weights of shape {begun.shape}, least {begun.min():g}; give 0 or "
-            f"more, one or {named.shape}"
+            f"listed: weights of shape {begun.shape}; give one, or {named.shape}"
+        )
+    if not (np.isfinite(begun) & (begun >= 0)).all():
+        raise BadSetting(
+            f"listed: weights from {begun.min():g} to {begun.max():g}; give finite "
+            "ones of at least 0"
         )
     begun = np.broadcast_to(begun, named.shape)
 
@@ -57,8 +62,9 @@ def listed(sources: Any, weights: Any = 1.0) -> Kernel:
         who = jnp.asarray(named.T, jnp.int32)
 
         def weigh(ready, x: jax.Array) -> jax.Array:
-            # One bin at a time: gathered from one row it takes a third of the time, and
-            # a clip's synapses are never all in memory.
+            # One bin at a time: gathered from one row it takes a third of the time. A
+            # clip's synapses are never all in memory, for a gradient neither.
+            @functools.partial(jax.checkpoint, prevent_cse=False)
             def one(x_t: jax.Array) -> jax.Array:
                 return (x_t.at[who].get(mode="promise_in_bounds") * ready).sum(0)
 

@@ -103,6 +103,11 @@ def standard(
         if value not in known:
             words = [str(word) for word in known if word is not None]
             raise BadSetting(f"{name} {value!r}: {nearest(str(value), words)}")
+    if method != "euler" and "kinetic" not in release:
+        raise BadSetting(
+            f"method {method!r}: {release} release has one way to be stepped; give "
+            "release='kinetic' or 'fast_kinetic'"
+        )
     flat = image == (1, 1)
     if flat and gap_junction_ns:
         raise BadSetting(

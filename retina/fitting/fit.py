@@ -280,7 +280,8 @@ def finished(
 def short_lead(model: Model, split: Split) -> list[str]:
     """A note where blocks lead in with fewer bins than the model looks back on."""
     lags, each = model.stage.lags, model.spec.bins_per_frame
-    there = min(c.skip for c in (*split.train, *split.validation, *split.test))
+    blocks = (*split.train, *split.validation, *split.test)
+    there = min((clip.skip for clip in blocks), default=lags)
     if there >= lags:
         return []
     return [

@@ -128,7 +128,7 @@ def left_out(experiment: Experiment) -> Iterator[tuple[str, Family, str]]:
     for recording in experiment.recordings():
         for model, why in experiment.budget(recording).without.items():
             for family in experiment.families:
-                if family.model == model:
+                if family.model == model and not family.spikes_of:
                     yield recording, family, why
 
 

@@ -59,21 +59,37 @@ def kept(
     digest = hashlib.sha256(question.encode()).hexdigest()[:10]
     file = order.folder / f".sweep-{digest}.json"
     atomic.write_file(file, json.dumps(plan).encode())
-    _take_over(file, {job.name for job in jobs}, trials)
+    _take_over(file, {job.name for job in jobs})
     yield
     with contextlib.suppress(OSError, ValueError):
         if json.loads(file.read_text(encoding="utf-8"))["sweep"] == order.sweep:
             file.unlink()
 
 
-def _take_over(own: Path, names: set[str], trials: int) -> None:
-    """Remove other plans that ask for nothing beyond this one: its end is theirs."""
+def _take_over(own: Path, names: set[str]) -> None:
+    """Remove plans of dead sweeps that ask for nothing beyond this one."""
     for file in own.parent.glob(".sweep-*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             was = json.loads(file.read_text(encoding="utf-8"))
             asked = {job["name"] for job in was["jobs"]}
-            if file != own and asked <= names and was["trials"] <= trials:
+            # What a search has yet to try has no names to compare.
+            if file == own or was["trials"] or not asked or not asked <= names:
+                continue
+            if not _alive(was):
                 file.unlink()
+
+
+def _alive(plan: dict[str, Any]) -> bool:
+    """Whether its sweep may still be at work: of another host nobody here knows."""
+    if plan["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(plan["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return plan["pid"] != os.getpid()
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from retina import build
 from retina.search import grid, work
 from retina.search.experiment import Experiment
 from retina.search.job import Job
-from retina.types import Cost
+from retina.types import Cost, Split
 
 
 def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
@@ -30,22 +30,24 @@ def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
             rows.append(row)
             continue
         for job in grid.alone(experiment, recording, family):
-            price, trouble = None, ""
+            told: dict[str, Any] = {"model": job.label}
             try:
-                price = _price(job, folder)
+                split, _ = work.splits(folder).of(job)
+                # As the points of those that were fitted name it.
+                known = (split.spec.dataset, job.cells)
+                told["recording"] = ":".join(word for word in known if word)
+                told["cost"] = _price(job, split)
             except Exception as error:  # the fits are done, and stay
-                trouble = f"; no price: {work.line(error)}"
-            told = {"model": job.label, "why": why + trouble, "cost": price}
+                told["why"] = f"{why}; no price: {work.line(error)}"
             rows.append(row | told)
     return rows
 
 
-def _price(job: Job, folder: Path) -> Cost | None:
+def _price(job: Job, split: Split) -> Cost | None:
     import jax
 
     from retina.costs.cost import cost
 
-    split, _ = work.splits(folder).of(job)
     if not split.publish:
         return None
     model = build.model(job.model, split.spec, **job.settings)

@@ -495,7 +495,9 @@ def test_cells_that_a_list_joins():
     [
         (([0, 1],), r"listed: sources of shape \(2,\), int64; give whole numbers"),
         (([[0.5]],), "float64; give whole numbers"),
-        (([[0, 1]], -1.0), "least -1; give 0 or more"),
+        (([[0, 1]], -1.0), "from -1 to -1; give finite ones"),
+        (([[0, 1]], np.inf), "from inf to inf; give finite ones"),
+        (([[0, 1]], []), r"weights of shape \(0,\); give one, or \(1, 2\)"),
         (([[0, 1]], [1.0]), r"weights of shape \(1,\)"),
     ],
 )

@@ -50,7 +50,7 @@ def test_the_answer_is_printed_and_kept_with_tables_and_one_page(retina, tmp_pat
     assert [row["recording"] for row in kept["points"]] == ["tiny"] * 2 + ["tiny:1"]
     table = Path("runs/table.md").read_text()
     assert table.count("**`lookup_table lags=6`**") == 1
-    assert "- tiny:1: `lookup_table`: one cell is too few" in table
+    assert "- tiny:1: `lookup_table lags=6`: one cell is too few" in table
     assert Path("runs/figure.svg").read_text().count("What accuracy costs") == 2
     short = json.loads(
         retina("sweep", folder, "--profile", "short", "--dry-run", "--json").out
