@@ -36,8 +36,8 @@ def _run(synapse: Synapse, rate: np.ndarray) -> np.ndarray:
         state, out = synapse.step(params, state, jnp.full(synapse.count, x), None)
         return state, out[0]
 
-    rate = jnp.asarray(rate, jnp.float32)
-    return np.asarray(jax.lax.scan(step, synapse.start(params), rate)[1])
+    drive = jnp.asarray(rate, jnp.float32)
+    return np.asarray(jax.lax.scan(step, synapse.start(params), drive)[1])
 
 
 @pytest.mark.parametrize("kind", ["depressing", "facilitating"])
@@ -151,7 +151,9 @@ def test_rungs_without_a_rate_form_are_one_line():
 
 
 def test_as_many_types_as_edges_share_the_chances_of_an_edge():
-    made = shared(RUNGS["markov_8"].make, 7)(14, 0.01)
+    make = RUNGS["markov_8"].make
+    assert make is not None
+    made = shared(make, 7)(14, 0.01)
     params = made.init(jax.random.key(0))
     assert params["up"].shape == (7,)
     state, _ = made.step(params, made.start(params), jnp.ones(14), None)
