@@ -445,6 +445,8 @@ class Model(NamedTuple):
     circuit:    of a mechanistic model, its declaration (`retina.circuit.declaration`).
     columns:    (params, dtype of the stimulus) -> figures of Cost that a machine other
                 than one that multiplies float32 by float32 has, by their name.
+    drawn:      () -> a stage of the same params whose synapses release whole vesicles
+                at random, for simulation; None where no synapse has such a form.
     """
 
     name: str
@@ -459,3 +461,4 @@ class Model(NamedTuple):
     independent: bool = False
     circuit: Any = None
     columns: Callable[[Params, Any], Mapping[str, int]] | None = None
+    drawn: Callable[[], Stage] | None = None

@@ -80,11 +80,13 @@ def standard(
     pixel_um: float = PIXEL_UM,
     centre_um: float = 50.0,
     surround_um: float = 200.0,
+    drawn: bool = False,
 ) -> Circuit:
     """The declaration behind the model `circuit`, whose keywords these are.
 
     image:   (height, width) of a frame; (1, 1) for a full field.
     cells:   ganglion cells.
+    drawn:   release of whole vesicles, drawn; for a release that has such a form.
     raises:  BadSetting, UnknownName.
 
     >>> [p.name for p in standard((1, 1), 3, 0.01).populations]
@@ -126,14 +128,18 @@ def standard(
         make: Any = released.make
         released = released._replace(make=functools.partial(make, method=method))
     loud = released.loud
-    rung = None if released.make is None else shared(released.make, types)
+    rung, at_target = released.drawn if drawn else released.make, False
+    if rung is not None:
+        # Events add up: all of them share one state, and numbers, at their target.
+        at_target = rung(1, bin_s).linear
+        rung = rung if at_target else shared(rung, types)
     controlled = contrast_gain in ("bipolar", "both")
     membrane = functools.partial(
         adapting_membrane, release=released.gate, contrast_gain=controlled
     )
     bipolar = shared(membrane, types)
     # Without state at the terminals and without feedback there is nothing to sub-step.
-    once = amacrine is None and rung is None
+    once = amacrine is None and (rung is None or at_target)
     each: dict[str, Any] = {"clock": "bin"} if once else {"safe_s": STEP_S}
     if photoreceptor == CASCADE and mean_rstar_per_s is None:
         raise BadSetting(f"photoreceptor {CASCADE!r}: give mean_rstar_per_s")

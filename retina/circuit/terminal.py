@@ -82,11 +82,13 @@ def shared(
             raise BadSetting(f"shared: {cells} cells cannot be {types} like types")
         few, whole = make(types, dt_s), make(cells, dt_s)
         places = cells // types
+        # What both have alike, a number for all or one a state, belongs to no cell.
+        shapes = (jax.eval_shape(s.init, jax.random.key(0)) for s in (few, whole))
+        owned = jax.tree.map(lambda a, b: a.shape != b.shape, *shapes)
 
         def wide(params):
             return jax.tree.map(
-                lambda v: jnp.repeat(v, places) if jnp.shape(v) == (types,) else v,
-                params,
+                lambda v, own: jnp.repeat(v, places) if own else v, params, owned
             )
 
         views = {

@@ -29,13 +29,16 @@ def simulate(
     bin_s: BinS = None,
     set_: Set = None,
     key: Key = 0,
+    quanta: Annotated[
+        bool, typer.Option("--quanta", help="Ribbons release whole vesicles, drawn.")
+    ] = False,
 ) -> None:
     """Sample spikes from a model, as a recording."""
     import jax
 
     from retina import atomic
     from retina.data import card as cards
-    from retina.fitting.simulate import simulated_split
+    from retina.fitting.simulate import simulated_split, with_quanta
 
     if out.suffix != ".npz":
         raise BadSetting(f"--out {out}: name a file that ends in .npz")
@@ -45,6 +48,8 @@ def simulate(
     for path in (out, card):
         atomic.refuse_existing(path)
     model, params, split, known = _given(what, dataset, bin_s, set_, key)
+    if quanta:
+        model = with_quanta(model)
     arrays: dict[str, Any] = {"cells": [cell.name for cell in split.cells]}
     spoken = simulated_split(model, params, split, key=jax.random.key(key))
     for _, clip in _clips(spoken):
@@ -55,7 +60,8 @@ def simulate(
     np.savez_compressed(image, **arrays)
     data = image.getvalue()
     atomic.write_file(out, data)
-    atomic.write_file(card, _card(what, model.name, split, known, out, data).encode())
+    told = f"{what} --quanta" if quanta else what
+    atomic.write_file(card, _card(told, model.name, split, known, out, data).encode())
     print(f"wrote {out} and {card}")
     print(f"next: retina fit {card} ln")
 

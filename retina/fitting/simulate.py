@@ -77,6 +77,28 @@ def simulated_split(
     )
 
 
+def with_quanta(model: Model) -> Model:
+    """The same model with synapses that release whole vesicles, drawn at random.
+
+    raises: BadSetting for a model whose synapses have no such form.
+
+    >>> from retina.build import model
+    >>> from retina.types import Spec
+    >>> ribbon = model("ribbon_ln", Spec((), 2, 0.01), rung="ribbon_quanta")
+    >>> with_quanta(ribbon).stage.about != ribbon.stage.about
+    True
+    """
+    if model.drawn is None:
+        word = dict(model.settings).get("rung", dict(model.settings).get("release"))
+        what = f"{model.name} with {word}" if word else model.name
+        raise BadSetting(
+            f"quanta: no synapse of {what} draws vesicles; fit ribbon_ln or "
+            "subunit_ribbon with rung=ribbon_quanta, or circuit with "
+            "release=ribbon_quanta"
+        )
+    return model._replace(stage=model.drawn())
+
+
 def check_counts(model: Model) -> None:
     """raises: BadSetting for a model of graded responses."""
     if model.spec.event == GRADED:

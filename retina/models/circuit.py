@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from retina.circuit.declaration import Circuit, without
 from retina.circuit.integrate_and_fire import integrate_and_fire
 from retina.circuit.phototransduction import KINDS
 from retina.circuit.standard import PIXEL_UM, SLOWEST_S, standard
+from retina.circuit.synapses.rungs import RUNGS
 from retina.errors import (
     BadSetting,
     UnknownName,
@@ -103,8 +105,8 @@ def circuit(
                    frame is one pixel and types have no places to be repeated at.
     release:       of bipolar cells: static (no state), depletion (one pool),
                    fast_kinetic (three states), kinetic (with their slow reserve, a
-                   fourth), ribbon_quanta (docked and waiting vesicles) or ribbon_cycle
-                   (four pools).
+                   fourth), ribbon_quanta (docked and waiting vesicles), ribbon_cycle
+                   (four pools), or another `rung` of `ribbon_ln`.
     amacrine:      wide (the mean over the frame), narrow (a window) or None.
     amacrines:     types of amacrine cells; None: as many as `types`.
     inhibition:    of bipolar cells by amacrine cells: subtract or divide.
@@ -163,7 +165,8 @@ def circuit(
             f"photoreceptor {CASCADE!r}: preset {preset!r} has no values for it; give "
             f"preset=mouse or macaque, or cone_kind: {', '.join(KINDS)}"
         )
-    declared = standard(
+    declare = functools.partial(
+        standard,
         image,
         spec.cells,
         spec.bin_s,
@@ -191,13 +194,17 @@ def circuit(
         centre_um=centre_um,
         surround_um=said["surround_um"] if surround_um is None else surround_um,
     )
-    declared = _cut(declared, cut)
+    declared = _cut(declare(), cut)
     kind = GANGLION[ganglion]
-    stage = chain(
-        door(spec) if mean is None else light(spec, mean),
-        stage_of(declared, spec.bin_s, dt_s=dt_s),
-        _spiking(ganglion, spec),
-    )
+
+    def whole(declared: Circuit) -> Stage:
+        return chain(
+            door(spec) if mean is None else light(spec, mean),
+            stage_of(declared, spec.bin_s, dt_s=dt_s),
+            _spiking(ganglion, spec),
+        )
+
+    stage = whole(declared)
     onto = [p.name for p in declared.projections if p.target == "ganglion"]
 
     def penalty(params):
@@ -219,6 +226,9 @@ def circuit(
             in_turn=image != (1, 1),
         ),
         circuit=declared,
+        drawn=(lambda: whole(_cut(declare(drawn=True), cut)))
+        if RUNGS[release].drawn
+        else None,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from retina.circuit.synapses.gated import gated
+from retina.circuit.synapses.rungs import RUNGS
 from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.standardise import from_measured, measured, standardise
 from retina.models.ln import roughness, stimulus_filter
 from retina.models.lnk import affine, unit_drive
-from retina.stage import Model, Recipe, chain
+from retina.stage import Model, Recipe, Stage, chain
 from retina.types import Spec
 
 
@@ -28,10 +29,15 @@ def ribbon_ln(
     """The LN drive gates release at a ribbon that runs down and refills.
 
     lags, rank, basis, window, output_kind, smooth: as in `ln`.
-    rung:   the synapse, dearer from one to the next: depletion (one pool), fast_kinetic
-            (three states), kinetic (the four states of `lnk`), ribbon_quanta (docked
-            and waiting vesicles, the mean of what is drawn), ribbon_cycle (four pools).
-            The names are those of `release` in `circuit`.
+    rung:   the synapse, up the ladder: static (no state: a delta), exponential, alpha,
+            double_exponential (leaks that add up), conductance (onto a passive
+            compartment), nmda (with a magnesium block), tsodyks_markram (facilitation
+            and depletion), depletion (one pool), fast_kinetic (three states), kinetic
+            (the four states of `lnk`), ribbon_cycle (four pools), ribbon_quanta (docked
+            and waiting vesicles), markov_8, markov_16 or markov_32 (so many states in a
+            row). The drive is graded, so all are driven by a rate: of events the mean.
+            Equations of each: `retina.circuit.synapses`; the names are those of
+            `release` in `circuit`.
     source: Schroeder, James, Lagnado & Berens 2019, NeurIPS 32 (LN
             and ribbon); `retina.circuit.synapses` for each rung's own.
 
@@ -42,12 +48,13 @@ def ribbon_ln(
     cells = (spec.cells,)
     stages, warm = stimulus_filter(spec, lags, rank, basis, window)
     front = [*stages, gated(cells, spec.bin_s, rung)]
-    stage = chain(
-        *front,
-        standardise(cells),
-        affine(spec.cells, 1.0),
-        output(output_kind, spec.cells),
-    )
+
+    def whole(*front: Stage) -> Stage:
+        last = output(output_kind, spec.cells)
+        return chain(*front, standardise(cells), affine(spec.cells, 1.0), last)
+
+    def drawn() -> Stage:
+        return whole(*stages, gated(cells, spec.bin_s, rung, drawn=True))
 
     def warm_start(params, clips):
         started = warm(params, clips)
@@ -61,8 +68,9 @@ def ribbon_ln(
     return Model(
         "ribbon_ln",
         spec,
-        stage,
+        whole(*front),
         warm_start=warm_start,
         penalty=lambda params: smooth * roughness(params),
         recipe=Recipe("adam", learning_rate=3e-2, clip_bins=512, batch=16),
+        drawn=drawn if RUNGS[rung].drawn else None,
     )

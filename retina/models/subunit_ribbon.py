@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from retina.circuit.synapses.gated import gated
+from retina.circuit.synapses.rungs import RUNGS
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.convolution import conv2d, output_shape
@@ -48,15 +49,17 @@ def subunit_ribbon(
     image = image_shape(spec)
     seen = (*image, 1)
     places = output_shape(seen, subunits, size)
-    stages: list[Stage] = [
-        door(spec),
-        memoryless(lambda params, x: x[..., None], about=("one_channel",)),
-        conv2d(seen, subunits, size, bias=False),
-        fir(places, lags, basis=courses_for(image, lags, basis)),
-        gated(places, spec.bin_s, rung, axis="subunit"),
-        dense(places, spec.cells),
-        output(output_kind, spec.cells),
-    ]
+
+    def whole(drawn: bool = False) -> Stage:
+        return chain(
+            door(spec),
+            memoryless(lambda params, x: x[..., None], about=("one_channel",)),
+            conv2d(seen, subunits, size, bias=False),
+            fir(places, lags, basis=courses_for(image, lags, basis)),
+            gated(places, spec.bin_s, rung, axis="subunit", drawn=drawn),
+            dense(places, spec.cells),
+            output(output_kind, spec.cells),
+        )
 
     def warm_start(params, clips):
         params = params | look(spec, params, clips, lags, places)
@@ -67,7 +70,7 @@ def subunit_ribbon(
     def penalty(params):
         return shrink * jnp.mean(jnp.square(params["dense"]["weights"]))
 
-    stage = chain(*stages)
+    stage = whole()
     return Model(
         "subunit_ribbon",
         spec,
@@ -78,4 +81,5 @@ def subunit_ribbon(
             learning_rate=2e-2, clip_bins=512, batch=1, in_turn=image != (1, 1)
         ),
         core=before(stage, "dense"),
+        drawn=(lambda: whole(True)) if RUNGS[rung].drawn else None,
     )

@@ -449,7 +449,9 @@ def test_a_conductance_follows_its_target():
 
 
 def test_a_rung_of_single_spikes_is_refused():
-    plastic = lambda count, dt_s: tsodyks_markram(exponential(count, dt_s))  # noqa: E731
+    def plastic(count, dt_s):
+        return tsodyks_markram(exponential(count, dt_s))
+
     a, b = Population("a", (1,)), Population("b", (1,))
     with pytest.raises(BadSetting, match="state moves with each spike"):
         circuit(Circuit((a, b), (Projection("a", "b", rung=plastic),)), 0.01)

@@ -186,6 +186,12 @@ def test_a_function_of_a_file_in_a_folder_is_a_model(retina, function):
     assert made.status == 0, made.err
 
 
+def test_quanta_where_no_synapse_draws_them_are_refused(retina):
+    small = ("--set", "lags=4", "--dataset", "tiny", "--out", "drawn.npz")
+    done = retina("simulate", "ribbon_ln", *small, "--quanta")
+    assert done.status == 1 and "with depletion draws vesicles; fit" in done.err
+
+
 def test_cost_of_a_model_with_history_is_that_of_its_record(retina):
     """Its accuracy is the mean of many sampled runs: all of them are its price."""
     small = ("--set", "lags=4", "--set", "history=3", "--set", "history_basis=2")

@@ -64,17 +64,20 @@ def test_the_price_of_each_mechanism():
 def test_rung_and_release_are_one_set_of_names():
     """And each of them releases: more in light by an ON cell, at a steady pace."""
     for name, rung in RUNGS.items():
+        if name in ("markov_16", "markov_32"):
+            continue  # as markov_8, of other sizes
         model = _model(release=name, amacrine=None, horizontal=False)
-        if rung.make is not None:
-            assert build.model("ribbon_ln", FIELD, rung=name).stage.burn_in_s > 0
+        # A recording of 30 s is scored on what burn-in leaves of its repeats.
+        ribbon = build.model("ribbon_ln", FIELD, rung=name)
+        assert (rung.make is not None) <= ribbon.stage.burn_in_s <= 10
         params = model.stage.init(jax.random.key(0))
         inner = params["circuit"]
         inner["off->ganglion"] = {"weight": 0 * inner["off->ganglion"]["weight"]}
         x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
         rate = model.stage.apply(params, model.stage.start(params), x)[1]
         assert np.all(rate[40:50].max(0) > 1.02 * rate[39]), name
-    with pytest.raises(BadSetting, match="rung 'static'"):
-        build.model("ribbon_ln", FIELD, rung="static")
+    with pytest.raises(BadSetting, match="rung 'delta'"):
+        build.model("ribbon_ln", FIELD, rung="delta")
 
 
 def test_on_and_off_cells_hear_light_with_opposite_signs():

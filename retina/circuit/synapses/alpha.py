@@ -16,10 +16,11 @@ from retina.parameter import Parameter
 TAU = Parameter(0.003, "s", 1e-4, 1.0, source="chosen: near AMPA at ganglion cells")
 
 
-def alpha(count: int, dt_s: float) -> Synapse:
+def alpha(count: int, dt_s: float, tau: Parameter = TAU) -> Synapse:
     """Rung S3. Out: g at the start of the step; it peaks at the weight, at t = tau.
 
     count, dt_s: see `Synapse`.
+    tau:         of both stages: its start and bounds.
 
     >>> import jax
     >>> synapse = alpha(1, 0.003)
@@ -56,13 +57,13 @@ def alpha(count: int, dt_s: float) -> Synapse:
     return Synapse(
         count,
         dt_s,
-        init=lambda key: {"tau_s": jnp.float32(TAU.value)},
+        init=lambda key: {"tau_s": jnp.float32(tau.value)},
         start=start,
         step=step,
         on_event=on_event,
-        parameters={"tau_s": TAU},
-        about=("alpha",),
-        burn_in_s=15 * TAU.high,
+        parameters={"tau_s": tau},
+        about=("alpha", *(() if tau is TAU else (tau.value, tau.high))),
+        burn_in_s=15 * tau.high,
         linear=True,
         on_rate=on_rate,
         scale=lambda params: math.e * dt_s / params["tau_s"] * keep(params),

@@ -19,11 +19,14 @@ KINDS = {"ampa": (0.0002, 0.0017), "nmda": (0.00029, 0.043)}
 FAR = 100.0  # of tau_r and tau_d their bounds keep a factor, so that they never meet
 
 
-def double_exponential(count: int, dt_s: float, kind: str = "ampa") -> Synapse:
+def double_exponential(
+    count: int, dt_s: float, kind: str = "ampa", far: float = FAR
+) -> Synapse:
     """Rung S3b without its driving force (`conductance`). Out: g at the step's start.
 
     count, dt_s: see `Synapse`.
     kind:        time constants to start from: ampa or nmda.
+    far:         how many times as long or as short they may come to be.
     raises:      BadSetting for an unknown kind.
 
     >>> double_exponential(1, 0.001).parameters["tau_d_s"].value
@@ -35,8 +38,8 @@ def double_exponential(count: int, dt_s: float, kind: str = "ampa") -> Synapse:
     rise, decay = KINDS[kind]
     between = (rise * decay) ** 0.5
     described = {
-        "tau_r_s": Parameter(rise, "s", rise / FAR, 0.9 * between, source=SOURCE),
-        "tau_d_s": Parameter(decay, "s", 1.1 * between, decay * FAR, source=SOURCE),
+        "tau_r_s": Parameter(rise, "s", rise / far, 0.9 * between, source=SOURCE),
+        "tau_d_s": Parameter(decay, "s", 1.1 * between, decay * far, source=SOURCE),
     }
 
     def start(params, key=None):
@@ -72,8 +75,8 @@ def double_exponential(count: int, dt_s: float, kind: str = "ampa") -> Synapse:
         step=step,
         on_event=on_event,
         parameters=described,
-        about=("double_exponential", kind),
-        burn_in_s=10 * decay * FAR,
+        about=("double_exponential", kind, *(() if far == FAR else (far,))),
+        burn_in_s=10 * decay * far,
         linear=True,
         on_rate=on_rate,
         scale=scale,

@@ -14,10 +14,11 @@ from retina.parameter import Parameter
 TAU = Parameter(0.003, "s", 1e-4, 1.0, source="recalled: AMPA 2-5 ms at ganglion cells")
 
 
-def exponential(count: int, dt_s: float) -> Synapse:
+def exponential(count: int, dt_s: float, tau: Parameter = TAU) -> Synapse:
     """Rung S1. Out: g at the start of the step, in the unit of the weights.
 
     count, dt_s: see `Synapse`.
+    tau:         of the decay: its start and bounds.
 
     >>> import jax
     >>> exponential(1, 0.001).init(jax.random.key(0))["tau_s"].item()
@@ -41,13 +42,13 @@ def exponential(count: int, dt_s: float) -> Synapse:
     return Synapse(
         count,
         dt_s,
-        init=lambda key: {"tau_s": jnp.float32(TAU.value)},
+        init=lambda key: {"tau_s": jnp.float32(tau.value)},
         start=start,
         step=step,
         on_event=on_event,
-        parameters={"tau_s": TAU},
-        about=("exponential",),
-        burn_in_s=10 * TAU.high,
+        parameters={"tau_s": tau},
+        about=("exponential", *(() if tau is TAU else (tau.value, tau.high))),
+        burn_in_s=10 * tau.high,
         linear=True,
         on_rate=on_rate,
     )

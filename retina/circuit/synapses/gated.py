@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from retina.circuit.synapses.delta import delta
 from retina.circuit.synapses.rungs import GATES, RUNGS
 from retina.circuit.synapses.synapse import Synapse
 from retina.circuit.terminal import terminal
@@ -23,7 +24,6 @@ from retina.errors import BadSetting, nearest
 from retina.parameter import Parameter
 from retina.stage import Stage
 
-STATED = tuple(name for name, rung in RUNGS.items() if rung.make)
 # As published the pools of a cycle settle within a bin and leave nothing to learn.
 SLOWER = {"e_max": 10, "d_max": 10, "i_max": 50, "r_max": 50}
 FIXED = ("slope", "half", "half_mv")
@@ -36,14 +36,16 @@ def gated(
     *,
     axis: str = "cell",
     bias: float | None = None,
+    drawn: bool = False,
 ) -> Stage:
     """Stage (*shape) -> (*shape): drives to releases, each from a state of its own.
 
     shape:  of one input; numbers belong to the last axis and are shared along the
             others: a kind of terminal that stands at many places.
-    rung:   a name of `rungs`, any but static.
+    rung:   a name of `rungs`.
     axis:   what the last axis is, for `Parameter.axes`.
     bias:   at the start; None: as chosen for the rung.
+    drawn:  with whole vesicles drawn, of a rung that has such a form.
     raises: BadSetting for another rung.
 
     >>> stage = gated((3, 2), 0.01, "depletion")
@@ -51,11 +53,12 @@ def gated(
     >>> stage.step(params, stage.start(params), jnp.ones((3, 2)))[1].shape
     (3, 2)
     """
-    if rung not in STATED:
-        raise BadSetting(f"rung {rung!r}: {nearest(rung, STATED)}")
+    if rung not in RUNGS:
+        raise BadSetting(f"rung {rung!r}: {nearest(rung, RUNGS)}")
     kinds, count = shape[-1], math.prod(shape)
-    make = RUNGS[rung].make
-    assert make is not None
+    make = RUNGS[rung].drawn if drawn else RUNGS[rung].make or _static
+    if make is None:
+        raise BadSetting(f"rung {rung!r} draws no vesicles; give ribbon_quanta")
     synapse = make(count, bin_s)
     release = terminal(synapse)
     bias = RUNGS[rung].bias if bias is None else bias
@@ -64,19 +67,24 @@ def gated(
     }
 
     def init(key: jax.Array):
-        params = {
-            n: jnp.full(kinds, p.value or 0.0, "f4") for n, p in described.items()
-        }
-        drawn = make(kinds, bin_s).init(key)
-        # Where a rung draws a number for each, they differ a little.
-        return params | {n: v for n, v in drawn.items() if jnp.shape(v) == (kinds,)}
+        params = {}
+        for n, own in make(kinds, bin_s).init(key).items():
+            one = described[n]
+            # Where a rung draws a number for each, they differ a little.
+            value = own if own.ndim else jnp.float32(one.value or 0.0)
+            states = own.shape[-1:] if "edge" in one.axes else ()
+            params[n] = jnp.broadcast_to(value, (kinds, *states))
+        return params | {"bias": jnp.full(kinds, bias, jnp.float32)}
 
     def spread(params):
-        """Every number at every place: (count,)."""
-        return {n: jnp.broadcast_to(v, shape).reshape(-1) for n, v in params.items()}
+        """Every number at every place: (count,), or (count, edge)."""
+        return {
+            n: jnp.broadcast_to(v, shape + v.shape[1:]).reshape(-1, *v.shape[1:])
+            for n, v in params.items()
+        }
 
     def start(params, key=None):
-        return _rest(rung, synapse, spread(params))
+        return _rest(rung, synapse, spread(params), key)
 
     def step(params, state, drive):
         each = spread(params)
@@ -101,10 +109,20 @@ def gated(
     )
 
 
+def _static(count: int, dt_s: float) -> Synapse:
+    """No synapse: what a `delta` passes on, without the unit of a step."""
+    made = delta(count, dt_s)
+    return made._replace(
+        start=lambda params, key=None: {},
+        on_rate=lambda params, state, rate, post_mv: (state, rate),
+    )
+
+
 def _described(parameters: Any, rung: str, axis: str) -> dict[str, Parameter]:
     described = {}
     for n, one in parameters.items():
-        one = dataclasses.replace(one, axes=(axis,))
+        edges = ("edge",) if "edge" in one.axes else ()
+        one = dataclasses.replace(one, axes=(axis, *edges))
         if n in FIXED:
             one = dataclasses.replace(one, trainable=False)
         elif rung == "ribbon_cycle":
@@ -120,20 +138,24 @@ def _described(parameters: Any, rung: str, axis: str) -> dict[str, Parameter]:
 
 def _pre(rung: str, params: Any, drive: jax.Array) -> jax.Array:
     drive, gate = drive + params["bias"], RUNGS[rung].gate
-    if gate in ("rate", "fraction"):
+    if gate in ("rate", "events", "fraction"):
         return GATES[gate](drive)
     return params["half_mv" if gate == "mv" else "half"] + drive / params["slope"]
 
 
-def _rest(rung: str, synapse: Synapse, params: Any) -> Any:
+def _rest(rung: str, synapse: Synapse, params: Any, key: Any) -> Any:
     """A start near where the drive's mean, 0, holds the pools."""
     if rung == "depletion":
         u = jax.nn.softplus(params["bias"])
         return {"filled": 1 / (1 + params["use"] * params["tau_s"] * u)}
     if rung == "ribbon_quanta":
-        return {"docked": params["docked_max"], "ribbon": params["ribbon_max"]}
-    return synapse.start(params)
+        full = {"docked": params["docked_max"], "ribbon": params["ribbon_max"]}
+        return synapse.start(params, key) | full
+    return synapse.start(params, key)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(gated((2, 3), 0.02, rung), (2, 3)) for rung in STATED]
+    # Of rungs that are one form at other sizes, one; alpha is in `terminal`.
+    rungs = ("nmda", "tsodyks_markram", "depletion", "fast_kinetic", "kinetic")
+    rungs = (*rungs, "ribbon_cycle", "ribbon_quanta", "markov_8")
+    return [(gated((2, 3), 0.02, rung), (2, 3)) for rung in rungs]

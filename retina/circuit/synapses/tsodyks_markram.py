@@ -6,6 +6,14 @@ Between events u decays to 0 with tau_f and D with tau_d; an event after a time 
 
 and releases w r. Source: Tsodyks & Markram 1997, PNAS 94:719 (equations, closed form).
 Nothing happens between events: the cost per time step is 0.
+
+Where events come at a rate R, the means of a Poisson train, if u and D vary together
+only through R (Tsodyks, Pawelzik & Markram 1998, Neural Comput 10:821, recalled):
+
+    dv/dt = -v/tau_f + U (1 - v) R,  u = U + (1 - U) v,  dD/dt = -D/tau_d + u (1 - D) R
+
+v is u as an event finds it, before its own part; u (1 - D) R is released. Steps are
+implicit, as in `depletion`: v and D stay in [0, 1] at any step and any rate.
 """
 
 from __future__ import annotations
@@ -30,13 +38,24 @@ SOURCES = {
     "ribbon": "tau_d: Singer & Diamond 2006; U chosen",
 }
 LONG_AGO_S = -1000.0
+LONGEST_S = 60.0
 
 
-def tsodyks_markram(inner: Synapse, kind: str = "depressing") -> Synapse:
+def tsodyks_markram(
+    inner: Synapse,
+    kind: str = "depressing",
+    *,
+    mean: bool = False,
+    longest_s: float = LONGEST_S,
+) -> Synapse:
     """Rung S4: an event reaches the inner rung with u (1 - D) of its amount.
 
-    inner:  the postsynaptic rung, driven by events.
+    inner:  the postsynaptic rung, driven by events; with `mean`, by a rate.
     kind:   values to start from: depressing, facilitating or ribbon.
+    mean:   True: graded, pre is events per second, out what the inner rung makes of
+            their mean. It moves in every step: its cost is per step, and per event so
+            many steps as lie between two.
+    longest_s: that a time constant may come to.
     raises: BadSetting for an unknown kind or a graded inner rung.
 
     >>> from retina.circuit.synapses.delta import delta
@@ -52,8 +71,10 @@ def tsodyks_markram(inner: Synapse, kind: str = "depressing") -> Synapse:
     use, tau_d, tau_f = KINDS[kind]
     described = {
         "use": Parameter(use, "1", 0.0, 1.0, source=source),
-        "depress_s": Parameter(tau_d, "s", SHORTEST_S / 10, 60.0, source=source),
-        "facilitate_s": Parameter(tau_f, "s", SHORTEST_S / 10, 60.0, source=source),
+        "depress_s": Parameter(tau_d, "s", SHORTEST_S / 10, longest_s, source=source),
+        "facilitate_s": Parameter(
+            tau_f, "s", SHORTEST_S / 10, longest_s, source=source
+        ),
     }
 
     def init(key):
@@ -91,6 +112,8 @@ def tsodyks_markram(inner: Synapse, kind: str = "depressing") -> Synapse:
         last = jnp.maximum(state["last_s"] - dt_s, LONG_AGO_S)
         return state | {"last_s": last, "target": inner.older(state["target"], dt_s)}
 
+    if mean:
+        return _mean(inner, init, described, kind, longest_s)
     return inner._replace(
         init=init,
         start=start,
@@ -102,4 +125,41 @@ def tsodyks_markram(inner: Synapse, kind: str = "depressing") -> Synapse:
         linear=False,
         on_rate=None,
         older=older,
+    )
+
+
+def _mean(inner: Synapse, init, described, kind: str, longest_s: float) -> Synapse:
+    """The rate form: a graded rung."""
+    hear, dt_s = inner.on_rate, inner.dt_s
+    if hear is None:
+        raise BadSetting(f"{inner.about[0]} has no rate form; give one that has")
+
+    def start(params, key=None):
+        still = jnp.zeros(inner.count, params["use"].dtype)
+        return {"v": still, "depleted": still, "target": inner.start(params, key)}
+
+    def step(params, state, pre, post_mv):
+        use, events = params["use"], pre * dt_s
+        fade, refill = dt_s / params["facilitate_s"], dt_s / params["depress_s"]
+        gained = use * events
+        v = (state["v"] + gained) / ((1 + fade) + gained)
+        u = use + (1 - use) * v
+        asked = u * events
+        depleted = (state["depleted"] + asked) / ((1 + refill) + asked)
+        released = u * (1 - depleted) * pre
+        target, out = hear(params, state["target"], released, post_mv)
+        return {"v": v, "depleted": depleted, "target": target}, out
+
+    return inner._replace(
+        init=init,
+        start=start,
+        on_event=None,
+        on_rate=None,
+        step=step,
+        parameters={**inner.parameters, **described},
+        about=("tsodyks_markram", kind, "mean", longest_s, inner.about),
+        # As in `depletion`, whose pool this one's is where nothing facilitates.
+        burn_in_s=inner.burn_in_s + 3 * longest_s,
+        linear=False,
+        clip=None,
     )
