@@ -393,3 +393,43 @@ def test_starts_that_show_no_repeat_are_told(tmp_path):
     (tmp_path / "trials.csv").write_text("trial,kind\n0,a\n")
     with pytest.raises(MissingData, match="trials.csv has the columns.*start_s"):
         written(tmp_path, "mine")
+
+
+def test_starts_that_are_none_or_nothing_are_told(tmp_path):
+    session(tmp_path, "whole")
+    written(tmp_path, "mine")
+    card = tmp_path / "mine.toml"
+    text = card.read_text().replace('"trials.csv", "start_s"', '"starts.npy"')
+    card.write_text(text + '[[files]]\npath = "starts.npy"\n')
+    for bad, said in (([103.0, np.nan], "holds 2 starts"), ([], "holds 0 starts")):
+        np.save(tmp_path / "starts.npy", np.array(bad))
+        with pytest.raises(BadStimulus, match=f"{said}.*finite number"):
+            load(card)
+
+
+@pytest.mark.parametrize("second", [0.0, 0.6], ids=["twice", "overlap"])
+def test_trials_of_each_others_frames_are_no_repeats(tmp_path, second):
+    session(tmp_path, "array")
+    written(tmp_path, "mine")
+    starts_s = np.load(tmp_path / "trial_starts.npy")
+    np.save(tmp_path / "trial_starts.npy", [*starts_s, starts_s[0] + second])
+    with pytest.raises(BadStimulus, match="40 frames one begins [06] frames after"):
+        load(tmp_path / "mine.toml")
+
+
+def test_trial_frames_say_that_trials_lie_within_a_movie(tmp_path):
+    """Of one start alone the whole movie would be moved there."""
+    clock = session(tmp_path, "array")
+    written(tmp_path, "mine")
+    np.save(tmp_path / "trial_starts.npy", np.load(tmp_path / "trial_starts.npy")[:1])
+    (test,) = load(tmp_path / "mine.toml").role("test")
+    np.testing.assert_array_equal(test.onsets_s[:-1], clock[40:80])
+
+
+def test_every_trial_needs_times_in_their_order(tmp_path):
+    clock = session(tmp_path, "whole")
+    written(tmp_path, "mine")
+    clock[[90, 95]] = clock[[95, 90]]
+    np.save(tmp_path / "frame_times.npy", clock)
+    with pytest.raises(BadStimulus, match="do not rise throughout trial 1"):
+        load(tmp_path / "mine.toml")
