@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 from numpy.lib import format as npy_format
 
-from retina import atomic, resources
-from retina.errors import UnreadableFile, UnwritableFolder
+from retina import atomic, lock, resources
+from retina.errors import BadStimulus, UnreadableFile, UnwritableFolder
 from retina.movie import LARGE, PIECE, mapped, release, rows_of
 
 
@@ -91,11 +91,13 @@ def composed(
     key:    whatever the numbers follow from; its `repr` tells one array from another.
     what:   it is, for who waits.
     pieces: its rows in order; not asked for where they were written before.
-    raises: UnwritableFolder, before a byte is written where there is no room.
+    raises: UnwritableFolder, before a byte is written where there is no room;
+            BadStimulus where a piece's numbers are of another kind.
 
-    >>> composed("a", "a movie", np.dtype("i1"), (3,), [np.ones(2), np.zeros(1)])
-    array([1, 1, 0], dtype=int8)
+    >>> composed("a", "a movie", np.dtype("f4"), (3,), [np.ones(2), np.zeros(1)])
+    array([1., 1., 0.], dtype=float32)
     """
+    pieces = _of_kind(dtype, pieces, what)
     if int(np.prod(shape)) * dtype.itemsize > LARGE:
         return _written(repr(key), what, dtype, shape, pieces)
     made, at = np.empty(shape, dtype), 0
@@ -103,6 +105,18 @@ def composed(
         made[at : at + len(piece)] = piece
         at += len(piece)
     return made
+
+
+def _of_kind(
+    dtype: np.dtype, pieces: Iterable[np.ndarray], what: str
+) -> Iterator[np.ndarray]:
+    for piece in pieces:
+        if not np.can_cast(piece.dtype, dtype, "same_kind"):
+            raise BadStimulus(
+                f"{what} is of {dtype}, but some of its frames are {piece.dtype}: "
+                "bring all to one type of number and one scale"
+            )
+        yield piece
 
 
 def taken(stimulus: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -213,34 +227,52 @@ def _written(
     shape: tuple[int, ...],
     pieces: Iterable[np.ndarray],
 ) -> np.ndarray:
-    """The map of a derived file with these numbers, made where it is not there yet."""
+    """The map of a derived file with these numbers, made where it is not there yet.
+
+    By one process; others that want it meanwhile wait for it.
+    """
     folder = resources.derived() / "movies"
     place = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.npy"
     if not place.is_file():
-        size = int(np.prod(shape)) * dtype.itemsize
-        logging.getLogger("retina").warning(
-            "%s is written once, plain, to %s (%.3g GB)", what, place, size / 1e9
-        )
-        with atomic.explained(place):
-            folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(folder).free
-            if size > free:
-                raise UnwritableFolder(
-                    f"cannot write {place}: it takes {size / 1e9:.3g} GB and "
-                    f"{free / 1e9:.3g} GB are free; free some space, or set "
-                    "RETINA_CACHE to a folder on a larger disk"
-                )
-            partial = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
-            try:
-                with open(partial, "wb") as file:
-                    about = {"descr": npy_format.dtype_to_descr(dtype)}
-                    about |= {"fortran_order": False, "shape": shape}
-                    npy_format.write_array_header_1_0(file, about)
-                    for piece in pieces:
-                        file.write(np.ascontiguousarray(piece, dtype).data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(partial, place)
-            finally:
-                partial.unlink(missing_ok=True)
+        with lock.in_turn(folder / f".{place.stem}.lock"):
+            if not place.is_file():  # nor did who was before make it
+                _write(place, what, dtype, shape, pieces)
     return np.load(place, mmap_mode="r", allow_pickle=False)
+
+
+def _write(
+    place: Path,
+    what: str,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    pieces: Iterable[np.ndarray],
+) -> None:
+    size = int(np.prod(shape)) * dtype.itemsize
+    logging.getLogger("retina").warning(
+        "%s is written once, plain, to %s (%.3g GB)", what, place, size / 1e9
+    )
+    with atomic.explained(place):
+        for left in place.parent.glob(
+            f".{place.name}.*"
+        ):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        free = shutil.disk_usage(place.parent).free
+        if size > free:
+            raise UnwritableFolder(
+                f"cannot write {place}: it takes {size / 1e9:.3g} GB and "
+                f"{free / 1e9:.3g} GB are free; free some space, or set "
+                "RETINA_CACHE to a folder on a larger disk"
+            )
+        partial = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
+        try:
+            with open(partial, "wb") as file:
+                about = {"descr": npy_format.dtype_to_descr(dtype)}
+                about |= {"fortran_order": False, "shape": shape}
+                npy_format.write_array_header_1_0(file, about)
+                for piece in pieces:
+                    file.write(np.ascontiguousarray(piece, dtype).data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, place)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,6 +123,46 @@ def test_a_disk_without_room_is_told_before_a_byte(cache, monkeypatch):
     with pytest.raises(UnwritableFolder, match="takes 1.2e-08 GB and 1e-08 GB are"):
         mapped.composed("a", "it", np.dtype("i1"), (12,), [MOVIE])
     assert not _derived()
+
+
+def test_numbers_of_another_kind_are_refused(cache):
+    """Of float pieces a uint8 movie would keep zeros; held and written alike."""
+    for shape in ((12,), (4000,)):
+        with pytest.raises(BadStimulus, match="of uint8, but some.*float32"):
+            pieces = [np.zeros(shape, np.float32)]
+            mapped.composed("a", "it", np.dtype("u1"), shape, pieces)
+    assert not _derived()
+
+
+def test_a_movie_is_written_by_one_at_a_time(cache):
+    """Who comes second waits, and takes what the first made; leftovers are swept."""
+    begun, go, made, asked = threading.Event(), threading.Event(), [], []
+
+    def rows(who):
+        asked.append(who)
+        begun.set()
+        assert go.wait(10)
+        yield MOVIE
+
+    def write(who):
+        one = mapped.composed("a", "it", MOVIE.dtype, MOVIE.shape, rows(who))
+        made.append(one)
+
+    folder = resources.derived() / "movies"
+    folder.mkdir(parents=True)
+    name = hashlib.sha256(b"'a'").hexdigest()[:16]
+    (folder / f".{name}.npy.0123456789ab").write_bytes(b"of a killed process")
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(2)]
+    threads[0].start()
+    assert begun.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert threads[1].is_alive() and asked == [0]
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert asked == [0] and all(np.array_equal(one, MOVIE) for one in made)
+    assert [path.name for path in _derived()] == [f"{name}.npy"]
 
 
 @pytest.mark.slow
