@@ -252,9 +252,8 @@ def _write(
         "%s is written once, plain, to %s (%.3g GB)", what, place, size / 1e9
     )
     with atomic.explained(place):
-        for left in place.parent.glob(
-            f".{place.name}.*"
-        ):  # of a process that was killed
+        # A process that was killed left its part.
+        for left in place.parent.glob(f".{place.name}.*"):
             left.unlink(missing_ok=True)
         free = shutil.disk_usage(place.parent).free
         if size > free:

@@ -12,12 +12,20 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from retina.cli.main import app
+from retina.data import hdf5
 from retina.data.load import load
 from retina.data.proposal.draft import draft
 from retina.data.proposal.guess import guess_of
 from retina.data.proposal.seen import Seen
 from retina.data.split import split
-from retina.errors import BadCard, BadSetting, BadStimulus, MissingData, UnreadableFile
+from retina.errors import (
+    BadCard,
+    BadResponse,
+    BadSetting,
+    BadStimulus,
+    MissingData,
+    UnreadableFile,
+)
 
 FRAMES, CELLS = 400, 3
 
@@ -309,6 +317,53 @@ def test_an_array_for_each_unit(tmp_path, kind):
             start, stop = block.onsets_s[[0, -1]]
             inside = whole[(whole >= start) & (whole < stop)]
             np.testing.assert_array_equal(train, inside)
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "npz"])
+def test_only_numbers_are_units_where_there_are_any(tmp_path, kind):
+    kept(tmp_path, kind)
+    ids = np.arange(CELLS)
+    if kind == "hdf5":
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            file["spikes/unit_ids"] = ids
+    else:
+        held = {**np.load(tmp_path / "a.npz"), "unit_ids": ids}
+        np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    recording, _ = written(tmp_path, "mine")
+    assert [cell.name[-1] for cell in recording.cells] == ["0", "1", "2"]
+
+
+def test_what_is_no_row_of_spike_times_is_no_unit(tmp_path):
+    kept(tmp_path, "hdf5")
+    written(tmp_path, "mine")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["spikes/unit_1"][:2] = file["spikes/unit_1"][:2][::-1]
+    with pytest.raises(BadResponse, match="unit 1 does not rise"):
+        load(tmp_path / "mine.toml")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["spikes/unit_1"]
+        file["spikes/unit_1/times"] = of_units()[1]
+    with pytest.raises(BadResponse, match="'spikes/unit_1/times' lies deeper"):
+        load(tmp_path / "mine.toml")
+
+
+def test_arrays_beside_the_units_hide_none(tmp_path, monkeypatch):
+    """MATLAB's references, and other groups, come first by their names."""
+    kept(tmp_path, "hdf5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        for n in range(8):
+            file[f"#refs#/{n}"] = np.zeros(2)
+    monkeypatch.setattr(hdf5, "MANY", 8)
+    written(tmp_path, "mine")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        for n in range(8):
+            file[f"more/{n}"] = np.zeros(2)
+    assert len(load(tmp_path / "mine.toml").cells) == CELLS
+    with pytest.raises(UnreadableFile, match="/ holds more than 8 arrays: put"):
+        draft("mine", [tmp_path / "a.h5"])
+    monkeypatch.setattr(hdf5, "MANY", 2)
+    with pytest.raises(UnreadableFile, match="/spikes holds more than 2 arrays: put"):
+        load(tmp_path / "mine.toml")
 
 
 REPEATS, EACH = 5, 40  # trials, and frames of one; the last 40 frames of each 80
