@@ -100,7 +100,7 @@ def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
             yield _seen(gaze, looked[at : at + each], (tall, wide), kind)
 
     files = [state(gaze.images[n]) for n in np.unique(looked[:, 0])]
-    key = ("gaze", files, digest(looked), gaze.padding, gaze.size, gaze.crop)
+    key = ("gaze", 1, files, digest(looked), gaze.padding, gaze.size, gaze.crop)
     shape = (len(looked), tall, wide)
     return composed(key, "the movie of these fixations", kind, shape, pieces())
 

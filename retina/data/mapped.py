@@ -89,6 +89,7 @@ def composed(
     """An array that is put together from pieces: a large one is written, and mapped.
 
     key:    whatever the numbers follow from; its `repr` tells one array from another.
+            One of its words counts up whenever what makes them is changed.
     what:   it is, for who waits.
     pieces: its rows in order; not asked for where they were written before.
     raises: UnwritableFolder, before a byte is written where there is no room;
@@ -124,7 +125,7 @@ def taken(stimulus: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
     raises: UnwritableFolder.
     """
-    if not mapped(stimulus):
+    if not _of_file(stimulus):
         return stimulus[rows]
     each = rows_of(stimulus, PIECE)
 
@@ -134,7 +135,7 @@ def taken(stimulus: np.ndarray, rows: np.ndarray) -> np.ndarray:
             release(stimulus)
 
     shape = (len(rows), *stimulus.shape[1:])
-    key = ("rows", place(stimulus), digest(rows))
+    key = ("rows", 1, place(stimulus), digest(rows))
     return composed(key, "a movie on another clock", stimulus.dtype, shape, pieces())
 
 
@@ -149,7 +150,7 @@ def averaged(stimulus: np.ndarray, frames: int) -> np.ndarray:
         shape = (len(rows) // frames, frames, *rows.shape[1:])
         return rows.reshape(shape).mean(1, dtype=np.float32)
 
-    if not mapped(stimulus):
+    if not _of_file(stimulus):
         return mean(stimulus)
     each = max(1, rows_of(stimulus, PIECE) // frames) * frames
 
@@ -158,9 +159,14 @@ def averaged(stimulus: np.ndarray, frames: int) -> np.ndarray:
             yield mean(np.asarray(stimulus[at : at + each]))
             release(stimulus)
 
-    key = ("means", place(stimulus), frames)
+    key = ("means", 1, place(stimulus), frames)
     shape, kind = (bins, *stimulus.shape[1:]), np.dtype(np.float32)
     return composed(key, "a movie on a slower clock", kind, shape, pieces())
+
+
+def _of_file(stimulus: np.ndarray) -> bool:
+    """Whether the numbers are those of a file; a private mapping may hold others."""
+    return mapped(stimulus) and stimulus.mode != "c"  # type: ignore[attr-defined]
 
 
 def place(stimulus: np.ndarray) -> tuple[object, ...]:
@@ -179,8 +185,14 @@ def state(path: Path) -> tuple[str, int, int]:
 
 
 def digest(values: np.ndarray) -> str:
-    """Of an array's numbers."""
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    """Of an array's numbers, their type and its shape.
+
+    >>> digest(np.zeros(2)) == digest(np.zeros((1, 2)))
+    False
+    """
+    told = hashlib.sha256(repr((values.shape, values.dtype.str)).encode())
+    told.update(np.ascontiguousarray(values).data)
+    return told.hexdigest()
 
 
 def header(file) -> tuple[tuple[int, ...], bool, np.dtype]:

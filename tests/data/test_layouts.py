@@ -190,6 +190,7 @@ def test_gollisch_gratings(cache):
     [
         ("orderfit", lambda a: a + 3, "there are 7"),
         ("orderfit", lambda a: a[:-1], "as many samples"),
+        ("orderfit", lambda a: a[:, ::-1], "histories go on with the one before"),
         ("stiminfo", lambda a: a[:2], "must be .grating, 3."),
         ("spX", lambda a: a[:-1], "shrink = 100 does not divide"),
         ("stiminfo", lambda a: a * np.nan, "NaN or infinity"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,8 +109,15 @@ def test_a_movie_that_is_put_together(name, cache, monkeypatch, caplog):
     monkeypatch.setattr(mapped, "LARGE", 500)
     for module in (fixations, gaze, gratings, movie_pieces):
         monkeypatch.setattr(module, "PIECE", 5 * 6 * 8)
+    keys = []
+    written = mapped._written
+    monkeypatch.setattr(
+        mapped, "_written", lambda key, *rest: keys.append(key) or written(key, *rest)
+    )
     with caplog.at_level(logging.WARNING, "retina"):
         lazily, again = load(card), load(card)
+    own = [key for key in keys if re.match(r"\('\w+', ", key)]  # others are packed
+    assert own and all(re.match(r"\('\w+', \d+, ", key) for key in own)
     assert 0 < len(_derived()) == len(caplog.records)
     assert is_mapped(lazily.role("train")[0].stimulus)
     _same_splits(split(lazily), split(plain))
@@ -163,6 +171,14 @@ def test_a_movie_is_written_by_one_at_a_time(cache):
         thread.join(10)
     assert asked == [0] and all(np.array_equal(one, MOVIE) for one in made)
     assert [path.name for path in _derived()] == [f"{name}.npy"]
+
+
+def test_numbers_changed_in_memory_are_not_those_of_the_file(cache, tmp_path):
+    np.save(tmp_path / "a.npy", MOVIE)
+    shown = np.load(tmp_path / "a.npy", mmap_mode="c")
+    shown[:4] = 7
+    assert mapped.taken(shown, np.arange(300))[0, 0, 0] == 7
+    assert mapped.averaged(shown, 2)[0, 0, 0] == 7 and not _derived()
 
 
 @pytest.mark.slow

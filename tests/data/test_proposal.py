@@ -429,6 +429,17 @@ def test_trials_of_one_long_recording(tmp_path, kind):
     assert not any(frame % 80 >= 40 for frame in scored)  # no frame of a trial
 
 
+def test_trials_and_stimulus_of_one_file(tmp_path):
+    session(tmp_path, "array")
+    held = {path.stem: np.load(path) for path in tmp_path.glob("*.npy")}
+    for name in held:
+        (tmp_path / f"{name}.npy").unlink()
+    np.savez(tmp_path / "screen.npz", **held)  # type: ignore[arg-type]
+    recording, table = written(tmp_path, "mine")
+    assert table["options"]["trials"] == ["screen.npz", "trial_starts"]
+    assert recording.role("test")[0].trials == REPEATS
+
+
 def test_each_trial_shows_the_whole_movie(tmp_path):
     session(tmp_path, "whole")
     recording, table = written(tmp_path, "mine")

@@ -155,7 +155,7 @@ def _end_to_end(
             yield from pieces(one)
 
     files = [state(below(folder, name)) for name in names]
-    key = ("boards", files, card.options.get("axes"), card.options.get("crop"))
+    key = ("boards", 1, files, card.options.get("axes"), card.options.get("crop"))
     shape = (len(names) * len(first), *first.shape[1:])
     return composed(key, f"the movie of {card.name}", first.dtype, shape, parts())
 
