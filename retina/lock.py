@@ -51,6 +51,32 @@ def beside(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """As `beside`, by a file of one's own, but waits while another block has it.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "turn"
+    >>> with in_turn(file):
+    ...     file.exists()
+    True
+    >>> file.exists()
+    False
+    """
+    with atomic.explained(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    handle = _open(file, file)
+    try:
+        while _taken(handle, wait=True) and not _stands(handle, file):
+            os.close(handle)  # its holder removed it: it locks nothing
+            handle = _open(file, file)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def _alone(file: Path, folder: Path) -> Iterator[None]:
     handle = _open(file, folder)
     try:
@@ -87,13 +113,13 @@ def _stands(handle: int, file: Path) -> bool:
         return False
 
 
-def _taken(handle: int) -> bool:
+def _taken(handle: int, *, wait: bool = False) -> bool:
     try:
         import fcntl
     except ImportError:  # Windows has no such lock
         return True
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError:  # nor have some file systems

@@ -282,6 +282,7 @@ class Split:
     """A recording on one clock, divided into what is fitted, chosen on, and tested.
 
     species: as the recording's card says it; None for a split that was made by hand.
+    frame_s: the recording's seconds per frame, likewise.
     """
 
     spec: Spec
@@ -292,6 +293,7 @@ class Split:
     notes: tuple[str, ...] = ()
     publish: bool = True
     species: str | None = None
+    frame_s: float | None = None
 
     def __post_init__(self) -> None:
         for clip in (*self.train, *self.validation, *self.test):

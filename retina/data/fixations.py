@@ -63,7 +63,7 @@ def movie(
             edges = y_edges, x_edges
             yield _shown(images, index[rows], fixations[rows, 1:], edges, shrink)
 
-    key = ("fixations", digest(images), digest(fixations), screen, shrink, crop)
+    key = ("fixations", 1, digest(images), digest(fixations), screen, shrink, crop)
     shape = (len(index), tall, wide)
     return composed(key, f"the movie of {where}", np.dtype("f4"), shape, pieces())
 

@@ -92,8 +92,7 @@ def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
             f"fixations name image {looked[:, 0].max()}, but there are "
             f"{len(gaze.images)}"
         )
-    kind = _image(gaze.images[looked[:, 0].min()]).dtype
-    kind = kind if kind.kind in "iu" else np.dtype(np.float32)
+    kind = _kept(_image(gaze.images[looked[:, 0].min()]))
     each = max(1, PIECE // (tall * wide))
 
     def pieces() -> Iterator[np.ndarray]:
@@ -101,7 +100,7 @@ def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
             yield _seen(gaze, looked[at : at + each], (tall, wide), kind)
 
     files = [state(gaze.images[n]) for n in np.unique(looked[:, 0])]
-    key = ("gaze", files, digest(looked), gaze.padding, gaze.size, gaze.crop)
+    key = ("gaze", 1, files, digest(looked), gaze.padding, gaze.size, gaze.crop)
     shape = (len(looked), tall, wide)
     return composed(key, "the movie of these fixations", kind, shape, pieces())
 
@@ -114,6 +113,11 @@ def _seen(
     made = np.empty((len(looked), *shape), kind)
     for index in np.unique(looked[:, 0]):
         image = _image(gaze.images[index])
+        if _kept(image) != kind:
+            raise BadStimulus(
+                f"{gaze.images[index].name} is {image.dtype}, other images give {kind}:"
+                " bring all to one type of number and one scale"
+            )
         for row in np.flatnonzero(looked[:, 0] == index):
             _, x, y, stands = (int(n) for n in looked[row])
             x0, y0 = x + gaze.padding - width // 2, y + gaze.padding - height // 2
@@ -127,6 +131,11 @@ def _seen(
             seen = seen if stands else seen[:, ::-1]
             made[row] = seen.T[top : height - bottom, left : width - right]
     return made
+
+
+def _kept(image: np.ndarray) -> np.dtype:
+    """The numbers of a movie of such images."""
+    return image.dtype if image.dtype.kind in "iu" else np.dtype(np.float32)
 
 
 def _image(path: Path) -> np.ndarray:

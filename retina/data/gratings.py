@@ -31,7 +31,8 @@ def order(windows: np.ndarray, gratings: int, where: str) -> Order:
     windows: (frame, lag) the grating, from 1, of each frame that was counted and of
              those before it, the earliest first. A block begins where a history does
              not go on with the one before it; its own first frames were not counted.
-    raises:  BadStimulus for a grating that there is not.
+    raises:  BadStimulus for a grating that there is not, or where most histories do not
+             go on: their frames are in another order.
 
     >>> order(np.array([[1, 2], [2, 3], [3, 1], [2, 2]]), 3, "here").index.tolist()
     [0, 1, 2, 0, 1, 1]
@@ -44,6 +45,12 @@ def order(windows: np.ndarray, gratings: int, where: str) -> Order:
         )
     lags = whole.shape[1]
     goes_on = (whole[1:, :-1] == whole[:-1, 1:]).all(1)
+    if 2 * goes_on.sum() < len(goes_on):
+        raise BadStimulus(
+            f"{where}: {goes_on.sum()} of {len(goes_on)} histories go on with the one "
+            "before; wanted most: write the frames of each with the earliest first, "
+            "the histories as they were shown"
+        )
     first = [0, *(np.flatnonzero(~goes_on) + 1).tolist()]
     ends = [*first[1:], len(whole)]
     pieces, begin, at = [], [], 0
@@ -81,20 +88,20 @@ def movie(
         )
     if not all(np.isfinite(one).all() for one in (info, x, y)):
         raise BadStimulus(f"{where}: stiminfo, spX or spY hold NaN or infinity")
+    key = ("gratings", 1, digest(info), digest(x), digest(y), shrink, crop)
     top, left, tall, wide = window((len(y), len(x)), shrink, crop, where)
     y = y[top * shrink : (top + tall) * shrink, None]
     x = x[None, left * shrink : (left + wide) * shrink]
-    each = np.empty((len(info), tall, wide), np.float32)
-    for n, (cycles, turn, phase) in enumerate(info):
-        along = 2 * np.pi * cycles * (x * np.cos(turn) + y * np.sin(turn)) + phase
-        squares = np.sin(along).reshape(tall, shrink, wide, shrink)
-        each[n] = squares.mean((1, 3))
 
     def pieces() -> Iterator[np.ndarray]:
+        each = np.empty((len(info), tall, wide), np.float32)
+        for n, (cycles, turn, phase) in enumerate(info):
+            along = 2 * np.pi * cycles * (x * np.cos(turn) + y * np.sin(turn)) + phase
+            squares = np.sin(along).reshape(tall, shrink, wide, shrink)
+            each[n] = squares.mean((1, 3))
         rows = max(1, PIECE // (tall * wide))
         for at in range(0, len(index), rows):
             yield each[index[at : at + rows]]
 
-    key = ("gratings", digest(each), digest(index))
-    shape = (len(index), tall, wide)
-    return composed(key, f"the movie of {where}", each.dtype, shape, pieces())
+    shape, what = (len(index), tall, wide), f"the movie of {where}"
+    return composed((*key, digest(index)), what, np.dtype("f4"), shape, pieces())

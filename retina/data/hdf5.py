@@ -24,6 +24,7 @@ from retina.errors import (
 # The filters of HDF5 shrink constant bytes about a thousand times; an array far larger
 # than its file is the size of a damaged number.
 _RATIO, _SMALL = 2000, 1 << 22
+MANY = 10_000  # arrays of a file that are looked at
 
 
 @contextlib.contextmanager
@@ -92,15 +93,32 @@ def array(
 
 
 def names(store: h5py.File | h5py.Group, most: int = 200) -> list[str]:
-    """Paths of the arrays of a file or group, the first so many."""
+    """Paths of the arrays of a file or group, the first so many.
+
+    Without those that MATLAB's cell arrays refer to.
+    """
     found: list[str] = []
 
     def visit(name: str, item: Any) -> bool | None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and not name.startswith("#refs#/"):
             found.append(name)
         return True if len(found) >= most else None
 
     store.visititems(visit)
+    return found
+
+
+def every_name(store: h5py.File | h5py.Group) -> list[str]:
+    """Paths of all arrays of a file or group.
+
+    raises: UnreadableFile where they are too many to be looked at.
+    """
+    found = names(store, MANY + 1)
+    if len(found) > MANY:
+        raise UnreadableFile(
+            f"{store.file.filename}: {store.name} holds more than {MANY} arrays: put "
+            "those of the cells into a group, or a file, of their own"
+        )
     return found
 
 

@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 from numpy.lib import format as npy_format
 
-from retina import atomic, resources
-from retina.errors import UnreadableFile, UnwritableFolder
+from retina import atomic, lock, resources
+from retina.errors import BadStimulus, UnreadableFile, UnwritableFolder
 from retina.movie import LARGE, PIECE, mapped, release, rows_of
 
 
@@ -89,13 +89,16 @@ def composed(
     """An array that is put together from pieces: a large one is written, and mapped.
 
     key:    whatever the numbers follow from; its `repr` tells one array from another.
+            One of its words counts up whenever what makes them is changed.
     what:   it is, for who waits.
     pieces: its rows in order; not asked for where they were written before.
-    raises: UnwritableFolder, before a byte is written where there is no room.
+    raises: UnwritableFolder, before a byte is written where there is no room;
+            BadStimulus where a piece's numbers are of another kind.
 
-    >>> composed("a", "a movie", np.dtype("i1"), (3,), [np.ones(2), np.zeros(1)])
-    array([1, 1, 0], dtype=int8)
+    >>> composed("a", "a movie", np.dtype("f4"), (3,), [np.ones(2), np.zeros(1)])
+    array([1., 1., 0.], dtype=float32)
     """
+    pieces = _of_kind(dtype, pieces, what)
     if int(np.prod(shape)) * dtype.itemsize > LARGE:
         return _written(repr(key), what, dtype, shape, pieces)
     made, at = np.empty(shape, dtype), 0
@@ -105,12 +108,24 @@ def composed(
     return made
 
 
+def _of_kind(
+    dtype: np.dtype, pieces: Iterable[np.ndarray], what: str
+) -> Iterator[np.ndarray]:
+    for piece in pieces:
+        if not np.can_cast(piece.dtype, dtype, "same_kind"):
+            raise BadStimulus(
+                f"{what} is of {dtype}, but some of its frames are {piece.dtype}: "
+                "bring all to one type of number and one scale"
+            )
+        yield piece
+
+
 def taken(stimulus: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """stimulus[rows], without holding it in memory where the stimulus is not.
 
     raises: UnwritableFolder.
     """
-    if not mapped(stimulus):
+    if not _of_file(stimulus):
         return stimulus[rows]
     each = rows_of(stimulus, PIECE)
 
@@ -120,7 +135,7 @@ def taken(stimulus: np.ndarray, rows: np.ndarray) -> np.ndarray:
             release(stimulus)
 
     shape = (len(rows), *stimulus.shape[1:])
-    key = ("rows", place(stimulus), digest(rows))
+    key = ("rows", 1, place(stimulus), digest(rows))
     return composed(key, "a movie on another clock", stimulus.dtype, shape, pieces())
 
 
@@ -135,7 +150,7 @@ def averaged(stimulus: np.ndarray, frames: int) -> np.ndarray:
         shape = (len(rows) // frames, frames, *rows.shape[1:])
         return rows.reshape(shape).mean(1, dtype=np.float32)
 
-    if not mapped(stimulus):
+    if not _of_file(stimulus):
         return mean(stimulus)
     each = max(1, rows_of(stimulus, PIECE) // frames) * frames
 
@@ -144,9 +159,14 @@ def averaged(stimulus: np.ndarray, frames: int) -> np.ndarray:
             yield mean(np.asarray(stimulus[at : at + each]))
             release(stimulus)
 
-    key = ("means", place(stimulus), frames)
+    key = ("means", 1, place(stimulus), frames)
     shape, kind = (bins, *stimulus.shape[1:]), np.dtype(np.float32)
     return composed(key, "a movie on a slower clock", kind, shape, pieces())
+
+
+def _of_file(stimulus: np.ndarray) -> bool:
+    """Whether the numbers are those of a file; a private mapping may hold others."""
+    return mapped(stimulus) and stimulus.mode != "c"  # type: ignore[attr-defined]
 
 
 def place(stimulus: np.ndarray) -> tuple[object, ...]:
@@ -165,8 +185,14 @@ def state(path: Path) -> tuple[str, int, int]:
 
 
 def digest(values: np.ndarray) -> str:
-    """Of an array's numbers."""
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    """Of an array's numbers, their type and its shape.
+
+    >>> digest(np.zeros(2)) == digest(np.zeros((1, 2)))
+    False
+    """
+    told = hashlib.sha256(repr((values.shape, values.dtype.str)).encode())
+    told.update(np.ascontiguousarray(values).data)
+    return told.hexdigest()
 
 
 def header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -213,34 +239,51 @@ def _written(
     shape: tuple[int, ...],
     pieces: Iterable[np.ndarray],
 ) -> np.ndarray:
-    """The map of a derived file with these numbers, made where it is not there yet."""
+    """The map of a derived file with these numbers, made where it is not there yet.
+
+    By one process; others that want it meanwhile wait for it.
+    """
     folder = resources.derived() / "movies"
     place = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.npy"
     if not place.is_file():
-        size = int(np.prod(shape)) * dtype.itemsize
-        logging.getLogger("retina").warning(
-            "%s is written once, plain, to %s (%.3g GB)", what, place, size / 1e9
-        )
-        with atomic.explained(place):
-            folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(folder).free
-            if size > free:
-                raise UnwritableFolder(
-                    f"cannot write {place}: it takes {size / 1e9:.3g} GB and "
-                    f"{free / 1e9:.3g} GB are free; free some space, or set "
-                    "RETINA_CACHE to a folder on a larger disk"
-                )
-            partial = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
-            try:
-                with open(partial, "wb") as file:
-                    about = {"descr": npy_format.dtype_to_descr(dtype)}
-                    about |= {"fortran_order": False, "shape": shape}
-                    npy_format.write_array_header_1_0(file, about)
-                    for piece in pieces:
-                        file.write(np.ascontiguousarray(piece, dtype).data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(partial, place)
-            finally:
-                partial.unlink(missing_ok=True)
+        with lock.in_turn(folder / f".{place.stem}.lock"):
+            if not place.is_file():  # nor did who was before make it
+                _write(place, what, dtype, shape, pieces)
     return np.load(place, mmap_mode="r", allow_pickle=False)
+
+
+def _write(
+    place: Path,
+    what: str,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    pieces: Iterable[np.ndarray],
+) -> None:
+    size = int(np.prod(shape)) * dtype.itemsize
+    logging.getLogger("retina").warning(
+        "%s is written once, plain, to %s (%.3g GB)", what, place, size / 1e9
+    )
+    with atomic.explained(place):
+        # A process that was killed left its part.
+        for left in place.parent.glob(f".{place.name}.*"):
+            left.unlink(missing_ok=True)
+        free = shutil.disk_usage(place.parent).free
+        if size > free:
+            raise UnwritableFolder(
+                f"cannot write {place}: it takes {size / 1e9:.3g} GB and "
+                f"{free / 1e9:.3g} GB are free; free some space, or set "
+                "RETINA_CACHE to a folder on a larger disk"
+            )
+        partial = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
+        try:
+            with open(partial, "wb") as file:
+                about = {"descr": npy_format.dtype_to_descr(dtype)}
+                about |= {"fortran_order": False, "shape": shape}
+                npy_format.write_array_header_1_0(file, about)
+                for piece in pieces:
+                    file.write(np.ascontiguousarray(piece, dtype).data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, place)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -158,6 +159,8 @@ def _part(
 def beginning(names: Iterable[str], start: str, get: Get) -> dict[str, np.ndarray]:
     """Arrays by what follows in their names: of cells, numbers in their order.
 
+    raises: BadResponse where one lies in a group that begins so: what is it of a cell?
+
     >>> beginning(["unit_10", "unit_9", "film"], "unit_", len)
     {'9': 6, '10': 7}
     """
@@ -166,7 +169,24 @@ def beginning(names: Iterable[str], start: str, get: Get) -> dict[str, np.ndarra
         for name in names
         if name.startswith(start) and name != start
     }
-    return {word: get(rest[word]) for word in sorted(rest, key=natural)}
+    words = numbered(rest)
+    deeper = next((word for word in words if "/" in word), None)
+    if deeper is not None:
+        raise BadResponse(
+            f"units = {start!r}, but {rest[deeper]!r} lies deeper: give each cell one "
+            "array whose name begins so, the times of its spikes"
+        )
+    return {word: get(rest[word]) for word in sorted(words, key=natural)}
+
+
+def numbered(words: Iterable[str]) -> list[str]:
+    """What cells are called: where any end in a number, the others are none.
+
+    >>> numbered(["0", "1", "ids"]), numbered(["left", "right"])
+    (['0', '1'], ['left', 'right'])
+    """
+    words = list(words)
+    return [one for one in words if re.search(r"\d$", one.partition("/")[0])] or words
 
 
 def _units(
@@ -180,6 +200,11 @@ def _units(
         rows[name] = np.asarray(times).ravel()
         if times.size != max((1, *times.shape)) and times.size:
             raise ShapeMismatch(f"{where}: unit {name} is {times.shape}, not a row")
+        if np.any(rows[name][:-1] > rows[name][1:]):
+            raise BadResponse(
+                f"{where}: unit {name} does not rise: is it the times of spikes? Then "
+                "sort them, else give units that only those begin with"
+            )
     whose = np.repeat(list(rows), [len(row) for row in rows.values()])
     every = np.concatenate(list(rows.values()))
     return trains(every, whose, None, asked(card) or list(rows), where)

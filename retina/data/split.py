@@ -105,6 +105,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
         ),
         publish=recording.publish,
         species=recording.species,
+        frame_s=recording.frame_s,
     )
 
 

@@ -20,7 +20,7 @@ from retina.data.trains import (
     trains,
 )
 from retina.data.trials import clocks_of, together, within
-from retina.errors import BadCard
+from retina.errors import BadCard, BadStimulus
 from retina.types import Recording
 
 Columns = Mapping[str, str]
@@ -102,9 +102,17 @@ def _in_trials(
     times = None
     if given:
         times = values(folder, given, card.name).ravel().astype(np.float64)
-    clocks = clocks_of(times, starts_s, len(shown), card.frame_s)
+    clocks = None  # trials of so many frames lie within the movie
+    if not options["trial_frames"]:
+        clocks = clocks_of(times, starts_s, len(shown), card.frame_s)
     if clocks is not None:
-        check_onsets(clocks[0], len(shown), card)
+        for trial, clock in enumerate(clocks):
+            check_onsets(clock, len(shown), card)
+            if not np.all(np.diff(clock) > 0):
+                raise BadStimulus(
+                    f"{card.name}, trials: the times of frames do not rise throughout "
+                    f"trial {trial}: are those of each trial in their order?"
+                )
         every = np.unique(np.concatenate(clocks))
         return {"trials": together(shown, clocks, once)}, every
     clock = onsets(folder, card, given, len(shown))
@@ -119,7 +127,8 @@ def starts(
 ) -> np.ndarray:
     """(trial,) seconds, sorted, at which trials begin: [file, column], [file, array].
 
-    raises: BadCard; UnreadableFile; BadResponse; MissingData.
+    raises: BadCard; UnreadableFile; BadResponse; MissingData; BadStimulus where there
+            is none, or one is no number.
     """
     table = isinstance(named, list) and str(named[0]).lower().endswith(
         (".csv", ".parquet")
@@ -128,4 +137,9 @@ def starts(
         found = read(folder, named[0], {"time_s": str(named[1])})["time_s"]  # type: ignore[index]
     else:
         found = values(folder, named, where).ravel()
+    if not len(found) or not np.isfinite(found).all():
+        raise BadStimulus(
+            f"{where}: {named} holds {len(found)} starts of trials, wanted one or more "
+            "and each a finite number of seconds: take out what is no start"
+        )
     return np.sort(found.astype(np.float64))

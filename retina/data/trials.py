@@ -53,7 +53,7 @@ def within(part: Part, starts_s: np.ndarray, frames: int, where: str) -> Part:
     starts_s: (trial,) seconds, each within a frame of the onset of its first.
     frames:   of a trial.
     raises:   BadCard where that is no number of frames, or a trial runs beyond the
-              movie; BadStimulus for trials of other frames.
+              movie; BadStimulus for trials of other frames, or of each other's.
     """
     onsets = part.onsets_s
     first = first_frames(onsets, starts_s, where)
@@ -62,6 +62,13 @@ def within(part: Part, starts_s: np.ndarray, frames: int, where: str) -> Part:
             f"{where}: trial_frames = {frames!r}, but {len(part.stimulus)} frames are "
             f"shown and the last trial begins with frame {first.max()}: how many "
             "frames has a trial?"
+        )
+    nearest = int(np.diff(first).min(initial=frames))
+    if nearest < frames:
+        raise BadStimulus(
+            f"{where}: of trials of {frames} frames one begins {nearest} frames after "
+            "another, so spikes would count twice: take out the starts that are there "
+            "twice, or write a smaller trial_frames"
         )
     shown = part.stimulus[first[0] : first[0] + frames]
     same = min(alike(part.stimulus, first, frames))
@@ -98,8 +105,6 @@ def first_frames(onsets: np.ndarray, starts_s: np.ndarray, where: str) -> np.nda
     onsets: (frame + 1,) seconds.
     raises: BadStimulus where no frame begins within a frame of a start.
     """
-    if not len(starts_s) or not np.isfinite(starts_s).all():
-        raise BadStimulus(f"{where}: starts of trials must be numbers of seconds")
     begin = onsets[:-1]
     right = np.clip(np.searchsorted(begin, starts_s), 1, max(len(begin) - 1, 1))
     right = np.minimum(right, len(begin) - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -279,15 +280,17 @@ def finished(
 
 def short_lead(model: Model, split: Split) -> list[str]:
     """A note where blocks lead in with fewer bins than the model looks back on."""
-    lags, each = model.stage.lags, model.spec.bins_per_frame
+    lags, spec = model.stage.lags, model.spec
+    frame_s = split.frame_s or spec.bin_s * spec.bins_per_frame
     blocks = (*split.train, *split.validation, *split.test)
     there = min((clip.skip for clip in blocks), default=lags)
     if there >= lags:
         return []
+    lead = math.ceil(lags * spec.bin_s / frame_s - 1e-6)
     return [
         f"the model looks back {lags} bins, but only {there} lead into a block: the "
         f"first {lags - there} of each are not fitted and scored from a cold start "
-        f"(lead = {-(-lags // each)} on the card avoids it)"
+        f"(lead = {lead} on the card avoids it)"
     ]
 
 

@@ -14,6 +14,7 @@ from retina.data.split import split
 from retina.errors import (
     BadCard,
     BadResponse,
+    BadStimulus,
     MissingData,
     MissingExtra,
     RetinaError,
@@ -189,6 +190,7 @@ def test_gollisch_gratings(cache):
     [
         ("orderfit", lambda a: a + 3, "there are 7"),
         ("orderfit", lambda a: a[:-1], "as many samples"),
+        ("orderfit", lambda a: a[:, ::-1], "histories go on with the one before"),
         ("stiminfo", lambda a: a[:2], "must be .grating, 3."),
         ("spX", lambda a: a[:-1], "shrink = 100 does not divide"),
         ("stiminfo", lambda a: a * np.nan, "NaN or infinity"),
@@ -336,6 +338,22 @@ def test_gollisch_boards(cache):
     place = cache / "small" / "non_repeating_stimuli_1"
     trial = np.load(place / "trial_002" / "all_images.npy").transpose(2, 0, 1)
     np.testing.assert_array_equal(made.train[0].stimulus, trial)
+
+
+@pytest.mark.parametrize(
+    "layout, name",
+    [
+        (layouts.BOARDS, "non_repeating_stimuli_1/trial_001/all_images.npy"),
+        (layouts.WATCHED, "stimuli_padded_4/00003_img_103.npy"),
+    ],
+)
+def test_gollisch_images_of_two_scales(cache, layout, name):
+    """uint8 up to 255, and floats up to 1, which as uint8 would be black."""
+    card = layout.card(cache)
+    path = cache / "small" / name
+    np.save(path, np.load(path) / np.float32(255))
+    with pytest.raises(BadStimulus, match="is float32.*uint8: bring all to one type"):
+        load(card)
 
 
 @pytest.mark.parametrize("name", ["hdf5", "matlab5"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,8 +109,15 @@ def test_a_movie_that_is_put_together(name, cache, monkeypatch, caplog):
     monkeypatch.setattr(mapped, "LARGE", 500)
     for module in (fixations, gaze, gratings, movie_pieces):
         monkeypatch.setattr(module, "PIECE", 5 * 6 * 8)
+    keys = []
+    written = mapped._written
+    monkeypatch.setattr(
+        mapped, "_written", lambda key, *rest: keys.append(key) or written(key, *rest)
+    )
     with caplog.at_level(logging.WARNING, "retina"):
         lazily, again = load(card), load(card)
+    own = [key for key in keys if re.match(r"\('\w+', ", key)]  # others are packed
+    assert own and all(re.match(r"\('\w+', \d+, ", key) for key in own)
     assert 0 < len(_derived()) == len(caplog.records)
     assert is_mapped(lazily.role("train")[0].stimulus)
     _same_splits(split(lazily), split(plain))
@@ -121,6 +131,54 @@ def test_a_disk_without_room_is_told_before_a_byte(cache, monkeypatch):
     with pytest.raises(UnwritableFolder, match="takes 1.2e-08 GB and 1e-08 GB are"):
         mapped.composed("a", "it", np.dtype("i1"), (12,), [MOVIE])
     assert not _derived()
+
+
+def test_numbers_of_another_kind_are_refused(cache):
+    """Of float pieces a uint8 movie would keep zeros; held and written alike."""
+    for shape in ((12,), (4000,)):
+        with pytest.raises(BadStimulus, match="of uint8, but some.*float32"):
+            pieces = [np.zeros(shape, np.float32)]
+            mapped.composed("a", "it", np.dtype("u1"), shape, pieces)
+    assert not _derived()
+
+
+def test_a_movie_is_written_by_one_at_a_time(cache):
+    """Who comes second waits, and takes what the first made; leftovers are swept."""
+    begun, go, made, asked = threading.Event(), threading.Event(), [], []
+
+    def rows(who):
+        asked.append(who)
+        begun.set()
+        assert go.wait(10)
+        yield MOVIE
+
+    def write(who):
+        one = mapped.composed("a", "it", MOVIE.dtype, MOVIE.shape, rows(who))
+        made.append(one)
+
+    folder = resources.derived() / "movies"
+    folder.mkdir(parents=True)
+    name = hashlib.sha256(b"'a'").hexdigest()[:16]
+    (folder / f".{name}.npy.0123456789ab").write_bytes(b"of a killed process")
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(2)]
+    threads[0].start()
+    assert begun.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert threads[1].is_alive() and asked == [0]
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert asked == [0] and all(np.array_equal(one, MOVIE) for one in made)
+    assert [path.name for path in _derived()] == [f"{name}.npy"]
+
+
+def test_numbers_changed_in_memory_are_not_those_of_the_file(cache, tmp_path):
+    np.save(tmp_path / "a.npy", MOVIE)
+    shown = np.load(tmp_path / "a.npy", mmap_mode="c")
+    shown[:4] = 7
+    assert mapped.taken(shown, np.arange(300))[0, 0, 0] == 7
+    assert mapped.averaged(shown, 2)[0, 0, 0] == 7 and not _derived()
 
 
 @pytest.mark.slow

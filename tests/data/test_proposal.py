@@ -12,12 +12,20 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from retina.cli.main import app
+from retina.data import hdf5
 from retina.data.load import load
 from retina.data.proposal.draft import draft
 from retina.data.proposal.guess import guess_of
 from retina.data.proposal.seen import Seen
 from retina.data.split import split
-from retina.errors import BadCard, BadSetting, BadStimulus, MissingData, UnreadableFile
+from retina.errors import (
+    BadCard,
+    BadResponse,
+    BadSetting,
+    BadStimulus,
+    MissingData,
+    UnreadableFile,
+)
 
 FRAMES, CELLS = 400, 3
 
@@ -311,6 +319,54 @@ def test_an_array_for_each_unit(tmp_path, kind):
             np.testing.assert_array_equal(train, inside)
 
 
+@pytest.mark.parametrize("kind", ["hdf5", "npz"])
+def test_only_numbers_are_units_where_there_are_any(tmp_path, kind):
+    kept(tmp_path, kind)
+    ids = np.arange(CELLS)
+    if kind == "hdf5":
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            file["spikes/unit_ids"] = ids
+    else:
+        held = {**np.load(tmp_path / "a.npz"), "unit_ids": ids}
+        np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    recording, _ = written(tmp_path, "mine")
+    assert [cell.name[-1] for cell in recording.cells] == ["0", "1", "2"]
+
+
+def test_what_is_no_row_of_spike_times_is_no_unit(tmp_path):
+    kept(tmp_path, "hdf5")
+    written(tmp_path, "mine")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["spikes/unit_1"]
+        file["spikes/unit_1"] = of_units()[1][::-1]
+    with pytest.raises(BadResponse, match="unit 1 does not rise"):
+        load(tmp_path / "mine.toml")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["spikes/unit_1"]
+        file["spikes/unit_1/times"] = of_units()[1]
+    with pytest.raises(BadResponse, match="'spikes/unit_1/times' lies deeper"):
+        load(tmp_path / "mine.toml")
+
+
+def test_arrays_beside_the_units_hide_none(tmp_path, monkeypatch):
+    """MATLAB's references, and other groups, come first by their names."""
+    kept(tmp_path, "hdf5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        for n in range(8):
+            file[f"#refs#/{n}"] = np.zeros(2)
+    monkeypatch.setattr(hdf5, "MANY", 8)
+    written(tmp_path, "mine")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        for n in range(8):
+            file[f"more/{n}"] = np.zeros(2)
+    assert len(load(tmp_path / "mine.toml").cells) == CELLS
+    with pytest.raises(UnreadableFile, match="/ holds more than 8 arrays: put"):
+        draft("mine", [tmp_path / "a.h5"])
+    monkeypatch.setattr(hdf5, "MANY", 2)
+    with pytest.raises(UnreadableFile, match="/spikes holds more than 2 arrays: put"):
+        load(tmp_path / "mine.toml")
+
+
 REPEATS, EACH = 5, 40  # trials, and frames of one; the last 40 frames of each 80
 
 
@@ -374,6 +430,17 @@ def test_trials_of_one_long_recording(tmp_path, kind):
     assert not any(frame % 80 >= 40 for frame in scored)  # no frame of a trial
 
 
+def test_trials_and_stimulus_of_one_file(tmp_path):
+    session(tmp_path, "array")
+    held = {path.stem: np.load(path) for path in tmp_path.glob("*.npy")}
+    for name in held:
+        (tmp_path / f"{name}.npy").unlink()
+    np.savez(tmp_path / "screen.npz", **held)  # type: ignore[arg-type]
+    recording, table = written(tmp_path, "mine")
+    assert table["options"]["trials"] == ["screen.npz", "trial_starts"]
+    assert recording.role("test")[0].trials == REPEATS
+
+
 def test_each_trial_shows_the_whole_movie(tmp_path):
     session(tmp_path, "whole")
     recording, table = written(tmp_path, "mine")
@@ -393,3 +460,43 @@ def test_starts_that_show_no_repeat_are_told(tmp_path):
     (tmp_path / "trials.csv").write_text("trial,kind\n0,a\n")
     with pytest.raises(MissingData, match="trials.csv has the columns.*start_s"):
         written(tmp_path, "mine")
+
+
+def test_starts_that_are_none_or_nothing_are_told(tmp_path):
+    session(tmp_path, "whole")
+    written(tmp_path, "mine")
+    card = tmp_path / "mine.toml"
+    text = card.read_text().replace('"trials.csv", "start_s"', '"starts.npy"')
+    card.write_text(text + '[[files]]\npath = "starts.npy"\n')
+    for bad, said in (([103.0, np.nan], "holds 2 starts"), ([], "holds 0 starts")):
+        np.save(tmp_path / "starts.npy", np.array(bad))
+        with pytest.raises(BadStimulus, match=f"{said}.*finite number"):
+            load(card)
+
+
+@pytest.mark.parametrize("second", [0.0, 0.6], ids=["twice", "overlap"])
+def test_trials_of_each_others_frames_are_no_repeats(tmp_path, second):
+    session(tmp_path, "array")
+    written(tmp_path, "mine")
+    starts_s = np.load(tmp_path / "trial_starts.npy")
+    np.save(tmp_path / "trial_starts.npy", [*starts_s, starts_s[0] + second])
+    with pytest.raises(BadStimulus, match="40 frames one begins [06] frames after"):
+        load(tmp_path / "mine.toml")
+
+
+def test_trial_frames_say_that_trials_lie_within_a_movie(tmp_path):
+    """Of one start alone the whole movie would be moved there."""
+    clock = session(tmp_path, "array")
+    written(tmp_path, "mine")
+    np.save(tmp_path / "trial_starts.npy", np.load(tmp_path / "trial_starts.npy")[:1])
+    (test,) = load(tmp_path / "mine.toml").role("test")
+    np.testing.assert_array_equal(test.onsets_s[:-1], clock[40:80])
+
+
+def test_every_trial_needs_times_in_their_order(tmp_path):
+    clock = session(tmp_path, "whole")
+    written(tmp_path, "mine")
+    clock[[90, 95]] = clock[[95, 90]]
+    np.save(tmp_path / "frame_times.npy", clock)
+    with pytest.raises(BadStimulus, match="do not rise throughout trial 1"):
+        load(tmp_path / "mine.toml")

@@ -135,3 +135,13 @@ def test_a_card_reads_what_it_describes(name, cache, monkeypatch):
         }
         made = split(recording)
         assert made.train and made.validation and made.test
+
+
+def test_gratings_tell_of_spikes_that_nobody_recorded():
+    """`every` of their reader is zero there, as if no cell had fired."""
+    whole = [cards.read(name) for name in NAMES]
+    every = [card.variant(v) for card in whole for v in card.variants]
+    of = [c for c in every if c.options.get("stimulus") == "gratingflicker"]
+    assert len(of) == 2
+    for card in of:
+        assert any("hears the response" in note for note in card.notes)

@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from retina import build
 from retina.data.split import split
 from retina.errors import BadResponse, BadSetting, BadStimulus
+from retina.fitting.fit import short_lead
 from retina.types import Block, Cell, Clip, Recording
 
 FRAME_S = 1 / 30
@@ -101,6 +103,12 @@ def test_longer_bins_add_counts_and_average_the_stimulus():
     np.testing.assert_allclose(
         three.stimulus, one.stimulus[1:].reshape(30, 3).mean(1), rtol=1e-6
     )
+
+
+def test_the_lead_of_longer_bins_is_told_in_frames():
+    made = split(recording([flicker(), flicker("validation")]), 2 * FRAME_S)
+    (said,) = short_lead(build.model("ln", made.spec, lags=13, rank=None), made)
+    assert "looks back 12 bins, but only 4" in said and "(lead = 24 on the card" in said
 
 
 def counted(count_s, bins, frames=300, frame_s=0.001, lead=0):

@@ -16,7 +16,7 @@ from retina.data.extras import needed
 from retina.data.proposal.guess import Guess, stretches
 from retina.data.proposal.seen import Seen, look, reader_of
 from retina.data.proposal.trials import (
-    Between,
+    Gapped,
     all_frames,
     between,
     starts,
@@ -130,14 +130,16 @@ def _table(
 ) -> str:
     shown = [one for path, own in found.items() if path != table for one in own]
     begin = starts(shown)
-    for path, kind in kinds.items():
+    tables = [path.name for path, kind in kinds.items() if kind in ("csv", "parquet")]
+    for path in kinds:
         known = (table.name, begin.file if begin else "")
-        if kind in ("csv", "parquet") and path.name not in known:
+        if path.name in tables and path.name not in known:
             raise MissingData(
                 f"{path.name} has the columns {_listed(found[path])}: wanted start_s, "
                 "the seconds at which trials begin, or no second table"
             )
-    shown = [one for one in shown if begin is None or one.file != begin.file]
+    # The other columns of a table of trials say nothing of frames.
+    shown = [one for one in shown if one is not begin and one.file not in tables]
     guesses = stretches([*shown, *_as_spikes(found[table])])
     guess = guesses.get("")
     if guess is None or guess.spike_s is None or guess.spike_s.file != table.name:
@@ -355,7 +357,7 @@ def _splits(parts: dict[str, Any], lead: int) -> list[str]:
             group = "frozen" if one.trials > 1 else "running"
             add("test", name, (lead, frames), group=group)
             continue
-        if isinstance(one, Between):
+        if isinstance(one, Gapped):
             between(add, name, one, lead)
             continue
         first, second = round(TRAIN * frames), round(VALIDATION * frames)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retina.data.named import numbered
 from retina.data.proposal.seen import Seen
 
 FRAMES = 50  # at least, of anything that is called a stimulus
@@ -211,7 +212,9 @@ def _units(found: Sequence[Seen]) -> tuple[str, int]:
         if one.kind in "iuf" and len(one.shape) == 1:
             for start in dict.fromkeys((_numberless(one.name), _folder(one.name))):
                 starts.setdefault(start, []).append(one)
-    for start, several in sorted(starts.items(), key=lambda item: -len(item[1])):
+    for start, own in sorted(starts.items(), key=lambda item: -len(item[1])):
+        cells = numbered(one.name.removeprefix(start) for one in own)
+        several = [one for one in own if one.name.removeprefix(start) in cells]
         told = re.search(whole, start.rstrip("/_.-").lower())
         if start.strip("/") and told and len(several) > 1:
             if all(_sorted(one.read()) for one in several):

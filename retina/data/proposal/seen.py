@@ -13,13 +13,12 @@ import numpy as np
 
 from retina.data.below import below
 from retina.data.extras import needed
-from retina.data.hdf5 import array, names, opened
+from retina.data.hdf5 import array, every_name, opened
 from retina.data.mapped import header
 from retina.data.matlab import listed, variable
 from retina.data.shown import is_hdf5
 from retina.errors import BadSetting, MissingData, UnreadableFile
 
-MANY = 10_000  # arrays of a file that are looked at
 # Ending -> the reader of a card.
 READERS = {
     **dict.fromkeys((".h5", ".hdf5"), "hdf5"),
@@ -83,11 +82,11 @@ def look(path: Path) -> list[Seen]:
 
 def _hdf5(path: Path) -> list[Seen]:
     with opened(path.parent, path.name) as store:
-        held = [(name, store[name]) for name in names(store, MANY)]
+        held = [(name, store[name]) for name in every_name(store)]
         found = [
             (name, one.shape, "cell" if one.dtype == h5py.ref_dtype else one.dtype.kind)
             for name, one in held
-            if isinstance(one, h5py.Dataset) and not name.startswith("#refs#")
+            if isinstance(one, h5py.Dataset)
             if one.dtype.kind in "biuf" or one.dtype == h5py.ref_dtype
         ]
 

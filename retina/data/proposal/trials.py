@@ -68,11 +68,11 @@ def with_trials(
         gaps = ()
     line = f"trial_frames = {each}"
     again = dataclasses.replace(again, frames=each)
-    rest = {"": Between(guess, gaps)} if gaps else {}
+    rest = {"": Gapped(guess, gaps)} if gaps else {}
     return [line], {**rest, "trials": again}
 
 
-class Between:
+class Gapped:
     """A long stretch of which some frames belong to trials.
 
     gaps: [start, stop) of the others.
@@ -83,7 +83,7 @@ class Between:
         self.frame_s, self.gaps = guess.frame_s, gaps
 
 
-def between(add: Any, name: str, one: Between, lead: int) -> None:
+def between(add: Any, name: str, one: Gapped, lead: int) -> None:
     """What is not shown again and again: the last tenth of it is the validation."""
     gaps = [(a + lead, b) for a, b in one.gaps if b - a > 2 * lead]
     left = round(VALIDATION * sum(b - a for a, b in gaps))

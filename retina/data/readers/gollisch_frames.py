@@ -20,7 +20,7 @@ from retina.data.mapped import composed, state
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import cells, counts
 from retina.data.shown import in_order, of_pickle, values
-from retina.errors import BadCard, ShapeMismatch
+from retina.errors import BadCard, BadStimulus, ShapeMismatch
 from retina.movie import pieces
 from retina.types import Recording
 
@@ -139,7 +139,7 @@ def _boards(
 def _end_to_end(
     folder: Path, card: Card, names: list[str], board: Callable[[str], np.ndarray]
 ) -> np.ndarray:
-    """Boards one after the other; all are as long as the first."""
+    """Boards one after the other; all are as long as the first, and of its numbers."""
     first = board(names[0])
 
     def parts() -> Iterator[np.ndarray]:
@@ -147,10 +147,15 @@ def _end_to_end(
             one = board(name)
             if one.shape != first.shape:
                 raise ShapeMismatch(f"{name} is {one.shape}, {names[0]} {first.shape}")
+            if one.dtype != first.dtype:  # black may be 0 in both, white is not
+                raise BadStimulus(
+                    f"{name} is {one.dtype}, {names[0]} {first.dtype}: bring all to "
+                    "one type of number and one scale"
+                )
             yield from pieces(one)
 
     files = [state(below(folder, name)) for name in names]
-    key = ("boards", files, card.options.get("axes"), card.options.get("crop"))
+    key = ("boards", 1, files, card.options.get("axes"), card.options.get("crop"))
     shape = (len(names) * len(first), *first.shape[1:])
     return composed(key, f"the movie of {card.name}", first.dtype, shape, parts())
 

@@ -9,12 +9,11 @@ import h5py
 import numpy as np
 
 from retina.data.card import Card
-from retina.data.hdf5 import array, names, opened
+from retina.data.hdf5 import array, every_name, group, opened
 from retina.data.named import beginning, named
 from retina.types import Recording
 
 _EMPTY = "MATLAB_empty"  # of an array that holds its shape in place of numbers
-MANY = 10_000  # arrays of a file that are looked at for units
 
 
 def hdf5(folder: Path, card: Card) -> Recording:
@@ -46,4 +45,7 @@ def _units(store: h5py.File, start: str) -> dict[str, np.ndarray]:
             str(i): np.zeros(0) if _EMPTY in one.attrs else array(store, one.name)
             for i, one in enumerate(held)
         }
-    return beginning(names(store, MANY), start, lambda name: array(store, name))
+    folder, slash, _ = start.rpartition("/")
+    below = group(store, folder) if folder else store
+    listed = [f"{folder}{slash}{name}" for name in every_name(below)] if below else []
+    return beginning(listed, start, lambda name: array(store, name))
