@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retina import registry, resources
-from retina.errors import MissingData, UnknownName
+from retina.errors import UnknownName
 
 MODEL = "def double(spec, *, gain=2):\n    return gain\n\ndef other():\n    return 1\n"
 
@@ -129,9 +129,9 @@ def test_a_card_or_an_experiment_by_its_path(tmp_path):
     assert registry.find("datasets", str(card)) == card
     assert registry.find("experiments", str(folder)) == folder
     assert registry.find("experiments", str(folder / "experiment.toml")) == folder
-    with pytest.raises(MissingData, match="no file .*/lap.toml: did you mean '.*/lab"):
+    with pytest.raises(UnknownName, match="no file .*/lap.toml: did you mean '.*/lab"):
         registry.find("datasets", str(tmp_path / "lap.toml"))
-    with pytest.raises(MissingData, match="there is no folder .*/nowhere either"):
+    with pytest.raises(UnknownName, match="there is no folder .*/nowhere either"):
         registry.find("datasets", str(tmp_path / "nowhere" / "lab.toml"))
 
 
