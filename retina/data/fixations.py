@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from retina.data.mapped import composed, digest
+from retina.data.written import composed, digest
 from retina.errors import BadCard, BadStimulus
 from retina.movie import PIECE
 
@@ -30,7 +30,7 @@ def movie(
     shrink:    pixels a side that are averaged into one.
     crop:      [y, x, height, width] of the averaged pixels; [] for all.
     returns:   (frame, height, width) float32; a large one is mapped: see
-               `retina.data.mapped`.
+               `retina.data.written`.
     raises:    BadCard for a shrink or crop that does not fit the screen; BadStimulus
                for a fixation of no image.
 

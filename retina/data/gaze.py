@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retina.data.mapped import composed, digest, state
+from retina.data.written import composed, digest, state
 from retina.errors import (
     BadCard,
     BadStimulus,
@@ -72,7 +72,7 @@ class Gaze:
 def watched(gaze: Gaze, rows: np.ndarray) -> np.ndarray:
     """The frames of some lines, (frame, y, x), in the numbers of the files.
 
-    returns: a large movie is mapped: see `retina.data.mapped`.
+    returns: a large movie is mapped: see `retina.data.written`.
     raises: ShapeMismatch where there are fewer lines, or an image is not as large as it
             must be; BadStimulus; UnreadableFile.
     """

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retina.data.fixations import window
-from retina.data.mapped import composed, digest
+from retina.data.written import composed, digest
 from retina.errors import BadStimulus, ShapeMismatch
 from retina.movie import PIECE
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from retina.data.coding import check_varies, moments, odd_coding
-from retina.data.mapped import averaged, taken
+from retina.data.reclocked import averaged, taken
 from retina.errors import BadResponse, BadSetting, BadStimulus
 from retina.types import GRADED, Block, Clip, Recording, Spec, Split, one_of
 
@@ -40,7 +40,7 @@ def split(recording: Recording, bin_s: float | None = None) -> Split:
                the stimulus is averaged over them.
     returns:   clips keep the recording's stimulus as it is stored, without a copy
                wherever one bin is one frame. Of a movie that is read from disk, what
-               other bins show is written beside it, once: see `retina.data.mapped`.
+               other bins show is written beside it, once: see `retina.data.reclocked`.
     raises:    BadSetting for a clock that the recording cannot give; BadResponse for a
                cell without any event in training; BadStimulus for a stimulus that
                never changes. What is not as models expect it is told in Split.notes.

@@ -17,7 +17,7 @@ import pytest
 import retina
 from retina import movie as movie_pieces
 from retina import resources
-from retina.data import fixations, gaze, gratings, mapped
+from retina.data import fixations, gaze, gratings, mapped, reclocked, written
 from retina.data.hdf5 import array, opened
 from retina.data.load import load
 from retina.data.proposal.seen import look
@@ -37,9 +37,15 @@ from .drawn import drawn_recording
 MOVIE = np.random.default_rng(0).integers(0, 256, (300, 3, 4)).astype(np.uint8)
 
 
+def _from(monkeypatch, large: int) -> None:
+    """Arrays of more bytes than that are mapped, and written where they must be."""
+    for module in (mapped, written):
+        monkeypatch.setattr(module, "LARGE", large)
+
+
 @pytest.fixture(autouse=True)
 def all_is_large(monkeypatch):
-    monkeypatch.setattr(mapped, "LARGE", 2000)  # bytes
+    _from(monkeypatch, 2000)  # bytes
 
 
 def _derived() -> list[Path]:
@@ -85,14 +91,14 @@ def test_npz(kind, npz_card, cache, monkeypatch, caplog):
     assert len(_derived()) == packed == len(caplog.records)
     for one in (*recording.blocks, *again.blocks):
         assert is_mapped(one.stimulus)
-    monkeypatch.setattr(mapped, "LARGE", 2**20)
+    _from(monkeypatch, 2**20)
     plain = load(card)
     assert not any(is_mapped(block.stimulus) for block in plain.blocks)
     for bin_s in (None, 0.2, 0.05, 0.03):  # frames; means; two clocks; uneven bins
-        monkeypatch.setattr(mapped, "LARGE", 2000)
+        _from(monkeypatch, 2000)
         lazily = split(recording, bin_s)
         assert is_mapped(lazily.train[0].stimulus)
-        monkeypatch.setattr(mapped, "LARGE", 2**20)
+        _from(monkeypatch, 2**20)
         _same_splits(lazily, split(plain, bin_s))
 
 
@@ -103,16 +109,16 @@ def test_a_movie_that_is_put_together(name, cache, monkeypatch, caplog):
     """Written in pieces of a few frames and mapped, or held: the same bits."""
     more = {"boards": layouts.BOARDS, "gratings": layouts.GRATINGS}
     card = {**layouts.ALL, **more}[name].card(cache)
-    monkeypatch.setattr(mapped, "LARGE", 2**30)
+    _from(monkeypatch, 2**30)
     plain = load(card)
     assert not _derived() and not any(is_mapped(b.stimulus) for b in plain.blocks)
-    monkeypatch.setattr(mapped, "LARGE", 500)
+    _from(monkeypatch, 500)
     for module in (fixations, gaze, gratings, movie_pieces):
         monkeypatch.setattr(module, "PIECE", 5 * 6 * 8)
     keys = []
-    written = mapped._written
+    once = written.once
     monkeypatch.setattr(
-        mapped, "_written", lambda key, *rest: keys.append(key) or written(key, *rest)
+        written, "once", lambda key, *rest: keys.append(key) or once(key, *rest)
     )
     with caplog.at_level(logging.WARNING, "retina"):
         lazily, again = load(card), load(card)
@@ -125,11 +131,11 @@ def test_a_movie_that_is_put_together(name, cache, monkeypatch, caplog):
 
 
 def test_a_disk_without_room_is_told_before_a_byte(cache, monkeypatch):
-    monkeypatch.setattr(mapped, "LARGE", 0)
+    _from(monkeypatch, 0)
     full = SimpleNamespace(free=10)
-    monkeypatch.setattr(mapped.shutil, "disk_usage", lambda place: full)
+    monkeypatch.setattr(written.shutil, "disk_usage", lambda place: full)
     with pytest.raises(UnwritableFolder, match="takes 1.2e-08 GB and 1e-08 GB are"):
-        mapped.composed("a", "it", np.dtype("i1"), (12,), [MOVIE])
+        written.composed("a", "it", np.dtype("i1"), (12,), [MOVIE])
     assert not _derived()
 
 
@@ -138,7 +144,7 @@ def test_numbers_of_another_kind_are_refused(cache):
     for shape in ((12,), (4000,)):
         with pytest.raises(BadStimulus, match="of uint8, but some.*float32"):
             pieces = [np.zeros(shape, np.float32)]
-            mapped.composed("a", "it", np.dtype("u1"), shape, pieces)
+            written.composed("a", "it", np.dtype("u1"), shape, pieces)
     assert not _derived()
 
 
@@ -153,7 +159,7 @@ def test_a_movie_is_written_by_one_at_a_time(cache):
         yield MOVIE
 
     def write(who):
-        one = mapped.composed("a", "it", MOVIE.dtype, MOVIE.shape, rows(who))
+        one = written.composed("a", "it", MOVIE.dtype, MOVIE.shape, rows(who))
         made.append(one)
 
     folder = resources.derived() / "movies"
@@ -177,8 +183,8 @@ def test_numbers_changed_in_memory_are_not_those_of_the_file(cache, tmp_path):
     np.save(tmp_path / "a.npy", MOVIE)
     shown = np.load(tmp_path / "a.npy", mmap_mode="c")
     shown[:4] = 7
-    assert mapped.taken(shown, np.arange(300))[0, 0, 0] == 7
-    assert mapped.averaged(shown, 2)[0, 0, 0] == 7 and not _derived()
+    assert reclocked.taken(shown, np.arange(300))[0, 0, 0] == 7
+    assert reclocked.averaged(shown, 2)[0, 0, 0] == 7 and not _derived()
 
 
 @pytest.mark.slow
@@ -187,7 +193,7 @@ def test_a_fit_on_two_clocks_is_the_same_from_disk(npz_card, cache, monkeypatch)
     card = npz_card({**arrays(), "stimulus": MOVIE})
     ends = []
     for large in (2000, 2**30):
-        monkeypatch.setattr(mapped, "LARGE", large)
+        _from(monkeypatch, large)
         made = split(load(card), 0.05)
         assert is_mapped(made.train[0].stimulus) == (large == 2000)
         model = retina.model("glm", made.spec, lags=3, history=2, history_basis=2)

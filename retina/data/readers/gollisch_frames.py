@@ -16,10 +16,10 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.gaze import Gaze, watched
-from retina.data.mapped import composed, state
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import cells, counts
 from retina.data.shown import in_order, of_pickle, values
+from retina.data.written import composed, state
 from retina.errors import BadCard, BadStimulus, ShapeMismatch
 from retina.movie import pieces
 from retina.types import Recording
