@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retina.chunked import in_chunks
 from retina.circuit.kinetics import kinetics
 from retina.errors import at_least_zero
 from retina.fitting.start import mean_counts
@@ -15,7 +16,7 @@ from retina.layers.door import image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.models.ln import roughness, stimulus_filter
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, in_chunks, memoryless
+from retina.stage import Model, Recipe, Stage, chain, memoryless
 from retina.types import Spec
 
 
