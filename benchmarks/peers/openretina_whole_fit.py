@@ -74,11 +74,17 @@ class Look(lightning.Callback):
             trainer.limit_val_batches = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"watch": self.watch.state(), "weights": self.weights}
+        return {
+            "watch": self.watch.state(),
+            "weights": self.weights,
+            "settled": self.settled,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.watch.go_on(state_dict["watch"])
         self.weights = state_dict["weights"]
+        # Of a fit that had ended: the trainer has no epoch left to tell it again.
+        self.settled = state_dict.get("settled", False)
 
 
 def model_of(
