@@ -143,7 +143,7 @@ class Canary:
         return os.mkdir, (self.path,)
 
 
-@cases(8, 300)
+@cases(8, 100)
 def test_a_damaged_pickle(tmp_path, number):
     """Whatever the bytes have become, what the pickle wants to call is not called."""
     made = tmp_path / "made"
