@@ -105,7 +105,14 @@ class Block:
                 f"{where}stimulus lasts {shown:.3f} s ({frames} frames) but the "
                 f"response covers {covered:.3f} s ({self.counts.shape[1]} bins)",
             )
+        require(self.trials > 0, BadResponse, f"{where}response has no trials")
         for trial in self.spikes or ():
+            require(
+                len(trial) == self.cells,
+                ShapeMismatch,
+                f"{where}one trial has spikes of {self.cells} cells, another of "
+                f"{len(trial)}",
+            )
             for train in trial:
                 require(
                     train.ndim == 1 and bool(np.all(np.diff(train) >= 0)),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import jax
+import numpy as np
+import pytest
 
 import retina
+from retina.errors import BadResponse, ShapeMismatch
+from retina.types import Block
 from tests.fitting import synthetic
 
 
@@ -35,3 +39,11 @@ def test_a_recording_and_its_blocks():
         "18 train blocks, 3 validation blocks, 3 test blocks)"
     )
     assert "1800 frames of 20 x 20, 1 trial, 12 cells" in repr(recording.blocks[0])
+
+
+def test_trials_that_are_none_or_of_unequal_cells_are_refused():
+    shown, onsets, train = np.zeros(3), np.arange(4.0), np.array([0.5])
+    with pytest.raises(BadResponse, match="no trials"):
+        Block("b", "train", shown, onsets, ())
+    with pytest.raises(ShapeMismatch, match="of 1 cells, another of 2"):
+        Block("b", "train", shown, onsets, ((train,), (train, train)))
