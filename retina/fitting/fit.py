@@ -33,7 +33,8 @@ from retina.fitting.streaming import Movie
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
-from retina.stage import Model, Recipe, Tree
+from retina.recipe import Recipe
+from retina.stage import Model, Tree
 from retina.types import Fit, Split, one_of
 
 

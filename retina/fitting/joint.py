@@ -29,8 +29,9 @@ from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, of_seed, round_steps
 from retina.parameter import to_free
+from retina.recipe import Recipe
 from retina.settings import keywords
-from retina.stage import Model, Recipe, Tree
+from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
 

@@ -19,7 +19,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import factorised, look_at
-from retina.stage import Model, Recipe, Stage, before, chain
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain
 from retina.types import Spec
 
 

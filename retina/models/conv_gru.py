@@ -10,7 +10,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.readout import factorised, look_at
 from retina.models.mlp import squares
-from retina.stage import Model, Recipe, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, before, chain, memoryless
 from retina.types import Spec
 
 START_LAGS_S = 0.5  # seconds of stimulus behind the spike-triggered average

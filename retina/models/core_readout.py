@@ -18,7 +18,8 @@ from retina.layers.readout import factorised, look_at
 from retina.layers.separable import output_shape, separable
 from retina.models.lnln import bias
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain, memoryless
 from retina.types import Spec
 
 READOUTS: dict[str, Callable[[tuple[int, int, int], int], Stage]] = {

@@ -13,7 +13,8 @@ from retina.layers.fir import fir
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import dense, look_at
 from retina.models.ln import courses_for
-from retina.stage import Model, Recipe, Stage, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain, memoryless
 from retina.types import Spec
 
 

@@ -15,7 +15,8 @@ from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.readout import dense
 from retina.models.ln import courses_for
 from retina.models.lnln import look
-from retina.stage import Model, Recipe, Stage, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain, memoryless
 from retina.types import Spec
 
 

@@ -18,7 +18,8 @@ from retina.fitting.simulate import simulated_split
 from retina.fitting.start import mean_counts
 from retina.metrics.medians import middle
 from retina.probes.degeneracy import NEAR, relative_spread, rms, trained
-from retina.stage import Recipe, Tree
+from retina.recipe import Recipe
+from retina.stage import Tree
 from retina.types import Clip, Fit, Split
 
 SCATTER = 1.0  # of the starts, unless told: about a factor of e each way; chosen
