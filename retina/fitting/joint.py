@@ -153,14 +153,14 @@ def _fit(
         finished(
             model,
             # In the order that the model's own init has them.
-            [{name: best[n][name] for name in model.stage.parameters}],
-            0,
-            nulls[n],
-            bits[n],
-            loop,
-            0,
-            tables[n],
-            {**told, "notes": list(splits[n].notes)},
+            seeds=[{name: best[n][name] for name in model.stage.parameters}],
+            best=0,
+            null_rate=nulls[n],
+            bits=bits[n],
+            loop=loop,
+            first=0,
+            table=tables[n],
+            told={**told, "notes": list(splits[n].notes)},
         )
         for n, model in enumerate(models)
     )

@@ -63,7 +63,14 @@ def cnn(
     """
     at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
     stages, warm = core(
-        spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
+        spec,
+        lags=lags,
+        basis=basis,
+        channels=channels,
+        sizes=sizes,
+        stride=stride,
+        nonlinearity=nonlinearity,
+        readout_rank=readout_rank,
     )
     last = output(output_kind, spec.cells)
 
@@ -87,6 +94,7 @@ def cnn(
 
 def core(
     spec: Spec,
+    *,
     lags: int,
     basis: int | None,
     channels: int | None,

@@ -47,7 +47,7 @@ def nwb_text(name: str, path: Path, others: Sequence[Path]) -> str:
             f"onsets = []{LOOK}: [FILE, ARRAY] of seconds on the clock of units"
         ]
         length = {"": _Length(movie.shape[0], cells)}
-        return card_text(name, "nwb", [path, *others], options, length, species)
+        return card_text(name, "nwb", [path, *others], options, length, species=species)
     for key, (shape, kind) in shown.items():
         options += ["", f"[options.parts.{quoted(key)}]", f"stimulus = {quoted(key)}"]
         # Many a file has its images the other way round.
@@ -60,7 +60,8 @@ def nwb_text(name: str, path: Path, others: Sequence[Path]) -> str:
             )
     lengths = {key: _Length(shape[0], cells) for key, (shape, _) in shown.items()}
     frame_s = 1 / float(rate) if rate else None
-    return card_text(name, "nwb", [path], options, lengths, species, frame_s)
+    told = {"species": species, "frame_s": frame_s}
+    return card_text(name, "nwb", [path], options, lengths, **told)
 
 
 def _held(

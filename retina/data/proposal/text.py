@@ -19,6 +19,7 @@ def card_text(
     files: Sequence[Path],
     options: list[str],
     parts: dict[str, Any],
+    *,
     species: str = "not stated",
     frame_s: float | None = None,
 ) -> str:
