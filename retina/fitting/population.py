@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from retina.data.groups import by_group, same_trials
 from retina.errors import MissingData
 from retina.exact import in_float32
-from retina.fitting.groups import by_group, same_trials
 from retina.fitting.score import SEED, rates
 from retina.fitting.simulate import simulate
 from retina.metrics.medians import middle

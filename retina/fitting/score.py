@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from retina.costs.cost import RUNS
+from retina.data.groups import by_group, same_trials
 from retina.errors import BadSetting, MissingData
 from retina.exact import in_float32
-from retina.fitting.groups import by_group, same_trials
 from retina.fitting.predict import agree, streamed
 from retina.fitting.simulate import free_running
 from retina.metrics.clips import evaluate, few_repeats_note

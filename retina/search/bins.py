@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retina.data.groups import by_group, same_trials
 from retina.errors import BadSetting, MissingData, ShapeMismatch
-from retina.fitting.groups import by_group, same_trials
 from retina.fitting.score import Pairs, check_counted, rates
 from retina.metrics.clips import evaluate
 from retina.metrics.compare import of_model

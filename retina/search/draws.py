@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from retina import atomic
-from retina.fitting.groups import by_group, same_trials
+from retina.data.groups import by_group, same_trials
 from retina.fitting.score import COUNTED, SEED, rates
 from retina.metrics.compare import over_starts
 from retina.metrics.resample import Draws, resampled

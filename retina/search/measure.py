@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retina.fitting.groups import by_group
+from retina.data.groups import by_group
 from retina.types import Fit, Point, Score, Split
 
 NOISE = 1e-6  # bits per spike: less is rounding, and no bit has a price

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from retina.types import Clip
+from retina.types import Block, Clip
+
+One = TypeVar("One", Block, Clip)
 
 
-def by_group(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+def by_group(clips: Iterable[One]) -> dict[str, list[One]]:
     """Name of a group -> its clips, in their order; a clip without one is alone."""
-    groups: dict[str, list[Clip]] = {}
+    groups: dict[str, list[One]] = {}
     for clip in clips:
         groups.setdefault(clip.group or clip.name, []).append(clip)
     return groups
