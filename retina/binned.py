@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from retina.arrays import check_counts, check_finite, plural, require, shape
-from retina.errors import ShapeMismatch
+from retina.errors import BadSetting, ShapeMismatch
 from retina.recording import ROLES, Cell, one_of
 
 
@@ -41,6 +41,11 @@ class Spec:
     bins_per_frame: int = 1
     pixel_um: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("cells", "bin_s", "stimulus_sd", "bins_per_frame"):
+            value = getattr(self, name)
+            require(value > 0, BadSetting, f"{name} {value:g}: above 0")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Clip:
@@ -69,6 +74,11 @@ class Clip:
             ShapeMismatch,
             f"{where}stimulus has {len(self.stimulus)} bins, the response "
             f"{self.response.shape[1]}",
+        )
+        require(
+            0 <= self.skip <= len(self.stimulus),
+            ShapeMismatch,
+            f"{where}skip {self.skip} is not within its {len(self.stimulus)} bins",
         )
         check_finite(self.stimulus, where)
         check_counts(self.response, where)

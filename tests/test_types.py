@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import retina
-from retina.errors import BadResponse, ShapeMismatch
-from retina.types import Block
+from retina.errors import BadResponse, BadSetting, ShapeMismatch
+from retina.types import Block, Clip, Spec
 from tests.fitting import synthetic
 
 
@@ -47,3 +47,13 @@ def test_trials_that_are_none_or_of_unequal_cells_are_refused():
         Block("b", "train", shown, onsets, ())
     with pytest.raises(ShapeMismatch, match="of 1 cells, another of 2"):
         Block("b", "train", shown, onsets, ((train,), (train, train)))
+
+
+def test_a_clock_that_does_not_run_and_a_history_longer_than_its_clip_are_refused():
+    for wrong in ({"cells": 0}, {"bin_s": 0.0}, {"stimulus_sd": 0.0}):
+        (name,) = wrong
+        with pytest.raises(BadSetting, match=f"{name} 0: above 0"):
+            Spec(**{"frame": (), "cells": 1, "bin_s": 0.01} | wrong)
+    for skip in (-1, 4):
+        with pytest.raises(ShapeMismatch, match=f"skip {skip} is not within its 3"):
+            Clip("c", np.zeros(3), np.zeros((1, 3, 1)), skip)
