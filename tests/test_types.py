@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -50,10 +52,10 @@ def test_trials_that_are_none_or_of_unequal_cells_are_refused():
 
 
 def test_a_clock_that_does_not_run_and_a_history_longer_than_its_clip_are_refused():
-    for wrong in ({"cells": 0}, {"bin_s": 0.0}, {"stimulus_sd": 0.0}):
-        (name,) = wrong
+    spec = Spec((), 1, 0.01)
+    for name in ("cells", "bin_s", "stimulus_sd", "bins_per_frame"):
         with pytest.raises(BadSetting, match=f"{name} 0: above 0"):
-            Spec(**{"frame": (), "cells": 1, "bin_s": 0.01} | wrong)
+            dataclasses.replace(spec, **{name: 0})
     for skip in (-1, 4):
         with pytest.raises(ShapeMismatch, match=f"skip {skip} is not within its 3"):
             Clip("c", np.zeros(3), np.zeros((1, 3, 1)), skip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from retina.search.job import Job
 
 def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypatch):
     """As after the card was edited: the store keeps files that are not its own."""
+    nothing: Any = (None, None)
     job = Job("one", "small", "tiny", {}, {}, ())
     given = SimpleNamespace(of=lambda job: (None, "digest"))
     monkeypatch.setattr(work, "splits", lambda folder: given)
@@ -30,5 +32,5 @@ def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypa
             draws, "drawn", lambda *_, one=one: {("validation", "pearson_trial"): one}
         )
         work.work(job, work.Order(tmp_path, "sweep", draws=True))
-        kept = draws.kept(work.place_of(job, tmp_path), lambda: (None, None))
+        kept = draws.kept(work.place_of(job, tmp_path), lambda: nothing)
         assert kept["validation", "pearson_trial"].observed == value

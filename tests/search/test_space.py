@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -164,6 +165,6 @@ def test_a_job_that_is_on_its_way_is_not_asked_for_again(monkeypatch, tmp_path):
     monkeypatch.setattr(exploring, "_job", lambda *_: job)
     monkeypatch.setattr(exploring, "execute", at_once)
     search = SimpleNamespace(storage="", trials=3, at_once=None)
-    order, asked = Order(tmp_path, "sweep"), SimpleNamespace(search=search)
+    order, asked = Order(tmp_path, "sweep"), cast(Any, SimpleNamespace(search=search))
     list(exploring.explore(asked, "small", order, "threads", lambda *_: None))
     assert handed == [job] and len(told) == 2
