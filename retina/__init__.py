@@ -15,7 +15,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# The one list of what is public: name -> module that defines it.
+# The one list of what is public: name -> module to take it from.
 _WHERE = {
     "load": "retina.data.load",
     "fetch": "retina.data.fetch",
@@ -52,7 +52,7 @@ _WHERE = {
     "treemap": "retina.reports.treemap",
     "Stage": "retina.stage",
     "Model": "retina.stage",
-    "Recipe": "retina.stage",
+    "Recipe": "retina.recipe",
     "chain": "retina.stage",
     "recurrent": "retina.stage",
     "windowed": "retina.stage",

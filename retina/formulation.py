@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from retina import atomic, resources
+from retina import atomic, lock, resources
 from retina.errors import UnwritableFolder
 
 TURNS = 2
@@ -166,10 +166,12 @@ def _keep(key: str, times: Times) -> None:
     _measured[key] = times
     if not all(map(math.isfinite, times.values())):
         return  # memory may be less short the next time
-    whole = _file()
-    whole[device()] = whole.get(device(), {}) | {key: times}
     try:
-        atomic.write_file(place(), json.dumps(whole, indent=1).encode())
+        # In turn: another process keeps what it has measured in the same file.
+        with lock.in_turn(place().with_suffix(".lock")):
+            whole = _file()
+            whole[device()] = whole.get(device(), {}) | {key: times}
+            atomic.write_file(place(), json.dumps(whole, indent=1).encode())
     except UnwritableFolder:
         pass  # known for as long as this process lives
 

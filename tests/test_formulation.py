@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -132,3 +135,20 @@ def test_ways_are_raced_as_exactly_as_they_will_run():
         "exact", (1,), {"one": way, "other": lambda x: x + x}, lambda: (jnp.ones(3),)
     )
     assert asked == {"float32"}
+
+
+def test_two_that_keep_their_times_at_once_lose_none(monkeypatch):
+    """As two processes on one file: each has read it before the other has written."""
+    read, both = formulation._file, threading.Barrier(2)
+
+    def slowly():
+        whole = read()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+        return whole
+
+    monkeypatch.setattr(formulation, "_file", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(formulation._keep, ("one 1", "two 1"), ({"a": 1.0}, {"a": 2.0})))
+    monkeypatch.setattr(formulation, "_measured", {})
+    assert set(formulation.measured()) == {"one 1", "two 1"}

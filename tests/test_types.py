@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
+import numpy as np
+import pytest
 
 import retina
+from retina.errors import BadResponse, BadSetting, ShapeMismatch
+from retina.types import Block, Clip, Spec
 from tests.fitting import synthetic
 
 
@@ -35,3 +41,21 @@ def test_a_recording_and_its_blocks():
         "18 train blocks, 3 validation blocks, 3 test blocks)"
     )
     assert "1800 frames of 20 x 20, 1 trial, 12 cells" in repr(recording.blocks[0])
+
+
+def test_trials_that_are_none_or_of_unequal_cells_are_refused():
+    shown, onsets, train = np.zeros(3), np.arange(4.0), np.array([0.5])
+    with pytest.raises(BadResponse, match="no trials"):
+        Block("b", "train", shown, onsets, ())
+    with pytest.raises(ShapeMismatch, match="of 1 cells, another of 2"):
+        Block("b", "train", shown, onsets, ((train,), (train, train)))
+
+
+def test_a_clock_that_does_not_run_and_a_history_longer_than_its_clip_are_refused():
+    spec = Spec((), 1, 0.01)
+    for name in ("cells", "bin_s", "stimulus_sd", "bins_per_frame"):
+        with pytest.raises(BadSetting, match=f"{name} 0: above 0"):
+            dataclasses.replace(spec, **{name: 0})
+    for skip in (-1, 4):
+        with pytest.raises(ShapeMismatch, match=f"skip {skip} is not within its 3"):
+            Clip("c", np.zeros(3), np.zeros((1, 3, 1)), skip)

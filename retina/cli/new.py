@@ -74,7 +74,8 @@ def _proposed(kind: str, name: str, source: list[Path]) -> None:
     """A card beside the files, where the readers look for them."""
     if kind != "dataset":
         raise typer.BadParameter("--from belongs to: retina new dataset NAME")
-    from retina.data.proposal.draft import FILL, LOOK, draft
+    from retina.data.proposal.draft import draft
+    from retina.data.proposal.text import FILL, LOOK
 
     path = source[0].parent / f"{name}.toml"
     if path.exists():

@@ -51,7 +51,7 @@ def divide(
     returns:  (keywords of the model, fields of Recipe), their types checked.
     raises:   BadSetting with the nearest names.
     """
-    from retina.stage import TUNED, Recipe
+    from retina.recipe import TUNED, Recipe
 
     model, recipe = keywords(function), keywords(Recipe)
     for key in settings:

@@ -21,14 +21,13 @@ from jax import lax
 from jax.interpreters import partial_eval
 
 from retina.clocks import period
-from retina.costs.movement import VIEWS
-from retina.costs.program import CALLS
+from retina.costs.movement import CARRIED
+from retina.costs.program import CALLS, scan_sizes
 from retina.quanta import QUANTA
 from retina.stage import Model, Tree
 from retina.types import Clip
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
-_CARRIED = VIEWS | {"gather", "dynamic_slice", "concatenate", "stack"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +205,7 @@ def _run(
                 seen.tallies.append(_tally(eqn, ins, ours))
                 seen.arrivals.append(_arrivals(eqn, ins, ours))
             # What is only moved about stays what it was declared to be.
-            kept = ours[0] & (_SPIKE | _QUANTA) if name in _CARRIED and ours else 0
+            kept = ours[0] & (_SPIKE | _QUANTA) if name in CARRIED and ours else 0
             if name == "name" and eqn.params["name"] == QUANTA:
                 seen.released.append(jnp.sum(outs[0]))
                 kept = _QUANTA
@@ -295,14 +294,6 @@ def _cond(eqn: Any, ins: list, flags: list[int], seen: _Seen):
         for each in zip(*(after for _, after in made), strict=True)
     ]
     return outs, after
-
-
-def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
-    """Constants and carries of a `scan`; jax 0.12 groups its arguments in a tree."""
-    if "ft_in" in params:
-        consts, carry, _ = (len(list(group)) for group in params["ft_in"].unpack())
-        return consts, carry
-    return params["num_consts"], params["num_carry"]
 
 
 def _declared(ins: list, flags: list[int]) -> tuple[bool, bool, int]:

@@ -15,6 +15,9 @@ VIEWS = frozenset(
     "unstack tile real imag bitcast_convert_type".split()
 )
 
+# What is 0 or 1, or a spike, before them is so behind: looked up, not computed.
+CARRIED = VIEWS | {"gather", "dynamic_slice", "concatenate", "stack"}
+
 # Made from nothing or put side by side without moving.
 _FREE = ("iota", "complex", "random_wrap", "random_unwrap")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -223,6 +223,14 @@ def _origin(body: Any) -> tuple[str, str]:
     return function, os.path.relpath(file, os.path.join(_JAX, "_src"))
 
 
+def scan_sizes(params: Mapping[str, Any]) -> tuple[int, int]:
+    """Constants and carries of a `scan`; jax 0.12 groups its arguments in a tree."""
+    if "ft_in" in params:
+        consts, carry, _ = (len(list(group)) for group in params["ft_in"].unpack())
+        return consts, carry
+    return params["num_consts"], params["num_carry"]
+
+
 def _op(
     name: str | None, eqn: Any, ins: list[Value], outs: list[Value], part: str
 ) -> Op:
@@ -232,9 +240,8 @@ def _op(
         name = str(eqn.primitive.name)
         if name == "scan":
             bodies = (params["jaxpr"],)
-            if "ft_in" in params:  # jax >= 0.12 groups the arguments in a tree
-                consts, carry, _ = (len(list(g)) for g in params["ft_in"].unpack())
-                params |= {"num_consts": consts, "num_carry": carry}
+            consts, carry = scan_sizes(params)
+            params |= {"num_consts": consts, "num_carry": carry}
         elif name == "while":
             bodies = (params["cond_jaxpr"], params["body_jaxpr"])
         elif name == "cond":

@@ -8,13 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from retina.costs.contraction import summed
 from retina.costs.counts import Counts
-from retina.costs.movement import VIEWS
+from retina.costs.movement import CARRIED, VIEWS
 from retina.costs.program import Op, Program, Value
 from retina.costs.rules import count_op
 from retina.costs.timing import Timing, timing
-
-# Results that are 0 or 1 wherever the array arguments were: looked up, not computed.
-_CARRIED = VIEWS | {"gather", "dynamic_slice", "concatenate", "stack"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +64,7 @@ def _walk(program: Program, found: Timing, times: int, spikes: set[Value]) -> Wo
         fan_in = max(fan_in, work.fan_in)
         here = work.depth + max((depth_at.get(v, 0) for v in op.ins), default=0)
         depth_at.update(dict.fromkeys(op.outs, here))
-        if op.name in _CARRIED and all(v in spikes or _index(op, v) for v in op.ins):
+        if op.name in CARRIED and all(v in spikes or _index(op, v) for v in op.ins):
             spikes.update(op.outs)
     depth = max(depth_at.values(), default=0)
     return Work(setup, step, depth, fan_in)

@@ -14,6 +14,7 @@ from retina.data.caveats import PREPARED, UNVERIFIED
 from retina.data.cells import keep, select
 from retina.data.coding import below_darkness, odd_coding
 from retina.data.finding import Finding, some
+from retina.data.groups import by_group
 from retina.data.leak import leak, shared, too_short, twice
 from retina.data.load import differences, held, stored
 from retina.data.preparation.prepare import prepare
@@ -207,8 +208,7 @@ def _spans(recording: Recording, where: str) -> Iterator[Finding]:
 
 
 def _repeats(recording: Recording, where: str) -> Iterator[Finding]:
-    for group in dict.fromkeys(block.group for block in recording.role("test")):
-        blocks = [block for block in recording.role("test") if block.group == group]
+    for group, blocks in by_group(recording.role("test")).items():
         trials = min(block.trials for block in blocks)
         frames = sum(len(block.stimulus) - block.lead for block in blocks)
         seconds = frames * recording.frame_s

@@ -7,10 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from retina import errors
 from retina.errors import BrokenRun
@@ -28,7 +29,7 @@ def run(module: str, jobs: list[dict[str, Any]], title: str) -> None:
     # Not multiprocessing: it would import the caller's own script once more in each
     # process, and a fork of a process that runs JAX may hang.
     waiting = list(reversed(jobs))
-    active: list[subprocess.Popen[str]] = []
+    active: list[tuple[subprocess.Popen[str], IO[str]]] = []
     done = 0
     with _shown(title, len(jobs)) as advance:
         try:
@@ -36,18 +37,21 @@ def run(module: str, jobs: list[dict[str, Any]], title: str) -> None:
                 while waiting and len(active) < _cores():
                     active.append(_start(module, waiting.pop()))
                 time.sleep(0.05)
-                for process in [p for p in active if p.poll() is not None]:
-                    active.remove(process)
-                    said = process.communicate()[1]
-                    if process.returncode:
-                        raise _error(module, process.returncode, said)
+                for one in [one for one in active if one[0].poll() is not None]:
+                    active.remove(one)
+                    process, said = one
+                    with said:
+                        if process.returncode:
+                            said.seek(0)
+                            raise _error(module, process.returncode, said.read())
                     done += 1
                     advance(done)
         finally:
-            for process in active:
+            for process, _ in active:
                 process.terminate()
-            for process in active:
-                process.communicate()
+            for process, said in active:
+                process.wait()
+                said.close()
 
 
 def _cores() -> int:
@@ -57,17 +61,21 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _start(module: str, job: dict[str, Any]) -> subprocess.Popen[str]:
+def _start(module: str, job: dict[str, Any]) -> tuple[subprocess.Popen[str], IO[str]]:
+    """A process, and the file of what it says."""
     package = str(Path(__file__).parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.Popen(
+    # Not a pipe: a full one stops who writes, and none is read before the end.
+    said = tempfile.TemporaryFile("w+", errors="replace")
+    process = subprocess.Popen(
         [sys.executable, "-m", module, json.dumps(job)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=said,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )
+    return process, said
 
 
 def _error(module: str, status: int, said: str) -> Exception:

@@ -75,7 +75,7 @@ def tabulate(
     lead = -(-max(model.stage.lags, burn_in) // each) * each
     longest = min(len(clip.stimulus) - max(lead, clip.skip) for clip in clips)
     if longest < each:
-        short = min(clips, key=lambda clip: len(clip.stimulus))
+        short = min(clips, key=lambda c: len(c.stimulus) - max(lead, c.skip))
         instead = "lower its lags or fit on longer blocks"
         if burn_in > model.stage.lags:
             half_s = len(short.stimulus) * bin_s / 2
@@ -86,7 +86,8 @@ def tabulate(
             )
         raise ShapeMismatch(
             f"clip {short.name!r} has {len(short.stimulus)} bins but {model.name!r} "
-            f"needs {lead} bins of history before the first it can fit: {instead}"
+            f"needs {max(lead, short.skip)} bins of history before the first it can "
+            f"fit: {instead}"
         )
     bins = max(min(bins, longest) // each, 1) * each
     first, seen, counts = [], [], []

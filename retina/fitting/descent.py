@@ -52,6 +52,7 @@ def make_round(
     model: Model,
     table: Table,
     null_rate: np.ndarray,
+    *,
     optimiser: str = "adam",
     in_turn: bool = False,
     activity: float = 0.0,

@@ -8,7 +8,8 @@ import numpy as np
 from retina.errors import Diverged
 from retina.fitting.blame import Blame
 from retina.fitting.plateau import CUTS, Plateau
-from retina.stage import Model, Recipe, Tree
+from retina.recipe import Recipe
+from retina.stage import Model, Tree
 
 
 def exploded(

@@ -33,7 +33,8 @@ from retina.fitting.streaming import Movie
 from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
 from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
-from retina.stage import Model, Recipe, Tree
+from retina.recipe import Recipe
+from retina.stage import Model, Tree
 from retina.types import Fit, Split, one_of
 
 
@@ -216,14 +217,14 @@ def _fit(
     first = loop.lanes.start
     return finished(
         model,
-        [of_seed(kept, first + s) for s in range(seeds)],
-        int(np.argmax(loop.plateau.bits[first : first + seeds])),
-        null_rate,
-        bits,
-        loop,
-        first,
-        table,
-        {
+        seeds=[of_seed(kept, first + s) for s in range(seeds)],
+        best=int(np.argmax(loop.plateau.bits[first : first + seeds])),
+        null_rate=null_rate,
+        bits=bits,
+        loop=loop,
+        first=first,
+        table=table,
+        told={
             **dataclasses.asdict(recipes[chosen]),
             "tuned": tuned,
             "key": [int(n) for n in jax.random.key_data(key)],
@@ -233,6 +234,7 @@ def _fit(
 
 def finished(
     model: Model,
+    *,
     seeds: list[Tree],
     best: int,
     null_rate: np.ndarray,

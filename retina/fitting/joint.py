@@ -29,8 +29,9 @@ from retina.fitting.resume import identity
 from retina.fitting.start import mean_counts
 from retina.fitting.walkers import Descent, of_seed, round_steps
 from retina.parameter import to_free
+from retina.recipe import Recipe
 from retina.settings import keywords
-from retina.stage import Model, Recipe, Tree
+from retina.stage import Model, Tree
 from retina.types import Fit, Split
 
 
@@ -152,14 +153,14 @@ def _fit(
         finished(
             model,
             # In the order that the model's own init has them.
-            [{name: best[n][name] for name in model.stage.parameters}],
-            0,
-            nulls[n],
-            bits[n],
-            loop,
-            0,
-            tables[n],
-            {**told, "notes": list(splits[n].notes)},
+            seeds=[{name: best[n][name] for name in model.stage.parameters}],
+            best=0,
+            null_rate=nulls[n],
+            bits=bits[n],
+            loop=loop,
+            first=0,
+            table=tables[n],
+            told={**told, "notes": list(splits[n].notes)},
         )
         for n, model in enumerate(models)
     )

@@ -19,7 +19,8 @@ from retina.fitting.compiling import so_far
 from retina.fitting.optimiser import FALLING
 from retina.fitting.plateau import CUTS, EXPLODED, Plateau
 from retina.parameter import to_bounded
-from retina.stage import Model, Recipe, Tree
+from retina.recipe import Recipe
+from retina.stage import Model, Tree
 
 Progress = Callable[[Mapping[str, Any]], None]
 EVALUATIONS = 2000  # at most; the curve has a fixed shape so that it can be resumed

@@ -68,7 +68,8 @@ def validator(
         if len(clip.stimulus) > rows_of(clip.stimulus, STRETCH):
             long.append(clip)
         else:
-            groups.setdefault((clip.stimulus.shape, clip.skip), []).append(clip)
+            alike = clip.stimulus.shape, clip.skip, len(clip.response)
+            groups.setdefault(alike, []).append(clip)
     null = jnp.asarray(null_rate, jnp.float32)
     in_stretches = _in_stretches(model, null)
 
@@ -96,10 +97,9 @@ def validator(
     run = jax.jit(whole, static_argnums=3)
     loaded = []
     spikes = np.zeros(model.spec.cells)
-    for (_, skip), members in groups.items():
-        trials = min(len(clip.response) for clip in members)
+    for (_, skip, _), members in groups.items():
         stimuli = jnp.asarray(np.stack([clip.stimulus for clip in members]))
-        responses = np.stack([clip.response[:trials] for clip in members])
+        responses = np.stack([clip.response for clip in members])
         loaded.append((stimuli, jnp.asarray(responses, jnp.float32), skip))
         spikes += responses[:, :, skip:].sum((0, 1, 2), dtype=np.float64)
     for clip in long:

@@ -15,7 +15,8 @@ import numpy as np
 
 from retina.errors import BadSetting
 from retina.parameter import INPUTS, Parameter
-from retina.stage import Model, Recipe, Tree
+from retina.recipe import Recipe
+from retina.stage import Model, Tree
 
 SPACE, TIME = ("height", "width"), ("time", "course")
 # What may be switched off as a whole: the first of these that a leaf has.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from retina.data.groups import by_group, same_trials
 from retina.errors import MissingData
 from retina.exact import in_float32
 from retina.fitting.score import SEED, rates
@@ -78,20 +79,18 @@ def population(
     bins = bins_in(bin_s, fit.model.spec.bin_s)
     if not clips:
         raise MissingData("no test clips: the data set's card names no test split")
-    groups: dict[str, list[Clip]] = {}
-    for clip in clips:
-        groups.setdefault(clip.group or clip.name, []).append(clip)
-    return tuple(_group(fit, name, some, bins) for name, some in groups.items())
+    groups = by_group(clips).items()
+    return tuple(_group(fit, name, same_trials(some), bins) for name, some in groups)
 
 
 def _group(fit: Fit, group: str, clips: list[Clip], bins: int) -> Population:
-    trials = min(len(clip.response) for clip in clips)
+    trials = len(clips[0].response)
     told_rates = rebinned(rates(fit, fit.params, clips), bins)
     predicted = np.concatenate([rate for rate, _ in told_rates])
     time, cells = predicted.shape
     pairs, told = 0, (np.nan, np.nan, np.nan)
     if trials > 1 and cells > 1 and fit.model.spec.event != GRADED:
-        recorded = [clip.response[:trials, clip.skip :] for clip in clips]
+        recorded = [clip.response[:, clip.skip :] for clip in clips]
         drawn = _drawn(fit, clips, trials)
         both = rebinned(list(zip(drawn, recorded, strict=True)), bins)
         pairs, *told = _noise([said for _, said in both], [said for said, _ in both])

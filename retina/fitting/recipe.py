@@ -10,8 +10,9 @@ from typing import Any
 
 from retina.errors import BadSetting, nearest
 from retina.fitting import optimiser, penalties
+from retina.recipe import Recipe
 from retina.settings import checked, meanings
-from retina.stage import Model, Recipe
+from retina.stage import Model
 
 # Of clips drawn at random, and of the length of a step: L-BFGS takes all data at once,
 # and searches for each step's length.

@@ -18,7 +18,8 @@ from retina.fitting.clips import Table
 from retina.fitting.optimiser import FALLING
 from retina.fitting.streaming import Movie
 from retina.movie import pieces
-from retina.stage import Model, Recipe
+from retina.recipe import Recipe
+from retina.stage import Model
 from retina.types import Clip
 
 LOOKED_AT = 2**30  # bytes of an array; of more, each n-th row

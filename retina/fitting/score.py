@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from retina.costs.cost import RUNS
+from retina.data.groups import by_group, same_trials
 from retina.errors import BadSetting, MissingData
 from retina.exact import in_float32
 from retina.fitting.predict import agree, streamed
@@ -60,9 +61,7 @@ def score(
     bins = bins_in(bin_s, fit.model.spec.bin_s)
     if not clips:
         raise MissingData("no test clips: the data set's card names no test split")
-    groups: dict[str, list[Clip]] = {}
-    for clip in clips:
-        groups.setdefault(clip.group or clip.name, []).append(clip)
+    groups = by_group(clips)
     ordered = sorted(groups, key=lambda group: -len(groups[group][0].response))
     scores = [
         part
@@ -124,9 +123,8 @@ def _group(
     bins: int,
 ) -> list[Score]:
     """The scores of one group: one, or free-running and teacher-forced."""
-    trials = min(len(clip.response) for clip in clips)
-    clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
-    chosen = list(names or (REPEATED if trials > 1 else SINGLE))
+    clips = same_trials(clips)
+    chosen = list(names or (REPEATED if len(clips[0].response) > 1 else SINGLE))
     if names:
         check_counted(fit.model.spec, chosen, clips)
     elif fit.model.spec.event == GRADED:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,7 @@ LOST = 1e-8  # a probability that a float32 sum near 1 no longer feels
 # Expected counts per bin: a runaway of a history filter stops here, and counts of a
 # louder rate are normal.
 LOUDEST = 50.0
+COUNTS, RATE = 0, 1  # of what `sampled` returns
 
 
 @in_float32
@@ -60,8 +63,7 @@ def simulated_split(
     returns: Split.
     """
     check_counts(model)
-    # Clips of one shape are compiled once.
-    run = jax.jit(lambda p, x, k, n: sampled(model, p, x, k, n)[0], static_argnums=3)
+    run = _alone(_sampler(*_decides(model)), COUNTS)
     number = itertools.count()
 
     def spoken(clip: Clip) -> Clip:
@@ -124,11 +126,11 @@ def free_running(
     raises:  BadSetting for a model of graded responses.
     """
     check_counts(model)
-    run = jax.jit(lambda p, x, k: sampled(model, p, x, k, runs)[1])
+    run = _alone(_sampler(*_decides(model)), RATE)
     keys = jax.random.split(key, len(stimuli))
     return np.stack(
         [
-            np.asarray(run(params, jnp.asarray(stimulus), k), np.float64)
+            np.asarray(run(params, jnp.asarray(stimulus), k, runs), np.float64)
             for stimulus, k in zip(stimuli, keys, strict=True)
         ]
     )
@@ -136,36 +138,61 @@ def free_running(
 
 def sampled(model: Model, params: Tree, stimulus, key: jax.Array, trials: int):
     """(trial, time, cell) counts and their mean rate (time, cell)."""
+    keys = jax.random.split(key, trials)
+    return _sampler(*_decides(model))(params, stimulus, keys)
+
+
+def _decides(model: Model) -> tuple[Any, ...]:
+    """What of a model decides the program that samples from it."""
     stage = model.stage
+    return stage.start, stage.step, stage.uses_response, model.spec.cells
+
+
+# Kept, so that the clips, seeds and test groups of a fit are compiled for once.
+@functools.lru_cache(maxsize=8)
+def _sampler(
+    start: Callable[..., Any], step: Callable[..., Any], listens: bool, cells: int
+) -> Callable[..., Any]:
+    """(params, stimulus, a key for each trial) -> what `sampled` returns."""
 
     def one_trial(params, stimulus, key):
         key, begin = jax.random.split(key)
-        shape = (stimulus.shape[0], model.spec.cells)
+        shape = (stimulus.shape[0], cells)
         chances = jax.random.uniform(key, shape, jnp.float32)
 
-        def step(carry, now):
+        def one_bin(carry, now):
             state, heard = carry
             x_t, chance = now
-            signal = (x_t, heard) if stage.uses_response else x_t
-            state, rate = stage.step(params, state, signal)
+            signal = (x_t, heard) if listens else x_t
+            state, rate = step(params, state, signal)
             quiet = jnp.clip(rate, 0, LOUDEST)
             counts = poisson_at(chance, quiet)
-            if stage.uses_response:
+            if listens:
                 return (state, counts), (counts, quiet)
             loud = jnp.round(rate + jnp.sqrt(rate) * ndtri(chance))
             counts = jnp.where(rate > LOUDEST, jnp.maximum(loud, 0), counts)
             return (state, counts), (counts, rate)
 
-        silent = jnp.zeros(model.spec.cells, jnp.float32)
-        start = (stage.start(params, begin), silent)
-        return lax.scan(step, start, (stimulus, chances))[1]
+        silent = jnp.zeros(cells, jnp.float32)
+        before = (start(params, begin), silent)
+        return lax.scan(one_bin, before, (stimulus, chances))[1]
 
     @jax.jit
     def run(params, stimulus, keys):
         counts, rates = jax.vmap(one_trial, (None, None, 0))(params, stimulus, keys)
         return counts, rates.mean(0)
 
-    return run(params, stimulus, jax.random.split(key, trials))
+    return run
+
+
+@functools.lru_cache(maxsize=16)
+def _alone(sampler: Callable[..., Any], which: int) -> Callable[..., Any]:
+    """(params, stimulus, key, trials) -> one of the two; the other is not kept."""
+
+    def run(params, stimulus, key, trials):
+        return sampler(params, stimulus, jax.random.split(key, trials))[which]
+
+    return jax.jit(run, static_argnums=3)
 
 
 def poisson_at(chance: jax.Array, rate: jax.Array) -> jax.Array:

@@ -12,7 +12,8 @@ import numpy as np
 from retina.errors import BadSetting
 from retina.fitting import penalties
 from retina.fitting.recipe import checked_recipe
-from retina.stage import TUNED, Model, Recipe
+from retina.recipe import TUNED, Recipe
+from retina.stage import Model
 
 
 def candidates(model: Model, changes: Mapping[str, Any]) -> list[Recipe]:

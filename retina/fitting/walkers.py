@@ -73,11 +73,11 @@ class Descent:
             model,
             table,
             null_rate,
-            settings.optimiser,
-            settings.in_turn,
-            settings.activity,
-            settings.precision,
-            here,
+            optimiser=settings.optimiser,
+            in_turn=settings.in_turn,
+            activity=settings.activity,
+            precision=settings.precision,
+            devices=here,
         )
 
     def _steps_of_a_part(self, movie: Movie) -> int:

@@ -36,6 +36,19 @@ def door(spec: Spec) -> Stage:
     )
 
 
+def one_channel() -> Stage:
+    """(height, width) -> (height, width, 1): an image as convolutions take it.
+
+    >>> one_channel().step({}, (), jnp.ones((2, 3)))[1].shape
+    (2, 3, 1)
+    """
+    return memoryless(
+        lambda params, x: x[..., None],
+        batch=lambda params, x: x[..., None],
+        about=("one_channel",),
+    )
+
+
 def image_shape(spec: Spec) -> tuple[int, int]:
     """(height, width) of a frame; a full field is one pixel, a bar code one row."""
     if len(spec.frame) > 2:
@@ -46,4 +59,4 @@ def image_shape(spec: Spec) -> tuple[int, int]:
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:
-    return [(door(Spec((3, 4), 1, 0.01, 0.5, 2.0)), (3, 4))]
+    return [(door(Spec((3, 4), 1, 0.01, 0.5, 2.0)), (3, 4)), (one_channel(), (3, 4))]

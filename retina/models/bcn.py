@@ -17,7 +17,8 @@ from retina.layers.standardise import from_measured, measured, standardise
 from retina.layers.views import looking, views, views_size
 from retina.models.ln import separate
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain, memoryless
 from retina.types import Spec
 
 PACES = np.geomspace(0.2, 3.0, 25).astype(np.float32)  # of all types, at the start

@@ -16,7 +16,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import pointwise
 from retina.layers.readout import dense
-from retina.stage import Model, Params, Recipe, before, chain
+from retina.recipe import Recipe
+from retina.stage import Model, Params, before, chain
 from retina.types import Clip, Spec
 
 PIECES, PIECE = 8, 64  # of training data, bins each: a start's statistics

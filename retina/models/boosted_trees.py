@@ -15,7 +15,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.projections import projections, stepwise
-from retina.stage import Model, Recipe, chain
+from retina.recipe import Recipe
+from retina.stage import Model, chain
 from retina.types import Spec
 
 

@@ -27,8 +27,9 @@ from retina.layers.light import light, mean_light
 from retina.layers.nonlinearity import output
 from retina.models.circuit_idle import refuse_idle
 from retina.models.circuit_start import start_from
+from retina.recipe import Recipe
 from retina.settings import keywords
-from retina.stage import Model, Recipe, Stage, chain
+from retina.stage import Model, Stage, chain
 from retina.types import Spec
 
 # Presets set keywords and nothing else; what is given beside them stays as given.

@@ -19,7 +19,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.fir import temporal_basis
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import factorised, look_at
-from retina.stage import Model, Recipe, Stage, before, chain
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain
 from retina.types import Spec
 
 
@@ -62,7 +63,14 @@ def cnn(
     """
     at_least_zero(shrink=shrink, readout_shrink=readout_shrink)
     stages, warm = core(
-        spec, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
+        spec,
+        lags=lags,
+        basis=basis,
+        channels=channels,
+        sizes=sizes,
+        stride=stride,
+        nonlinearity=nonlinearity,
+        readout_rank=readout_rank,
     )
     last = output(output_kind, spec.cells)
 
@@ -86,6 +94,7 @@ def cnn(
 
 def core(
     spec: Spec,
+    *,
     lags: int,
     basis: int | None,
     channels: int | None,

@@ -49,13 +49,13 @@ def cnn_history(
     at_least_zero(history_shrink=history_shrink)
     stages, warm = core(
         on_frames(spec),
-        lags,
-        basis,
-        channels,
-        sizes,
-        stride,
-        nonlinearity,
-        readout_rank,
+        lags=lags,
+        basis=basis,
+        channels=channels,
+        sizes=sizes,
+        stride=stride,
+        nonlinearity=nonlinearity,
+        readout_rank=readout_rank,
     )
     last = history_output(
         output_kind, spec.cells, taps=history, basis=history_basis, coupling=coupling

@@ -6,11 +6,12 @@ from retina.errors import BadSetting, at_least_one, at_least_zero
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers import conv_gru as gated
 from retina.layers.convolution import conv2d, output_shape
-from retina.layers.door import door, image_shape
+from retina.layers.door import door, image_shape, one_channel
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.readout import factorised, look_at
 from retina.models.mlp import squares
-from retina.stage import Model, Recipe, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, before, chain
 from retina.types import Spec
 
 START_LAGS_S = 0.5  # seconds of stimulus behind the spike-triggered average
@@ -61,11 +62,7 @@ def conv_gru(
     grid = features[:2]
     stage = chain(
         door(spec),
-        memoryless(
-            lambda params, x: x[..., None],
-            batch=lambda params, x: x[..., None],
-            about=("one_channel",),
-        ),
+        one_channel(),
         conv2d(seen, channels, sizes[0], stride=stride),
         gated.conv_gru(features, channels, sizes[1], burn_in_s=burn_in_s),
         factorised(features, spec.cells, min(readout_rank, grid[0] * grid[1])),

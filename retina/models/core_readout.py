@@ -10,7 +10,7 @@ import numpy as np
 from retina.clocks import frames_of, on_frames, two_clocks
 from retina.errors import BadSetting, at_least_one, at_least_zero, nearest
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
-from retina.layers.door import door, image_shape
+from retina.layers.door import door, image_shape, one_channel
 from retina.layers.gaussian_readout import gaussian_mask, place_at, point
 from retina.layers.history import history_output, loudness, silent_start
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
@@ -18,7 +18,8 @@ from retina.layers.readout import factorised, look_at
 from retina.layers.separable import output_shape, separable
 from retina.models.lnln import bias
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain, memoryless
 from retina.types import Spec
 
 READOUTS: dict[str, Callable[[tuple[int, int, int], int], Stage]] = {
@@ -94,7 +95,7 @@ def core_readout(
     seen, image = on_frames(spec) if history else spec, image_shape(spec)
     stages: list[Stage] = [
         door(seen),
-        memoryless(lambda params, x: x[..., None], about=("one_channel",)),
+        one_channel(),
     ]
     shape, padding = (*image, 1), 0
     for channels, taps, size in layers:

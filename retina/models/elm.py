@@ -14,7 +14,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.patches import patches, patches_shape
 from retina.models.mlp import flat, squares
-from retina.stage import Model, Recipe, chain
+from retina.recipe import Recipe
+from retina.stage import Model, chain
 from retina.types import Spec
 
 

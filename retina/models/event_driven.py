@@ -100,15 +100,13 @@ def with_thresholds(
     found = dict(params)
     for name, part in parts_of(inner):
         if part.uses_response:
-            break  # the last, and none that is told of changes
+            break  # the last: it is told of no changes, and nobody hears it
         own = params[name]
         x = between(inner, name, x)
         if is_layer(part):
             deviation = jnp.std(x[len(x) // 2 :].astype(jnp.float32), axis=0)
             far = jnp.float32(share) * jnp.sqrt(jnp.mean(jnp.square(deviation)))
             found[name] = {**own, "threshold": far}
-        if part.uses_response:
-            break  # the last part: nobody hears it
         x = _through(part, own, x)
     return found
 

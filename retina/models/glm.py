@@ -7,7 +7,8 @@ from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.history import history_output, loudness, silent_start
 from retina.models.ln import roughness, stimulus_filter
-from retina.stage import Model, Recipe
+from retina.recipe import Recipe
+from retina.stage import Model
 from retina.types import Spec
 
 

@@ -14,7 +14,8 @@ from retina.layers import receptive_field as field
 from retina.layers.basis import raised_cosines
 from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean
-from retina.stage import Model, Recipe, Stage, chain
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain
 from retina.types import Clip, Spec
 
 ENOUGH = 2000  # bins, to tell how large a drive is

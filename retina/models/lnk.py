@@ -16,7 +16,8 @@ from retina.layers.door import image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.models.ln import roughness, stimulus_filter
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain, memoryless
 from retina.types import Spec
 
 

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import field_centres, mean_counts, spike_triggered_average
 from retina.layers.convolution import conv2d, output_shape
-from retina.layers.door import door, image_shape
+from retina.layers.door import door, image_shape, one_channel
 from retina.layers.fir import fir
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.readout import dense, look_at
 from retina.models.ln import courses_for
-from retina.stage import Model, Recipe, Stage, before, chain, memoryless
+from retina.parameter import Parameter
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain, memoryless
 from retina.types import Spec
 
 
@@ -50,7 +52,7 @@ def lnln(
     places = output_shape(seen, subunits, size)
     stages: list[Stage] = [
         door(spec),
-        memoryless(lambda params, x: x[..., None], about=("one_channel",)),
+        one_channel(),
         conv2d(seen, subunits, size, bias=False),
         fir(places, lags, basis=courses_for(image, lags, basis)),
         bias(places),
@@ -105,8 +107,6 @@ def look(
 
 def bias(shape: tuple[int, ...]) -> Stage:
     """One offset per channel: a subunit's threshold."""
-    from retina.parameter import Parameter
-
     return memoryless(
         lambda params, x: x + params["bias"].reshape((1,) * (x.ndim - 1) + (-1,)),
         batch=lambda params, x: x + params["bias"].reshape((1,) * (x.ndim - 1) + (-1,)),

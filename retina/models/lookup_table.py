@@ -11,7 +11,8 @@ from retina.fitting.projections import examples, separable_filters
 from retina.layers.door import door, image_shape
 from retina.layers.look_up import level_of, look_up
 from retina.layers.projections import projections, stepwise
-from retina.stage import Model, Recipe, chain
+from retina.recipe import Recipe
+from retina.stage import Model, chain
 from retina.types import Spec
 
 SPAN = 3.0  # s.d. of a training projection on either side that its levels cover

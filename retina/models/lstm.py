@@ -10,7 +10,8 @@ from retina.layers.from_nnx import from_nnx
 from retina.layers.linear import linear
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.models.mlp import squares, what_cells_see
-from retina.stage import Model, Recipe, chain
+from retina.recipe import Recipe
+from retina.stage import Model, chain
 from retina.types import Spec
 
 START_LAGS_S = 0.5  # seconds of stimulus behind the spike-triggered average

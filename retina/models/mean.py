@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from retina.fitting.start import mean_counts
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, memoryless
 from retina.types import Spec
 
 

@@ -17,7 +17,8 @@ from retina.layers.linear import linear
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.layers.views import looking, views, views_size
 from retina.models.ln import separate
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain, memoryless
 from retina.types import Spec
 
 

@@ -13,7 +13,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.models.ln import courses_for, roughness, separate
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain, memoryless
 from retina.types import Spec
 
 

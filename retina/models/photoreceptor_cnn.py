@@ -64,7 +64,14 @@ def photoreceptor_cnn(
     # What follows the cascade sees a standardised image, whatever the stimulus was.
     seen = Spec(image, spec.cells, spec.bin_s)
     (_, *layers), warm = core(
-        seen, lags, basis, channels, sizes, stride, nonlinearity, readout_rank
+        seen,
+        lags=lags,
+        basis=basis,
+        channels=channels,
+        sizes=sizes,
+        stride=stride,
+        nonlinearity=nonlinearity,
+        readout_rank=readout_rank,
     )
     mean = mean_light(spec, mean_rstar_per_s)
     front = [light(spec, mean), *photoreceptors(image, spec.bin_s, kind, dt_s, mean)]

@@ -13,7 +13,8 @@ from retina.costs.bits import bit_operations
 from retina.errors import BadSetting, nearest
 from retina.layers.wrapped import parts_of, through, wrapped
 from retina.parameter import INPUTS, Parameter
-from retina.stage import Model, Params, Recipe
+from retina.recipe import Recipe
+from retina.stage import Model, Params
 from retina.types import Spec
 
 BITS = {"int8": 8, "int4": 4, "ternary": 2, "binary": 1}

@@ -12,7 +12,8 @@ from retina.layers.door import door, image_shape
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.recursive import best_tau, recursive
 from retina.models.ln import roughness, separate_along
-from retina.stage import Model, Recipe, chain
+from retina.recipe import Recipe
+from retina.stage import Model, chain
 from retina.types import Clip, Spec
 
 AVERAGE_S = 0.6  # how far back the average reaches that the filters start from

@@ -10,7 +10,8 @@ from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.standardise import from_measured, measured, standardise
 from retina.models.ln import roughness, stimulus_filter
 from retina.models.lnk import affine, unit_drive
-from retina.stage import Model, Recipe, Stage, chain
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain
 from retina.types import Spec
 
 

@@ -9,13 +9,14 @@ from retina.circuit.synapses.rungs import RUNGS
 from retina.errors import at_least_one, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.convolution import conv2d, output_shape
-from retina.layers.door import door, image_shape
+from retina.layers.door import door, image_shape, one_channel
 from retina.layers.fir import fir
 from retina.layers.nonlinearity import output, output_from_mean
 from retina.layers.readout import dense
 from retina.models.ln import courses_for
 from retina.models.lnln import look
-from retina.stage import Model, Recipe, Stage, before, chain, memoryless
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, before, chain
 from retina.types import Spec
 
 
@@ -53,7 +54,7 @@ def subunit_ribbon(
     def whole(drawn: bool = False) -> Stage:
         return chain(
             door(spec),
-            memoryless(lambda params, x: x[..., None], about=("one_channel",)),
+            one_channel(),
             conv2d(seen, subunits, size, bias=False),
             fir(places, lags, basis=courses_for(image, lags, basis)),
             gated(places, spec.bin_s, rung, axis="subunit", drawn=drawn),

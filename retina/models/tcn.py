@@ -8,7 +8,8 @@ from retina.layers.causal_convolution import causal_convolution
 from retina.layers.linear import linear
 from retina.layers.nonlinearity import output, output_from_mean, pointwise
 from retina.models.mlp import squares, what_cells_see
-from retina.stage import Model, Recipe, chain
+from retina.recipe import Recipe
+from retina.stage import Model, chain
 from retina.types import Spec
 
 

@@ -13,12 +13,12 @@ from retina.errors import BadSetting
 from retina.fitting.fit import fit as refit
 from retina.fitting.loss import validator
 from retina.fitting.plateau import GAIN
-from retina.fitting.recipe import checked_recipe
+from retina.fitting.recipe import otherwise
 from retina.fitting.simulate import simulated_split
 from retina.fitting.start import mean_counts
 from retina.metrics.medians import middle
 from retina.probes.degeneracy import NEAR, relative_spread, rms, trained
-from retina.stage import Recipe, Tree
+from retina.stage import Tree
 from retina.types import Clip, Fit, Split
 
 SCATTER = 1.0  # of the starts, unless told: about a factor of e each way; chosen
@@ -93,7 +93,8 @@ def recovery(
         raise BadSetting(f"seeds {seeds}: 2 or more, as starts are compared")
     spoken, fitted = jax.random.split(key)
     simulated = simulated_split(fit.model, fit.params, split, key=spoken)
-    asked: dict[str, Any] = {"scatter": SCATTER} | _own_recipe(fit) | recipe
+    own = otherwise(fit.model.recipe, fit.training, fit.model, without=())
+    asked: dict[str, Any] = {"scatter": SCATTER} | own | recipe
     made = refit(
         fit.model,
         simulated,
@@ -183,21 +184,6 @@ def compared(
         params=tuple(found),
         truth=truth,
     )
-
-
-def _own_recipe(fit: Fit) -> dict[str, Any]:
-    """What of the recipe that a fit followed is not its model's own."""
-    asked: dict[str, Any] = {}
-    for field in dataclasses.fields(Recipe):
-        value = fit.training.get(field.name)
-        if value is None or value == getattr(fit.model.recipe, field.name):
-            continue
-        try:
-            checked_recipe(fit.model, asked | {field.name: value})
-        except BadSetting:
-            continue  # beside the others it does nothing
-        asked[field.name] = value
-    return asked
 
 
 def _verdict(error: float, spread: float) -> str:

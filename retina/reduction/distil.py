@@ -58,7 +58,7 @@ def distil(
         making, key = jax.random.split(key)
         made = made_up(split.train, synthetic, np.random.default_rng(number_of(making)))
         clips = (*clips, *made)
-    taught = dataclasses.replace(split, train=tuple(_taught(fit, c) for c in clips))
+    taught = dataclasses.replace(split, train=_taught(fit, clips))
     return model, fitted(model, taught, key=key, max_steps=steps).params
 
 
@@ -81,12 +81,17 @@ def made_up(
     return tuple(drawn)
 
 
-def _taught(fit: Fit, clip: Clip) -> Clip:
-    """The clip with what the teacher expects in place of what was recorded."""
+def _taught(fit: Fit, clips: tuple[Clip, ...]) -> tuple[Clip, ...]:
+    """The clips with what the teacher expects in place of what was recorded."""
+    # One function for all: clips of one shape are compiled once.
     run = jax.jit(lambda x, y: rates_of(fit.model, fit.params, x, y))
-    x = jnp.asarray(clip.stimulus)
-    # A teacher that hears the cells expects something else in each trial.
-    heard = fit.model.stage.uses_response
-    trials = clip.response if heard else clip.response[:1]
-    rates = [np.asarray(run(x, jnp.asarray(one, jnp.float32))) for one in trials]
-    return dataclasses.replace(clip, response=np.stack(rates))
+
+    def one(clip: Clip) -> Clip:
+        x = jnp.asarray(clip.stimulus)
+        # A teacher that hears the cells expects something else in each trial.
+        heard = fit.model.stage.uses_response
+        trials = clip.response if heard else clip.response[:1]
+        rates = [np.asarray(run(x, jnp.asarray(said, jnp.float32))) for said in trials]
+        return dataclasses.replace(clip, response=np.stack(rates))
+
+    return tuple(map(one, clips))

@@ -24,9 +24,10 @@ from retina.errors import BadSetting, nearest
 from retina.exact import in_float32
 from retina.fitting.loop import Progress
 from retina.fitting.recipe import otherwise
+from retina.recipe import TUNED, Recipe
 from retina.reduction.fits import Fits, fits_itself
 from retina.settings import checked, keywords
-from retina.stage import TUNED, Model, Recipe, Tree
+from retina.stage import Model, Tree
 from retina.trees import digest
 from retina.types import Clip, Cost, Fit, Split
 

@@ -95,7 +95,7 @@ def _table(
         for key, words in _PRICES
         if any(row["cost"].get(key) is not None for row in rows)
     ]
-    best = _best(rows, y, x)
+    best = _best(rows, y)
     lines = [
         " | ".join(head.replace("_", " ") for head, _ in columns),
         " | ".join("---" if i == 0 else "---:" for i in range(len(columns))),
@@ -124,7 +124,7 @@ def _of_all(rows: Sequence[Row]) -> list[str]:
     return [n for n in told if n in caveat or all(n in notes for notes in each)]
 
 
-def _best(rows: Sequence[Row], y: str, x: str) -> list[bool]:
+def _best(rows: Sequence[Row], y: str) -> list[bool]:
     """Which rows, cheapest first, are better than all before them."""
     reached, found = float("-inf"), []
     for row in rows:

@@ -24,6 +24,7 @@ _COSTS = (
 def result(
     points: Sequence[Point],
     labels: Mapping[str, str],
+    *,
     controls: Sequence[Point] = (),
     effects: Sequence[Mapping[str, Any]] = (),
     searched: Sequence[Mapping[str, Any]] = (),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from retina.data.groups import by_group, same_trials
 from retina.errors import BadSetting, MissingData, ShapeMismatch
 from retina.fitting.score import Pairs, check_counted, rates
 from retina.metrics.clips import evaluate
@@ -61,10 +61,8 @@ def same_bins(
     scored_s = bins * split.spec.bin_s
     null = bins * next(iter(fits.values())).null_rate
     made = []
-    for group in dict.fromkeys(clip.group or clip.name for clip in split.test):
-        clips = [c for c in split.test if (c.group or c.name) == group]
-        trials = min(len(clip.response) for clip in clips)
-        clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
+    for group, clips in by_group(split.test).items():
+        clips = same_trials(clips)
         pairs = {
             name: [rebinned(rates(fit, params, clips), bins) for params in fit.seeds]
             for name, fit in fits.items()

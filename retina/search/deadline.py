@@ -28,7 +28,7 @@ def ends(limit_s: float | None, mark: Path) -> Iterator[None]:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-    mark.unlink(missing_ok=True)
+            mark.unlink(missing_ok=True)
 
 
 def passed(mark: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import zipfile
 import zlib
@@ -12,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from retina import atomic
+from retina.data.groups import by_group, same_trials
 from retina.fitting.score import COUNTED, SEED, rates
 from retina.metrics.compare import over_starts
 from retina.metrics.resample import Draws, resampled
-from retina.types import GRADED, Clip, Fit, Split
+from retina.types import GRADED, Fit, Split
 
 FILE = "draws.npz"
 VALIDATION = "validation"
@@ -35,13 +35,12 @@ def drawn(fit: Fit, split: Split, *, draws: int = 1000) -> dict[tuple[str, str],
              the same blocks for every fit of a recording, so two fits are paired.
     raises:  as `retina.score`.
     """
-    places: dict[str, list[Clip]] = {VALIDATION: list(split.validation)}
-    for clip in split.test:
-        places.setdefault(f"test {clip.group or clip.name}", []).append(clip)
+    places = {VALIDATION: list(split.validation)}
+    places |= {f"test {name}": clips for name, clips in by_group(split.test).items()}
     made = {}
     for place, clips in places.items():
-        trials = min(len(clip.response) for clip in clips)
-        clips = [dataclasses.replace(c, response=c.response[:trials]) for c in clips]
+        clips = same_trials(clips)
+        trials = len(clips[0].response)
         each = [rates(fit, params, clips) for params in fit.seeds]
         for metric in _metrics(fit, place, trials):
             starts = resampled(

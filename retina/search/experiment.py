@@ -29,7 +29,7 @@ class Family(Strict):
     set:  keyword -> value.
     grid: keyword -> list of values.
     space: keyword -> list of values, or a range, to be searched as [search] says.
-    fit:  fields of `retina.stage.Recipe` to change; of a reduction, those of the refit
+    fit:  fields of `retina.Recipe` to change; of a reduction, those of the refit
           but for `max_steps`, and `refit_steps`.
     from_bigger: a keyword of the grid, or of a space that is one: all but the largest
                start from the next larger one's fit, cut by the reduction for it.

@@ -67,14 +67,18 @@ def explore(
                 yield job, point
 
         def jobs() -> Iterator[Job]:
-            yield from gone  # their values are known, the runs are not there
+            for job in gone:  # their values are known, the runs are not there
+                asked[job.name] = []
+                yield job
             for _ in range(search.trials - len(before)):
                 with asking:
                     trial = study.ask()
                     trial.set_user_attr(OF, str(order.folder))
                     job = _job(experiment, dataset, families, trial)
-                asked.setdefault(job.name, []).append(trial)
-                if len(asked[job.name]) == 1:  # else its answer is on the way
+                if job.name in asked:  # its answer is on the way
+                    asked[job.name].append(trial)
+                else:
+                    asked[job.name] = [trial]
                     yield job
 
         answers = execute(jobs(), order, executor, tell, at_once=search.at_once)

@@ -9,6 +9,7 @@ from typing import Any
 
 from retina import registry
 from retina.errors import BadCard, BadSetting, nearest
+from retina.recipe import TUNED, Recipe
 from retina.search import parents
 from retina.search.budget import apart
 from retina.search.experiment import Experiment, Family
@@ -17,7 +18,6 @@ from retina.search.label import label
 from retina.search.parents import Parent
 from retina.search.space import corners, points, size
 from retina.settings import checked
-from retina.stage import TUNED, Recipe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retina.data.groups import by_group
 from retina.types import Fit, Point, Score, Split
 
 NOISE = 1e-6  # bits per spike: less is rounding, and no bit has a price
@@ -81,7 +82,7 @@ def told_bits_per_s(score: Score, split: Split) -> float | None:
     metric = score.metrics.get("bits_per_spike")
     if metric is None:
         return None
-    clips = [clip for clip in split.test if (clip.group or clip.name) == score.group]
+    clips = by_group(split.test)[score.group]
     counts = [clip.response[:, clip.skip :] for clip in clips]
     seconds = sum(c.shape[0] * c.shape[1] for c in counts) * split.spec.bin_s
     spikes = np.sum([c.sum((0, 1), dtype="float64") for c in counts], axis=0)

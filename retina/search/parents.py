@@ -10,13 +10,13 @@ from typing import Any
 from retina import registry, store
 from retina.data import card as cards
 from retina.errors import BadCard, BadSetting, nearest
+from retina.recipe import TUNED, Recipe
 from retina.search import records
 from retina.search.budget import apart
 from retina.search.experiment import Experiment, Family
 from retina.search.job import Job
 from retina.search.label import label
 from retina.settings import checked
-from retina.stage import TUNED, Recipe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -102,6 +102,7 @@ def sweep(
     experiment: str | Path | experiments.Experiment,
     out: str | Path,
     executor: str = "local",
+    *,
     dry_run: bool = False,
     progress: Progress | None = None,
     limit_s: float | None = None,

@@ -268,6 +268,8 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
     }
     if job.parent:
         fit = dataclasses.replace(fit, parent=str(parent_of(job, order.folder)))
+    # Of a run that was here, under another card: the store leaves what it has not made.
+    (place / draws.FILE).unlink(missing_ok=True)
     store.save(fit, place, extra=extra)
     if order.draws and not job.spikes_of:
         draws.kept(place, lambda: (fit, split))

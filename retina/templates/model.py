@@ -11,7 +11,8 @@ from retina.errors import BadSetting, at_least_zero
 from retina.fitting.start import mean_counts
 from retina.layers.door import door, image_shape
 from retina.parameter import Parameter
-from retina.stage import Model, Recipe, Stage, chain, memoryless, recurrent
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain, memoryless, recurrent
 from retina.types import Spec
 
 SLOWEST_S = 0.5

@@ -142,6 +142,17 @@ def test_cells_that_reach_every_bar_are_kept(flicker):
     assert "1 of 3 cells reach cc_max 0.6" in made.notes[-1]
 
 
+def test_the_rate_of_a_cell_is_that_of_all_training_trials(flicker):
+    first, *others = flicker.blocks
+    silent = tuple(train[:0] for train in first.spikes[0])
+    twice = dataclasses.replace(first, spikes=(*first.spikes, silent))
+    shown = dataclasses.replace(flicker, blocks=(twice, *others))
+    loudest = max(len(train) / 200 for train in first.spikes[0])
+    prepare(shown, [{"at_least": {"rate_hz": 0.4 * loudest}}])
+    with pytest.raises(BadSetting, match="leaves no cell"):
+        prepare(shown, [{"at_least": {"rate_hz": 0.6 * loudest}}])
+
+
 @pytest.mark.parametrize(
     ("steps", "error", "words"),
     [

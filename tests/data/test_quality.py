@@ -236,3 +236,11 @@ def test_a_gaussian_field_is_found_again(sign):
 def test_noise_has_no_field():
     past = np.random.default_rng(4).normal(0, 1, (8, 12, 12))
     assert field(past) is None
+
+
+def test_a_test_block_without_a_group_is_told_by_its_name(sound):
+    """As it is scored: not with others, and not as validation."""
+    made = split(with_block(sound, 2, group=""))
+    assert list(ceilings(made)) == ["test"]
+    told = [one.text for one in alignment(made, averages(made))]
+    assert sum(text.startswith("test 'test': ") for text in told) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,6 +124,13 @@ def test_clips_shrink_to_the_shortest_block():
 def test_a_block_shorter_than_the_history_says_what_to_do():
     with pytest.raises(ShapeMismatch, match="'b0' has 50 bins.*lower its lags"):
         tabulate(_model(lags=51), _blocks(), BINS)
+
+
+def test_the_clip_that_is_named_is_the_one_with_nothing_to_fit():
+    short, long = _blocks()[0], _blocks()[1]
+    history = dataclasses.replace(long, skip=len(long.stimulus))
+    with pytest.raises(ShapeMismatch, match=f"{history.name!r} has 83 .* needs 83"):
+        tabulate(_model(), (short, history), BINS)
 
 
 def test_slow_states_are_warmed_up_by_their_burn_in():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,3 +135,19 @@ def test_a_rate_that_overflows_is_the_worst_and_not_left_out():
     bits = validator(model, _clips(), NULL)(params)
     assert bits[1] == -np.inf
     assert np.all(np.isfinite(bits[[0, 2]]))
+
+
+def test_no_trial_of_a_validation_clip_is_left_out():
+    """Clips of one shape, of which one was shown more often."""
+    model, params = _made("ln")
+    one, more = (_clips()[n] for n in (0, 1))
+    same = dataclasses.replace(
+        more, stimulus=more.stimulus[:40], response=more.response[:, :40], skip=0
+    )
+    apart = [
+        dataclasses.replace(same, response=same.response[n : n + 1]) for n in range(3)
+    ]
+    found, wanted = (
+        validator(model, clips, NULL)(params) for clips in ((one, same), (one, *apart))
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)  # float32 sums of 40 bins

@@ -165,3 +165,21 @@ def test_a_loud_rate_is_not_cut():
     assert counts.mean() == pytest.approx(120, abs=5 * np.sqrt(120 / 4000))
     assert counts.var() == pytest.approx(120, rel=5 * np.sqrt(2 / 4000))
     assert np.all(counts == np.round(counts))
+
+
+def test_a_program_is_kept_from_call_to_call():
+    """Each clip, seed and test group would otherwise be compiled for anew."""
+    model = build.model("mean", SPEC)
+    params, traced = model.stage.init(jax.random.key(0)), []
+
+    def step(*given):
+        traced.append(1)
+        return model.stage.step(*given)
+
+    watched = model._replace(stage=model.stage._replace(step=step))
+    for seed in range(2):
+        key = jax.random.key(seed)
+        free_running(watched, params, [_stimulus(seed)], key=key, runs=2)
+        if not seed:
+            once = len(traced)
+    assert len(traced) == once > 0

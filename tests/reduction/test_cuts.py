@@ -25,6 +25,7 @@ from retina.reduction.channels import (
 from retina.reduction.crop import crop
 from retina.reduction.cutting import at, put
 from retina.reduction.delta import delta
+from retina.reduction.distil import _taught
 from retina.reduction.factorise import factorise
 from retina.reduction.poles import poles
 from retina.reduction.prune import prune
@@ -463,3 +464,18 @@ def test_what_cannot_be_done_is_said_in_a_line(method, name, settings, says):
 def test_a_box_outside_the_frame_is_refused():
     with pytest.raises(BadSetting, match="rows 3 to 9 of a frame of 7"):
         build.model("cropped", SPLIT.spec, box=(3, 0, 6, 6))
+
+
+def test_a_teacher_is_compiled_once_for_clips_of_one_shape():
+    fit, traced = drawn("mean", SPLIT), []
+    stage = fit.model.stage
+
+    def apply(*given):
+        traced.append(1)
+        return stage.apply(*given)
+
+    model = fit.model._replace(stage=stage._replace(apply=apply))
+    clip = SPLIT.train[0]
+    first, second = _taught(dataclasses.replace(fit, model=model), (clip, clip))
+    assert len(traced) == 1
+    np.testing.assert_array_equal(first.response, second.response)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from retina.errors import BadCard
 from retina.search import experiment as experiments
+from retina.search import explore as exploring
 from retina.search import grid
+from retina.search.job import Job
 from retina.search.space import Range, points, size
 from retina.search.sweep import sweep
+from retina.search.work import Failure, Order
 
 
 @pytest.mark.parametrize(
@@ -124,3 +131,40 @@ def test_a_search_whose_every_try_fails_ends(asked, tmp_path):
     text = (EXPLORED % "random").replace("pixel = {", 'breaks = ["value"]\npixel = {')
     swept = sweep(asked(text), tmp_path / "runs")
     assert swept.status == 1 and not swept.points and len(swept.failures) == 5
+
+
+def test_a_job_that_is_on_its_way_is_not_asked_for_again(monkeypatch, tmp_path):
+    """Its run was removed, and optuna proposes the same settings twice more."""
+    job = Job("one", "small", "tiny", {}, {}, ())
+    handed, told = [], []
+
+    class Study:
+        def ask(self):
+            return SimpleNamespace(set_user_attr=lambda *_: None)
+
+        def tell(self, trial, **_):
+            told.append(trial)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    def at_once(jobs, *_, **__):
+        handed.extend(jobs)
+        for one in handed:
+            yield one, Failure(one, "error", "")
+
+    monkeypatch.setattr(exploring.grid, "searched_in", lambda *_: [(None, None)])
+    monkeypatch.setattr(exploring, "optuna", lambda: None)
+    monkeypatch.setattr(exploring, "Asking", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(exploring, "study_of", lambda *_: Study())
+    monkeypatch.setattr(exploring, "state", str)
+    monkeypatch.setattr(exploring, "_before", lambda *_: [job])
+    monkeypatch.setattr(exploring, "_job", lambda *_: job)
+    monkeypatch.setattr(exploring, "execute", at_once)
+    search = SimpleNamespace(storage="", trials=3, at_once=None)
+    order, asked = Order(tmp_path, "sweep"), cast(Any, SimpleNamespace(search=search))
+    list(exploring.explore(asked, "small", order, "threads", lambda *_: None))
+    assert handed == [job] and len(told) == 2

@@ -62,7 +62,7 @@ def _passed(made: Split, name: str, low: Any, where: str) -> np.ndarray:
     if not (is_number(low) and low >= 0):
         raise BadSetting(f"{where}: {name} = {low!r}: wanted a number, 0 or more")
     if name == "rate_hz":
-        counts = np.concatenate([c.response[0, c.skip :] for c in made.train])
+        counts = np.concatenate([c.response[:, c.skip :].mean(0) for c in made.train])
         return counts.mean(0, dtype=np.float64) / made.spec.bin_s >= low
     reached = ceilings(made)
     if not reached:

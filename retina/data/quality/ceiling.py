@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retina.data.finding import Finding, some
+from retina.data.groups import by_group, same_trials
 from retina.metrics.cc_max import cc_max
 from retina.types import Split
 
@@ -17,13 +18,12 @@ FEW = 4
 def ceilings(made: Split) -> dict[str, np.ndarray]:
     """Per repeated group of test clips, (cell,) CC_max; nan where nothing repeats."""
     found = {}
-    for group in dict.fromkeys(clip.group for clip in made.test):
-        clips = [clip for clip in made.test if clip.group == group]
-        trials = min(clip.response.shape[0] for clip in clips)
-        if trials < 2:
+    for group, clips in by_group(made.test).items():
+        clips = same_trials(clips)
+        if len(clips[0].response) < 2:
             continue
         response = np.concatenate(
-            [clip.response[:trials, clip.skip :] for clip in clips], axis=1
+            [clip.response[:, clip.skip :] for clip in clips], axis=1
         )
         found[group] = cc_max(np.zeros(response.shape[1:]), response)
     return found

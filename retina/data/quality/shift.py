@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retina.data.finding import Finding, some
+from retina.data.groups import by_group
 from retina.data.leak import memory
 from retina.data.sta import peaks, sta
 from retina.movie import pieces
@@ -128,12 +129,13 @@ def between_parts(
     cells: (cell,) which are looked at.
     """
     average = np.nan_to_num(past[:, cells]).reshape(len(past), int(cells.sum()), -1)
-    parts: dict[str, list[np.ndarray]] = {}
-    for clip in (*made.validation, *made.test):
-        name = f"test {clip.group!r}" if clip.group else "validation"
-        found = _correlations(clip, average, made, cells)
-        parts.setdefault(name, []).append(found)
-    each = {name: np.concatenate(found) for name, found in parts.items()}
+    parts = {"validation": list(made.validation)}
+    parts |= {f"test {group!r}": clips for group, clips in by_group(made.test).items()}
+    each = {
+        name: np.concatenate([_correlations(c, average, made, cells) for c in clips])
+        for name, clips in parts.items()
+        if clips
+    }
     known = [float(one.mean(0).max()) for one in each.values() if len(one)]
     for name, correlations in each.items():
         yield _judged(correlations, name, max(known, default=0.0))
@@ -220,9 +222,9 @@ def between_trials(made: Split) -> Iterator[Finding]:
             continue
         told = ", ".join(f"trial {trial} by {by:+d}" for trial, by in shifted[:8])
         more = f" and {len(shifted) - 8} more" if len(shifted) > 8 else ""
-        text = f"test {clip.group!r}: shifted against the other trials, in bins of "
-        text += f"{made.spec.bin_s:.4g} s: {told}{more}: a late trigger, or another "
-        yield Finding("note", "repeats", text + "latency")
+        text = f"test {clip.group or clip.name!r}: shifted against the other trials, "
+        text += f"in bins of {made.spec.bin_s:.4g} s: {told}{more}: a late trigger, or "
+        yield Finding("note", "repeats", text + "another latency")
 
 
 def _later(own: np.ndarray, others: np.ndarray) -> int:

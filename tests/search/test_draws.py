@@ -1,0 +1,36 @@
+"""Draws beside a run are of the fit that is in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from retina import store
+from retina.metrics.resample import Draws
+from retina.search import draws, records, work
+from retina.search.job import Job
+
+
+def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypatch):
+    """As after the card was edited: the store keeps files that are not its own."""
+    nothing: Any = (None, None)
+    job = Job("one", "small", "tiny", {}, {}, ())
+    given = SimpleNamespace(of=lambda job: (None, "digest"))
+    monkeypatch.setattr(work, "splits", lambda folder: given)
+    monkeypatch.setattr(work, "fitted", lambda *_, **__: None)
+    point = SimpleNamespace(score=SimpleNamespace(cell_names=()))
+    monkeypatch.setattr(work, "measured", lambda *_: point)
+    monkeypatch.setattr(records, "describe", lambda point: {})
+    monkeypatch.setattr(
+        store, "save", lambda fit, place, **_: place.mkdir(exist_ok=True)
+    )
+    for value in (1.0, 2.0):
+        one = Draws(np.full(1, value), np.full((3, 1), value), 5)
+        monkeypatch.setattr(
+            draws, "drawn", lambda *_, one=one: {("validation", "pearson_trial"): one}
+        )
+        work.work(job, work.Order(tmp_path, "sweep", draws=True))
+        kept = draws.kept(work.place_of(job, tmp_path), lambda: nothing)
+        assert kept["validation", "pearson_trial"].observed == value
