@@ -15,6 +15,7 @@ import numpy as np
 
 from retina import compiled, failures, formulation
 from retina.data import leak
+from retina.data.quality.shifted import shifted
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.exact import in_float32
 from retina.fitting import checkpoints, ends, lbfgs, penalties, tuning
@@ -116,7 +117,7 @@ def fit(
         )
     told: dict[str, Any] = {
         "frozen": list(model.core) if core is not None else [],
-        "notes": [*split.notes, *short_lead(model, split)],
+        "notes": notes(model, split),
     }
     if core is not None:
         model = frozen(model, core)
@@ -276,6 +277,11 @@ def finished(
             **told,
         },
     )
+
+
+def notes(model: Model, split: Split) -> list[str]:
+    """What is to be told of a split when the model is fitted to it."""
+    return [*split.notes, *short_lead(model, split), *shifted(split)]
 
 
 def short_lead(model: Model, split: Split) -> list[str]:
