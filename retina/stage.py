@@ -382,6 +382,7 @@ TUNED = (
     "smooth_time",
     "group",
     "locality",
+    "activity",
 )
 
 

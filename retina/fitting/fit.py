@@ -87,10 +87,10 @@ def fit(
                 interrupted: what comes back is the fit as it stands, and the same call
                 with a later one, or None, goes on from its checkpoint.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...). In a
-                descent (not with L-BFGS) the learning rate and the regularisers but
-                `activity` may be lists: every combination is fitted, side by side like
-                seeds, and the one with the best median over seeds on validation is
-                kept; training["tuned"] tells of them all, the curve and the rest of
+                descent (not with L-BFGS) the learning rate and the regularisers may be
+                lists: every combination is fitted, side by side like seeds, and the one
+                with the best median over seeds on validation is kept;
+                training["tuned"] tells of them all, the curve and the rest of
                 `training` of the one that is kept.
     returns:    Fit; fit.params is the seed that was best on validation. A seed whose
                 loss is no longer finite ends there, at its best parameters, and
