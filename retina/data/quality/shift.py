@@ -21,6 +21,7 @@ FAR = 4.0  # times: another part is predicted so much better
 KNOWN = 6.0  # standard errors of an average, from which on a peak is one
 SOON, LATE = 0.04, 0.25  # seconds; see `_latency`
 CLEAR = 1.5  # of an average's peak in the past to the highest in the future
+SHIFT = "its frames are shifted against its events"  # how such a finding ends
 
 
 class Averages(NamedTuple):
@@ -200,7 +201,7 @@ def _judged(each: np.ndarray, name: str, known: float) -> Finding:
             f"stands {none:.2f}): "
         )
         if most > BETTER * none:
-            text += "its frames are shifted against its events"
+            text += SHIFT
             return Finding("wrong", "alignment", text)
         text += "a small shift, or cells that have become slower or faster"
         return Finding("note", "alignment", text)

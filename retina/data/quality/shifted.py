@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from retina.data.caveats import SHIFTED
-from retina.data.quality.shift import averages, between_parts, sides
+from retina.data.quality.shift import SHIFT, averages, between_parts, sides
 from retina.types import GRADED, Clip, Split
 
 CELLS = 6  # those with the most events
@@ -54,7 +54,7 @@ def _texts(split: Split) -> list[str]:
         return []
     furthest = max(round(NEAR / split.spec.bin_s), 3)
     parts = between_parts(some, found.past, clear, furthest)
-    return [one.text for one in parts if one.level == "wrong"]
+    return [one.text for one in parts if one.text.endswith(SHIFT)]
 
 
 def _some(split: Split) -> Split:
