@@ -71,4 +71,5 @@ TUNED = (
     "smooth_time",
     "group",
     "locality",
+    "activity",
 )

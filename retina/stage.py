@@ -339,6 +339,8 @@ class Model(NamedTuple):
                 than one that multiplies float32 by float32 has, by their name.
     drawn:      () -> a stage of the same params whose synapses release whole vesicles
                 at random, for simulation; None where no synapse has such a form.
+    contains:   (another model, its params) -> params with which this one gives the same
+                rates, or None where it cannot: see `retina.fitting.inherited`.
     """
 
     name: str
@@ -354,3 +356,4 @@ class Model(NamedTuple):
     circuit: Any = None
     columns: Callable[[Params, Any], Mapping[str, int]] | None = None
     drawn: Callable[[], Stage] | None = None
+    contains: Callable[[Any, Tree], Tree | None] | None = None

@@ -128,7 +128,7 @@ def _fit(
 
     from retina import atomic, build, failures, store
     from retina.fitting import checkpoints
-    from retina.fitting.fit import fit, short_lead
+    from retina.fitting.fit import fit, notes
     from retina.fitting.inherited import inherited, sentence
     from retina.fitting.loggers import ROW
 
@@ -141,7 +141,7 @@ def _fit(
     ]
     split = runs.divided(dataset, asked["cells"], asked["bin_s"])
     model = build.model(asked["model"], split.spec, **own)
-    for note in (*split.notes, *short_lead(model, split)):
+    for note in notes(model, split):
         output.say(f"note: {note}")
     core, start = (
         store.load(asked[word]) if word in asked else None for word in ("core", "start")

@@ -66,7 +66,7 @@ def make_round(
     returns: (walk, given, order, rate, stimulus, counts) -> (walk, loss (seed, step)),
              where order is (seed, step, clip in batch, 2) rows of the table, rate is
              (seed, step), and given holds the params that are not trained (a model
-             with a training pass has them in the walk) and keywords of the penalty.
+             with a training pass has them in the walk) and the weights of `objective`.
     """
     function = objective(model, table, null_rate, in_turn, activity)
     share = model.training is None
@@ -83,21 +83,22 @@ def objective(
     """The loss of a batch of clips: (free, rest, first, stimulus, counts, step).
 
     rest:    the params that are not trained, or for a model with a training pass the
-             walk's `moving`; and keywords of the penalty.
+             walk's `moving`; and keywords of the penalty, and "activity" where it is
+             one of its own.
     returns: a function whose value is (loss, `moving` after it or None).
     """
     null = jnp.asarray(null_rate, jnp.float32)
     in_turn = in_turn and jax.default_backend() == "cpu"
 
     def loss(free, rest, first, stimulus, counts, step):
-        fixed, weights = rest
+        fixed, (price, weights) = rest[0], priced(rest[1])
         params = to_bounded(model.stage.parameters, free, fixed)
 
         def over(first):
             rate, target = clip_rates(
                 model, params, stimulus, counts, first, table.lead, table.bins
             )
-            each = jax.vmap(lambda r, y: poisson(r, y, null, activity))
+            each = jax.vmap(lambda r, y: poisson(r, y, null, price))
             return jnp.mean(each(rate, target))
 
         if in_turn:
@@ -108,15 +109,20 @@ def objective(
 
     def training_loss(free, rest, first, stimulus, counts, step):
         assert model.training is not None
-        (fixed, number), weights = rest
+        (fixed, number), (price, weights) = rest[0], priced(rest[1])
         params = to_bounded(model.stage.parameters, free, fixed)
         key = jax.random.fold_in(jax.random.key(number), step)
         signal, target = jax.vmap(
             lambda where: cut(model, stimulus, counts, where, table.lead, table.bins)
         )(first)
         rate, after = model.training(params, signal, key)
-        value = poisson(rate[:, -table.bins :], target, null, activity)
+        value = poisson(rate[:, -table.bins :], target, null, price)
         return penalised(value, params, weights), (untrained(model, after), number)
+
+    def priced(weights):
+        """What activity costs, and the keywords of the penalty."""
+        others = {name: one for name, one in weights.items() if name != "activity"}
+        return weights.get("activity", activity), others
 
     def penalised(value, params, weights):
         if model.penalty is None:

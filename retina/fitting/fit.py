@@ -15,6 +15,7 @@ import numpy as np
 
 from retina import compiled, failures, formulation
 from retina.data import leak
+from retina.data.quality.shifted import shifted
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.exact import in_float32
 from retina.fitting import checkpoints, ends, lbfgs, penalties, tuning
@@ -87,10 +88,10 @@ def fit(
                 interrupted: what comes back is the fit as it stands, and the same call
                 with a later one, or None, goes on from its checkpoint.
     recipe:     fields of Recipe to change (learning_rate, batch, max_steps, ...). In a
-                descent (not with L-BFGS) the learning rate and the regularisers but
-                `activity` may be lists: every combination is fitted, side by side like
-                seeds, and the one with the best median over seeds on validation is
-                kept; training["tuned"] tells of them all, the curve and the rest of
+                descent (not with L-BFGS) the learning rate and the regularisers may be
+                lists: every combination is fitted, side by side like seeds, and the one
+                with the best median over seeds on validation is kept;
+                training["tuned"] tells of them all, the curve and the rest of
                 `training` of the one that is kept.
     returns:    Fit; fit.params is the seed that was best on validation. A seed whose
                 loss is no longer finite ends there, at its best parameters, and
@@ -117,7 +118,7 @@ def fit(
         )
     told: dict[str, Any] = {
         "frozen": list(model.core) if core is not None else [],
-        "notes": [*split.notes, *short_lead(model, split)],
+        "notes": notes(model, split),
     }
     if core is not None:
         model = frozen(model, core)
@@ -278,6 +279,11 @@ def finished(
             **told,
         },
     )
+
+
+def notes(model: Model, split: Split) -> list[str]:
+    """What is to be told of a split when the model is fitted to it."""
+    return [*split.notes, *short_lead(model, split), *shifted(split)]
 
 
 def short_lead(model: Model, split: Split) -> list[str]:

@@ -27,6 +27,7 @@ def inherited(model: Model, start: Fit, split: Split) -> tuple[Model, dict[str, 
     its output, whatever it is called. What they mean is not looked at: the same
     weights of longer cosines, or in front of another nonlinearity, are taken over.
     The rest starts as the model's own does, as far as that has any place beside them.
+    A model that says how it `contains` the other one takes everything from it.
 
     start:   of the same recording, clock, cells and training blocks; of several seeds,
              the best on validation. Of others, parameters that belong to a cell would
@@ -44,6 +45,9 @@ def inherited(model: Model, start: Fit, split: Split) -> tuple[Model, dict[str, 
         for path, leaf in theirs.items()
         if path in ours and _kind(leaf) == _kind(ours[path])
     }
+    whole = model.contains(start.model, start.params) if model.contains else None
+    if whole is not None:
+        taken = _leaves(model, whole)
     described = jax.tree.structure(drawn).flatten_up_to(model.stage.parameters)
     trained = {path for path, one in zip(ours, described, strict=True) if one.trainable}
     if not trained & set(taken):

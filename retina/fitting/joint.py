@@ -21,7 +21,7 @@ from retina.fitting import core as cores
 from retina.fitting.clips import tabulate
 from retina.fitting.compiling import counted
 from retina.fitting.devices import Devices
-from retina.fitting.fit import check_clips, finished, number_of, started
+from retina.fitting.fit import check_clips, finished, notes, number_of, started
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.recipe import checked_recipe
@@ -160,7 +160,7 @@ def _fit(
             loop=loop,
             first=0,
             table=tables[n],
-            told={**told, "notes": list(splits[n].notes)},
+            told={**told, "notes": notes(models[n], splits[n])},
         )
         for n, model in enumerate(models)
     )

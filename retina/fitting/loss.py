@@ -17,7 +17,10 @@ FLOOR = 1e-8  # counts per bin; keeps log finite where a model is sure of silenc
 
 
 def poisson(
-    rate: jax.Array, counts: jax.Array, null_rate: jax.Array, activity: float = 0.0
+    rate: jax.Array,
+    counts: jax.Array,
+    null_rate: jax.Array,
+    activity: float | jax.Array = 0.0,
 ) -> jax.Array:
     """Negative log likelihood per expected spike of the population.
 
@@ -33,10 +36,14 @@ def poisson(
 
 
 def nats(
-    rate: jax.Array, counts: jax.Array, null_rate: jax.Array, activity: float = 0.0
+    rate: jax.Array,
+    counts: jax.Array,
+    null_rate: jax.Array,
+    activity: float | jax.Array = 0.0,
 ) -> jax.Array:
     """The terms of `poisson` before the mean: (time, cell)."""
-    expected = (1 + activity) * rate if activity else rate
+    free = isinstance(activity, int | float) and not activity
+    expected = rate if free else (1 + activity) * rate
     return (expected - counts * jnp.log(rate + FLOOR)) / jnp.mean(null_rate)
 
 

@@ -15,6 +15,8 @@ from retina.fitting.recipe import checked_recipe
 from retina.recipe import TUNED, Recipe
 from retina.stage import Model
 
+WEIGHTS = (*penalties.KINDS, "activity")
+
 
 def candidates(model: Model, changes: Mapping[str, Any]) -> list[Recipe]:
     """One recipe for each combination of what is given as a list, the last fastest.
@@ -48,7 +50,7 @@ def candidates(model: Model, changes: Mapping[str, Any]) -> list[Recipe]:
 
 def weights(recipes: Sequence[Recipe], seeds: int) -> dict[str, np.ndarray]:
     """Regularisers on which recipes differ: (lane,), the seeds of a recipe together."""
-    each = {name: [getattr(r, name) for r in recipes] for name in penalties.KINDS}
+    each = {name: [getattr(r, name) for r in recipes] for name in WEIGHTS}
     return {
         name: np.repeat(np.array(values, np.float32), seeds)
         for name, values in each.items()
@@ -58,7 +60,7 @@ def weights(recipes: Sequence[Recipe], seeds: int) -> dict[str, np.ndarray]:
 
 def widest(recipes: Sequence[Recipe]) -> Recipe:
     """The first, with each regulariser that any of them has."""
-    most = {n: max(getattr(r, n) for r in recipes) for n in penalties.KINDS}
+    most = {n: max(getattr(r, n) for r in recipes) for n in WEIGHTS}
     return dataclasses.replace(recipes[0], **most)
 
 

@@ -51,7 +51,7 @@ class Descent:
         self, model, table: Table, null_rate, settings, free, fixed, numbers, weights
     ):
         """numbers: of each lane, from which its clips and noise are drawn.
-        weights: keywords of the penalty, (lane,) each."""
+        weights: of `tuning.weights`, (lane,) each."""
         self.table, self.settings, self._fixed = table, settings, fixed
         self.numbers = numbers
         epoch = -(-len(table.first) // settings.batch)

@@ -85,6 +85,28 @@ def nim(
             "output": output_from_mean(output_kind, params["output"], counts),
         }
 
+    def contains(other: Model, params):
+        """An `ln`: of each of its ranks x, relu(x) - relu(-x) is x."""
+        if other.name != "ln" or "spatial" not in params or nonlinearity != "relu":
+            return None
+        space, time = params["spatial"]["filters"], params["temporal"]["weights"]
+        ranks = space.shape[1]
+        ours, theirs = stage.parts[-1][1], other.stage.parts[-1][1]
+        alike = (
+            (stage.lags, courses, ours.about)
+            == (other.stage.lags, len(time), theirs.about)
+        ) and space.shape[2:] == field.window_size(image, window)
+        if not alike or ranks > min(excitatory, suppressive):
+            return None
+        rank, share = shares(ranks, excitatory, suppressive)
+        filters = jnp.asarray(space)[:, rank] * share[None, :, None, None]
+        return {
+            "spatial": {"filters": filters, "corner": params["spatial"]["corner"]},
+            "temporal": {"weights": jnp.asarray(time)[:, :, rank]},
+            "threshold": {"bias": jnp.zeros((spec.cells, subunits), jnp.float32)},
+            stage.parts[-1][0]: params[other.stage.parts[-1][0]],
+        }
+
     return Model(
         "nim",
         spec,
@@ -92,7 +114,27 @@ def nim(
         warm_start=warm_start,
         penalty=lambda params: smooth * roughness(params),
         recipe=Recipe("lbfgs", max_steps=400),
+        contains=contains,
     )
+
+
+def shares(
+    ranks: int, excitatory: int, suppressive: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(subunit,) which rank each one hears, and how much of it, below 0 if subtracted.
+
+    What is added of a rank comes to 1, and so does what is subtracted. The shares of
+    two subunits differ: equal ones would stay equal in a fit.
+
+    >>> shares(1, 2, 1)[1].tolist() == [np.float32(1 / 3), np.float32(2 / 3), -1]
+    True
+    """
+    rank, share = [], []
+    for number, sign in ((excitatory, 1), (suppressive, -1)):
+        heard, size = np.arange(number) % ranks, np.arange(number) // ranks + 1
+        rank.append(heard)
+        share.append(sign * size / np.bincount(heard, size)[heard])
+    return np.concatenate(rank), np.concatenate(share).astype(np.float32)
 
 
 def threshold(cells: int, subunits: int) -> Stage:

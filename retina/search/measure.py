@@ -45,7 +45,9 @@ def measure(
     # A score stands on the function whose cost is counted: `score` checks that the
     # streaming step and the clip view agree before it returns.
     accuracy = score(fit, split.test, names, bin_s=bin_s)
-    said = (*_unfinished(fit), *_cold(fit), *caveats(split.notes))
+    # The fit's notes are those of its split, and what it found out itself.
+    noted = dict.fromkeys((*split.notes, *fit.training.get("notes", ())))
+    said = (*_unfinished(fit), *_cold(fit), *caveats([*noted]))
     accuracy = dataclasses.replace(
         accuracy,
         publish=split.publish,

@@ -1,18 +1,24 @@
 """What the models cost that a budget leaves out: a price needs no fit.
 
 A step is counted on the shapes of its parameters; what a fit finds are their values.
+A price is kept beside the runs, so that no recording is loaded for it again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from retina import build
-from retina.search import grid, work
+from retina import atomic, build, store
+from retina.data import card as cards
+from retina.search import grid, records, work
 from retina.search.experiment import Experiment
 from retina.search.job import Job
 from retina.types import Cost, Split
+
+PRICED = "priced"
 
 
 def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
@@ -32,15 +38,30 @@ def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
         for job in grid.alone(experiment, recording, family):
             told: dict[str, Any] = {"model": job.label}
             try:
-                split, _ = work.splits(folder).of(job)
-                # As the points of those that were fitted name it.
-                known = (split.spec.dataset, job.cells)
-                told["recording"] = ":".join(word for word in known if word)
-                told["cost"] = _price(job, split)
+                told |= _told(job, folder)
             except Exception as error:  # the fits are done, and stay
                 told["why"] = f"{why}; no price: {work.line(error)}"
             rows.append(row | told)
     return rows
+
+
+def _told(job: Job, folder: Path) -> dict[str, Any]:
+    """The recording's own name and the cost: as they were kept, of the same card."""
+    file = folder / PRICED / f"{job.name}.json"
+    asked = {"job": job.canonical(), "card": cards.digest(cards.read(job.dataset))}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        was = store.loads(file.read_text(encoding="utf-8"))
+        if asked == {key: was[key] for key in asked}:
+            price = was["cost"] and records.cost_of(was["cost"])
+            return {"recording": was["recording"], "cost": price}
+    split, _ = work.splits(folder).of(job)
+    # As the points of those that were fitted name it.
+    known = (split.spec.dataset, job.cells)
+    told = {"recording": ":".join(word for word in known if word)}
+    price = _price(job, split)
+    kept = asked | told | {"cost": price and dataclasses.asdict(price)}
+    atomic.write_file(file, store.dumps(kept).encode())
+    return told | {"cost": price}
 
 
 def _price(job: Job, split: Split) -> Cost | None:

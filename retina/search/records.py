@@ -41,7 +41,7 @@ def point_of(record: Mapping[str, Any], run: str) -> Point:
             model=record["model"],
             dataset=record["dataset"],
             score=_score(record["score"]),
-            cost=_cost(record["cost"]),
+            cost=cost_of(record["cost"]),
             settings=record["settings"],
             validation_bits=record.get("validation_bits"),
             validation_seeds=tuple(record.get("validation_seeds", ())),
@@ -172,7 +172,8 @@ def _score(table: Mapping[str, Any]) -> Score:
     return Score(**{**table, **lists, "metrics": metrics, "others": others})
 
 
-def _cost(table: Mapping[str, Any]) -> Cost:
+def cost_of(table: Mapping[str, Any]) -> Cost:
+    """The inverse of `dataclasses.asdict`, as a record has it."""
     ranged = {
         name: Interval(**value)
         for name, value in table.items()

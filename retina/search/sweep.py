@@ -177,12 +177,17 @@ def sweep(
     def unfinished(some: Iterable[Job]) -> list[Job]:
         left = []
         for job in some:
-            point = finished(job, folder)
+            point, said = finished(job, folder), None
             if point is None:
-                left.append(job)
-            else:
+                said = work.refused(job, folder)
+            if point is not None:
                 done[job.name] = point
                 tell(job, "skipped")
+            elif said is not None:
+                failures.append(said)
+                tell(job, "refused", error=said.error)
+            else:
+                left.append(job)
         return left
 
     def heard(answers: Iterable[tuple[Job, Outcome]]) -> Iterator[Job]:

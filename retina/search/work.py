@@ -180,11 +180,29 @@ def finished(job: Job, folder: Path) -> Point | None:
 def failed(job: Job, order: Order) -> Failure | None:
     """The failure that is recorded of a job in this sweep."""
     try:
-        text = _failure_of(job, order).read_text(encoding="utf-8")
+        text = _failure_of(job, order.folder).read_text(encoding="utf-8")
         record = store.loads(text)
         if record.get("sweep") == order.sweep:
             refused = record.get("refused", False)
             return Failure(job, record["error"], record["traceback"], refused)
+    except (OSError, ValueError, KeyError, AttributeError):
+        pass
+    return None
+
+
+def refused(job: Job, folder: Path) -> Failure | None:
+    """What a model said of this recording before, by the same card and versions.
+
+    As a finished run is no longer asked for, neither is the recording of this one.
+    """
+    if not job.where_possible:
+        return None
+    try:
+        record = store.loads(_failure_of(job, folder).read_text(encoding="utf-8"))
+        card = cards.digest(cards.read(job.dataset))
+        now = (True, card, store.versions())
+        if (record["refused"], record["card"], record["versions"]) == now:
+            return Failure(job, record["error"], record["traceback"], refused=True)
     except (OSError, ValueError, KeyError, AttributeError):
         pass
     return None
@@ -198,8 +216,10 @@ def fail(
     mark_of(job, order).unlink(missing_ok=True)
     failure = Failure(job, error, traceback, refused)
     more = {"versions": store.versions(), "sweep": order.sweep}
+    if refused:
+        more["card"] = cards.digest(cards.read(job.dataset))
     record = dataclasses.asdict(failure) | more
-    atomic.write_file(_failure_of(job, order), store.dumps(record).encode())
+    atomic.write_file(_failure_of(job, order.folder), store.dumps(record).encode())
     return failure
 
 
@@ -211,8 +231,8 @@ def line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-def _failure_of(job: Job, order: Order) -> Path:
-    return order.folder / FAILED / f"{job.name}.json"
+def _failure_of(job: Job, folder: Path) -> Path:
+    return folder / FAILED / f"{job.name}.json"
 
 
 @functools.lru_cache(maxsize=1)
@@ -280,7 +300,7 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
 
 def _forgive(job: Job, order: Order) -> None:
     with contextlib.suppress(OSError):
-        _failure_of(job, order).unlink()
+        _failure_of(job, order.folder).unlink()
 
 
 def _remove(checkpoint: Path) -> None:

@@ -46,6 +46,7 @@ def template(
         spec,
         chain(*stages),
         warm_start=warm_start,
+        # Added to the loss as it is: a mean, so that more cells do not change it.
         penalty=lambda params: shrink * jnp.mean(params["readout"]["weights"] ** 2),
         recipe=Recipe("adam", learning_rate=0.01, max_steps=3000),
     )

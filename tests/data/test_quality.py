@@ -7,16 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 
+from retina.data.caveats import SHIFTED
 from retina.data.quality.ceiling import ceiling, ceilings
 from retina.data.quality.clock import clock
 from retina.data.quality.drift import drift
 from retina.data.quality.fields import field, fields
 from retina.data.quality.shared_spikes import shared_spikes, shares
 from retina.data.quality.shift import alignment, averages, between_trials
+from retina.data.quality.shifted import shifted
 from retina.data.quality.silence import silence
 from retina.data.quality.whole import whole
 from retina.data.split import split
-from retina.types import Recording
+from retina.types import GRADED, Recording
 
 from .drawn import CELLS, FRAME_S, drawn_recording
 
@@ -52,6 +54,7 @@ def test_a_sound_recording_has_nothing_odd(sound):
     assert {one.level for one in found} == {"ok"}
     about = {one.about for one in found}
     assert about == {"clock", "silence", "shared", "drift", "ceiling", "alignment"}
+    assert shifted(split(sound)) == []
 
 
 def test_a_lost_trigger_is_found(sound):
@@ -171,6 +174,25 @@ def test_a_part_whose_frames_are_shifted_is_found(sound, by):
     # Frames that are stored late make the events look early.
     words = f"{abs(by)} bin{'s' if abs(by) > 1 else ''} {'early' if by > 0 else 'late'}"
     assert found.text.startswith("test 'frozen'") and words in found.text
+    (said,) = shifted(made)  # what a fit says of it by itself
+    assert said.startswith(SHIFTED) and found.text in said
+
+
+def test_a_fit_says_that_all_frames_are_late(sound):
+    blocks = tuple(
+        dataclasses.replace(block, stimulus=np.roll(block.stimulus, 4))
+        for block in sound.blocks
+    )
+    made = split(dataclasses.replace(sound, blocks=blocks))
+    (said,) = shifted(made)
+    assert said.startswith(SHIFTED) and "in frames that came after" in said
+    # Of other numbers than events no average is sure; too few of them say nothing.
+    graded = dataclasses.replace(made.spec, event=GRADED)
+    assert shifted(dataclasses.replace(made, spec=graded)) == []
+    (clip,) = made.train
+    cut = {"stimulus": clip.stimulus[:900], "response": clip.response[:, :900]}
+    few = (dataclasses.replace(clip, **cut),)
+    assert shifted(dataclasses.replace(made, train=few)) == []
 
 
 def test_a_trial_that_began_late_is_found(sound):

@@ -46,6 +46,40 @@ def test_a_glm_begins_at_the_bits_of_its_ln(split, ln):
     )
 
 
+def test_a_nim_begins_at_the_rates_of_an_ln(split, ln):
+    """Two halves of its filter, added and subtracted; no two subunits are alike."""
+    model = build.model("nim", split.spec, lags=4, excitatory=3, suppressive=2)
+    started, told = inherited(model, ln, split)
+    assert sentence(told) == "takes all parameters" and not told["left"]
+    assert started.warm_start is not None
+    params = started.warm_start(model.stage.init(KEY), split.train)
+    filters = np.asarray(params["spatial"]["filters"]).reshape(len(split.cells), -1)
+    assert len(np.unique(filters[0])) == filters.shape[1]
+    stimulus = split.validation[0].stimulus[:50]
+    rates = [
+        jax.jit(one.stage.apply)(had, one.stage.start(had), stimulus)[1]
+        for one, had in ((model, params), (ln.model, ln.params))
+    ]
+    np.testing.assert_allclose(*rates, rtol=1e-5)
+
+
+def whole_of(model, other, params):
+    assert model.contains is not None
+    return model.contains(other, params) is not None
+
+
+def test_a_nim_that_cannot_be_an_ln_says_so(split, ln):
+    """Of other lags, another nonlinearity or too few subunits: `taken` tells."""
+    for other in ({"lags": 5}, {"nonlinearity": "elu"}, {"output_kind": "exp"}):
+        model = build.model("nim", split.spec, **{"lags": 4, **other})
+        assert not whole_of(model, ln.model, ln.params)
+    two = build.model("ln", dataclasses.replace(split.spec, frame=(4, 4)), lags=4)
+    drawn = two.stage.init(KEY)
+    for suppressive in (1, 2):
+        model = build.model("nim", two.spec, lags=4, suppressive=suppressive)
+        assert whole_of(model, two, drawn) == (suppressive == 2)
+
+
 def test_a_model_that_starts_from_its_own_fit_is_that_fit(split, ln):
     again = fit(ln.model, split, key=KEY, seeds=2, start=ln, max_steps=0)
     assert again.training["started"]["own"] == ()
@@ -73,9 +107,10 @@ def test_a_model_that_starts_from_its_own_fit_is_that_fit(split, ln):
             "takes output; its own start of bias, conv2d, dense, fir; leaves spatial, "
             "temporal",
         ),
+        ("nim", {"lags": 4}, "takes all parameters"),
         (
             "nim",
-            {"lags": 4},
+            {"lags": 4, "nonlinearity": "elu"},
             "takes output, spatial.corner; its own start of spatial.filters, temporal, "
             "threshold; leaves spatial.filters, temporal",
         ),

@@ -10,8 +10,12 @@ import pytest
 
 from retina import build
 from retina.errors import BadSetting, BrokenRun
+from retina.fitting.clips import tabulate
+from retina.fitting.descent import objective
 from retina.fitting.fit import fit
 from retina.fitting.loop import Loop
+from retina.fitting.start import mean_counts
+from retina.fitting.tuning import candidates, weights, widest
 from retina.parameter import Parameter
 from retina.stage import Recipe
 from retina.types import Split
@@ -74,6 +78,23 @@ def test_a_regulariser_is_of_its_lane_alone(split):
     told = fit(_model(split), split, key=KEY, **quick, l2=[0.0, 1e3]).training["tuned"]
     free, crushed = (one["validation_bits"] for one in told)
     assert free > crushed + 0.05
+
+
+def test_a_price_on_activity_is_of_its_lane_as_well(split):
+    model = _model(split)
+    recipes = candidates(model, QUICK | {"activity": [0.0, 0.25]})
+    assert weights(recipes, 2)["activity"].tolist() == [0.0, 0.0, 0.25, 0.25]
+    assert widest(recipes).activity == 0.25
+    table, null = tabulate(model, split.train, 64), mean_counts(split.train)
+    free = model.stage.init(KEY)
+    data = table.first[:2], table.stimulus, table.counts, 0
+    own = jax.jit(objective(model, table, null, activity=0.5))
+    none, price = (
+        own(free, (free, {"activity": np.float32(one)}), *data)[0] for one in (0, 0.25)
+    )
+    assert price > none + 0.01
+    alone = jax.jit(objective(model, table, null, activity=0.25))
+    np.testing.assert_allclose(alone(free, (free, {}), *data)[0], price, rtol=1e-6)
 
 
 def test_a_rate_that_explodes_does_not_end_the_others(split):

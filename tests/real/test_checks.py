@@ -8,7 +8,11 @@ from __future__ import annotations
 import pytest
 
 from retina import resources
+from retina.data.card import read
 from retina.data.check import check
+from retina.data.load import load
+from retina.data.quality.shifted import shifted
+from retina.data.split import split
 from tests.data.test_table import MEASURED
 
 pytestmark = pytest.mark.slow
@@ -65,6 +69,8 @@ def test_a_real_recording(real, name):
     real(name)
     found = check(name)
     assert not [one for one in found if one.level == "wrong"]
+    for variant in read(name).variants or (None,):  # nor does a fit say so
+        assert shifted(split(load(name, cells=variant))) == []
     for level, about, words in TOLD[name]:
         texts = [one.text for one in found if (one.level, one.about) == (level, about)]
         assert any(words in text for text in texts), (about, words, texts)

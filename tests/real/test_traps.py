@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 
 from retina import resources
+from retina.data.caveats import SHIFTED
 from retina.data.check import check
+from retina.data.load import load
+from retina.data.quality.shifted import shifted
+from retina.data.split import split
 
 SHAYP = "shayp_salamander_fullfield"
 
 
 @pytest.fixture(scope="module")
-def found(real, tmp_path_factory):
-    """Of a card that takes the files as they come: every frame, the first repeat."""
+def naive(real, tmp_path_factory):
+    """A card that takes the files as they come: every frame, the first repeat."""
     folder = real(SHAYP)
     tmp = tmp_path_factory.mktemp("naive")
     (tmp / "cache").mkdir()
@@ -32,7 +36,12 @@ def found(real, tmp_path_factory):
     card.write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETINA_CACHE", str(tmp / "cache"))
-        return check(card)
+        yield card
+
+
+@pytest.fixture(scope="module")
+def found(naive):
+    return check(naive)
 
 
 def texts(found, about, level):
@@ -47,6 +56,12 @@ def test_the_hidden_repeat_is_test_stimulus_in_validation(found):
 def test_the_first_repeat_is_stored_one_frame_late(found):
     (text,) = texts(found, "alignment", "wrong")
     assert text.startswith("test 'frozen': events come 1 bin early")
+
+
+@pytest.mark.slow  # it is loaded once more
+def test_a_fit_says_so_too(naive):
+    (said,) = shifted(split(load(naive)))
+    assert said.startswith(f"{SHIFTED}test 'frozen': events come 1 bin early")
 
 
 def test_two_frames_were_shown_for_two(found):

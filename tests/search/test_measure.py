@@ -10,6 +10,7 @@ import pytest
 
 from retina import build, store
 from retina.costs.cost import RUNS, as_json, cost
+from retina.data.caveats import SHIFTED
 from retina.errors import BadSetting, MissingData
 from retina.fitting.fit import fit
 from retina.reports.markdown import markdown
@@ -144,13 +145,18 @@ def test_a_bit_costs_what_a_second_costs_over_the_bits_of_a_second(split):
     assert told_bits_per_s(dataclasses.replace(score, metrics={}), split) is None
 
 
-def test_what_was_done_to_a_recording_stays_with_its_figures(split, tmp_path):
+def test_what_was_done_to_a_recording_stays_with_its_figures(
+    split, tmp_path, monkeypatch
+):
     """Not the card's own words: those are in the run, and told when it is fitted."""
     trap = "Trial 3 is odd."
     said = ("prepared: means of 2 x 2 pixels", "lab is not verified: look at it")
     split = dataclasses.replace(split, notes=(trap, *said))
+    late = f"{SHIFTED}test 'frozen'"
+    monkeypatch.setattr("retina.fitting.fit.shifted", lambda split: [late])
+    said = (*said, late)
     fitted, point = point_of(split, "ln", lags=4)
-    assert point.score.notes[-2:] == said and trap not in point.score.notes
+    assert point.score.notes[-3:] == said and trap not in point.score.notes
     store.save(fitted, tmp_path / "run")
     assert store.read(tmp_path / "run")["training"]["notes"] == (trap, *said)
     shown = table(point.score), table([point]), markdown(result([point], {}), Y, X)

@@ -402,14 +402,31 @@ def test_frontiers_one_per_recording(asked, tmp_path):
     )
 
 
-def test_a_recording_that_a_model_refuses_is_told_and_is_no_failure(asked, tmp_path):
+def closed(*_, **__):
+    """In place of `load`."""
+    raise AssertionError("a recording is opened")
+
+
+def test_a_recording_that_a_model_refuses_is_told_and_is_no_failure(
+    asked, tmp_path, monkeypatch
+):
     asks = '[[families]]\nmodel = "photoreceptor_cnn"\n'
     told = []
     out = tmp_path / "runs"
-    swept = sweep(asked(asks + "where_possible = true"), out, progress=told.append)
+    folder = asked(asks + "where_possible = true")
+    swept = sweep(folder, out, progress=told.append)
     assert (swept.status, swept.failures) == (0, ())
     assert "R*" in swept.refused[0].error
     assert states(told)[-1] == ("photoreceptor_cnn", "refused")
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "load", closed)
+        again = sweep(folder, out, progress=told.append)
+    assert again.refused == swept.refused and again.failures == ()
+    assert states(told)[-1] == ("photoreceptor_cnn", "refused")
+    with monkeypatch.context() as patch:  # another version may take it
+        patch.setattr(store, "versions", lambda: {"retina-frontier": "later"})
+        patch.setattr(loading, "load", closed)
+        assert "is opened" in sweep(folder, out).failures[0].error
     assert sweep(asked(asks), out).status == 1
 
 
@@ -441,7 +458,9 @@ def test_a_sweep_that_asks_how_far_down_keeps_draws_and_answers(asked, tmp_path)
     assert set(before) == set(out.rglob("*.npz"))
 
 
-def test_no_fit_takes_more_steps_than_the_budget_of_its_recording(asked, tmp_path):
+def test_no_fit_takes_more_steps_than_the_budget_of_its_recording(
+    asked, tmp_path, monkeypatch
+):
     text = """
 [budgets."small:1,2"]
 seeds = 2
@@ -482,5 +501,13 @@ model = "mean"
     mean = build.model("mean", split.spec)
     fitted = {"rate": jax.numpy.full(2, 0.1)}
     assert left["cost"] == cost(mean, fitted, split) and left["cost"].params == 2
+    # It is kept: a finished sweep opens no recording to answer once more.
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "load", closed)
+        again = sweep(folder, runs)
+        assert again.untried == swept.untried and again.skipped == 3
+        (file,) = runs.glob("priced/mean-*.json")
+        file.write_text(file.read_text().replace('"card": "', '"card": "0'))
+        assert "no price: AssertionError" in sweep(folder, runs).untried[0]["why"]
     with pytest.raises(BadCard, match="no recording 'smal'"):
         experiment.read(asked("[budgets.smal]\nseeds = 2\n" + TWO))

@@ -22,6 +22,7 @@ FAR = 4.0  # times: another part is predicted so much better
 KNOWN = 6.0  # standard errors of an average, from which on a peak is one
 SOON, LATE = 0.04, 0.25  # seconds; see `_latency`
 CLEAR = 1.5  # of an average's peak in the past to the highest in the future
+SHIFT = "its frames are shifted against its events"  # how such a finding ends
 
 
 class Averages(NamedTuple):
@@ -59,17 +60,8 @@ def averages(made: Split) -> Averages:
 
 def alignment(made: Split, found: Averages) -> Iterator[Finding]:
     """STA peaks must lie in the past; lags in the future say what chance gives."""
-    average, lags, same = found
-    longest = lags.stop
-    at, signs = peaks(average, lags)
-    size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
-    past, future = size[-lags.start :].max(0), size[: -lags.start].max(0)
-    chance = size[: longest // 2].max(0)
-    real = np.maximum(past, future) > KNOWN * _scatter(made) * np.sqrt(1 + 2 * same)
-    early = real & (at < 0) & (future > BETTER * past)
-    early |= chance > CLEAR * past
-    # A frame that stays on for several bins is also on after the event.
-    clear = (past > CLEAR * chance) & ~early
+    at, signs = peaks(found.values, found.lags)
+    early, clear = sides(made, found)
     names = np.array([cell.name for cell in made.cells])
     if early.any():
         text = (
@@ -95,6 +87,24 @@ def alignment(made: Split, found: Averages) -> Iterator[Finding]:
         yield from between_parts(made, found.past, clear)
 
 
+def sides(
+    made: Split, found: Averages, sure: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """(cell,) whose average peaks after the events, and whose clearly before them.
+
+    sure: of the first, those alone whose peak no chance makes.
+    """
+    average, lags, same = found
+    size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
+    past, future = size[-lags.start :].max(0), size[: -lags.start].max(0)
+    chance = size[: lags.stop // 2].max(0)
+    real = np.maximum(past, future) > KNOWN * _scatter(made) * np.sqrt(1 + 2 * same)
+    early = (peaks(average, lags)[0] < 0) & (future > BETTER * past) & real
+    early |= (chance > CLEAR * past) & (real | (not sure))
+    # A frame that stays on for several bins is also on after the event.
+    return early, (past > CLEAR * chance) & ~early
+
+
 def _scatter(made: Split) -> np.ndarray:
     """(cell,) s.d. of an average of as many frames at random."""
     counts = np.sum(
@@ -118,7 +128,7 @@ def _latency(lag: float, bin_s: float) -> Iterator[Finding]:
 
 
 def between_parts(
-    made: Split, past: np.ndarray, cells: np.ndarray
+    made: Split, past: np.ndarray, cells: np.ndarray, furthest: int | None = None
 ) -> Iterator[Finding]:
     """What the training part's averages predict, held against the other parts.
 
@@ -127,12 +137,16 @@ def between_parts(
 
     past:  (lag, cell, *frame) averages, lag 0 first.
     cells: (cell,) which are looked at.
+    furthest: bins either way; None: as many as there are lags.
     """
     average = np.nan_to_num(past[:, cells]).reshape(len(past), int(cells.sum()), -1)
+    most = min(furthest or len(past), len(past))
     parts = {"validation": list(made.validation)}
     parts |= {f"test {group!r}": clips for group, clips in by_group(made.test).items()}
     each = {
-        name: np.concatenate([_correlations(c, average, made, cells) for c in clips])
+        name: np.concatenate(
+            [_correlations(c, average, made, cells, most) for c in clips]
+        )
         for name, clips in parts.items()
         if clips
     }
@@ -142,7 +156,7 @@ def between_parts(
 
 
 def _correlations(
-    clip: Clip, average: np.ndarray, made: Split, cells: np.ndarray
+    clip: Clip, average: np.ndarray, made: Split, cells: np.ndarray, most: int
 ) -> np.ndarray:
     """(piece, shift) of prediction and response, the mean over cells; or no piece."""
     time, reach = len(clip.stimulus), len(average)
@@ -158,7 +172,7 @@ def _correlations(
     heard = clip.response[..., cells].mean(0, dtype=np.float64)
     rows = np.arange(max(clip.skip, reach) + reach, time - reach)
     number = min(PIECES, len(rows) // (2 * reach))
-    shifts = range(-reach, reach + 1)
+    shifts = range(-most, most + 1)
     if number < 1:
         return np.zeros((0, len(shifts)))
     return np.array(
@@ -191,7 +205,7 @@ def _judged(each: np.ndarray, name: str, known: float) -> Finding:
             f"stands {none:.2f}): "
         )
         if most > BETTER * none:
-            text += "its frames are shifted against its events"
+            text += SHIFT
             return Finding("wrong", "alignment", text)
         text += "a small shift, or cells that have become slower or faster"
         return Finding("note", "alignment", text)

@@ -43,7 +43,8 @@ def gollisch_frames(folder: Path, card: Card) -> Recording:
             file of the repeated ones; ``axes``, of both ("y, x, frame").
     returns: parts "running", whose trials share no history, and "frozen"; frames are
              (y, x), in the numbers of the files; cells are named "0", "1", ...
-    raises:  UnreadableFile; ShapeMismatch; BadCard; MissingData before `convert`.
+    raises:  UnreadableFile; ShapeMismatch; BadStimulus where frames are of two kinds of
+             number; BadCard; MissingData before `convert`.
     """
     options = card.needs(
         "responses",
@@ -63,6 +64,11 @@ def gollisch_frames(folder: Path, card: Card) -> Recording:
         running, frozen = _watched(folder, card, options, chosen, fresh, same)
     else:
         running, frozen = _boards(folder, card, options, chosen)
+    if len(running) and len(frozen) and running.dtype != frozen.dtype:
+        raise BadStimulus(
+            f"{card.name}: the repeated frames are {frozen.dtype}, those of the trials "
+            f"{running.dtype}: bring all to one type of number and one scale"
+        )
     trials, frames, number = fresh.shape
     parts = {
         "running": _part(card, running, fresh.reshape(1, -1, number)),
