@@ -307,8 +307,9 @@ def score(
 
         together = shared(fitted, split.test, bin_s=bin_s)
     if json:
-        told = {"population": [vars(one) for one in together]} if population else {}
-        told["cc_max"] = {group: list(each) for group, each in ceiling.items()}
+        told: dict[str, Any] = {"cc_max": {g: list(c) for g, c in ceiling.items()}}
+        if population:
+            told["population"] = [vars(one) for one in together]
         output.print_json(score_json(point.score) | told)
         return
     from retina.reports.table import table

@@ -211,7 +211,9 @@ def _judged(each: np.ndarray, name: str, known: float) -> Finding:
             f"stands {none:.2f}): "
         )
         if most > BETTER * none:
-            text += SHIFT
+            text += (
+                f"if it grows along the recording, two clocks that drift; else {SHIFT}"
+            )
             return Finding("wrong", "alignment", text)
         text += "a small shift, or cells that have become slower or faster"
         return Finding("note", "alignment", text)
