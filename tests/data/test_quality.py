@@ -181,7 +181,7 @@ def test_a_part_whose_frames_are_shifted_is_found(sound, by):
     words = f"{abs(by)} bin{'s' if abs(by) > 1 else ''} {'early' if by > 0 else 'late'}"
     assert found.text.startswith("test 'frozen'") and words in found.text
     (said,) = shifted(made)  # what a fit says of it by itself
-    assert said.startswith(SHIFTED) and found.text in said
+    assert said.startswith(SHIFTED) and found.text in said and "two clocks" in said
 
 
 def test_a_fit_says_that_all_frames_are_late(sound):
