@@ -14,7 +14,8 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, pairs, race
 
 BUILD = "benchmarks.our_movies:rounds"
 AIM = 0.8  # of the speed in memory
@@ -54,9 +55,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 def notes(rows: list[dict[str, Any]]) -> list[str]:
     """The speed that streaming keeps, of each model, from its pair of rows."""
     lines = []
-    for held, streamed in zip(rows[::2], rows[1::2], strict=True):
-        pairs = zip(held["seconds"], streamed["seconds"], strict=True)
-        kept = statistics.median(one / other for one, other in pairs)
+    for held, streamed in pairs(rows):
+        rounds = zip(held["seconds"], streamed["seconds"], strict=True)
+        kept = statistics.median(one / other for one, other in rounds)
         same = [a["train_loss"] for a in held["answers"]] == [
             a["train_loss"] for a in streamed["answers"]
         ]
