@@ -68,7 +68,8 @@ def test_it_runs_small(name: str, tmp_path: Path, capsys):
         assert not who["failed"]
         assert who["versions"] and len(who["seconds"]) == 1
         assert who.get("equal_work", True)
-        if who["arrived"]:
+        # What a sweep adds to a job has nothing beside it.
+        if who["arrived"] and not who["name"].startswith("a job, "):
             assert who["ratios"] and who["ratio"] is not None
     assert report["machine"]["cores"] and report["command"].endswith(str(tmp_path))
     assert f"### {name}" in table.markdown(report)
