@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reports import ROOT, accelerator, finish, machine, today
+from benchmarks.worker import KEPT
 from retina.compiled import WORTH_S
 
 PAUSE_S = 0.05  # between turns: by then the last one's threads have stopped spinning
@@ -104,11 +105,13 @@ class Worker:
 def compiling(folder: Path, who: Contender) -> dict[str, str]:
     """The environment in which a worker keeps what it compiles in a folder of its own.
 
-    Ours as `retina` keeps it; the worker empties it before each step.
+    Ours as `retina` keeps it; the worker empties it before each step. A peer that runs
+    on JAX keeps nothing, whatever the one who calls has set.
     """
     if who.peer:
-        return {"TORCHINDUCTOR_CACHE_DIR": str(folder)}
+        return {"TORCHINDUCTOR_CACHE_DIR": str(folder), "JAX_COMPILATION_CACHE_DIR": ""}
     return {
+        KEPT: str(folder),
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": str(WORTH_S),
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import glm, inputs, reports, side_by_side, table
+from benchmarks import glm, inputs, reports, side_by_side, table, worker
 from benchmarks.side_by_side import Contender
 
 pytestmark = pytest.mark.slow
@@ -136,6 +136,25 @@ def test_a_busy_machine_is_told():
     assert "NOT A QUIET MACHINE" in table.remarks(report)[-1]
     report["load"]["begin"] = 0.9
     assert "QUIET" not in table.remarks(report)[-1]
+
+
+def test_only_what_a_race_keeps_is_forgotten(tmp_path: Path, monkeypatch):
+    """Not what whoever calls has JAX keep."""
+    theirs, kept = tmp_path / "theirs", tmp_path / "kept"
+    for folder in (theirs, kept):
+        (folder / "kernels").mkdir(parents=True)  # as XLA does on a GPU
+        (folder / "one-cache").touch()
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(theirs))
+    worker.forget()
+    for peer in (True, False):
+        said = side_by_side.compiling(kept, Contender("c", "m:f", peer))
+        assert said["JAX_COMPILATION_CACHE_DIR"] == ("" if peer else str(kept))
+        with monkeypatch.context() as patch:
+            for name, value in said.items():
+                patch.setenv(name, value)
+            worker.forget()
+        assert len([*theirs.iterdir()]) == 2
+        assert len([*kept.iterdir()]) == (2 if peer else 0)
 
 
 def raced(

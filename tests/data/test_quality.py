@@ -18,7 +18,7 @@ from retina.data.quality.shifted import shifted
 from retina.data.quality.silence import silence
 from retina.data.quality.whole import whole
 from retina.data.split import split
-from retina.types import GRADED, Recording
+from retina.types import GRADED, Clip, Recording, Spec, Split
 
 from .drawn import CELLS, FRAME_S, drawn_recording
 
@@ -193,6 +193,16 @@ def test_a_fit_says_that_all_frames_are_late(sound):
     cut = {"stimulus": clip.stimulus[:900], "response": clip.response[:, :900]}
     few = (dataclasses.replace(clip, **cut),)
     assert shifted(dataclasses.replace(made, train=few)) == []
+
+
+def test_chance_beside_a_grey_block_is_no_shift():
+    """Spikes that heed no stimulus, of which the first block shows none."""
+    rng = np.random.default_rng(0)
+    shown = np.zeros(500, np.float32), rng.standard_normal(3000, dtype=np.float32)
+    counts = [rng.poisson(0.2, (1, len(x), 3)).astype(np.float32) for x in shown]
+    grey, noise = map(Clip, ("grey", "noise"), shown, counts)
+    made = Split(Spec((), 3, 0.01), (grey, noise), (noise,), (noise,))
+    assert shifted(made) == []
 
 
 def test_a_trial_that_began_late_is_found(sound):
