@@ -76,20 +76,22 @@ def beside(
     options = SHOWN | card.options
     shown = stimulus(folder, card, options["stimulus"], options["stimulus_axes"])
     cells = cells_of(card, names)
+    odd = ""
     if options["trials"]:
-        parts, clock = _in_trials(folder, card, shown, made, read)
+        parts, clock, odd = _in_trials(folder, card, shown, made, read)
     else:
         clock = onsets(folder, card, options["onsets"], len(shown))
         parts = {"": Part(shown, clock, made)}
-    note = check_seconds(made, clock, card.name)
+    notes = [note for note in (odd, check_seconds(made, clock, card.name)) if note]
     held = recording(card, parts, cells)
-    return dataclasses.replace(held, notes=(*held.notes, note)) if note else held
+    return dataclasses.replace(held, notes=(*held.notes, *notes))
 
 
 def _in_trials(
     folder: Path, card: Card, shown: np.ndarray, made: Trains, read: Read | None
-) -> tuple[dict[str, Part], np.ndarray]:
-    """Parts "" (where the trials lie within a longer movie) and "trials", and a clock.
+) -> tuple[dict[str, Part], np.ndarray, str]:
+    """Parts "" (where the trials lie within a longer movie) and "trials", a clock, and
+    what is to be noted.
 
     raises: BadCard where the spikes have trials already.
     """
@@ -114,12 +116,13 @@ def _in_trials(
                     f"trial {trial}: are those of each trial in their order?"
                 )
         every = np.unique(np.concatenate(clocks))
-        return {"trials": together(shown, clocks, once)}, every
+        again, odd = together(shown, clocks, once)
+        return {"trials": again}, every, odd
     clock = onsets(folder, card, given, len(shown))
     whole = Part(shown, clock, made)
     where = f"{card.name}, trials"
-    again = within(whole, starts_s, options["trial_frames"], where)
-    return {"": whole, "trials": again}, clock
+    again, odd = within(whole, starts_s, options["trial_frames"], where)
+    return {"": whole, "trials": again}, clock, odd
 
 
 def starts(
