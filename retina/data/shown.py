@@ -24,6 +24,8 @@ def stimulus(folder: Path, card: Card, named: Any, axes: str) -> np.ndarray:
     axes:   of `in_order`.
     """
     found = values(folder, named, card.name)
+    if axes == "frame" and found.size == max(found.shape, default=0):
+        found = found.ravel()  # MATLAB has no arrays of one axis
     return as_stimulus(in_order(found, axes, card.name), card.name)
 
 
@@ -80,9 +82,9 @@ def in_order(found: np.ndarray, axes: str, where: str) -> np.ndarray:
 
 
 def values(folder: Path, named: Any, where: str) -> np.ndarray:
-    """One array of a file: npy, npz, HDF5, or MATLAB of any version.
+    """One array of a file: npy, npz, HDF5 or MATLAB; of a table one column of numbers.
 
-    named:  [file, array]; of an npy file [file].
+    named:  [file, array] or [file, column]; of an npy file [file].
     raises: UnreadableFile; MissingData; BadCard.
     """
     if not isinstance(named, list) or not named or len(named) > 2:
@@ -93,6 +95,11 @@ def values(folder: Path, named: Any, where: str) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return _numpy(path, name)
+    if suffix in (".csv", ".parquet"):
+        from retina.data.readers import csv, parquet
+
+        read = csv.columns_of if suffix == ".csv" else parquet.columns_of
+        return read(folder, named[0], {"time_s": str(name)})["time_s"]
     if suffix == ".mat" and not is_hdf5(path):
         from retina.data.matlab import variable
 
