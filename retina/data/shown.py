@@ -12,6 +12,7 @@ from retina.data.card import Card
 from retina.data.hdf5 import array, opened
 from retina.data.mapped import npy, of_npz
 from retina.data.parts import as_stimulus
+from retina.data.pulses import miscounted
 from retina.errors import BadCard, MissingData, ShapeMismatch, UnreadableFile, nearest
 
 _AXES = ("frame", "y", "x", "channel")
@@ -48,9 +49,12 @@ def check_onsets(found: np.ndarray, frames: int, card: Card) -> np.ndarray:
     if len(found) == frames and frames:
         found = np.append(found, found[-1] + card.frame_s)
     if len(found) != frames + 1:
+        told = ""
+        if abs(len(found) - frames) <= frames // 100 and np.all(np.diff(found) > 0):
+            told = f" ({miscounted(found, frames)})"
         raise ShapeMismatch(
             f"{card.name}: {len(found)} onsets for {frames} frames: give one for each "
-            "frame, or one more for the end"
+            f"frame, or one more for the end{told}"
         )
     usual = float(np.median(np.diff(found)))
     if not abs(usual - card.frame_s) <= 0.1 * card.frame_s:

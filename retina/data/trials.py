@@ -40,7 +40,7 @@ def together(
     ticks = np.maximum(np.rint(lasts / np.median(lasts)), 1)
     odd = ticks != np.sort(ticks, axis=0)[(len(ticks) - 1) // 2]  # than in most
     kept = np.flatnonzero(~odd.any(1))
-    told = [_told(trial, ticks, odd) for trial in np.flatnonzero(odd.any(1))]
+    told = [_told(int(trial), ticks, odd) for trial in np.flatnonzero(odd.any(1))]
     note = some(told, "trial") if told else ""
     if 2 * len(kept) < len(clocks):
         kept = np.arange(len(clocks))
@@ -50,13 +50,15 @@ def together(
     each_s = np.median(lasts[kept], axis=0)
     onto = clocks[kept[0]][0] + np.concatenate([[0], np.cumsum(each_s)])
     rows = tuple(
-        tuple(
-            moved(train[slice(*np.searchsorted(train, edges[[0, -1]]))], edges, onto)
-            for train in trains
-        )
+        tuple(moved(_within(train, edges), edges, onto) for train in trains)
         for edges in (clocks[trial] for trial in kept)
     )
     return Part(shown, onto, rows), note and f"{DEVIATES}{note}"
+
+
+def _within(train: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    low, high = np.searchsorted(train, edges[[0, -1]])
+    return train[low:high]
 
 
 def _told(trial: int, ticks: np.ndarray, odd: np.ndarray) -> str:
