@@ -32,7 +32,13 @@ def miscounted(times: np.ndarray, frames: int) -> str:
     each = ticks(times)[long]
     which = some([f"{n} (x {m})" for n, m in zip(long, each, strict=True)], "interval")
     verb = "is" if len(long) == 1 else "are"
-    return f"{told}; {which} {verb} long: pulses missing? Put their times in"
+    lacking = frames - len(times)
+    if int((ticks(times) - 1).sum()) == lacking:
+        return f"{told}; {which} {verb} long: pulses missing? Put their times in"
+    return (
+        f"{told}; {which} {verb} long: pulses missing in {lacking}, frames dropped in "
+        f"the others? Put the {lacking} missing times in"
+    )
 
 
 def filled(times: np.ndarray) -> np.ndarray:
