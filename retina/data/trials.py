@@ -48,10 +48,10 @@ def together(
     elif told:
         note += f": left out, {len(kept)} of {len(clocks)} trials are taken"
     each_s = np.median(lasts[kept], axis=0)
-    onto = clocks[kept[0]][0] + np.concatenate([[0], np.cumsum(each_s)])
+    onto = clocks[int(kept[0])][0] + np.concatenate([[0], np.cumsum(each_s)])
     rows = tuple(
         tuple(moved(_within(train, edges), edges, onto) for train in trains)
-        for edges in (clocks[trial] for trial in kept)
+        for edges in (clocks[int(trial)] for trial in kept)
     )
     return Part(shown, onto, rows), note and f"{DEVIATES}{note}"
 
