@@ -122,8 +122,8 @@ BRIEF = {"lnln": 1200, "cnn": 1500}
 def test_gollisch_each_step_of_nonlinearity_pays(real):
     """Fitted briefly, subunits pass their floor and the network what torch's fits of it
     end at in `benchmarks.whole_fit` (1.82, r .62); each model beats the one before on
-    the running trials, under the paired bootstrap. Fitted to their ends they pass 1.92
-    and 2.00, which `retina sweep checkerboard` holds them to.
+    the running trials, under the paired bootstrap. Fitted to their ends they have 1.92
+    and 2.02: experiments/checkerboard.
     """
     real(GOLLISCH)
     split = split_of(GOLLISCH)
