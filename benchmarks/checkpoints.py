@@ -17,7 +17,8 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, pairs, race
 
 BUILD = "benchmarks.our_fits:kept"
 FITS: dict[str, dict[str, Any]] = {
@@ -59,11 +60,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 def notes(rows: list[dict[str, Any]]) -> list[str]:
     """The shares of each model, from its pair of rows; the aim is of the first."""
     lines = []
-    for without, kept in zip(rows[::2], rows[1::2], strict=True):
+    for without, kept in pairs(rows):
         counted = kept["answers"][-len(kept["seconds"]) :]
         waited = [one["waited_s"] / one["spent_s"] for one in counted]
-        pairs = zip(kept["seconds"], without["seconds"], strict=True)
-        grown = [1 - less / more for more, less in pairs]
+        rounds = zip(kept["seconds"], without["seconds"], strict=True)
+        grown = [1 - less / more for more, less in rounds]
         median = statistics.median(waited)
         lines.append(
             f"{kept['name'].split(',')[0]}: waited {median:.2%} of the time (aim < "

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 
 CIRCUIT = {"bins": 10_000, "cells": 500, "excite": 20, "inhibit": 10, "dt_s": 1e-3}
 SMALL = CIRCUIT | {"bins": 100, "cells": 20, "excite": 3, "inhibit": 2}

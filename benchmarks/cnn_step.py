@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 
 DEEP_RETINA = {
     "frame": 50,

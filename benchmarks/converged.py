@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 from benchmarks.whole_fit import COSINE, FALLING, OPEN_RETINA, TORCH, keep
 
 CONTENDERS = [

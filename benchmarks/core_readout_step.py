@@ -6,17 +6,19 @@
 with two pixels of padding; ELU; Gaussian masks to 100 cells; 20 outputs a clip. Kernels
 are separable in space and time, in open-retina's basis of sines and cosines. Ours and
 torch's separable rows run them as what they are; the rows "full kernel" multiply them
-out, as open-retina's module does. Batch norm stands at fixed statistics on all sides (a
-learned scale and offset), as our model has it. All start from the same weights and must
-have the same loss. Peers take Adam's step alone; ours clips the gradient and averages
-as well.
+out, as open-retina's module does; those of the spectral method take the way that ours
+takes on a CPU, with the clips' own spectra made before the clock runs, as ours are not.
+Batch norm stands at fixed statistics on all sides (a learned scale and offset), as our
+model has it. All start from the same weights and must have the same loss. Peers take
+Adam's step alone; ours clips the gradient and averages as well.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 
 OPEN_RETINA = {
     "batch": [16, 50, 36, 32],
@@ -58,10 +60,25 @@ CONTENDERS = [
     ),
     Contender("torch separable", f"{TORCH}:plain", True, {"way": "separable"}),
     Contender(
+        "torch separable, channels_last",
+        f"{TORCH}:plain",
+        True,
+        {"way": "separable", "channels_last": True},
+    ),
+    Contender(
         "torch.compile separable",
         f"{TORCH}:plain",
         True,
         {"way": "separable", "compile": True},
+    ),
+    Contender(
+        "torch, same spectral method", f"{TORCH}:plain", True, {"way": "spectral"}
+    ),
+    Contender(
+        "the same, compiled",
+        f"{TORCH}:plain",
+        True,
+        {"way": "spectral", "compile": True},
     ),
 ]
 

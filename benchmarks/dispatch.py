@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 
 PERCEPTRON = {"lags": 20, "width": 32, "bins": 20_000, "steps": 40, "seeds": 1}
 SMALL = PERCEPTRON | {"width": 4, "bins": 600, "steps": 3}

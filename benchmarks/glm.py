@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import inputs
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 
 GAP = 1e-6
 FULL = {"bins": 1_000_000, "features": 200, "cells": 30, "alone": 1, "limit_s": 300}

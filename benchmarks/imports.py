@@ -5,14 +5,12 @@ python -m benchmarks.imports
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
 from typing import Any
 
-from benchmarks import side_by_side
-from benchmarks.side_by_side import ROOT, finish, options, parsed
+from benchmarks.reports import ROOT, finish, machine, options, parsed, plain, today
 
 PROCESSES = {
     "python -c pass": ("pass", None),
@@ -26,7 +24,7 @@ PROCESSES = {
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
-    chosen = parsed(options(__doc__, rounds=10), arguments)
+    chosen = parsed(options(__doc__, rounds=10, race=False), arguments)
     seconds: dict[str, list[float]] = {name: [] for name in PROCESSES}
     rounds = 1 if chosen.small else chosen.rounds
     for turn in range(rounds + 1):
@@ -36,15 +34,21 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
                 seconds[name].append(took)
     import retina
 
+    ours = seconds["import retina"]
     report = {
         "name": "imports",
         "command": " ".join(["python", "-m", "benchmarks.imports", *chosen.given]),
-        "date": side_by_side.today(),
-        "machine": side_by_side.machine(),
+        "date": today(),
+        "machine": machine(),
         "settings": {},
         "contenders": [
-            row(name, seconds[name], seconds["import retina"], most)
-            | {"versions": {"retina": retina.__version__}}
+            plain(
+                name,
+                seconds[name],
+                [s / m for s, m in zip(seconds[name], ours, strict=True)],
+                versions={"retina": retina.__version__},
+                most=most,
+            )
             for name, (_, most) in PROCESSES.items()
         ],
     }
@@ -58,29 +62,6 @@ def whole_process(code: str) -> float:
         [sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
     )
     return time.perf_counter() - begun
-
-
-def row(
-    name: str, seconds: list[float], ours: list[float], most: float | None
-) -> dict[str, Any]:
-    median = statistics.median(seconds)
-    ratios = [s / m for s, m in zip(seconds, ours, strict=True)]
-    return {
-        "name": name,
-        "failed": "",
-        "set_up_s": 0.0,
-        "late_set_up_s": 0.0,
-        "seconds": seconds,
-        "median_s": median,
-        "min_s": min(seconds),
-        "max_s": max(seconds),
-        "arrived": True,
-        "ratios": ratios,
-        "ratio": statistics.median(ratios),
-        "reach": most,
-        "absolute": True,
-        "met": None if most is None else median < most,
-    }
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, race
 
 LNK = {"bins": 10_000, "cells": 100, "lags": 30, "bin_s": 1e-3, "gradient": False}
 SMALL = LNK | {"bins": 400, "cells": 3}

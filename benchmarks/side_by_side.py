@@ -1,30 +1,30 @@
 """Runs contenders in turn, A B C A B C ..., so that a machine that drifts hits all.
 
 Every contender is a process of its own (`benchmarks.worker`). The first is ours; each
-round gives one ratio of the others' time to ours, and the median of these is told.
+round gives one ratio of the others' time to ours, and the median of these is told. What
+is compiled for a step of ours is compiled in it, as on a machine that has kept nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
+import itertools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import table
+from benchmarks.reports import ROOT, accelerator, finish, machine, today
+from benchmarks.worker import KEPT
+from retina.compiled import WORTH_S
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 PAUSE_S = 0.05  # between turns: by then the last one's threads have stopped spinning
 SAME = 1e-4  # relative difference of losses that equal work may leave
 
@@ -56,10 +56,12 @@ class Worker:
         self.failed = ""
         self.answers: list[dict[str, Any]] = []
         self._said = tempfile.TemporaryFile("w+")
+        self._kept = tempfile.TemporaryDirectory()
         arguments = [who.build, json.dumps(settings | who.settings)]
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", *arguments],
             cwd=ROOT,
+            env=os.environ | compiling(Path(self._kept.name), who),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -67,12 +69,13 @@ class Worker:
         )
         self.built = self._read()
 
-    def step(self) -> dict[str, Any]:
+    def step(self, more: dict[str, Any]) -> dict[str, Any]:
+        """more: settings that are known only now."""
         if self.failed:
             return {}
         time.sleep(PAUSE_S)
         assert self._process.stdin is not None
-        self._process.stdin.write("step\n")
+        self._process.stdin.write(json.dumps(more) + "\n")
         self._process.stdin.flush()
         told = self._read()
         if told:
@@ -96,6 +99,23 @@ class Worker:
         self._process.wait()
         self._process.stdout.close()
         self._said.close()
+        self._kept.cleanup()
+
+
+def compiling(folder: Path, who: Contender) -> dict[str, str]:
+    """The environment in which a worker keeps what it compiles in a folder of its own.
+
+    Ours as `retina` keeps it; the worker empties it before each step. A peer that runs
+    on JAX keeps nothing, whatever the one who calls has set.
+    """
+    if who.peer:
+        return {"TORCHINDUCTOR_CACHE_DIR": str(folder), "JAX_COMPILATION_CACHE_DIR": ""}
+    return {
+        KEPT: str(folder),
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": str(WORTH_S),
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def race(
@@ -106,21 +126,23 @@ def race(
     *,
     warm_ups: int = 1,
     judge: Callable[[Answers], dict[str, float | None]] | None = None,
+    allow: Callable[[dict[str, Any]], dict[str, Any]] = lambda ours: {},
     notes: Callable[[list[dict[str, Any]]], list[str]] = lambda rows: [],
 ) -> dict[str, Any]:
     """Run, print the table, write `results/NAME.json`.
 
-    contenders: ours first; peers are left out without `--peers`.
+    contenders: ours first; peers are left out without `--peers`, and all that `--only`
+                does not name: what is told is then of a part, in a file of its own.
     warm_ups:   steps before the first that counts; the first of them holds whatever is
                 compiled late, and its loss is that of equal weights.
     judge:      the answers of a round by contender -> the seconds of each; None where
                 it did not get there. By default what each worker's own clock says.
+    allow:      what ours answered in a round -> settings of the others for that round.
     notes:      lines under the table, from its rows.
-    raises:     RuntimeError if ours fails.
+    raises:     RuntimeError if ours fails; SystemExit where `--only` names nobody.
     """
-    load = os.getloadavg()[0]
     settings = settings | {"device": options.device}
-    present = [c for c in contenders if options.peers or not c.peer]
+    present = chosen(contenders, options)
     workers = [
         Worker(c, settings, options.peers if c.peer else sys.executable)
         for c in present
@@ -128,11 +150,16 @@ def race(
     try:
         for _ in range(warm_ups):
             for worker in workers:
-                worker.step()
+                worker.step({})
         rounds: list[dict[str, float | None]] = []
         for _ in range(options.rounds):
-            told = {worker.who.name: worker.step() for worker in workers}
-            told = {who: answer for who, answer in told.items() if answer}
+            told: Answers = {}
+            allowed: dict[str, Any] = {}
+            for worker in workers:
+                if answer := worker.step(allowed):
+                    told[worker.who.name] = answer
+                if worker is workers[0] and answer:
+                    allowed = allow(answer)
             clocks = {who: answer["seconds"] for who, answer in told.items()}
             rounds.append(judge(told) if judge else clocks)
     finally:
@@ -145,13 +172,37 @@ def race(
         "name": name,
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *options.given]),
         "date": today(),
-        "machine": machine() | {"load_before": load} | accelerator(rows[0]),
+        "machine": machine() | accelerator(rows[0]),
         "settings": settings,
         "contenders": rows,
+        "left_out": [c.name for c in contenders if c not in present],
         "notes": notes(rows),
     }
     finish(report, options)
     return report
+
+
+def chosen(
+    contenders: Sequence[Contender], options: argparse.Namespace
+) -> list[Contender]:
+    """Those who run: ours, and the others that the options do not leave out."""
+    ours, *others = [c for c in contenders if options.peers or not c.peer]
+    words = [word.lower() for word in options.only or []]
+    for word in words:
+        if not any(word in c.name.lower() for c in (ours, *others)):
+            names = "; ".join(c.name for c in (ours, *others))
+            more = "" if options.peers else "; with --peers also the peers"
+            raise SystemExit(f"--only {word}: in no name of these: {names}{more}")
+    if not words:
+        return [ours, *others]
+    return [ours, *(c for c in others if any(w in c.name.lower() for w in words))]
+
+
+def pairs(rows: list[dict[str, Any]]) -> Iterator[tuple[dict, dict]]:
+    """Rows beside each other of one model, named "model, way", where both were run."""
+    for one, other in itertools.pairwise(row for row in rows if not row["failed"]):
+        if one["name"].split(",")[0] == other["name"].split(",")[0]:
+            yield one, other
 
 
 def row(
@@ -197,64 +248,12 @@ def row(
     told["met"] = None
     if who.reach is not None and told["ratio"] is not None:
         enough = told["ratio"] >= who.reach
-        # One that was stopped on the way may need any more time.
+        # One that was stopped on the way may need any more time; one that ended there
+        # by its own rule would need another rule.
         told["met"] = enough if enough or told["arrived"] else None
+        told["ended"] = worker.answers[-1].get("settled", False)
     loss, our_loss = (one.answers[0].get("loss") for one in (worker, ours))
     if worker is not ours and loss is not None and our_loss is not None:
         told["loss_off"] = abs(loss - our_loss) / abs(our_loss)
         told["equal_work"] = told["loss_off"] <= SAME
     return told
-
-
-def finish(report: dict[str, Any], options: argparse.Namespace) -> None:
-    """Print a report and keep it; a small run is kept only where it is asked for."""
-    table.show(report)
-    folder = options.results or (None if options.small else RESULTS)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{report['name']}.json"
-        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        print(f"written: {path}")
-
-
-def today() -> str:
-    return datetime.date.today().isoformat()
-
-
-def machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line.split(":", 1) for line in info.read_text().splitlines()]
-        names = [pair[1].strip() for pair in lines if pair[0].strip() == "model name"]
-        cpu = names[0] if names else cpu
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform()}
-
-
-def accelerator(row: dict[str, Any]) -> dict[str, Any]:
-    """The device that a contender says it computed on, where that is no CPU."""
-    device = row["about"].get("device", "cpu")
-    return {} if device == "cpu" else {"accelerator": device}
-
-
-def options(what: str | None, rounds: int = 5) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
-    parser = argparse.ArgumentParser(description=(what or "").splitlines()[0])
-    parser.add_argument("--peers", help="the peers' interpreter: PATH/bin/python")
-    parser.add_argument(
-        "--device", help="of torch: cuda, or cpu; jax has its own choice"
-    )
-    parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--small", action="store_true", help="only whether it runs")
-    parser.add_argument("--results", type=Path, help="folder of NAME.json")
-    return parser
-
-
-def parsed(
-    parser: argparse.ArgumentParser, arguments: list[str] | None
-) -> argparse.Namespace:
-    """Options, with the words they were given in as `given`."""
-    given = sys.argv[1:] if arguments is None else arguments
-    found = parser.parse_args(given)
-    found.given = given
-    return found

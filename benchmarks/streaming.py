@@ -3,7 +3,7 @@
     python -m benchmarks.streaming
 
 A round of gradient steps, about half an epoch, of `cnn` and of `ln` on a movie of
-random bytes (72 x 72, 20,000 frames). Both sides call the same program on the same
+random bytes (48 x 48, 20,000 frames). Both sides call the same program on the same
 clips in the same order; the streamed one gathers the clips of each part of the round
 while the part before is computed. The file was just written, so the system has it at
 hand: what a slow disk would add is not in these times. Needs no peers.
@@ -14,11 +14,12 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.side_by_side import Contender, options, parsed, race
+from benchmarks.reports import options, parsed
+from benchmarks.side_by_side import Contender, pairs, race
 
 BUILD = "benchmarks.our_movies:rounds"
 AIM = 0.8  # of the speed in memory
-MOVIE = {"frames": 20_000, "side": 72, "cells": 16}
+MOVIE = {"frames": 20_000, "side": 48, "cells": 16}
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"model": {}, "recipe": {}},
     "ln": {"model": {}, "recipe": {"optimiser": "adam"}},
@@ -54,9 +55,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 def notes(rows: list[dict[str, Any]]) -> list[str]:
     """The speed that streaming keeps, of each model, from its pair of rows."""
     lines = []
-    for held, streamed in zip(rows[::2], rows[1::2], strict=True):
-        pairs = zip(held["seconds"], streamed["seconds"], strict=True)
-        kept = statistics.median(one / other for one, other in pairs)
+    for held, streamed in pairs(rows):
+        rounds = zip(held["seconds"], streamed["seconds"], strict=True)
+        kept = statistics.median(one / other for one, other in rounds)
         same = [a["train_loss"] for a in held["answers"]] == [
             a["train_loss"] for a in streamed["answers"]
         ]

@@ -1,6 +1,6 @@
 """What a sweep adds to its jobs, and what a second process takes off the time.
 
-    python -m benchmarks.sweep [--jobs 2000] [--rounds 5] [--small]
+    python -m benchmarks.sweep
 
 Sending: many jobs that only leave a line in a file, through one process, over their
 number: what it costs to hand a job out and to hear of it.
@@ -8,16 +8,17 @@ Work: jobs of `mean` on the simulated retina in this process, each by the functi
 a worker calls. Of its time that of the fit (with its checkpoints) and of the score is
 taken away, which are the job's own; what is left is the lock, the card, the recording
 at hand, the word to those who watch, and the store, flushed to the disk. The first job
-loads the recording and compiles, and is not counted. The same jobs once more: what it
-takes to find that one is done. The overhead of a job is sending and work together.
-Speed-up: jobs of arithmetic on one thread, through one process and through two, in
-turn; the ratio of a round is what counts, its median is told. Needs two idle cores:
-what else runs takes from the second process first.
+of a round loads the recording and compiles, and is not counted. The same jobs once
+more: what it takes to find that one is done. The overhead of a job is sending and work
+together.
+Speed-up: jobs of arithmetic on one thread, through two processes and through one, in
+turn; the ratio of a round is what counts. Needs two idle cores: what else runs takes
+from the second process first.
+All of it in each round, so that a machine that drifts hits all; medians over rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import statistics
 import tempfile
@@ -29,12 +30,15 @@ from unittest import mock
 
 import numpy as np
 
+import retina
+from benchmarks.reports import finish, machine, options, parsed, plain, today
 from retina.search import work as worker
 from retina.search.drive import drive
 from retina.search.executors.local import local
 from retina.search.job import Job
 
 TASK_S = 0.25  # about what one job of the speed-up takes; chosen
+OVERHEAD_S, SPEED_UP = 0.02, 1.8  # the aims
 
 
 def jobs(count: int) -> list[Job]:
@@ -109,55 +113,75 @@ def seconds(processes: int, work: Any, count: int) -> float:
 
 
 def steps_of(wanted_s: float) -> int:
-    """How much arithmetic takes so long here and now."""
-    steps = 1000
-    begun = time.perf_counter()
-    computes(jobs(1)[0], steps)
-    return max(1, round(steps * wanted_s / (time.perf_counter() - begun)))
+    """How much arithmetic takes so long here, where nothing else runs."""
+    steps, (job,) = 1000, jobs(1)
+    spent = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        computes(job, steps)
+        spent.append(time.perf_counter() - begun)
+    return max(1, round(steps * wanted_s / min(spent)))
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--jobs", type=int, default=2000)
-    parser.add_argument("--works", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tasks", type=int, default=24)
-    parser.add_argument("--small", action="store_true", help="only whether it runs")
-    chosen = parser.parse_args(arguments)
+    parser = options(__doc__, rounds=5, race=False)
+    parser.add_argument("--jobs", type=int, default=400, help="sent in a round")
+    parser.add_argument("--works", type=int, default=10, help="fitted in a round")
+    parser.add_argument("--tasks", type=int, default=24, help="of arithmetic, the same")
+    chosen = parsed(parser, arguments)
     task_s = TASK_S
     if chosen.small:
-        chosen.jobs, chosen.works, chosen.rounds, chosen.tasks = 50, 3, 1, 4
-        task_s = 0.02
-    with tempfile.TemporaryDirectory() as folder:
-        work = functools.partial(leaves_a_line, folder=Path(folder))
-        sending_s = seconds(1, work, chosen.jobs) / chosen.jobs
-    print(f"sending {1e3 * sending_s:.2f} ms a job, over {chosen.jobs} jobs")
-    with tempfile.TemporaryDirectory() as folder:
-        around_s, whole_s, again_s = working(chosen.works, Path(folder))
-    print(
-        f"work {1e3 * around_s:.2f} ms around the fit and the score, of "
-        f"{1e3 * whole_s:.0f} ms in all; {1e3 * again_s:.2f} ms where it is done "
-        f"already (medians of {chosen.works} jobs)"
-    )
-    overhead_s = sending_s + around_s
-    print(f"overhead {1e3 * overhead_s:.2f} ms a job")
-    work = functools.partial(computes, steps=steps_of(task_s))
-    ratios = []
+        chosen.jobs, chosen.works, chosen.tasks, task_s = 10, 2, 2, 0.01
+    computing = functools.partial(computes, steps=steps_of(task_s))
+    told: dict[str, list[float]] = {}
     for _ in range(chosen.rounds):
-        one, two = (seconds(count, work, chosen.tasks) for count in (1, 2))
-        ratios.append(one / two)
-        print(f"one process {one:.2f} s, two {two:.2f} s: {one / two:.2f} x")
-    speed_up = statistics.median(ratios)
-    print(f"two processes: {speed_up:.2f} x (median of {chosen.rounds} rounds)")
-    return {
-        "sending_s": sending_s,
-        "work_s": around_s,
-        "done_s": again_s,
-        "overhead_s": overhead_s,
-        "speed_up": speed_up,
+        with tempfile.TemporaryDirectory() as folder:
+            send = functools.partial(leaves_a_line, folder=Path(folder))
+            sent = seconds(1, send, chosen.jobs) / chosen.jobs
+        with tempfile.TemporaryDirectory() as folder:
+            around, whole, again = working(chosen.works, Path(folder))
+        round_ = {
+            "sending": sent,
+            "around its fit and score": around,
+            "overhead: both": sent + around,
+            "with its fit and score": whole,
+            "found to be done": again,
+            "two processes": seconds(2, computing, chosen.tasks),
+            "one process": seconds(1, computing, chosen.tasks),
+        }
+        for name, took in round_.items():
+            told.setdefault(name, []).append(took)
+    two, one = told.pop("two processes"), told.pop("one process")
+    versions = {"retina": retina.__version__}
+    rows = [
+        plain(
+            f"a job, {name}",
+            took,
+            versions=versions,
+            most=OVERHEAD_S if name.startswith("overhead") else None,
+        )
+        for name, took in told.items()
+    ]
+    ones = [1.0] * len(two)  # the other row's ratios are to this one
+    rows.append(plain("tasks, two processes", two, ones, versions=versions))
+    gains = [alone / both for alone, both in zip(one, two, strict=True)]
+    rows.append(
+        plain("tasks, one process", one, gains, versions=versions, reach=SPEED_UP)
+    )
+    report = {
+        "name": "sweep",
+        "command": " ".join(["python", "-m", "benchmarks.sweep", *chosen.given]),
+        "date": today(),
+        "machine": machine(),
+        "settings": {n: getattr(chosen, n) for n in ("jobs", "works", "tasks")},
+        "contenders": rows,
+        "notes": [
+            f"Two processes: {statistics.median(gains):.2f} x the speed of one (aim >= "
+            f"{SPEED_UP}); rounds {', '.join(f'{gain:.2f}' for gain in gains)}."
+        ],
     }
+    finish(report, chosen)
+    return report
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from rich.table import Table
 HEAD = (
     "contender versions set-up_s median_s min_s max_s ratio_to_ours same_loss target"
 ).split()
+BUSY = 1.0  # load at the start; chosen
 
 
 def cells(report: dict[str, Any]) -> list[list[str]]:
@@ -45,27 +46,49 @@ def target(who: dict[str, Any]) -> str:
     if who["reach"] is None:
         return ""
     bound = f"< {who['reach']:g} s" if who.get("absolute") else f">= {who['reach']:g}"
-    return bound + {None: ": not settled", True: ": met", False: ": missed"}[who["met"]]
+    if who["met"] is None:
+        return bound + (": ended before" if who.get("ended") else ": not settled")
+    return bound + (": met" if who["met"] else ": missed")
 
 
 def figures(seconds: float) -> str:
     return f"{seconds:.3g}" if seconds < 1000 else f"{seconds:.0f}"
 
 
+def title(report: dict[str, Any]) -> str:
+    return report["name"] + (", in part" if report.get("left_out") else "")
+
+
+def remarks(report: dict[str, Any]) -> list[str]:
+    """The notes, and what a reader must know of the run before its figures are used."""
+    lines = [*report.get("notes", [])]
+    if report.get("left_out"):
+        lines.append(f"Left out of this run: {'; '.join(report['left_out'])}.")
+    if "load" in report:
+        begin, end = report["load"]["begin"], report["load"]["end"]
+        line = f"Load {begin:.1f} at the start, {end:.1f} at the end."
+        if begin > BUSY:
+            line += (
+                " NOT A QUIET MACHINE: other work may have had a share of the cores."
+            )
+        lines.append(line)
+    return lines
+
+
 def show(report: dict[str, Any]) -> None:
-    made = Table(*(head.replace("_", " ") for head in HEAD), title=report["name"])
+    made = Table(*(head.replace("_", " ") for head in HEAD), title=title(report))
     for row in cells(report):
         made.add_row(*row)
     Console().print(made)
-    for note in report.get("notes", []):
-        print(note)
+    for line in remarks(report):
+        print(line)
 
 
 def markdown(report: dict[str, Any]) -> str:
     machine = report["machine"]
     accelerator = f", {machine['accelerator']}" if "accelerator" in machine else ""
     lines = [
-        f"### {report['name']}",
+        f"### {title(report)}",
         "",
         f"`{report['command']}`, {report['date']}, {machine['cpu']}, "
         f"{machine['cores']} cores{accelerator}.",
@@ -74,7 +97,7 @@ def markdown(report: dict[str, Any]) -> str:
         "|" + "---|" * len(HEAD),
     ]
     lines += ["| " + " | ".join(row) + " |" for row in cells(report)]
-    lines += ["", *report.get("notes", [])]
+    lines += ["", *remarks(report)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -4,7 +4,8 @@
 
 runs in our interpreter or in the peers', so it imports nothing but the standard
 library. FUNCTION takes the settings (JSON) and returns a `Work`. Each line on stdin
-asks for one step; each answer is one line of JSON on stdout.
+asks for one step and has what changes in the settings from there on (JSON, {} as a
+rule); each answer is one line of JSON on stdout.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
+
+KEPT = "RETINA_BENCHMARK_KEPT"  # names the folder that is emptied before each step
 
 
 class Work(NamedTuple):
@@ -40,6 +45,17 @@ def versions(*packages: str) -> dict[str, str]:
     return {name: metadata.version(name) for name in packages}
 
 
+def forget() -> None:
+    """Each step compiles what it needs, as the first one of a fresh machine does.
+
+    Only where a race says so: the folder that JAX is told of may be anyone's.
+    """
+    folder = os.environ.get(KEPT)
+    for kept in Path(folder).glob("*") if folder else ():
+        # On a GPU, XLA keeps its times of kernels in a folder of their own.
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+
+
 def main() -> None:
     # Whatever a library prints must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w")
@@ -52,7 +68,8 @@ def main() -> None:
     module, function = sys.argv[1].split(":")
     build = getattr(importlib.import_module(module), function)
     begun = time.perf_counter()
-    work: Work = build(json.loads(sys.argv[2]))
+    settings = json.loads(sys.argv[2])
+    work: Work = build(settings)
     answer(
         {
             "set_up_s": time.perf_counter() - begun,
@@ -61,10 +78,12 @@ def main() -> None:
         }
     )
     rested = time.process_time()
-    for _ in sys.stdin:
+    for line in sys.stdin:
         # CPU time of all threads since the last answer: a worker that waits for its
         # turn must leave the cores to the others.
         idle = time.process_time() - rested
+        settings |= json.loads(line)
+        forget()
         begun = time.perf_counter()
         told = work.step()
         took = (time.perf_counter() - begun) / work.units

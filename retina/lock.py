@@ -69,10 +69,12 @@ def in_turn(file: Path) -> Iterator[None]:
         while _taken(handle, wait=True) and not _stands(handle, file):
             os.close(handle)  # its holder removed it: it locks nothing
             handle = _open(file, file)
-        yield
+        try:
+            yield
+        finally:  # whoever is stopped while it waits leaves the holder its file
+            with contextlib.suppress(OSError):
+                file.unlink()
     finally:
-        with contextlib.suppress(OSError):
-            file.unlink()
         os.close(handle)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import glm, inputs, side_by_side, table
+from benchmarks import glm, inputs, reports, side_by_side, table, worker
 from benchmarks.side_by_side import Contender
 
 pytestmark = pytest.mark.slow
@@ -30,6 +30,7 @@ ALONE = {  # contenders that run without peers
     "lnk_forward": 2,
     "lnk_gradient": 2,
     "streaming": 4,
+    "sweep": 7,
     "whole_fit": 1,
 }
 
@@ -41,7 +42,7 @@ def work(settings):
     def step():
         if settings["loss"] < 0:
             raise ValueError("a loss below zero")
-        return {"loss": settings["loss"], "spent_s": 2.0}
+        return {"loss": settings["loss"], "spent_s": settings.get("spent_s", 2.0)}
 
     return Work(step, {"nothing": "1"})
 """
@@ -53,31 +54,26 @@ def test_no_benchmark_is_left_out():
         for path in FOLDER.glob("*.py")
         if "def main(arguments" in path.read_text(encoding="utf-8")
     }
-    # The table makes no measurement; that of sweeps has one contender, the sweep.
-    assert runnable - {"table", "sweep"} == set(ALONE)
+    assert runnable - {"table"} == set(ALONE)  # which makes no measurement
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_it_runs_small(name: str, tmp_path: Path, capsys):
     main = importlib.import_module(f"benchmarks.{name}").main
     report = main(["--small", "--rounds", "1", "--results", str(tmp_path)])
-    assert json.loads((tmp_path / f"{name}.json").read_text()) == report
+    part = ".partial" if report.get("left_out") else ""  # the peers
+    assert json.loads((tmp_path / f"{name}{part}.json").read_text()) == report
     assert len(report["contenders"]) == ALONE[name]
     for who in report["contenders"]:
         assert not who["failed"]
         assert who["versions"] and len(who["seconds"]) == 1
         assert who.get("equal_work", True)
-        if who["arrived"]:
+        # What a sweep adds to a job has nothing beside it.
+        if who["arrived"] and not who["name"].startswith("a job, "):
             assert who["ratios"] and who["ratio"] is not None
     assert report["machine"]["cores"] and report["command"].endswith(str(tmp_path))
     assert f"### {name}" in table.markdown(report)
-
-
-def test_what_a_sweep_adds_is_timed_small():
-    told = importlib.import_module("benchmarks.sweep").main(["--small"])
-    assert 0 < told["done_s"] and 0 < told["work_s"]
-    assert told["overhead_s"] == told["sending_s"] + told["work_s"]
-    assert told["speed_up"] > 0
+    assert f"Load {report['load']['begin']:.1f} at the start" in table.markdown(report)
 
 
 def test_steps_of_one_loss_are_recognised_as_equal_work(tmp_path: Path, monkeypatch):
@@ -113,8 +109,56 @@ def test_the_optimum_of_a_regression_is_one():
     assert np.all(np.array(best["losses"]) < mean - mean * np.log(mean))
 
 
+def test_one_contender_beside_ours_is_no_whole_result(tmp_path: Path, monkeypatch):
+    rows = raced(tmp_path, monkeypatch, [1.0, 1.0, 1.0], more=["--only", "C"])
+    assert [row["name"] for row in rows] == ["a", "c"]
+    assert not (tmp_path / "nothing.json").exists()
+    told = table.markdown(json.loads((tmp_path / "nothing.partial.json").read_text()))
+    assert "### nothing, in part" in told and "Left out of this run: b." in told
+    with pytest.raises(SystemExit, match="--only d: in no name of these: a; b"):
+        raced(tmp_path, monkeypatch, [1.0, 1.0], more=["--only", "d"])
+
+
+def test_a_limit_may_follow_from_ours(tmp_path: Path, monkeypatch):
+    rows = raced(
+        tmp_path,
+        monkeypatch,
+        [1.0, 1.0],
+        judge=lambda told: {"a": told["a"]["spent_s"], "b": None},
+        allow=lambda ours: {"spent_s": 1.1 * 2 * ours["spent_s"]},
+    )
+    assert rows[0]["seconds"] == [2.0, 2.0]
+    assert not rows[1]["arrived"] and rows[1]["met"]  # past twice ours, and not there
+
+
+def test_a_busy_machine_is_told():
+    report = {"name": "nothing", "contenders": [], "load": {"begin": 1.2, "end": 0.1}}
+    assert "NOT A QUIET MACHINE" in table.remarks(report)[-1]
+    report["load"]["begin"] = 0.9
+    assert "QUIET" not in table.remarks(report)[-1]
+
+
+def test_only_what_a_race_keeps_is_forgotten(tmp_path: Path, monkeypatch):
+    """Not what whoever calls has JAX keep."""
+    theirs, kept = tmp_path / "theirs", tmp_path / "kept"
+    for folder in (theirs, kept):
+        (folder / "kernels").mkdir(parents=True)  # as XLA does on a GPU
+        (folder / "one-cache").touch()
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(theirs))
+    worker.forget()
+    for peer in (True, False):
+        said = side_by_side.compiling(kept, Contender("c", "m:f", peer))
+        assert said["JAX_COMPILATION_CACHE_DIR"] == ("" if peer else str(kept))
+        with monkeypatch.context() as patch:
+            for name, value in said.items():
+                patch.setenv(name, value)
+            worker.forget()
+        assert len([*theirs.iterdir()]) == 2
+        assert len([*kept.iterdir()]) == (2 if peer else 0)
+
+
 def raced(
-    folder: Path, monkeypatch, losses: list[float], judge=None
+    folder: Path, monkeypatch, losses: list[float], judge=None, more=(), **race
 ) -> list[dict[str, Any]]:
     """A race of workers that do nothing but tell the loss they were given."""
     (folder / "told_loss.py").write_text(WORKER)
@@ -124,16 +168,8 @@ def raced(
         Contender(name, "told_loss:work", settings={"loss": loss}, reach=reach)
         for name, loss, reach in zip("abc", losses, (None, 2.0, 2.0), strict=False)
     ]
-    chosen = side_by_side.parsed(
-        side_by_side.options("Nothing."), ["--rounds", "2", "--results", str(folder)]
-    )
-    return side_by_side.race("nothing", contenders, {}, chosen, judge=judge)[
+    asked = ["--rounds", "2", "--results", str(folder), *more]
+    chosen = reports.parsed(reports.options("Nothing."), asked)
+    return side_by_side.race("nothing", contenders, {}, chosen, judge=judge, **race)[
         "contenders"
     ]
-
-
-def test_a_sweep_is_measured(capsys):
-    main = importlib.import_module("benchmarks.sweep").main
-    found = main(["--jobs", "3", "--rounds", "1", "--tasks", "2"])
-    assert found["overhead_s"] > 0 and found["speed_up"] > 0
-    assert "ms a job, over 3 jobs" in capsys.readouterr().out

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retina import formulation
+from retina import formulation, lock
 from retina.exact import in_float32
 from retina.layers import convolution
 
@@ -152,3 +152,20 @@ def test_two_that_keep_their_times_at_once_lose_none(monkeypatch):
         list(pool.map(formulation._keep, ("one 1", "two 1"), ({"a": 1.0}, {"a": 2.0})))
     monkeypatch.setattr(formulation, "_measured", {})
     assert set(formulation.measured()) == {"one 1", "two 1"}
+
+
+def test_who_is_stopped_while_it_waits_leaves_the_turn_to_its_holder(
+    tmp_path, monkeypatch
+):
+    """Without the holder's file a third one would come in beside it."""
+    file = tmp_path / "turn"
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with lock.in_turn(file):
+        monkeypatch.setattr(lock, "_taken", stopped)
+        with pytest.raises(KeyboardInterrupt), lock.in_turn(file):
+            pass
+        assert file.exists()
+    assert not file.exists()

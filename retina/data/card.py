@@ -271,8 +271,8 @@ def read(name: str | Path) -> Card:
     if card.name != path.stem:
         # Runs are found again by the name, cards by the file.
         raise BadCard(
-            f"{path} is named {card.name!r}: give the file and the data set one name, "
-            f'name = "{path.stem}" or {card.name}.toml'
+            f"{path} is named {card.name!r}: give the file and the data set one name: "
+            f'write name = "{path.stem}" in it, or call it {card.name}.toml'
         )
     card._typed = str(name)
     return card

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from retina.data.card import Card
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import as_long, cells, counts
 from retina.data.shown import check_onsets, in_order
-from retina.data.table import asked
+from retina.data.table import SHOWN, asked, beside
 from retina.data.trains import (
     Trains,
     cells_of,
@@ -32,12 +33,21 @@ KEYS = {
     **{"counts": "", "counts_axes": "trial, bin, cell", "count_s": 0.0},
     **{"spike_s": "", "spike_cell": "", "spike_trial": "", "units": ""},
 }
+SPIKES = ("spike_s", "spike_cell", "spike_trial", "units")
+# Options of a card whose stimulus lies beside the spikes.
+BESIDE = {**dict.fromkeys(SPIKES, ""), "stimulus": [], **SHOWN}
 Get = Callable[[Any], np.ndarray]
 Each = Callable[[str], dict[str, np.ndarray]]
 
 
-def named(card: Card, get: Get, each: Each, where: str) -> Recording:
+def named(folder: Path, card: Card, get: Get, each: Each, where: str) -> Recording:
     """The recording of the arrays in the card's table ``options.parts``.
+
+    Where the card has the option ``stimulus`` = [file, array] in place of ``parts``,
+    the spikes alone are named, by ``units`` or ``spike_s`` and so on among its options;
+    the others are those of the reader `csv`: see `retina.data.table.beside`.
+
+    folder: with the card's files.
 
     card:   ``parts`` holds a table for each stretch, by the names that the splits use:
 
@@ -64,10 +74,19 @@ def named(card: Card, get: Get, each: Each, where: str) -> Recording:
     raises: BadCard; ShapeMismatch; whatever `get` raises.
     """
     tables = card.options.get("parts")
+    if card.options.get("stimulus"):
+        if tables:
+            raise BadCard(f"{card.name}: give either options.parts or options.stimulus")
+        table = {key: card.options.get(key, "") for key in SPIKES}
+        if bool(table["units"]) == bool(table["spike_s"] and table["spike_cell"]):
+            raise BadCard(
+                f"{card.name}: the options need either units, or spike_s and spike_cell"
+            )
+        return beside(folder, card, *_spikes(card, table, get, each, where))
     if not isinstance(tables, Mapping) or not tables:
         raise BadCard(
             f"{card.name}: options.parts is {tables!r}: give a table "
-            "[options.parts.NAME] for each stretch"
+            "[options.parts.NAME] for each stretch, or stimulus = [FILE, ARRAY]"
         )
     parts, notes, labels = {}, [], None
     for name, table in tables.items():
@@ -135,25 +154,30 @@ def _part(
                 f"{len(names)}"
             )
         return part, names, note
+    names, made = _spikes(card, table, get, each, where)
+    note = check_seconds(made, edges, where)
+    return Part(shown, edges, made, begin=begin), names, note
+
+
+def _spikes(
+    card: Card, table: Mapping[str, Any], get: Get, each: Each, where: str
+) -> tuple[list[str], Trains]:
+    """Names of cells, and their spike times per trial."""
     if table["units"]:
-        names, made = _units(card, each(str(table["units"])), where)
-        note = check_seconds(made, edges, where)
-        return Part(shown, edges, made, begin=begin), names, note
+        return _units(card, each(str(table["units"])), where)
     trial = get(table["spike_trial"]).ravel() if table["spike_trial"] else None
     first, listed = first_of(card), asked(card)
     cell = _whole(get(table["spike_cell"]).ravel())
     if not listed:
         listed = [str(i) for i in range(card.cell_count)]
         cell = _numbered(card, cell, first, table["spike_cell"], where)
-    names, made = trains(
+    return trains(
         get(table["spike_s"]).ravel(),
         cell,
         trial if trial is None else counted(_whole(trial), first, where),
         listed,
         where,
     )
-    note = check_seconds(made, edges, where)
-    return Part(shown, edges, made, begin=begin), names, note
 
 
 def beginning(names: Iterable[str], start: str, get: Get) -> dict[str, np.ndarray]:

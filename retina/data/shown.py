@@ -12,6 +12,7 @@ from retina.data.card import Card
 from retina.data.hdf5 import array, opened
 from retina.data.mapped import npy, of_npz
 from retina.data.parts import as_stimulus
+from retina.data.pulses import miscounted
 from retina.errors import BadCard, MissingData, ShapeMismatch, UnreadableFile, nearest
 
 _AXES = ("frame", "y", "x", "channel")
@@ -24,6 +25,8 @@ def stimulus(folder: Path, card: Card, named: Any, axes: str) -> np.ndarray:
     axes:   of `in_order`.
     """
     found = values(folder, named, card.name)
+    if axes == "frame" and found.size == max(found.shape, default=0):
+        found = found.ravel()  # MATLAB has no arrays of one axis
     return as_stimulus(in_order(found, axes, card.name), card.name)
 
 
@@ -46,9 +49,12 @@ def check_onsets(found: np.ndarray, frames: int, card: Card) -> np.ndarray:
     if len(found) == frames and frames:
         found = np.append(found, found[-1] + card.frame_s)
     if len(found) != frames + 1:
+        told = ""
+        if abs(len(found) - frames) <= frames // 100 and np.all(np.diff(found) > 0):
+            told = f" ({miscounted(found, frames)})"
         raise ShapeMismatch(
             f"{card.name}: {len(found)} onsets for {frames} frames: give one for each "
-            "frame, or one more for the end"
+            f"frame, or one more for the end{told}"
         )
     usual = float(np.median(np.diff(found)))
     if not abs(usual - card.frame_s) <= 0.1 * card.frame_s:
@@ -80,9 +86,9 @@ def in_order(found: np.ndarray, axes: str, where: str) -> np.ndarray:
 
 
 def values(folder: Path, named: Any, where: str) -> np.ndarray:
-    """One array of a file: npy, npz, HDF5, or MATLAB of any version.
+    """One array of a file: npy, npz, HDF5 or MATLAB; of a table one column of numbers.
 
-    named:  [file, array]; of an npy file [file].
+    named:  [file, array] or [file, column]; of an npy file [file].
     raises: UnreadableFile; MissingData; BadCard.
     """
     if not isinstance(named, list) or not named or len(named) > 2:
@@ -93,6 +99,11 @@ def values(folder: Path, named: Any, where: str) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return _numpy(path, name)
+    if suffix in (".csv", ".parquet"):
+        from retina.data.readers import csv, parquet
+
+        read = csv.columns_of if suffix == ".csv" else parquet.columns_of
+        return read(folder, named[0], {"time_s": str(name)})["time_s"]
     if suffix == ".mat" and not is_hdf5(path):
         from retina.data.matlab import variable
 

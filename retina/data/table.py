@@ -1,4 +1,4 @@
-"""A recording from a table of spikes and a stimulus in another file."""
+"""A recording from spikes, and a stimulus whose arrays lie in any files beside them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def spike_table(folder: Path, card: Card, read: Read) -> Recording:
         asked(card),
         str(options["spikes"]),
     )
-    return beside(folder, card, names, made, read)
+    return beside(folder, card, names, made)
 
 
 def asked(card: Card) -> list[str]:
@@ -66,30 +66,31 @@ def asked(card: Card) -> list[str]:
     return [str(one) for one in given]
 
 
-def beside(
-    folder: Path, card: Card, names: list[str], made: Trains, read: Read | None = None
-) -> Recording:
+def beside(folder: Path, card: Card, names: list[str], made: Trains) -> Recording:
     """The recording of spikes whose stimulus the card names as [file, array].
 
-    read: of a table; None where the starts of trials can be in an array only.
+    So are the times of its frames (onsets) and the starts of trials: see the reader
+    `csv` for the options.
     """
     options = SHOWN | card.options
     shown = stimulus(folder, card, options["stimulus"], options["stimulus_axes"])
     cells = cells_of(card, names)
+    odd = ""
     if options["trials"]:
-        parts, clock = _in_trials(folder, card, shown, made, read)
+        parts, clock, odd = _in_trials(folder, card, shown, made)
     else:
         clock = onsets(folder, card, options["onsets"], len(shown))
         parts = {"": Part(shown, clock, made)}
-    note = check_seconds(made, clock, card.name)
+    notes = [note for note in (odd, check_seconds(made, clock, card.name)) if note]
     held = recording(card, parts, cells)
-    return dataclasses.replace(held, notes=(*held.notes, note)) if note else held
+    return dataclasses.replace(held, notes=(*held.notes, *notes))
 
 
 def _in_trials(
-    folder: Path, card: Card, shown: np.ndarray, made: Trains, read: Read | None
-) -> tuple[dict[str, Part], np.ndarray]:
-    """Parts "" (where the trials lie within a longer movie) and "trials", and a clock.
+    folder: Path, card: Card, shown: np.ndarray, made: Trains
+) -> tuple[dict[str, Part], np.ndarray, str]:
+    """Parts "" (where the trials lie within a longer movie) and "trials", a clock, and
+    what is to be noted.
 
     raises: BadCard where the spikes have trials already.
     """
@@ -97,7 +98,7 @@ def _in_trials(
     once, *more = made
     if more:
         raise BadCard(f"{card.name}: give the trial of each spike, or trials, not both")
-    starts_s = starts(folder, options["trials"], card.name, read)
+    starts_s = starts(folder, options["trials"], card.name)
     given = options["onsets"]
     times = None
     if given:
@@ -114,29 +115,22 @@ def _in_trials(
                     f"trial {trial}: are those of each trial in their order?"
                 )
         every = np.unique(np.concatenate(clocks))
-        return {"trials": together(shown, clocks, once)}, every
+        again, odd = together(shown, clocks, once)
+        return {"trials": again}, every, odd
     clock = onsets(folder, card, given, len(shown))
     whole = Part(shown, clock, made)
     where = f"{card.name}, trials"
-    again = within(whole, starts_s, options["trial_frames"], where)
-    return {"": whole, "trials": again}, clock
+    again, odd = within(whole, starts_s, options["trial_frames"], where)
+    return {"": whole, "trials": again}, clock, odd
 
 
-def starts(
-    folder: Path, named: object, where: str, read: Read | None = None
-) -> np.ndarray:
+def starts(folder: Path, named: object, where: str) -> np.ndarray:
     """(trial,) seconds, sorted, at which trials begin: [file, column], [file, array].
 
     raises: BadCard; UnreadableFile; BadResponse; MissingData; BadStimulus where there
             is none, or one is no number.
     """
-    table = isinstance(named, list) and str(named[0]).lower().endswith(
-        (".csv", ".parquet")
-    )
-    if table and read is not None and len(named) == 2:  # type: ignore[arg-type]
-        found = read(folder, named[0], {"time_s": str(named[1])})["time_s"]  # type: ignore[index]
-    else:
-        found = values(folder, named, where).ravel()
+    found = values(folder, named, where).ravel()
     if not len(found) or not np.isfinite(found).all():
         raise BadStimulus(
             f"{where}: {named} holds {len(found)} starts of trials, wanted one or more "

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retina.data.caveats import DEVIATES
+from retina.data.finding import some
 from retina.data.parts import Part
 from retina.errors import BadCard, BadStimulus, ShapeMismatch
 
@@ -24,44 +26,66 @@ def moved(train: np.ndarray, edges: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 def together(
     shown: np.ndarray, clocks: Sequence[np.ndarray], trains: Sequence[np.ndarray]
-) -> Part:
-    """Showings of the same frames, on the clock of the first.
+) -> tuple[Part, str]:
+    """Showings of the same frames, on one clock, and what is to be noted of them.
+
+    A trial in which other frames stayed on than in most saw another movie from there
+    on: it is left out, unless fewer than half of the trials were left then.
 
     clocks: (frame + 1,) seconds of each showing. trains: a cell's spikes each.
+    returns: the clock begins with the first trial, and each frame lasts as long as in
+             the median trial.
     """
-    return Part(
-        shown,
-        clocks[0],
-        tuple(
-            tuple(
-                moved(
-                    train[slice(*np.searchsorted(train, edges[[0, -1]], "left"))],
-                    edges,
-                    clocks[0],
-                )
-                for train in trains
-            )
-            for edges in clocks
-        ),
+    lasts = np.diff(np.asarray(clocks), axis=1)
+    ticks = np.maximum(np.rint(lasts / np.median(lasts)), 1)
+    odd = ticks != np.sort(ticks, axis=0)[(len(ticks) - 1) // 2]  # than in most
+    kept = np.flatnonzero(~odd.any(1))
+    told = [_told(int(trial), ticks, odd) for trial in np.flatnonzero(odd.any(1))]
+    note = some(told, "trial") if told else ""
+    if 2 * len(kept) < len(clocks):
+        kept = np.arange(len(clocks))
+        note += ": too many to be left out, so their counts are of longer bins there"
+    elif told:
+        note += f": left out, {len(kept)} of {len(clocks)} trials are taken"
+    each_s = np.median(lasts[kept], axis=0)
+    onto = clocks[int(kept[0])][0] + np.concatenate([[0], np.cumsum(each_s)])
+    rows = tuple(
+        tuple(moved(_within(train, edges), edges, onto) for train in trains)
+        for edges in (clocks[int(trial)] for trial in kept)
     )
+    return Part(shown, onto, rows), note and f"{DEVIATES}{note}"
 
 
-def within(part: Part, starts_s: np.ndarray, frames: int, where: str) -> Part:
+def _within(train: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    low, high = np.searchsorted(train, edges[[0, -1]])
+    return train[low:high]
+
+
+def _told(trial: int, ticks: np.ndarray, odd: np.ndarray) -> str:
+    """A trial and its frames that stayed on, or did not, and for how many ticks."""
+    frames = np.flatnonzero(odd[trial])
+    which = ", ".join(f"{n} for {ticks[trial, n]:.0f}" for n in frames[:3])
+    more = f" and {len(frames) - 3} more" if len(frames) > 3 else ""
+    return f"{trial} (frame {which}{more})"
+
+
+def within(
+    part: Part, starts_s: np.ndarray, frames: int, where: str
+) -> tuple[Part, str]:
     """The trials of a movie that shows the same frames again and again.
 
     part:     the whole movie and its one long trial.
     starts_s: (trial,) seconds, each within a frame of the onset of its first.
     frames:   of a trial.
+    returns:  those of `together`.
     raises:   BadCard where that is no number of frames, or a trial runs beyond the
               movie; BadStimulus for trials of other frames, or of each other's.
     """
     onsets = part.onsets_s
     first = first_frames(onsets, starts_s, where)
-    if type(frames) is not int or not 0 < frames <= len(part.stimulus) - first.max():
+    if type(frames) is not int or frames < 1:
         raise BadCard(
-            f"{where}: trial_frames = {frames!r}, but {len(part.stimulus)} frames are "
-            f"shown and the last trial begins with frame {first.max()}: how many "
-            "frames has a trial?"
+            f"{where}: trial_frames = {frames!r}: how many frames has a trial?"
         )
     nearest = int(np.diff(first).min(initial=frames))
     if nearest < frames:
@@ -71,11 +95,21 @@ def within(part: Part, starts_s: np.ndarray, frames: int, where: str) -> Part:
             "twice, or write a smaller trial_frames"
         )
     shown = part.stimulus[first[0] : first[0] + frames]
-    same = min(alike(part.stimulus, first, frames))
-    if same < frames:
+    each = np.array(alike(part.stimulus, first, frames))
+    ends = np.minimum(frames, len(part.stimulus) - first)  # of a trial at the very end
+    same = int(each.min())
+    if np.any(each < ends):
         raise BadStimulus(
             f"{where}: the trials show other frames from frame {same} of a trial on: "
-            f"are these their starts? Else write trial_frames = {same}"
+            "are these their starts, and the times of frames the true ones (a frame "
+            "that was dropped shifts all after it)? "
+            f"Else write trial_frames = {max(same, 1)}"
+        )
+    if ends.min() < frames:
+        raise BadCard(
+            f"{where}: trial_frames = {frames}, but {len(part.stimulus)} frames are "
+            f"shown and the last trial begins with frame {first.max()}: write "
+            f"trial_frames = {ends.min()}, or take out its start"
         )
     assert part.spikes is not None
     usual = float(np.median(np.diff(onsets)))

@@ -76,6 +76,12 @@ def tabulate(
     longest = min(len(clip.stimulus) - max(lead, clip.skip) for clip in clips)
     if longest < each:
         short = min(clips, key=lambda c: len(c.stimulus) - max(lead, c.skip))
+        if short.skip > lead:  # whatever the model looks back on
+            raise ShapeMismatch(
+                f"clip {short.name!r} has {len(short.stimulus)} bins, the first "
+                f"{short.skip} of which are history alone: fit on longer blocks, or "
+                "give them a shorter lead"
+            )
         instead = "lower its lags or fit on longer blocks"
         if burn_in > model.stage.lags:
             half_s = len(short.stimulus) * bin_s / 2
@@ -86,8 +92,7 @@ def tabulate(
             )
         raise ShapeMismatch(
             f"clip {short.name!r} has {len(short.stimulus)} bins but {model.name!r} "
-            f"needs {max(lead, short.skip)} bins of history before the first it can "
-            f"fit: {instead}"
+            f"needs {lead} bins of history before the first it can fit: {instead}"
         )
     bins = max(min(bins, longest) // each, 1) * each
     first, seen, counts = [], [], []

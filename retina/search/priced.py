@@ -19,6 +19,8 @@ from retina.search.job import Job
 from retina.types import Cost, Split
 
 PRICED = "priced"
+WORDS = {"species", "cell_types", "publish"}  # of a card, which its digest leaves out
+COUNT = ("retina-frontier", "jax")  # whose versions may count otherwise
 
 
 def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
@@ -46,9 +48,14 @@ def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
 
 
 def _told(job: Job, folder: Path) -> dict[str, Any]:
-    """The recording's own name and the cost: as they were kept, of the same card."""
-    file = folder / PRICED / f"{job.name}.json"
-    asked = {"job": job.canonical(), "card": cards.digest(cards.read(job.dataset))}
+    """The recording's own name and the cost: as kept, if nothing has changed."""
+    file, card = folder / PRICED / f"{job.name}.json", cards.read(job.dataset)
+    asked = {
+        "job": job.canonical(),
+        "card": cards.digest(card),
+        "words": card.model_dump(include=WORDS),
+        "versions": {k: v for k, v in store.versions().items() if k in COUNT},
+    }
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         was = store.loads(file.read_text(encoding="utf-8"))
         if asked == {key: was[key] for key in asked}:

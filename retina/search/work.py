@@ -209,15 +209,18 @@ def refused(job: Job, folder: Path) -> Failure | None:
 
 
 def fail(
-    job: Job, order: Order, error: str, traceback: str = "", refused: bool = False
+    job: Job, order: Order, error: str, traceback: str = "", refused: str = ""
 ) -> Failure:
-    """Record what became of a job, also for a worker that is dead."""
+    """Record what became of a job, also for a worker that is dead.
+
+    refused: the digest of the card whose recording the model refused; "" for none.
+    """
     running.over(job, place_of(job, order.folder).parent)
     mark_of(job, order).unlink(missing_ok=True)
-    failure = Failure(job, error, traceback, refused)
+    failure = Failure(job, error, traceback, bool(refused))
     more = {"versions": store.versions(), "sweep": order.sweep}
     if refused:
-        more["card"] = cards.digest(cards.read(job.dataset))
+        more["card"] = refused
     record = dataclasses.asdict(failure) | more
     atomic.write_file(_failure_of(job, order.folder), store.dumps(record).encode())
     return failure
@@ -251,7 +254,7 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
                 build.model(job.model, split.spec, **job.settings)
             except RetinaError as error:
                 whole = traceback.format_exc()
-                return fail(job, order, line(error), whole, refused=True)
+                return fail(job, order, line(error), whole, refused=recording)
         # Of this card: what an edited one tests on, the earlier may have trained on.
         checkpoint = place.parent / f".{job.name}.{recording[:8]}.checkpoint"
         told = {"progress": progress, "checkpoint": checkpoint}

@@ -57,6 +57,31 @@ def test_nwb_rows_that_are_no_complete_showing_are_refused(cache):
     assert {block.trials for block in made.blocks} == {2}
 
 
+def test_nwb_trials_within_a_long_movie(cache):
+    shown = movie(100)
+    shown[60:80] = shown[20:40]
+
+    def add(pynwb, file):
+        clock = np.arange(100) * 0.1
+        told = {"name": "movie", "unit": "a.u.", "timestamps": clock}
+        file.add_stimulus(pynwb.TimeSeries(data=shown, **told))
+
+    card = nwb_of([(2, 4), (6, 8)], add=add).card(cache)
+    with pytest.raises(ShapeMismatch, match="write trial_frames = how many"):
+        load(card)
+    text = card.read_text().replace(
+        'repeats = "trials"', 'repeats = "trials"\ntrial_frames = 20'
+    )
+    at = text.rindex('part = "a"')  # the test
+    text = text[:at] + text[at:].replace('part = "a"', 'part = "trials"', 1)
+    card.write_text(text)
+    (test,) = load(card).role("test")
+    assert test.trials == 2
+    np.testing.assert_array_equal(test.stimulus, shown[40 - len(test.stimulus) : 40])
+    table = tomllib.loads(draft("mine", [card.parent / "small" / "own.nwb"]))
+    assert table["frame_s"] == pytest.approx(0.1)
+
+
 def test_nwb_numbers_are_times_conversion_plus_offset(cache):
     layout = nwb_of([(0, 10)], conversion=1 / 255, offset=-0.5)
     block = load(layout.card(cache)).role("train")[0]

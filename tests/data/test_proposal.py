@@ -24,6 +24,7 @@ from retina.errors import (
     BadSetting,
     BadStimulus,
     MissingData,
+    ShapeMismatch,
     UnreadableFile,
 )
 
@@ -60,7 +61,7 @@ def holds(recording, trials: int = 1) -> None:
     assert len(recording.cells) == CELLS and recording.frame == (4, 5)
     assert {block.role for block in recording.blocks} == {"train", "validation", "test"}
     shown = np.concatenate([b.stimulus[b.lead :] for b in recording.role("train")])
-    np.testing.assert_array_equal(shown, movie(0, 1, 2)[10 : 10 + len(shown)])
+    np.testing.assert_array_equal(shown, movie(0, 1, 2)[30 : 30 + len(shown)])
     assert all(block.trials == trials for block in recording.blocks)
 
 
@@ -500,3 +501,84 @@ def test_every_trial_needs_times_in_their_order(tmp_path):
     np.save(tmp_path / "frame_times.npy", clock)
     with pytest.raises(BadStimulus, match="do not rise throughout trial 1"):
         load(tmp_path / "mine.toml")
+
+
+def stored(folder, kind: str) -> None:
+    """The session of `session`, its spikes as another lab keeps them."""
+    session(folder, "array")
+    arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+    (folder / "spikes.csv").unlink()
+    each = [times + 100 for times in of_units()]
+    cells = np.empty(CELLS, object)
+    cells[:] = each
+    flat = {f"unit_{n}": times for n, times in enumerate(each)}
+    if kind == "mat beside npy":
+        savemat(folder / "spikes.mat", {"spikes": cells})
+        return
+    if kind == "npz beside csv":
+        for name in ("frame_times", "trial_starts"):
+            text = "\n".join(["time_s", *map(repr, arrays[name].tolist())])
+            (folder / f"{name}.npy").unlink()
+            (folder / f"{name}.csv").write_text(text)
+        np.savez(folder / "spikes.npz", **flat)  # type: ignore[arg-type]
+        return
+    for name in arrays:
+        (folder / f"{name}.npy").unlink()
+    if kind == "mat":
+        savemat(folder / "all.mat", arrays | {"spikes": cells})
+    else:
+        with h5py.File(folder / "all.h5", "w") as store:
+            for name, held in {**arrays, **flat}.items():
+                store[f"spikes/{name}" if name in flat else name] = held
+
+
+@pytest.mark.parametrize("kind", ["mat beside npy", "npz beside csv", "mat", "hdf5"])
+def test_trials_whatever_files_hold_the_session(tmp_path, kind):
+    for name in ("own", "csv"):
+        (tmp_path / name).mkdir()
+    stored(tmp_path / "own", kind)
+    session(tmp_path / "csv", "array")
+    recording, table = written(tmp_path / "own", "mine")
+    wanted, _ = written(tmp_path / "csv", "mine")
+    assert table["options"]["trial_frames"] == EACH
+    for one, other in zip(recording.blocks, wanted.blocks, strict=True):
+        assert (one.role, one.trials) == (other.role, other.trials)
+        np.testing.assert_array_equal(one.onsets_s, other.onsets_s)
+        for mine, theirs in zip(one.spikes or (), other.spikes or (), strict=True):
+            for a, b in zip(mine, theirs, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["csv", "hdf5"])
+def test_missed_pulses_are_named_in_the_card_and_at_load(tmp_path, kind):
+    session(tmp_path, "array") if kind == "csv" else stored(tmp_path, kind)
+    whole = draft("mine", sorted(tmp_path.iterdir()))
+    if kind == "csv":
+        clock = np.load(tmp_path / "frame_times.npy")
+        np.save(tmp_path / "frame_times.npy", np.delete(clock, [11, 300]))
+    else:
+        with h5py.File(tmp_path / "all.h5", "r+") as store:
+            clock = np.asarray(store["frame_times"])
+            del store["frame_times"]
+            store["frame_times"] = np.delete(clock, [11, 300])
+    said = "398 times for 400 frames; interval 10 (x 2), 298 (x 2) are long"
+    text = draft("mine", sorted(tmp_path.iterdir()))
+    (line,) = [one for one in text.splitlines() if one.startswith("onsets")]
+    assert said in line and "look at this" in line
+    # All else is as with every pulse there: training is not moved into the trials.
+    assert tomllib.loads(text)["splits"] == tomllib.loads(whole)["splits"]
+    (tmp_path / "mine.toml").write_text(text.replace('unit = ""', 'unit = "grey"'))
+    with pytest.raises(ShapeMismatch, match="interval 10 .x 2., 298 .x 2. are long"):
+        load(tmp_path / "mine.toml")
+
+
+def test_files_without_spike_times_are_told_what_to_do(tmp_path):
+    np.save(tmp_path / "movie.npy", movie(0, 1, 2))
+    np.save(tmp_path / "counts.npy", counts())
+    with pytest.raises(BadSetting, match="none.*holds spike times.*numpy.savez"):
+        draft("mine", [tmp_path / "movie.npy", tmp_path / "counts.npy"])
+
+
+def test_history_is_as_long_as_models_look_back(tmp_path):
+    np.savez(tmp_path / "a.npz", movie=movie(0, 1, 2)[:300], counts=counts()[:, :300])
+    assert tomllib.loads(draft("mine", [tmp_path / "a.npz"]))["lead"] == 30

@@ -21,7 +21,7 @@ from retina.data.quality.shifted import shifted
 from retina.data.quality.silence import silence
 from retina.data.quality.whole import whole
 from retina.data.split import split
-from retina.types import GRADED, Recording
+from retina.types import GRADED, Clip, Recording, Spec, Split
 
 from .drawn import CELLS, FRAME_S, drawn_recording
 
@@ -230,6 +230,16 @@ def test_spikes_listed_twice_are_found(sound):
     near = ((np.sort(np.concatenate([a, a + 5e-4])), *others),)
     (found,) = intervals(with_block(sound, 0, spikes=near))
     assert "within 1 ms" in found.text and "cell a 0.5:" in found.text
+
+
+def test_chance_beside_a_grey_block_is_no_shift():
+    """Spikes that heed no stimulus, of which the first block shows none."""
+    rng = np.random.default_rng(0)
+    shown = np.zeros(500, np.float32), rng.standard_normal(3000, dtype=np.float32)
+    counts = [rng.poisson(0.2, (1, len(x), 3)).astype(np.float32) for x in shown]
+    grey, noise = map(Clip, ("grey", "noise"), shown, counts)
+    made = Split(Spec((), 3, 0.01), (grey, noise), (noise,), (noise,))
+    assert shifted(made) == []
 
 
 def test_a_trial_that_began_late_is_found(sound):

@@ -139,7 +139,8 @@ def test_a_rate_that_overflows_is_the_worst_and_not_left_out():
 
 def test_no_trial_of_a_validation_clip_is_left_out():
     """Clips of one shape, of which one was shown more often."""
-    model, params = _made("ln")
+    model = build.model("mean", SPEC)
+    params = {"rate": jnp.asarray([0.2, 0.5, 1.0])}
     one, more = (_clips()[n] for n in (0, 1))
     same = dataclasses.replace(
         more, stimulus=more.stimulus[:40], response=more.response[:, :40], skip=0

@@ -81,8 +81,9 @@ def test_a_regulariser_is_of_its_lane_alone(split):
 
 
 def test_a_price_on_activity_is_of_its_lane_as_well(split):
-    model = _model(split)
-    recipes = candidates(model, QUICK | {"activity": [0.0, 0.25]})
+    model = build.model("mean", split.spec)
+    asked = QUICK | {"optimiser": "adam", "activity": [0.0, 0.25]}
+    recipes = candidates(model, asked)
     assert weights(recipes, 2)["activity"].tolist() == [0.0, 0.0, 0.25, 0.25]
     assert widest(recipes).activity == 0.25
     table, null = tabulate(model, split.train, 64), mean_counts(split.train)

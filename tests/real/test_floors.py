@@ -115,13 +115,23 @@ def test_gollisch_linear_and_aligned_to_the_bin(real):
             assert np.sum(lost > 0) >= 14, (group, bins)
 
 
+# Steps of a rate that falls to zero; to their own ends the two take a quarter of an hour.
+BRIEF = {"lnln": 1200, "cnn": 1500}
+
+
 def test_gollisch_each_step_of_nonlinearity_pays(real):
-    """Subunits and convolution pass their floors, and each model beats the one before
-    on the running trials, under the paired bootstrap."""
+    """Fitted briefly, subunits pass their floor and the network what torch's fits of it
+    end at in `benchmarks.whole_fit` (1.82, r .62); each model beats the one before on
+    the running trials, under the paired bootstrap. Fitted to their ends they have 1.92
+    and 2.02: experiments/checkerboard.
+    """
     real(GOLLISCH)
     split = split_of(GOLLISCH)
-    fits = {name: fitted(split, name) for name in ("ln", "lnln", "cnn")}
-    for name, validation, r in (("lnln", 1.57, 0.57), ("cnn", 2.00, 0.65)):
+    fits = {"ln": fitted(split, "ln")}
+    for name, steps in BRIEF.items():
+        recipe = {"schedule": "cosine", "max_steps": steps}
+        fits[name] = fitted(split, name, recipe=recipe)
+    for name, validation, r in (("lnln", 1.57, 0.57), ("cnn", 1.82, 0.62)):
         assert fits[name].validation["median"] >= validation
         frozen = retina.score(fits[name], split.test, ["pearson"], draws=2)
         assert frozen.group == "frozen"

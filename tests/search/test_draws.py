@@ -1,4 +1,4 @@
-"""Draws beside a run are of the fit that is in it."""
+"""What lies beside runs is of the fit and of the card that it was made by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from retina import store
+from retina import build, store
+from retina.data import card as cards
+from retina.errors import BadSetting
 from retina.metrics.resample import Draws
 from retina.search import draws, records, work
 from retina.search.job import Job
@@ -34,3 +36,21 @@ def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypa
         work.work(job, work.Order(tmp_path, "sweep", draws=True))
         kept = draws.kept(work.place_of(job, tmp_path), lambda: nothing)
         assert kept["validation", "pearson_trial"].observed == value
+
+
+def test_a_refusal_is_of_the_card_that_was_loaded(tmp_path, monkeypatch):
+    """Not of the one that lies there since it was edited while the job ran."""
+
+    def refuses(*_, **__):
+        raise BadSetting("no")
+
+    monkeypatch.setattr(build, "model", refuses)
+    job = Job("one", "simulated", "mean", {}, {}, (), where_possible=True)
+    digest, split = cards.digest(cards.read("simulated")), SimpleNamespace(spec=None)
+    for loaded in ("earlier", digest):
+        given = SimpleNamespace(of=lambda job, loaded=loaded: (split, loaded))
+        monkeypatch.setattr(work, "splits", lambda folder, given=given: given)
+        said = work.work(job, work.Order(tmp_path, loaded))
+        assert isinstance(said, work.Failure) and said.refused
+        known = work.refused(job, tmp_path)
+        assert known == (said if loaded == digest else None)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from retina.data.proposal.guess import Guess, stretches
+from retina.data.proposal.guess import (
+    FRAMES,
+    Guess,
+    guess_of,
+    increases,
+    last,
+    stretches,
+)
 from retina.data.proposal.nwb import nwb_text
+from retina.data.proposal.screen import screen
 from retina.data.proposal.seen import Seen, look, reader_of
 from retina.data.proposal.text import LOOK, card_text, quoted
-from retina.data.proposal.trials import all_frames, starts, with_trials
+from retina.data.proposal.trials import starts
 from retina.errors import BadSetting, MissingData
 
 
 def draft(name: str, files: Sequence[Path]) -> str:
     """TOML of a card named `name` for files that lie in one folder.
 
-    files:  one file with a stimulus and a response (npz, HDF5, MATLAB, NWB), or a table
-            of spikes (CSV, parquet), or an NWB file without a stimulus, and a file with
-            the stimulus. Beside a table, also files of the times of its frames, and of
-            when each trial begins.
+    files:  one file with a stimulus and a response (npz, HDF5, MATLAB, NWB), or one
+            with spike times (these, or a table: CSV, parquet) and others with the
+            stimulus, the times of its frames, and when each trial begins.
     raises: MissingData where nothing looks like a stimulus or a response, with what
             there is; BadSetting; UnreadableFile; MissingExtra.
     """
@@ -38,13 +45,19 @@ def draft(name: str, files: Sequence[Path]) -> str:
         return nwb_text(name, nwb[0], [path for path in files if path != nwb[0]])
     found = {path: look(path) for path in files}
     tables = [path for path, kind in kinds.items() if kind in ("csv", "parquet")]
-    if tables:  # of two, the one with cells holds the spikes
-        spikes = max(tables, key=lambda path: _column(found[path], "cell") is not None)
-        return _table(name, kinds, found, spikes)
+    with_cells = [path for path in tables if _column(found[path], "cell") is not None]
+    source = with_cells[0] if with_cells else _source(found)
+    every = [one for own in found.values() for one in own]
+    whole = guess_of(every)
+    trials = bool(whole and whole.spiking and starts(_named_so(every)))
+    if tables or source and (len(files) > 1 or trials and len(stretches(every)) < 2):
+        return _beside(name, kinds, found, source or tables[0])
     if len(files) > 1 or not kinds[files[0]]:
         raise BadSetting(
-            "stimulus and response should lie in one file, or the spikes in a CSV or "
-            "parquet table (columns cell and time_s) beside the stimulus"
+            "none of these files holds spike times: give a table (columns cell and "
+            "time_s), or an array for each cell (spikes/unit_0 in HDF5, unit_0 in npz, "
+            "a cell array in MATLAB), beside the stimulus; counts lie in one file with "
+            "it (numpy.savez('all.npz', stimulus=..., counts=...))"
         )
     guesses = stretches(found[files[0]])
     if not guesses or not any(one.heard for one in guesses.values()):
@@ -103,6 +116,8 @@ def _arrays(guess: Guess) -> list[str]:
         one = getattr(guess, key)
         if one is not None:
             look = LOOK if key == "counts" and not guess.named else ""
+            if key == "onsets" and guess.doubt:
+                look = f"{LOOK}: {guess.doubt}"
             lines.append(f"{key} = {quoted(one.name)}{look}")
     if guess.units:
         lines.append(f"units = {quoted(guess.units)}{LOOK}: one array for each cell")
@@ -111,67 +126,84 @@ def _arrays(guess: Guess) -> list[str]:
     return lines
 
 
-def _table(
-    name: str,
-    kinds: dict[Path, str],
-    found: dict[Path, list[Seen]],
-    table: Path,
+def _named_so(found: Sequence[Seen]) -> list[Seen]:
+    """Arrays whose own name says trials, not that of their group."""
+    return [one for one in found if re.search("trial|repeat", last(one))]
+
+
+def _source(found: dict[Path, list[Seen]]) -> Path | None:
+    """The file of arrays that holds spike times."""
+    every = [one for own in found.values() for one in own]
+    for path in found:
+        if reader_of(path) in ("hdf5", "matlab5", "npz"):
+            guess = guess_of(every, path.name)
+            if guess and guess.spiking:
+                return path
+    return None
+
+
+def _beside(
+    name: str, kinds: dict[Path, str], found: dict[Path, list[Seen]], source: Path
 ) -> str:
-    shown = [one for path, own in found.items() if path != table for one in own]
-    begin = starts(shown)
+    """Spikes of one file; the others of its arrays, and other files, are the screen."""
+    table = kinds[source] in ("csv", "parquet")
+    spikes = _as_spikes(found[source]) if table else found[source]
+    others = [one for path, own in found.items() if path != source for one in own]
+    begin = starts(others if table else [*others, *_named_so(spikes)])
     tables = [path.name for path, kind in kinds.items() if kind in ("csv", "parquet")]
-    for path in kinds:
-        known = (table.name, begin.file if begin else "")
-        if path.name in tables and path.name not in known:
-            raise MissingData(
-                f"{path.name} has the columns {_listed(found[path])}: wanted start_s, "
-                "the seconds at which trials begin, or no second table"
-            )
-    # The other columns of a table of trials say nothing of frames.
-    shown = [one for one in shown if one is not begin and one.file not in tables]
-    guesses = stretches([*shown, *_as_spikes(found[table])])
-    guess = guesses.get("")
-    if guess is None or guess.spike_s is None or guess.spike_s.file != table.name:
+    # Of a second table only times of frames, or of trials, say anything.
+    shown = [
+        one
+        for one in others
+        if one is not begin
+        and (one.file not in tables or (one.shape[0] >= FRAMES and increases(one)))
+    ]
+    guess = guess_of(
+        [*shown, *(one for one in spikes if one is not begin)], source.name
+    )
+    heard = guess and (guess.spike_s or guess.units)
+    if guess is None or not heard or (table and guess.spike_s not in spikes):
         raise MissingData(
-            f"{table.name} has the columns {_listed(found[table])}, the other files "
-            f"{_listed(shown) if shown else 'are missing'}: wanted columns cell and "
-            "time_s, and a stimulus (npy, npz, HDF5 or MATLAB) beside them"
+            f"{source.name} holds {_listed(found[source])}, the other files "
+            f"{_listed(others) if others else 'are missing'}: wanted columns cell and "
+            "time_s (or arrays of spike times, one for each cell), and a stimulus "
+            "(npy, npz, HDF5 or MATLAB) beside them"
         )
-    place = [guess.stimulus.file, guess.stimulus.name]
-    options = ["[options]", f"spikes = {quoted(table.name)}"]
-    options += [f"stimulus = {quoted([word for word in place if word])}"]
-    mark = "" if guess.sure else LOOK
-    options += [f"stimulus_axes = {quoted(guess.axes)}{mark}"]
-    onsets = guess.onsets or all_frames(shown, guess, begin)
-    if onsets is not None:
-        options += [f"onsets = {quoted(_place(onsets))}"]
-        taken = np.diff(onsets.read().astype(np.float64))
-        guess = dataclasses.replace(guess, frame_s=float(np.median(taken)))
-    for key, one in (
-        ("time_s", guess.spike_s),
-        ("cell", _column(found[table], "cell") or guess.spike_cell),
-        ("trial", guess.spike_trial),
-    ):
+    lines, guesses = ([], {"": guess}) if table else _numbering({"": guess})
+    guess = guesses[""]
+    options = ["[options]", f"{'spikes' if table else 'file'} = {quoted(source.name)}"]
+    options += lines
+    cell = _column(found[source], "cell") or guess.spike_cell
+    columns = {"time_s" if table else "spike_s": guess.spike_s}
+    columns["cell" if table else "spike_cell"] = cell
+    columns["trial" if table else "spike_trial"] = guess.spike_trial
+    for key, one in columns.items():
         if one is not None:
             options.append(f"{key} = {quoted(one.name)}")
-    if guess.spike_trial is not None and _least(guess.spike_trial) == 1:
+    if guess.units:
+        options.append(f"units = {quoted(guess.units)}{LOOK}: one array for each cell")
+    if table and guess.spike_trial is not None and _least(guess.spike_trial) == 1:
         options.append(f"first = 1{LOOK}: trials are counted from 1")
-    parts: dict[str, Any] = {"": guess}
-    if begin is not None:
-        if guess.spike_trial is not None:
-            raise BadSetting(
-                f"{table.name} has the trial of each spike, and {begin.file} when "
-                "trials begin: name one of the two"
+    if begin is not None and guess.spike_trial is not None:
+        raise BadSetting(
+            f"{source.name} has the trial of each spike, and {begin.file} when "
+            "trials begin: name one of the two"
+        )
+    lines, parts = screen(guess, shown, begin)
+    options += lines
+    taken = "\n".join(options)
+    idle = [path for path in kinds if quoted(path.name) not in taken]
+    for path in idle:
+        if path.name in tables:
+            raise MissingData(
+                f"{path.name} has the columns {_listed(found[path])}: wanted start_s, "
+                "the seconds at which trials begin, or one of times of as many frames "
+                "as the stimulus has, or no second table"
             )
-        lines, parts = with_trials(guess, onsets, begin)
-        options += [f"trials = {quoted(_place(begin))}"]
-        told = f"{LOOK}: as many are the same in every trial"
-        options += [line + told for line in lines]
-    return card_text(name, kinds[table], list(found), options, parts)
-
-
-def _place(one: Seen) -> list[str]:
-    return [word for word in (one.file, one.name) if word]
+    if idle:
+        said = ", ".join(f"{path.name} ({_listed(found[path])})" for path in idle)
+        options.append(f"# Not used: {said}{LOOK}")
+    return card_text(name, kinds[source], list(found), options, parts)
 
 
 def _as_spikes(columns: list[Seen]) -> list[Seen]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from retina.data.named import numbered
 from retina.data.proposal.seen import Seen
+from retina.data.pulses import filled, miscounted
 
 FRAMES = 50  # at least, of anything that is called a stimulus
 WORDS = {
@@ -34,6 +35,7 @@ class Guess:
     sure:  whether the order of the axes could be told.
     named: whether the name of the counts says that they are.
     units: what the names of arrays of one cell's spikes each begin with.
+    doubt: what is wrong with the onsets; "" where they are as many as the frames.
     """
 
     stimulus: Seen
@@ -51,10 +53,15 @@ class Guess:
     frame_s: float | None = None
     sure: bool = True
     named: bool = True
+    doubt: str = ""
 
     @property
     def heard(self) -> bool:
-        return bool(self.counts or self.spike_s or self.units)
+        return bool(self.counts or self.spiking)
+
+    @property
+    def spiking(self) -> bool:
+        return bool(self.spike_s or self.units)
 
 
 def stretches(found: Sequence[Seen]) -> dict[str, Guess]:
@@ -74,8 +81,11 @@ def stretches(found: Sequence[Seen]) -> dict[str, Guess]:
     return {"": one} if one else {}
 
 
-def guess_of(found: Sequence[Seen]) -> Guess | None:
-    """None where nothing looks like a stimulus."""
+def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
+    """None where nothing looks like a stimulus.
+
+    source: the one file whose arrays may be spikes; "" for any.
+    """
     numbers = [one for one in found if one.kind in "biuf"]
     shown = _stimulus(numbers)
     if shown is None:
@@ -92,10 +102,13 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
         None,
     )
     frames, axes, sure = _axes(shown, onsets)
-    frame_s = None
+    frame_s, doubt = None, ""
+    if onsets is None:
+        onsets, doubt = _nearly(flat, frames)
     if onsets is not None:
         frame_s = float(np.median(np.diff(onsets.read().astype(np.float64))))
-    spikes = _spikes([one for one in flat if one is not onsets])
+    own = [one for one in found if source in ("", one.file)]
+    spikes = _spikes([one for one in flat if one is not onsets and one in own])
     if spikes:
         times, cell, trial = spikes
         who = cell.read() if cell else None
@@ -109,8 +122,9 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
             onsets=onsets,
             frame_s=frame_s,
             sure=sure,
+            doubt=doubt,
         )
-    start, units = _units([one for one in found if one not in (shown, onsets)])
+    start, units = _units([one for one in own if one not in (shown, onsets)])
     if units:
         return Guess(
             *(shown, frames, axes),
@@ -119,6 +133,7 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
             onsets=onsets,
             frame_s=frame_s,
             sure=sure,
+            doubt=doubt,
         )
     heard = [o for o in others if len(o.shape) in (1, 2, 3) and not _clock(o)]
     for one in _named(heard, "counts"):
@@ -130,24 +145,55 @@ def guess_of(found: Sequence[Seen]) -> Guess | None:
                 onsets=onsets,
                 frame_s=frame_s,
                 sure=sure and clear,
-                named=bool(re.search(WORDS["counts"], _last(one))),
+                named=bool(re.search(WORDS["counts"], last(one))),
+                doubt=doubt,
             )
-    return Guess(shown, frames, axes, onsets=onsets, frame_s=frame_s, sure=sure)
+    more = {"frame_s": frame_s, "sure": sure, "doubt": doubt}
+    return Guess(shown, frames, axes, onsets=onsets, **more)
+
+
+def _nearly(flat: Sequence[Seen], frames: int) -> tuple[Seen | None, str]:
+    """Times that are almost as many as the frames, and what to say of them.
+
+    Where the long intervals account for all that is missing, they are read as filled.
+    """
+    spikes = "spike|spk|" + "|".join(WORDS[key] for key in ("spike_s", "cell", "trial"))
+    for one in _named(flat, "onsets"):
+        off = abs(one.shape[0] - frames)
+        if off > max(2, frames // 100) or re.search(spikes, one.name.lower()):
+            continue
+        if one.kind == "b" or not _increases(one.read()):
+            continue
+        times = one.read().astype(np.float64)
+        doubt = miscounted(times, frames)
+        clock = filled(times)
+        if len(clock) in (frames, frames + 1):
+            one = dataclasses.replace(
+                one, shape=clock.shape, read=lambda clock=clock: clock
+            )
+        return one, doubt
+    return None, ""
+
+
+def increases(one: Seen) -> bool:
+    """Whether an array is a row of numbers that rise."""
+    return len(one.shape) == 1 and one.kind in "iuf" and _increases(one.read())
 
 
 def _named(found: Sequence[Seen], what: str) -> list[Seen]:
     """Those whose last name says it first, then the others."""
-    return sorted(found, key=lambda one: not re.search(WORDS[what], _last(one)))
+    return sorted(found, key=lambda one: not re.search(WORDS[what], last(one)))
 
 
-def _last(one: Seen) -> str:
+def last(one: Seen) -> str:
+    """The end of an array's name, or its file's, in small letters."""
     return re.split(r"[./]", one.name.lower())[-1] or one.file.lower()
 
 
 def _stimulus(found: Sequence[Seen]) -> Seen | None:
     long = [one for one in found if max(one.shape, default=0) >= FRAMES]
-    calls = [one for one in long if re.search(WORDS["stimulus"], _last(one))]
-    calls = [one for one in calls if not re.search(WORDS["onsets"], _last(one))]
+    calls = [one for one in long if re.search(WORDS["stimulus"], last(one))]
+    calls = [one for one in calls if not re.search(WORDS["onsets"], last(one))]
     films = [one for one in long if len(one.shape) in (3, 4)]
     for some in (calls, films):
         if some:
@@ -189,14 +235,14 @@ def _counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool] | None:
 
 def _spikes(flat: Sequence[Seen]) -> tuple[Seen, Seen | None, Seen | None] | None:
     times = [one for one in flat if one.kind == "f"]
-    times = [one for one in times if re.search(WORDS["spike_s"], _last(one))]
+    times = [one for one in times if re.search(WORDS["spike_s"], last(one))]
     if not times:
         return None
     time = times[0]
     alike = [one for one in flat if one.shape == time.shape and one is not time]
     picked: list[Seen | None] = []
     for what in ("cell", "trial"):
-        named = [one for one in alike if re.search(WORDS[what], _last(one))]
+        named = [one for one in alike if re.search(WORDS[what], last(one))]
         picked.append(next((one for one in named if one.kind in "iuf"), None))
     return time, picked[0], picked[1]
 
@@ -205,7 +251,7 @@ def _units(found: Sequence[Seen]) -> tuple[str, int]:
     """What the arrays of one cell's spikes each begin with, and how many there are."""
     whole = WORDS["spike_s"] + "|" + WORDS["cell"] + "|" + WORDS["counts"]
     for one in found:
-        if one.kind == "cell" and re.search(whole, _last(one)):
+        if one.kind == "cell" and re.search(whole, last(one)):
             return one.name, int(np.prod(one.shape))
     starts: dict[str, list[Seen]] = {}
     for one in found:
@@ -239,7 +285,7 @@ def _clock(one: Seen) -> bool:
     """Times of frames are as many as the frames, and no response to them."""
     if len(one.shape) != 1:
         return False
-    return bool(re.search(WORDS["onsets"], _last(one))) or _increases(one.read())
+    return bool(re.search(WORDS["onsets"], last(one))) or _increases(one.read())
 
 
 def _increases(values: np.ndarray) -> bool:

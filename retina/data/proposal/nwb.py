@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from retina.apart import apart
 from retina.data.extras import needed
-from retina.data.proposal.seen import Seen, look
+from retina.data.proposal.guess import guess_of
+from retina.data.proposal.screen import screen
+from retina.data.proposal.seen import look
 from retina.data.proposal.text import LOOK, card_text, quoted
+from retina.data.proposal.trials import starts
 from retina.errors import MissingData, UnreadableFile
 
 # What was recorded, not shown.
@@ -34,20 +39,26 @@ def nwb_text(name: str, path: Path, others: Sequence[Path]) -> str:
         )
     options = ["[options]", f"file = {quoted(path.name)}"]
     if not shown:
-        movie = max((one for p in others for one in look(p)), key=_size, default=None)
+        seen = [one for p in others for one in look(p)]
+        begin = starts(seen)
+        seen = [one for one in seen if one is not begin]
+        movie = guess_of(seen)
         if movie is None:
             raise MissingData(
                 f"{path.name} holds {cells} units but no stimulus: name a file with "
                 f"its frames too (retina new dataset {name} --from {path.name} --from "
                 "movie.npy)"
             )
-        place = [word for word in (movie.file, movie.name) if word]
-        options += [f"stimulus = {quoted(place)}"]
-        options += [
-            f"onsets = []{LOOK}: [FILE, ARRAY] of seconds on the clock of units"
-        ]
-        length = {"": _Length(movie.shape[0], cells)}
-        return card_text(name, "nwb", [path, *others], options, length, species=species)
+        lines, parts = screen(dataclasses.replace(movie, cells=cells), seen, begin)
+        options += lines
+        if movie.onsets is None:
+            options += [
+                f"onsets = []{LOOK}: [FILE, ARRAY] of seconds on the clock of units"
+            ]
+        given = [path, *others]
+        idle = [one.name for one in others if quoted(one.name) not in str(lines)]
+        options += [f"# Not used: {', '.join(idle)}{LOOK}"] if idle else []
+        return card_text(name, "nwb", given, options, parts, species=species)
     for key, (shape, kind) in shown.items():
         options += ["", f"[options.parts.{quoted(key)}]", f"stimulus = {quoted(key)}"]
         # Many a file has its images the other way round.
@@ -57,6 +68,10 @@ def nwb_text(name: str, path: Path, others: Sequence[Path]) -> str:
         if tables:
             options.append(
                 f"# repeats = {quoted(tables[0])}{LOOK}: the intervals of its showings"
+            )
+            options.append(
+                f"# trial_frames = 0{LOOK}: of one long movie, how many frames are the "
+                'same after each start; then give part "trials" a split as test'
             )
     lengths = {key: _Length(shape[0], cells) for key, (shape, _) in shown.items()}
     frame_s = 1 / float(rate) if rate else None
@@ -92,14 +107,13 @@ def _held(
             cells = 0 if held.units is None else len(held.units.id)
             tables = [*held.intervals, *(["trials"] if held.trials is not None else [])]
             rate = next((places[key].rate for key in shown), None)
+            if shown and not rate:
+                clock = places[next(iter(shown))].timestamps
+                rate = 1 / np.median(np.diff(clock[:])) if clock is not None else None
             return shown, rate and float(rate), tables, cells, species
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
-
-
-def _size(one: Seen) -> int:
-    return math.prod(one.shape)
 
 
 class _Length:

@@ -10,6 +10,7 @@ from typing import Any
 from retina.data.proposal.trials import Gapped, between
 
 FILL, LOOK = "  # <- fill in", "  # <- look at this"
+HISTORY = 30  # frames that most models look back on by default
 TRAIN, VALIDATION = 0.8, 0.9  # of the frames
 
 
@@ -37,6 +38,8 @@ def card_text(
     shortest = min(one.frames for one in parts.values())
     second = round(1 / frame_s) if frame_s else 30
     lead = max(1, min(second, shortest // 20))
+    if shortest >= 10 * HISTORY:
+        lead = max(lead, HISTORY)
     lines = [
         "# Proposed from the files. What is marked is yours to fill in or to look at;",
         f"# `retina check {name}.toml` says what is still missing.",

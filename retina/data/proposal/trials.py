@@ -20,13 +20,14 @@ VALIDATION = 0.9  # of the frames that are not shown again and again
 
 def starts(found: Sequence[Seen]) -> Seen | None:
     """When trials begin: a column or an array of a file that is named after them."""
-    for one in found:
+    rows = [one for one in found if len(one.shape) == 1 and one.kind in "iuf"]
+    # A column that is called start comes before one that only stands beside it.
+    for one in sorted(rows, key=lambda one: not re.search("start|begin", one.name)):
         words = f"{one.file} {one.name}".lower()
-        row = len(one.shape) == 1 and one.kind in "iuf"
-        if row and re.search(WORDS["trial"] + "|" + WORDS["starts"], one.name.lower()):
+        if re.search(WORDS["trial"] + "|" + WORDS["starts"], one.name.lower()):
             if re.search(r"trial|repeat", words) and re.search(WORDS["starts"], words):
                 return one
-        if row and not one.name and re.search(r"trial|repeat", one.file.lower()):
+        if not one.name and re.search(r"trial|repeat", one.file.lower()):
             return one
     return None
 
@@ -49,6 +50,11 @@ def with_trials(
         return [], {"trials": again}  # of a length that frame_s has yet to say
     starts_s = np.sort(begin.read().astype(np.float64))
     clock = onsets.read().astype(np.float64)[:frames]
+    if len(clock) < frames:
+        raise BadStimulus(
+            f"{onsets.file}: {guess.doubt}; then run this again: no frame of a "
+            "trial can be told before"
+        )
     if clocks_of(clock, starts_s, frames, guess.frame_s or 1.0) is not None:
         return [], {"trials": again}
     clock = np.append(clock, clock[-1] + (guess.frame_s or 1.0))

@@ -117,7 +117,10 @@ def _scatter(made: Split) -> np.ndarray:
         [c.response[:, c.skip :].sum((0, 1), dtype=np.float64) for c in made.train],
         axis=0,
     )
-    sd = float(made.train[0].stimulus[:10_000].std(dtype=np.float64))
+    # Of the most varied clip: one may be grey, and of no variance all would be sure.
+    rows = max(10_000 // len(made.train), 100)
+    each = [c.stimulus[:rows].std(dtype=np.float64) for c in made.train]
+    sd = float(max(each))
     return sd / np.sqrt(np.maximum(counts, 1.0))
 
 

@@ -32,9 +32,8 @@ def shifted(split: Split) -> list[str]:
     """
     if split not in _said:
         texts = [] if split.spec.event == GRADED else _texts(split)
-        _said[split] = [f"{SHIFTED}{'; '.join(texts)} (retina check says more)"]
-        if not texts:
-            _said[split] = []
+        note = f"{SHIFTED}{'; '.join(texts)} (retina check says more)"
+        _said[split] = [note] if texts else []
     return _said[split]
 
 

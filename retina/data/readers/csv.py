@@ -34,10 +34,11 @@ def csv(folder: Path, card: Card) -> Recording:
              movie. Cells are named as in the file.
     raises:  UnreadableFile; BadResponse; ShapeMismatch; MissingData; BadCard.
     """
-    return spike_table(folder, card, _read)
+    return spike_table(folder, card, columns_of)
 
 
-def _read(folder: Path, name: object, columns: Columns) -> dict[str, np.ndarray]:
+def columns_of(folder: Path, name: object, columns: Columns) -> dict[str, np.ndarray]:
+    """Columns of a file, by what they are: cell (text), time_s and trial (numbers)."""
     path = below(folder, name)
     if not path.is_file():
         raise MissingData(f"there is no {path}: name the file in the card as it lies")

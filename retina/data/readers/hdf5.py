@@ -10,7 +10,7 @@ import numpy as np
 
 from retina.data.card import Card
 from retina.data.hdf5 import array, every_name, group, opened
-from retina.data.named import beginning, named
+from retina.data.named import BESIDE, beginning, named
 from retina.types import Recording
 
 _EMPTY = "MATLAB_empty"  # of an array that holds its shape in place of numbers
@@ -26,14 +26,17 @@ def hdf5(folder: Path, card: Card) -> Recording:
             ``spike_trial``, or ``units``. Arrays are named by their path in the file.
             ``first``: 1 where cells and trials are counted from 1, as MATLAB does (0).
             ``cells``: their names, where they are not numbered so.
+            ``stimulus`` = [FILE, ARRAY] in place of ``parts``: all options of the
+            reader `csv` but its columns, with trials of one long movie among them;
+            ``units``, or ``spike_s`` and ``spike_cell``, then name the spikes.
     returns: the parts of the table; cells are named "0", "1", ... or by ``cells``.
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
-    options = card.needs("file", "parts", first=0, cells=[])
+    options = card.needs("file", parts={}, first=0, **BESIDE)
     with opened(folder, options["file"]) as store:
         where = Path(store.filename).name
         each = functools.partial(_units, store)
-        return named(card, lambda name: array(store, name), each, where)
+        return named(folder, card, lambda name: array(store, name), each, where)
 
 
 def _units(store: h5py.File, start: str) -> dict[str, np.ndarray]:

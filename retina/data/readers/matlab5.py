@@ -9,7 +9,7 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.matlab import listed, variable
-from retina.data.named import beginning, named
+from retina.data.named import BESIDE, beginning, named
 from retina.errors import UnreadableFile
 from retina.types import Recording
 
@@ -22,10 +22,13 @@ def matlab5(folder: Path, card: Card) -> Recording:
             the reader `hdf5`, but with names of variables. MATLAB counts from 1: so do
             ``spike_cell`` and ``spike_trial`` where ``first`` = 1 (0 by default).
             ``cells`` as there.
+            ``stimulus`` = [FILE, ARRAY] in place of ``parts``: all options of the
+            reader `csv` but its columns, with trials of one long movie among them;
+            ``units``, or ``spike_s`` and ``spike_cell``, then name the spikes.
     returns: the parts of the table; cells are named "0", "1", ... or by ``cells``.
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
-    options = card.needs("file", "parts", first=0, cells=[])
+    options = card.needs("file", parts={}, first=0, **BESIDE)
     tables = options["parts"] if isinstance(options["parts"], dict) else {}
 
     def get(name: object) -> np.ndarray:
@@ -49,7 +52,7 @@ def matlab5(folder: Path, card: Card) -> Recording:
         }
 
     path = below(folder, options["file"])
-    return named(card, get, each, str(options["file"]))
+    return named(folder, card, get, each, str(options["file"]))
 
 
 def _few(found: np.ndarray, name: str, tables: dict) -> np.ndarray:

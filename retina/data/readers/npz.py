@@ -11,7 +11,7 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.mapped import npy, of_npz
-from retina.data.named import beginning, named
+from retina.data.named import BESIDE, beginning, named
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.trains import check_seconds, counted
 from retina.errors import (
@@ -52,10 +52,13 @@ def npz(folder: Path, card: Card) -> Recording:
 
             Arrays of other names: a table ``parts`` says which is which, as for the
             reader `hdf5`; ``first`` and ``cells`` go with it.
+            ``stimulus`` = [FILE, ARRAY] in place of ``parts``: all options of the
+            reader `csv` but its columns, with trials of one long movie among them;
+            ``units``, or ``spike_s`` and ``spike_cell``, then name the spikes.
     raises: UnreadableFile; ShapeMismatch, also where frames do not last frame_s;
             BadStimulus; BadResponse, also where times look like milliseconds.
     """
-    options = card.needs("file", parts={}, first=0, cells=[])
+    options = card.needs("file", parts={}, first=0, **BESIDE)
     path = below(folder, options["file"])
     shown = _shown(options["parts"])
     try:
@@ -67,10 +70,10 @@ def npz(folder: Path, card: Card) -> Recording:
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
         said = " ".join(str(error).split())[:200]
         raise UnreadableFile(f"{path} is not a readable npz file: {said}") from None
-    if options["parts"]:
+    if options["parts"] or options["stimulus"]:
         get = functools.partial(_array, arrays, path)
         each = functools.partial(beginning, arrays, get=get)
-        return named(card, get, each, path.name)
+        return named(folder, card, get, each, path.name)
     if options["first"] or options["cells"]:
         raise BadCard(f"{card.name}: first and cells go with a table of parts only")
     number = card.cell_count or _number(arrays)

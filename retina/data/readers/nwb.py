@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +19,19 @@ from retina.data.hdf5 import array, contained, opened
 from retina.data.nwb_frames import Frames, composed, frames
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
-from retina.data.table import beside
+from retina.data.table import SHOWN, beside
 from retina.data.trains import cells_of, check_seconds
+from retina.data.trials import within
 from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
 from retina.types import Recording
 
-KEYS = {"stimulus": "", "stimulus_axes": "", "repeats": "", "counts": ""}
+KEYS = {
+    "stimulus": "",
+    "stimulus_axes": "",
+    "repeats": "",
+    "counts": "",
+    "trial_frames": 0,
+}
 
 
 def nwb(folder: Path, card: Card) -> Recording:
@@ -37,12 +45,14 @@ def nwb(folder: Path, card: Card) -> Recording:
             offset where it has them; ``stimulus_axes``, the order of its axes ("frame,
             y, x", of images as NWB has it, "frame, x, y"); ``repeats``, the
             name of a table of intervals at whose every start_time the stimulus was
-            shown anew, in full ("": once, at its own timestamps); ``counts``, where
+            shown anew, in full ("": once, at its own timestamps), or, with
+            ``trial_frames``, at which so many same frames of it begin, which make the
+            part "trials"; ``counts``, where
             spike times are not known, a TimeSeries (bin, cell, trial) of the processing
             module "retina". ``names``: the column of the units table, or of that
             module's table "cells", that names the cells ("id"). A file without a
-            stimulus has no ``parts``, but ``stimulus``, ``stimulus_axes`` and
-            ``onsets`` as of the reader `csv`, on the file's clock.
+            stimulus has no ``parts``, but ``stimulus``, ``onsets``, ``trials`` and
+            so on as of the reader `csv`, on the file's clock.
     returns: the parts of the table, on the file's clock; repeats on one of their own.
              One part, "", of a stimulus beside the file.
     raises:  MissingExtra without pynwb (extra ``nwb``); UnreadableFile, also for links
@@ -51,7 +61,7 @@ def nwb(folder: Path, card: Card) -> Recording:
     options = card.needs(
         "file",
         **{"parts": {}, "names": "id"},
-        **{"stimulus": [], "stimulus_axes": "", "onsets": []},
+        **{"stimulus": [], **SHOWN},
     )
     tables, elsewhere = options["parts"], options["stimulus"]
     if not elsewhere and not tables or not isinstance(tables, Mapping):
@@ -71,11 +81,25 @@ def nwb(folder: Path, card: Card) -> Recording:
     if elsewhere:
         return beside(folder, card, names, (tuple(times),))
     with opened(folder, options["file"]) as store:
-        parts = {
-            name: _part(store, path, card, table, shown[name], times)
-            for name, table in given.items()
-        }
-    return recording(card, parts, cells_of(card, names))
+        parts, notes = {}, []
+        for name, table in given.items():
+            told = shown[name]
+            if not table["trial_frames"]:
+                parts[name] = _part(store, path, card, table, told, times)
+                continue
+            if "trials" in given or "trials" in parts:
+                raise BadCard(
+                    f"{card.name}: trial_frames makes the part 'trials': "
+                    "give it once, and name no other part so"
+                )
+            once = table | {"repeats": ""}
+            parts[name] = _part(store, path, card, once, told, times)
+            parts["trials"], note = within(
+                parts[name], told.starts, table["trial_frames"], card.name
+            )
+            notes += [note] if note else []
+    made = recording(card, parts, cells_of(card, names))
+    return dataclasses.replace(made, notes=(*made.notes, *notes))
 
 
 class _Shown(NamedTuple):
@@ -98,7 +122,7 @@ class _Shown(NamedTuple):
 
 
 def _held(
-    path: Path, given: Mapping[str, dict[str, str]], column: str
+    path: Path, given: Mapping[str, dict[str, Any]], column: str
 ) -> tuple[list[str], list[np.ndarray], dict[str, _Shown]]:
     """Cells, their spike times, and the stretches.
 
@@ -122,11 +146,11 @@ def _held(
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
 
 
-def _checked(card: Card, name: str, table: Any) -> dict[str, str]:
+def _checked(card: Card, name: str, table: Any) -> dict[str, Any]:
     if not isinstance(table, Mapping) or not table.get("stimulus"):
         raise BadCard(f"{card.name}: key 'options.parts.{name}.stimulus' is missing")
     for key, value in table.items():
-        if key not in KEYS or not isinstance(value, str):
+        if key not in KEYS or type(value) is not type(KEYS[key]):
             raise BadCard(
                 f"{card.name}: 'options.parts.{name}.{key}' = {value!r}: "
                 + nearest(key, KEYS)
@@ -152,7 +176,7 @@ def _units(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarr
     return labels, times
 
 
-def _shown(held: Any, path: Path, table: dict[str, str]) -> _Shown:
+def _shown(held: Any, path: Path, table: dict[str, Any]) -> _Shown:
     name = table["stimulus"]
     places = {**held.acquisition, **held.stimulus_template, **held.stimulus}
     if name not in places:
@@ -185,7 +209,7 @@ def _part(
     store: h5py.File,
     path: Path,
     card: Card,
-    table: dict[str, str],
+    table: dict[str, Any],
     told: _Shown,
     times: list[np.ndarray],
 ) -> Part:
@@ -244,7 +268,8 @@ def _check_complete(
         raise ShapeMismatch(
             f"{path}: of the intervals {table['repeats']!r} the rows {rows}{more} do "
             f"not last as {table['stimulus']!r}, {lasts_s:g} s: name as `repeats` a "
-            "table that holds its complete showings alone"
+            "table that holds its complete showings alone, or, where it shows the same "
+            "frames at each start, write trial_frames = how many"
         )
 
 

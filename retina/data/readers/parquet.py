@@ -24,10 +24,11 @@ def parquet(folder: Path, card: Card) -> Recording:
     raises:  MissingExtra without pyarrow (extra ``parquet``); UnreadableFile;
              BadResponse; ShapeMismatch; MissingData; BadCard.
     """
-    return spike_table(folder, card, _read)
+    return spike_table(folder, card, columns_of)
 
 
-def _read(folder: Path, name: object, columns: Columns) -> dict[str, np.ndarray]:
+def columns_of(folder: Path, name: object, columns: Columns) -> dict[str, np.ndarray]:
+    """Columns of a file, by what they are: cell (text), time_s and trial (numbers)."""
     pq = needed("pyarrow.parquet", "parquet", "a Parquet file")
     path = below(folder, name)
     if not path.is_file():

@@ -1,0 +1,43 @@
+"""Kept prices: taken anew where anything that they depend on has changed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from retina import store
+from retina.data import card as cards
+from retina.search import priced, work
+from retina.search.job import Job
+
+
+def test_a_kept_price_is_of_the_same_card_and_versions(tmp_path, monkeypatch):
+    """Also of words of the card that leave its digest, and thus the runs, as it is."""
+    card, counted = cards.read("simulated"), []
+    split = SimpleNamespace(spec=SimpleNamespace(dataset="simulated"))
+    given = SimpleNamespace(of=lambda job: (split, "digest"))
+    monkeypatch.setattr(work, "splits", lambda folder: given)
+    monkeypatch.setattr(priced, "_price", lambda *_: counted.append(1))
+
+    def taken() -> int:
+        """How often it is counted when it is asked for twice."""
+        before = len(counted)
+        for _ in range(2):
+            told = priced._told(Job("mean", "simulated", "mean", {}, {}, ()), tmp_path)
+            assert told == {"recording": "simulated", "cost": None}
+        return len(counted) - before
+
+    assert taken() == 1 and taken() == 0
+    for changed in (
+        {"publish": False},
+        {"species": "mouse"},
+        {"cell_types": {"0": "a"}},
+    ):
+        other = card.model_copy(update=changed)
+        assert cards.digest(other) == cards.digest(card)
+        monkeypatch.setattr(cards, "read", lambda _, other=other: other)
+        assert taken() == 1
+    platform = store.versions() | {"platform": "another machine"}
+    monkeypatch.setattr(store, "versions", lambda: platform)
+    assert taken() == 0
+    monkeypatch.setattr(store, "versions", lambda: platform | {"jax": "later"})
+    assert taken() == 1
