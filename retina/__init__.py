@@ -30,6 +30,8 @@ _WHERE = {
     "model": "retina.build",
     "fit": "retina.fitting.fit",
     "fit_jointly": "retina.fitting.joint",
+    "read": "retina.fitting.predicted",
+    "predict": "retina.fitting.predicted",
     "score": "retina.fitting.score",
     "population": "retina.fitting.population",
     "simulate": "retina.fitting.simulate",

@@ -81,6 +81,11 @@ def find(kind: str, name: str) -> Any:
     entries = _entries(kind)
     if name in entries:
         return entries[name].load()
+    if Path(f"{name}.py").is_file():
+        raise UnknownName(
+            f"no {kind.removesuffix('s')} {name!r}; there is a file {name}.py here: "
+            f"write {name}.py"
+        )
     raise UnknownName(
         f"no {kind.removesuffix('s')} {name!r}: {nearest(name, names(kind))} "
         f'(retina list {kind}; or "package.module:function", "path/to/file.py")'

@@ -64,6 +64,10 @@ def path(kind: str, name: str) -> Path:
         return given.parent
     _check_there(kind, name, given)
     singular = kind.removesuffix("s")
+    if kind == "datasets" and Path(f"{name}.toml").is_file():
+        raise UnknownName(
+            f"no {singular} {name!r}; there is a file {name}.toml: write {name}.toml"
+        )
     raise UnknownName(
         f"no {singular} {name!r}: {nearest(name, known)} "
         f"(retina list {kind}; or give the path of {_WANTED[kind]})"

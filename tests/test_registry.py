@@ -55,6 +55,14 @@ def test_a_misspelt_name_gets_the_nearest(kind, typed, meant):
         registry.find(kind, typed)
 
 
+def test_a_file_of_that_name_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for kind, file in (("models", "mine.py"), ("datasets", "mine.toml")):
+        Path(file).touch()
+        with pytest.raises(UnknownName, match=f"write {file}"):
+            registry.find(kind, "mine")
+
+
 def test_an_unknown_kind_gets_the_nearest():
     with pytest.raises(UnknownName, match="did you mean 'models'"):
         registry.names("model")

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import shutil
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -229,6 +230,8 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
+    from retina.search.measure import unfinished
+
     validation, training = record["validation"], record["training"]
     bits = validation["per_cell"]
     rows = [
@@ -251,6 +254,8 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
     print(f"; {training['steps']} steps, best at {training['best_step']}", end="")
     print(f", {training['fit_s']:.1f} s", end="")
     print(f" ({training['compile_s']:.1f} s of compiling)")
+    for note in unfinished(training):
+        print(f"{note}: more of them with --set max_steps=N")
     print(f"run {folder}; next: retina score {folder}")
 
 
@@ -276,6 +281,7 @@ def score(
 ) -> None:
     """Accuracy of a run on the test clips, with intervals."""
     from retina import atomic, store
+    from retina.data.quality.ceiling import ceilings
     from retina.search import records
     from retina.search.measure import measure
 
@@ -293,20 +299,38 @@ def score(
             atomic.write_file(Path(run) / store.RECORD, text.encode())
         except UnwritableFolder as error:
             output.say(f"the score is not kept in the run: {error}")
+    # Of the model's own bins: in longer ones it is another.
+    ceiling = ceilings(split) if bin_s is None else {}
     together = ()
     if population:
         from retina.fitting.population import population as shared
 
         together = shared(fitted, split.test, bin_s=bin_s)
     if json:
-        told = {"population": [vars(one) for one in together]} if population else {}
+        told: dict[str, Any] = {"cc_max": {g: list(c) for g, c in ceiling.items()}}
+        if population:
+            told["population"] = [vars(one) for one in together]
         output.print_json(score_json(point.score) | told)
         return
     from retina.reports.table import table
 
     print(table(point.score))
+    for group, each in ceiling.items():
+        print(_ceiling(group, each))
     for one in together:
         print(one.sentence)
+
+
+def _ceiling(group: str, each: Any) -> str:
+    """What bounds every model's correlation with the trial mean, from repeats alone."""
+    known = sorted(each[each == each].tolist())  # nan: nothing repeats
+    if not known:
+        return f"CC_max of {group!r}: no cell repeats itself more than chance would"
+    middle = statistics.median(known)
+    return (
+        f"CC_max of {group!r}, what the best model could reach: {middle:.3f} (median), "
+        f"{known[0]:.3f} to {known[-1]:.3f}, {len(known)} of {len(each)} cells"
+    )
 
 
 def score_json(score: Any) -> dict[str, Any]:

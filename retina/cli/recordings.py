@@ -53,11 +53,14 @@ def check(
         Path | None,
         typer.Option("--html", help="Also write a page, with a portrait of each cell."),
     ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="Names, a subset or a variant; as for fit.")
+    ] = None,
 ) -> int:
     """Hold a data set's card against its files, and look for what is odd in them."""
     from retina.data import check as checking
 
-    found = checking.check(dataset)
+    found = checking.check(dataset, cells=cells)
     if html is not None:
         from retina.reports.check_page import check_page
 
@@ -66,6 +69,7 @@ def check(
                 dataset,
                 found,
                 html,
+                cells=cells,
                 progress=lambda done, cells: tell(
                     done / cells, f"cell {done} of {cells}"
                 ),

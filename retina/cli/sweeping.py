@@ -47,6 +47,7 @@ def sweep(
     if dry_run:
         swept = run(asked, folder, executor, dry_run=True)
         return _print_estimates(swept, json)
+    output.say(f"runs {folder}; from elsewhere: retina status {folder}")
     with output.meter(Path(experiment).name) as tell:
         counted = Tally(tell, asked.y)
         swept = run(asked, folder, executor, progress=counted, limit_s=limit)
@@ -343,13 +344,12 @@ def compare(
         left = ratios(fits, split, metric, bin_s=bin_s)
         if json:
             output.print_json([dataclasses.asdict(one) for one in left])
-        for one in () if json else left:
-            print(one.sentence)
+        else:
+            _print_told(left)
         return
     made = compared(fits, split, metric, bin_s=bin_s)
     if not json:
-        for one in made:
-            print(one.sentence)
+        _print_told(made)
         return
     output.print_json(
         [
@@ -365,7 +365,16 @@ def compare(
                 "p_holm": one.p_holm,
                 "rank_biserial": one.difference.rank_biserial,
                 "sentence": one.sentence,
+                "notes": one.notes,
             }
             for one in made
         ]
     )
+
+
+def _print_told(made: Iterable[Any]) -> None:
+    """Each sentence; then, once, what is to be said of the runs."""
+    for one in made:
+        print(one.sentence)
+    for note in dict.fromkeys(note for one in made for note in one.notes):
+        print(note)

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -43,7 +44,8 @@ class Card(Strict):
     lead:          frames of history before each split's first scored frame.
     cell_count:    cells in the files; 0 where it is not known.
     cell_types:    cell name -> type, where known.
-    subsets:       name -> cell names; `default_cells` is one of them or "all".
+    subsets:       name -> cell names.
+    default_cells: "all", one of the subsets, or what is left out of all: "-12,-40".
     prepare:       steps before models see it, in order: see `retina.data.preparation`.
     variants:      name -> Variant; `default_variant` is one of them.
     stimulus_unit: what one number of the stimulus means.
@@ -90,11 +92,7 @@ class Card(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Card:
-        if self.default_cells not in ("all", *self.subsets):
-            raise ValueError(
-                f"default_cells {self.default_cells!r} is no subset: "
-                + nearest(self.default_cells, ("all", *self.subsets))
-            )
+        _check_default("", self.default_cells, self.subsets)
         if self.variants and self.default_variant not in self.variants:
             raise ValueError(
                 f"default_variant {self.default_variant!r} is no variant: "
@@ -205,11 +203,8 @@ def _check_variant(card: Card, name: str, variant: Card | Variant) -> None:
     both = set(card.variants) & {"all", *subsets}
     if both:
         raise ValueError(f"{min(both)!r} names a variant and a subset of cells")
-    if variant.default_cells and variant.default_cells not in ("all", *subsets):
-        raise ValueError(
-            f"variant {name!r}: default_cells {variant.default_cells!r} is no subset: "
-            + nearest(variant.default_cells, ("all", *subsets))
-        )
+    if variant is not card:
+        _check_default(f"variant {name!r}: ", variant.default_cells, subsets)
     files = card.files if variant is card else card.files + variant.files
     paths = [file.path for file in files]
     for file in files:
@@ -242,6 +237,18 @@ def _check_variant(card: Card, name: str, variant: Card | Variant) -> None:
             raise ValueError(
                 f"two splits are {role} {group!r}: give one a list of frames"
             )
+
+
+def _check_default(where: str, default: str, subsets: Collection[str]) -> None:
+    """raises: ValueError for default_cells that name no subset and leave none out."""
+    words = [word.strip() for word in default.split(",")]
+    left_out = all(word.startswith("-") and word[1:] for word in words)
+    if default and not left_out and default not in ("all", *subsets):
+        raise ValueError(
+            f"{where}default_cells {default!r} is no subset: "
+            + nearest(default, ("all", *subsets))
+            + ', or "-NAME" of each cell to leave out'
+        )
 
 
 def read(name: str | Path) -> Card:

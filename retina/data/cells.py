@@ -24,6 +24,10 @@ def select(card: Card, names: list[str], words: list[str]) -> list[int]:
                     f"{card.name}: subset {key!r} names cell {name!r}: "
                     + nearest(name, known)
                 )
+    if all(word.startswith("-") and word not in {*known, *sets} for word in words):
+        default = card.default_cells
+        own = [default] if default in sets else default.split(",")
+        words = [*map(str.strip, own), *words]
     wanted: list[str] = []
     drop: set[str] = set()
     for word in words:
@@ -38,9 +42,7 @@ def select(card: Card, names: list[str], words: list[str]) -> list[int]:
                 f"{card.name} has no cell or subset {word!r}: "
                 + nearest(word, (*known, *sets, *card.variants))
             )
-    if not wanted:
-        wanted = sets[card.default_cells]
-    kept = [name for name in dict.fromkeys(wanted) if name not in drop]
+    kept = [name for name in dict.fromkeys(wanted or names) if name not in drop]
     if not kept:
         raise BadSetting(f"cells={','.join(words)!r} leaves no cell of {card.name}")
     return [known[name] for name in kept]

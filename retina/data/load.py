@@ -55,7 +55,7 @@ def load(name, *, cells=None) -> Recording | list[Recording]:
         return _several(list(name), cells)
     whole = cards.read(name)
     recording = prepare(stored(name, cells), whole.prepare)
-    chosen = [word for word in _words(cells) if word in whole.variants]
+    chosen = [word for word in words_of(cells) if word in whole.variants]
     for text in shared(whole.variant(*chosen).splits):
         raise Leak(
             f"{whole.name}: {text}: give each frame to one split of the card "
@@ -79,7 +79,7 @@ def stored(
 ) -> Recording:
     """A recording as its files hold it: not prepared, its splits not looked at."""
     whole = cards.read(name)
-    words = _words(cells)
+    words = words_of(cells)
     chosen = [word for word in words if word in whole.variants]
     if len(chosen) > 1:
         raise BadSetting(
@@ -110,7 +110,8 @@ def _caveat(recording: Recording, card: Card) -> tuple[str, ...]:
     )
 
 
-def _words(cells: str | Sequence[str | int] | None) -> list[str]:
+def words_of(cells: str | Sequence[str | int] | None) -> list[str]:
+    """What `cells` of `load` names, word by word."""
     if cells is None:
         return []
     if isinstance(cells, str):
@@ -124,20 +125,22 @@ def held(blocks: Sequence[Block]) -> dict[str, int]:
         "blocks": len(blocks),
         "trials": sum(block.trials for block in blocks),
         "frames": sum(len(block.stimulus) - block.lead for block in blocks),
-        "events": sum(_events(block) for block in blocks),
+        "events": int(sum(events(block).sum() for block in blocks)),
     }
 
 
-def _events(block: Block) -> int:
+def events(block: Block) -> np.ndarray:
+    """(cell,) events in the scored frames of a block, all trials together."""
     start = block.onsets_s[block.lead]
     if block.counts is not None:
         first = round((start - block.onsets_s[0]) / block.count_s)  # type: ignore
-        return int(block.counts[:, first:].sum(dtype=np.float64))
-    return sum(
-        int(len(train) - np.searchsorted(train, start, "left"))
-        for trial in block.spikes or ()
-        for train in trial
-    )
+        return block.counts[:, first:].sum((0, 1), dtype=np.float64)
+    return np.array(
+        [
+            [len(train) - np.searchsorted(train, start, "left") for train in trial]
+            for trial in block.spikes or ()
+        ]
+    ).sum(0)
 
 
 def differences(recording: Recording, card: Card) -> list[str]:

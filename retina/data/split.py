@@ -258,5 +258,6 @@ def _check_silent(train: tuple[Clip, ...], recording: Recording) -> None:
         raise BadResponse(
             f"{recording.name}: cell {', '.join(silent)} has no "
             f"{one_of(recording.event)} in the training blocks, so nothing can be "
-            f"fitted to it: leave it out with --cells={out} (or cells={out!r})"
+            f"fitted to it: leave it out with --cells={out} (or cells={out!r}), "
+            f'or for good with default_cells = "{out}" in the card'
         )

@@ -15,6 +15,7 @@ import numpy as np
 
 from retina import compiled, failures, formulation
 from retina.data import leak
+from retina.data.caveats import COLD
 from retina.data.quality.shifted import shifted
 from retina.errors import BadResponse, BadSetting, MissingData
 from retina.exact import in_float32
@@ -296,7 +297,7 @@ def short_lead(model: Model, split: Split) -> list[str]:
         return []
     lead = math.ceil(lags * spec.bin_s / frame_s - 1e-6)
     return [
-        f"the model looks back {lags} bins, but only {there} lead into a block: the "
+        f"{COLD}{lags} bins, but only {there} lead into a block: the "
         f"first {lags - there} of each are not fitted and scored from a cold start "
         f"(lead = {lead} on the card avoids it)"
     ]

@@ -51,6 +51,7 @@ def check_page(
     findings: Sequence[Finding],
     path: str | Path,
     *,
+    cells: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page as one HTML file that needs nothing else.
@@ -59,6 +60,7 @@ def check_page(
     findings: from `retina.data.check.check`. Where the files cannot be read they are
               all there is.
     path:     ends in .html; it is replaced whole.
+    cells:    as for `retina.load`, in place of the default.
     progress: called with (cells drawn, cells in all).
     returns:  the path.
     raises:   BadSetting for another ending; MissingExtra; UnwritableFolder.
@@ -71,8 +73,8 @@ def check_page(
     if path.suffix.lower() not in (".html", ".htm"):
         raise BadSetting(f"{path.name}: a page ends in .html")
     try:
-        made = split(load(name))
-        cells = _cells(made, progress)
+        made = split(load(name, cells=cells))
+        portraits = _cells(made, progress)
         words = (
             f"{len(made.cells)} cells, bins of {made.spec.bin_s:.4g} s, "
             f"{made.rate_hz:.3g} {made.spec.event}s/s per cell"
@@ -80,12 +82,12 @@ def check_page(
     except RetinaError as error:
         if isinstance(error, MissingExtra):
             raise
-        cells, words = "", str(error)
+        portraits, words = "", str(error)
     filled = PAGE.format(
         title=html.escape(Path(name).stem),
         words=html.escape(words),
         findings="\n".join(_row(finding) for finding in findings),
-        cells=cells,
+        cells=portraits,
     )
     atomic.write_file(path.absolute(), filled.encode())
     return path

@@ -10,6 +10,7 @@ import numpy as np
 from retina.fitting.score import SEED
 from retina.metrics.compare import Difference, holm, paired
 from retina.search.bins import same_bins
+from retina.search.measure import of_which
 from retina.types import Fit, Split
 
 
@@ -20,11 +21,13 @@ class Comparison:
     group:      the test clips' group.
     difference: of the two, with its interval.
     p_holm:     difference.p, corrected for all comparisons on the same group.
+    notes:      which of the two had not converged.
     """
 
     group: str
     difference: Difference
     p_holm: float
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -77,7 +80,7 @@ def compare(
         ]
         corrected = holm([one.p for one in family])
         made += [
-            Comparison(same.group, one, float(p))
+            Comparison(same.group, one, float(p), of_which(fits, one.names))
             for one, p in zip(family, corrected, strict=True)
         ]
     return tuple(made)

@@ -175,8 +175,11 @@ class Expected(Strict):
 class Experiment(Strict):
     """What is asked, how to run it, how long it takes, and what should come out.
 
-    datasets: names of cards; every family is fitted to each. "NAME:CELLS" takes these
-              cells, or this variant, of it.
+    question, command, time: for who reads it; a private one needs none, and is then
+              known by the name of its folder.
+    datasets: names or paths of cards, paths as seen from where the command is typed;
+              every family is fitted to each. "NAME:CELLS" takes these cells, or this
+              variant, of it.
     cells:    as in `retina.load`, where a name has none; None for the card's choice.
     bin_s:    the clock; None for the recording's own.
     seeds:    random starts per fit; accuracy is the median over them.
@@ -190,9 +193,9 @@ class Experiment(Strict):
     metrics:  what is scored; x and y: the axes of the frontier.
     """
 
-    question: str
-    command: str
-    time: str
+    question: str = ""
+    command: str = ""
+    time: str = "not stated"
     datasets: tuple[str, ...] = Field(min_length=1)
     families: tuple[Family, ...] = Field(min_length=1)
     expected: tuple[Expected, ...] = ()
@@ -269,6 +272,9 @@ def read(name: str | Path, profile: str = "") -> Experiment:
         experiment = Experiment.model_validate(table)
     except ValidationError as error:
         raise BadCard(f"{file}: {misread.first(error, Experiment, TABLES)}") from None
+    if not experiment.question:  # two of a folder are told apart by it
+        stated = {"question": file.parent.resolve().name}
+        experiment = experiment.model_copy(update=stated)
     if profile:
         experiment = _sized(experiment, profile)
     _check_names(experiment, file)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from retina.data.groups import by_group
-from retina.types import Fit, Point, Score, Split
+from retina.types import Cost, Fit, Point, Score, Split
 
 NOISE = 1e-6  # bits per spike: less is rounding, and no bit has a price
 
@@ -47,14 +48,14 @@ def measure(
     accuracy = score(fit, split.test, names, bin_s=bin_s)
     # The fit's notes are those of its split, and what it found out itself.
     noted = dict.fromkeys((*split.notes, *fit.training.get("notes", ())))
-    said = (*_unfinished(fit), *_cold(fit), *caveats([*noted]))
+    price = cost(fit.model, fit.params, split)
+    said = (*unfinished(fit.training), *_cold(fit), *caveats([*noted]))
     accuracy = dataclasses.replace(
         accuracy,
         publish=split.publish,
         cell_names=tuple(cell.name for cell in split.cells),
-        notes=(*accuracy.notes, *said),
+        notes=(*accuracy.notes, *_together(accuracy, price), *said),
     )
-    price = cost(fit.model, fit.params, split)
     bits = told_bits_per_s(accuracy, split)
     if bits:
         price = dataclasses.replace(price, flops_per_bit=price.flops_per_s / bits)
@@ -97,11 +98,35 @@ def told_bits_per_s(score: Score, split: Split) -> float | None:
     return told / seconds if told > NOISE * float(spikes.sum()) else None
 
 
-def _unfinished(fit: Fit) -> tuple[str, ...]:
-    if fit.training.get("converged", True):
+def unfinished(training: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is to be told of a fit that would have gone on, by its `Fit.training`.
+
+    >>> unfinished({"converged": False, "steps": 250})
+    ('not converged: stopped after 250 steps',)
+    """
+    if training.get("converged", True):
         return ()
-    why = fit.training.get("stopped") or f"stopped after {fit.training['steps']} steps"
+    why = training.get("stopped") or f"stopped after {training['steps']} steps"
     return (f"not converged: {why}",)
+
+
+def of_which(fits: Mapping[str, Fit], names: Sequence[str]) -> tuple[str, ...]:
+    """`unfinished` of some of several fits, each with its name."""
+    return tuple(
+        f"{name}: {note}" for name in names for note in unfinished(fits[name].training)
+    )
+
+
+def _together(score: Score, price: Cost) -> tuple[str, ...]:
+    """That a free-running score takes many runs, and what one alone costs."""
+    from retina.costs.cost import RUNS
+
+    if score.history != "free_running":
+        return ()
+    one = price.flops_per_bin / RUNS
+    return (
+        f"its price is that of all {RUNS}; one alone takes {one:,.10g} FLOPs per bin",
+    )
 
 
 def _cold(fit: Fit) -> tuple[str, ...]:

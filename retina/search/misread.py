@@ -34,6 +34,14 @@ def first(
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where!r}: {nearest(str(place[-1]), known.model_fields)}"
     if problem["type"] == "missing":
+        beside = [
+            one
+            for one in problems
+            if one["type"] == "missing" and one["loc"][:-1] == place[:-1]
+        ]
+        keys = [".".join(map(str, one["loc"])) for one in beside]
+        if len(keys) > 1:
+            return f"keys {', '.join(map(repr, keys))} are missing"
         return f"key {where!r} is missing"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 

@@ -12,6 +12,7 @@ from retina.metrics.compare import over_starts
 from retina.metrics.medians import middle, percentiles, spread_of_median
 from retina.metrics.resample import Draws, resampled
 from retina.search.bins import same_bins
+from retina.search.measure import of_which
 from retina.types import Fit, Split
 
 LOST = 0.01  # of the drawn values, that may have no ratio; source="chosen"
@@ -28,6 +29,7 @@ class Ratio:
     ci95:     of that median: time blocks drawn jointly for both, cells crossed.
     per_cell: (cell,); nan where there is no ratio.
     undefined: draws in which a cell of these had no ratio.
+    notes:    which of the two had not converged.
 
     >>> Ratio("frozen", "feve", ("ln", "cnn"), 0.9, (0.8, 1.0), (0.9, 0.9)).sentence
     'frozen: ln has 0.900 [0.800, 1.000] of the feve of cnn, median of 2 of 2 cells'
@@ -40,6 +42,7 @@ class Ratio:
     ci95: tuple[float, float]
     per_cell: tuple[float, ...]
     undefined: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -99,7 +102,10 @@ def ratios(
             for name, each in same.pairs.items()
         }
         reference, *others = drawn.items()
-        made += [of_two(same.group, metric, other, reference) for other in others]
+        for other in others:
+            one = of_two(same.group, metric, other, reference)
+            notes = of_which(fits, one.names)
+            made.append(dataclasses.replace(one, notes=notes))
     return tuple(made)
 
 

@@ -69,7 +69,9 @@ def status(folder: str | Path) -> Status:
             if now - one["heard"] < running.SILENT_S
         }
     if not (plans or records or failures or said):
-        raise BrokenRun(f"{folder} holds no sweep: start one with retina sweep")
+        usual = Path("runs") / folder.name  # where a sweep puts its runs
+        there = f", or retina status {usual}" if usual.is_dir() else ""
+        raise BrokenRun(f"{folder} holds no sweep: start one with retina sweep{there}")
     y = plans[-1]["y"] if plans else "cc_norm"
     trials = sum(one["trials"] for one in plans)
     names = {job["name"]: job["label"] for one in plans for job in one["jobs"]}

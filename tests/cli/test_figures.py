@@ -64,7 +64,10 @@ def test_score(retina):
     assert metric["ci95"][0] < metric["median"] < metric["ci95"][1]
     # The cells are rectified linear filters: an LN model is the right one.
     assert metric["median"] > 0.9
-    assert "cc_norm" in retina("score", "run").out
+    (ceiling,) = told["cc_max"].values()
+    assert len(ceiling) == 2 and all(0.5 < one <= 1 for one in ceiling)
+    shown = retina("score", "run").out
+    assert "cc_norm" in shown and "CC_max of 'frozen'" in shown
     only = json.loads(retina("score", "run", "--metrics", "pearson", "--json").out)
     assert set(only["metrics"]) == {"pearson"}
     kept = store.read("run")["score"]
@@ -405,6 +408,14 @@ def test_compare_says_which_run_is_better(retina):
     assert told["sentence"] in done.out
     wide = json.loads(retina("compare", "mean", "ln", "--bin-s", "0.1", "--json").out)
     assert wide[0]["median"] != told["median"]
+    short = ("--set", "max_steps=2")
+    done = retina("fit", "tiny", "ln", *QUICK, *short, "--out", "short")
+    assert "not converged: stopped after 2 steps" in done.out
+    caveat = "short: not converged: stopped after 2 steps"
+    assert caveat in retina("compare", "mean", "short").out
+    (row,) = json.loads(retina("compare", "mean", "short", "--json").out)
+    assert row["notes"] == [caveat]
+    assert caveat in retina("compare", "mean", "short", "--ratio").out
     left = retina("compare", "ln", "mean", "--ratio")
     assert left.status == 0 and "frozen: mean has " in left.out, left.err
     alone = retina("compare", "ln")

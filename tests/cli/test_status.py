@@ -12,7 +12,9 @@ from retina.search.work import Order
 
 def test_status_of_a_sweep(retina):
     done = retina("status", "runs")
-    assert done.status == 1 and "holds no sweep" in done.err
+    assert done.status == 1 and done.err.rstrip().endswith("with retina sweep")
+    Path("runs/mine").mkdir(parents=True)
+    assert "retina status runs/mine" in retina("status", "mine").err
     jobs = grid.jobs(experiments.read("asks"))
     order = Order(Path("runs").absolute(), "this")
     with plan.kept(jobs, order, "cc_norm", "local"):
@@ -32,7 +34,8 @@ def test_status_of_a_sweep(retina):
     assert (told["jobs"], told["done"], told["best"]) == (2, 0, None)
     assert told["failed"] == {"mean": "ValueError: as it was"}
 
-    retina("sweep", "asks", "--out", "runs")
+    told = retina("sweep", "asks", "--out", "runs").err
+    assert told.startswith("runs runs; from elsewhere: retina status runs")
     line = retina("status", "runs", "--every", 1).out.splitlines()[0]
     assert line.startswith("2 of 2 done, best cc_norm 0.") and "(ln lags=6" in line
     assert retina("status", "runs", "--every", 0).status == 1

@@ -9,6 +9,7 @@ from retina.data.check import check
 from retina.data.load import load
 from retina.data.split import split
 from retina.data.sta import peaks, sta
+from retina.errors import BadSetting
 from retina.types import Clip
 
 from .conftest import arrays
@@ -132,6 +133,27 @@ def test_missing_files_end_the_list(npz_card, cache):
     (cache / "small" / "small.npz").unlink()
     last = check(card)[-1]
     assert last.level == "wrong" and f"retina fetch {card}" in last.text
+
+
+def test_a_silent_cell_does_not_end_the_checks(npz_card):
+    """The card's line that is advised does leave it out."""
+    table = long()
+    keep = (table["spike_cell"] == 0) | (table["spike_s"] > 250)
+    table |= {name: table[name][keep] for name in ("spike_s", "spike_cell")}
+    findings = check(npz_card(table, splits=LONG))
+    (text,) = wrong(findings)
+    advised = 'default_cells = "-1"'
+    assert "cell 1: no spike" in text and advised in text and "--cells=-1" in text
+    assert levels(findings, "alignment") and levels(findings, "repeats")
+    assert not wrong(check(npz_card(table, splits=LONG), cells="-1"))
+    card = npz_card(table, splits=LONG, extra=advised)
+    findings = check(card)
+    assert not wrong(findings) and levels(findings, "alignment")
+    assert any("not among the chosen" in f.text for f in findings)
+    assert [cell.name for cell in load(card).cells] == ["0"]
+    assert [cell.name for cell in load(card, cells="1").cells] == ["1"]
+    with pytest.raises(BadSetting, match="leaves no cell"):
+        load(card, cells="-0")
 
 
 def test_a_missing_role_is_found(npz_card):

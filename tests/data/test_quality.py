@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from retina.data.caveats import SHIFTED
+from retina.data.check import _spans
 from retina.data.quality.ceiling import ceiling, ceilings
 from retina.data.quality.clock import clock
 from retina.data.quality.drift import drift
 from retina.data.quality.fields import field, fields
+from retina.data.quality.follows import follows
+from retina.data.quality.intervals import intervals
 from retina.data.quality.shared_spikes import shared_spikes, shares
 from retina.data.quality.shift import alignment, averages, between_trials
 from retina.data.quality.shifted import shifted
@@ -40,11 +43,13 @@ def all_of(recording: Recording):
     return [
         *clock(recording),
         *silence(recording),
+        *intervals(recording),
         *shared_spikes(recording),
         *drift(made),
         *between_trials(made),
         *ceiling(made),
         *alignment(made, found),
+        *follows(made, found),
         *fields(made, found.past),
     ]
 
@@ -53,7 +58,8 @@ def test_a_sound_recording_has_nothing_odd(sound):
     found = all_of(sound)
     assert {one.level for one in found} == {"ok"}
     about = {one.about for one in found}
-    assert about == {"clock", "silence", "shared", "drift", "ceiling", "alignment"}
+    asked = {"clock", "silence", "intervals", "shared", "drift", "ceiling", "alignment"}
+    assert about == asked
     assert shifted(split(sound)) == []
 
 
@@ -175,7 +181,7 @@ def test_a_part_whose_frames_are_shifted_is_found(sound, by):
     words = f"{abs(by)} bin{'s' if abs(by) > 1 else ''} {'early' if by > 0 else 'late'}"
     assert found.text.startswith("test 'frozen'") and words in found.text
     (said,) = shifted(made)  # what a fit says of it by itself
-    assert said.startswith(SHIFTED) and found.text in said
+    assert said.startswith(SHIFTED) and found.text in said and "two clocks" in said
 
 
 def test_a_fit_says_that_all_frames_are_late(sound):
@@ -193,6 +199,37 @@ def test_a_fit_says_that_all_frames_are_late(sound):
     cut = {"stimulus": clip.stimulus[:900], "response": clip.response[:, :900]}
     few = (dataclasses.replace(clip, **cut),)
     assert shifted(dataclasses.replace(made, train=few)) == []
+
+
+def test_cells_that_follow_nothing_are_on_another_clock(sound):
+    """Frames of another hour, and events that no trial shares."""
+
+    def told(recording):
+        made = split(recording)
+        return [(f.level, f.text[:29]) for f in follows(made, averages(made))]
+
+    none = "no cell follows the stimulus:"
+    other = with_block(sound, 0, stimulus=np.roll(sound.blocks[0].stimulus, 900))
+    assert told(other) == []  # the repeats are alike: it is not the clock
+    late = tuple(
+        tuple((train + 1.7 * n) % 30.0 for train in trial)
+        for n, trial in enumerate(sound.blocks[2].spikes)
+    )
+    late = tuple(tuple(map(np.sort, trial)) for trial in late)
+    assert told(with_block(other, 2, spikes=late)) == [("wrong", none)]
+    assert told(with_block(other, 2, spikes=late[:2])) == [("note", none)]
+    assert told(with_block(sound, 2, spikes=late)) == []
+
+
+def test_spikes_listed_twice_are_found(sound):
+    a, *others = sound.blocks[0].spikes[0]
+    twice = ((np.sort(np.concatenate([a, a])), *others),)
+    (found,) = intervals(with_block(sound, 0, spikes=twice))
+    assert found.level == "note" and "at the same time" in found.text
+    assert "cell a 0.4" in found.text and "cell b" not in found.text
+    near = ((np.sort(np.concatenate([a, a + 5e-4])), *others),)
+    (found,) = intervals(with_block(sound, 0, spikes=near))
+    assert "within 1 ms" in found.text and "cell a 0.5:" in found.text
 
 
 def test_chance_beside_a_grey_block_is_no_shift():
@@ -240,6 +277,23 @@ def test_a_mean_over_trials_is_no_count(sound):
     assert found.level == "note" and "2 of 3600 counts" in found.text
     assert "the first is 1.25; cell c: a mean over trials" in found.text
     assert not list(whole(dataclasses.replace(broken, event="graded")))
+
+
+def test_rates_stored_as_counts_are_found(sound):
+    blocks = []
+    for block in sound.blocks:
+        shape = (block.trials, len(block.stimulus), CELLS)
+        counts = np.random.default_rng(0).poisson(1.0, shape).astype(np.float32)
+        more = {"spikes": None, "count_s": FRAME_S}
+        blocks.append(dataclasses.replace(block, counts=counts, **more))
+    counted = dataclasses.replace(sound, blocks=tuple(blocks))
+    assert not list(whole(counted)) and not list(_spans(counted, ""))
+    for block in counted.blocks:
+        block.counts[:] *= 20
+    (found,) = whole(counted)
+    assert found.level == "note" and "of 20, and a bin lasts 1/20 s" in found.text
+    (found,) = _spans(counted, "")
+    assert "spikes/s per cell" in found.text
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

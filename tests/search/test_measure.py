@@ -73,6 +73,9 @@ def test_what_the_runs_cost_and_what_is_left_out_is_told(split):
     once = cost(fitted.model, fitted.params, split, runs=1)
     (note,) = (n for n in point.cost.notes if f"{RUNS} sampled runs" in n)
     assert f"one alone takes {once.flops_per_bin:,} FLOPs per bin" in note
+    # Where the accuracy stands, too: the price is a hundred times that of a like model.
+    words = f"of all {RUNS}; one alone takes {once.flops_per_bin:,} FLOPs"
+    assert any(words in n for n in point.score.notes) and words in table([point])
     assert "not included: the search" in note
     # A draw per cell, bin and run; the step itself has none.
     drawn = point.cost.counts["bin"].by_part["sampled counts"]
@@ -150,13 +153,14 @@ def test_what_was_done_to_a_recording_stays_with_its_figures(
 ):
     """Not the card's own words: those are in the run, and told when it is fitted."""
     trap = "Trial 3 is odd."
-    said = ("prepared: means of 2 x 2 pixels", "lab is not verified: look at it")
+    cold = "the model looks back 29 bins, but only 14 lead into a block"
+    said = ("prepared: means of 2 x 2 pixels", "lab is not verified: look at it", cold)
     split = dataclasses.replace(split, notes=(trap, *said))
     late = f"{SHIFTED}test 'frozen'"
     monkeypatch.setattr("retina.fitting.fit.shifted", lambda split: [late])
     said = (*said, late)
     fitted, point = point_of(split, "ln", lags=4)
-    assert point.score.notes[-3:] == said and trap not in point.score.notes
+    assert point.score.notes[-4:] == said and trap not in point.score.notes
     store.save(fitted, tmp_path / "run")
     assert store.read(tmp_path / "run")["training"]["notes"] == (trap, *said)
     shown = table(point.score), table([point]), markdown(result([point], {}), Y, X)

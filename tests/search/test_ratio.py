@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from retina.errors import BadSetting, ShapeMismatch
+from retina.search.compare import compare
 from retina.search.ratio import Ratio, ratios
 from retina.stage import Model, memoryless
 from retina.types import Fit
@@ -45,6 +46,16 @@ def test_all_is_left_of_the_same_fit_and_nothing_in_the_mean(fits):
     # The mean rate of training and test differ by chance alone.
     assert abs(nothing.median) < 0.1 and nothing.ci95[1] < 0.2
     assert "1.000 [1.000, 1.000] of the bits_per_spike of whole" in same.sentence
+
+
+def test_fits_that_had_not_converged_are_named(fits):
+    split, named = fits
+    short = {"converged": False, "steps": 250}
+    short = dataclasses.replace(named["mean"], training=short)
+    named = {"whole": named["whole"], "short": short}
+    told = ("short: not converged: stopped after 250 steps",)
+    for made in (compare(named, split, draws=20), ratios(named, split, draws=20)):
+        assert made[0].notes == told
 
 
 def test_a_reference_that_predicts_nothing_has_no_ratio(fits):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import tomllib
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from retina import resources
 from retina.errors import BadCard
 from retina.search import experiment as experiments
 from retina.search import explore as exploring
@@ -168,3 +170,17 @@ def test_a_job_that_is_on_its_way_is_not_asked_for_again(monkeypatch, tmp_path):
     order, asked = Order(tmp_path, "sweep"), cast(Any, SimpleNamespace(search=search))
     list(exploring.explore(asked, "small", order, "threads", lambda *_: None))
     assert handed == [job] and len(told) == 2
+
+
+def test_a_private_experiment_needs_no_words(asked):
+    """Those of the project state all three; what is missing is told at once."""
+    own = experiments.read(
+        asked('[[families]]\nmodel = "mean"', 'datasets = ["small"]\n')
+    )
+    assert own.question == "asked" and own.command == ""
+    with pytest.raises(BadCard, match="keys 'datasets', 'families' are missing"):
+        experiments.read(asked("", "seeds = 2\n"))
+    for name in resources.names("experiments"):
+        file = resources.path("experiments", name) / "experiment.toml"
+        stated = tomllib.loads(file.read_text(encoding="utf-8"))
+        assert {"question", "command", "time"} <= set(stated), name

@@ -94,15 +94,21 @@ def sides(
 
     sure: of the first, those alone whose peak no chance makes.
     """
-    average, lags, same = found
+    average, lags, _ = found
     size = np.abs(average).reshape(len(lags), made.spec.cells, -1).max(-1)
     past, future = size[-lags.start :].max(0), size[: -lags.start].max(0)
     chance = size[: lags.stop // 2].max(0)
-    real = np.maximum(past, future) > KNOWN * _scatter(made) * np.sqrt(1 + 2 * same)
+    real = peaked(made, found)
     early = (peaks(average, lags)[0] < 0) & (future > BETTER * past) & real
     early |= (chance > CLEAR * past) & (real | (not sure))
     # A frame that stays on for several bins is also on after the event.
     return early, (past > CLEAR * chance) & ~early
+
+
+def peaked(made: Split, found: Averages) -> np.ndarray:
+    """(cell,) whose average has a peak, before the events or after, beyond chance."""
+    size = np.abs(found.values).reshape(len(found.lags), made.spec.cells, -1)
+    return size.max((0, 2)) > KNOWN * _scatter(made) * np.sqrt(1 + 2 * found.same)
 
 
 def _scatter(made: Split) -> np.ndarray:
@@ -208,7 +214,9 @@ def _judged(each: np.ndarray, name: str, known: float) -> Finding:
             f"stands {none:.2f}): "
         )
         if most > BETTER * none:
-            text += SHIFT
+            text += (
+                f"if it grows along the recording, two clocks that drift; else {SHIFT}"
+            )
             return Finding("wrong", "alignment", text)
         text += "a small shift, or cells that have become slower or faster"
         return Finding("note", "alignment", text)
