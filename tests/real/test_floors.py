@@ -115,7 +115,7 @@ def test_gollisch_linear_and_aligned_to_the_bin(real):
             assert np.sum(lost > 0) >= 14, (group, bins)
 
 
-# Steps of a rate that falls to zero; to their own ends the two take a quarter of an hour.
+# Steps of a rate that falls to zero; to their own ends they take a quarter of an hour.
 BRIEF = {"lnln": 1200, "cnn": 1500}
 
 
