@@ -255,7 +255,10 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
     print(f", {training['fit_s']:.1f} s", end="")
     print(f" ({training['compile_s']:.1f} s of compiling)")
     for note in unfinished(training):
-        print(f"{note}: more of them with --set max_steps=N")
+        more = (
+            "" if training.get("stopped") else ": more of them with --set max_steps=N"
+        )
+        print(f"{note}{more}")
     print(f"run {folder}; next: retina score {folder}")
 
 

@@ -46,9 +46,10 @@ def check(
     name:    a data set, or the path of a card; every variant is checked.
     cells:   as for `retina.load`: those of which alignment, fields and the ceiling are
              told, and which may not be silent; a variant alone is checked alone.
-    returns: findings in that order. Where the files are missing or wrong, that is the
-             last one of the variant; "note" where it is not the default one.
-    raises:  UnknownName, BadCard, BadSetting.
+    returns: findings in that order. Where the files are missing or wrong, or lack one
+             of the cells, that is the last one of the variant; "note" where it is not
+             the default one.
+    raises:  UnknownName, BadCard.
 
     >>> [finding.level for finding in check("simulated")].count("wrong")
     0

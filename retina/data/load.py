@@ -125,7 +125,7 @@ def held(blocks: Sequence[Block]) -> dict[str, int]:
         "blocks": len(blocks),
         "trials": sum(block.trials for block in blocks),
         "frames": sum(len(block.stimulus) - block.lead for block in blocks),
-        "events": int(sum(events(block).sum() for block in blocks)),
+        "events": sum(int(events(block).sum()) for block in blocks),
     }
 
 

@@ -14,7 +14,7 @@ from retina.data.card import Card
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.responses import as_long, cells, counts
 from retina.data.shown import check_onsets, in_order
-from retina.data.table import SHOWN, asked, beside
+from retina.data.table import SHOWN, alone_beside, asked, beside
 from retina.data.trains import (
     Trains,
     cells_of,
@@ -74,6 +74,7 @@ def named(folder: Path, card: Card, get: Get, each: Each, where: str) -> Recordi
     raises: BadCard; ShapeMismatch; whatever `get` raises.
     """
     tables = card.options.get("parts")
+    alone_beside(card, *SPIKES)
     if card.options.get("stimulus"):
         if tables:
             raise BadCard(f"{card.name}: give either options.parts or options.stimulus")

@@ -66,6 +66,20 @@ def asked(card: Card) -> list[str]:
     return [str(one) for one in given]
 
 
+def alone_beside(card: Card, *others: str) -> None:
+    """raises: BadCard for options of `beside` that nobody would read.
+
+    others: more of them, of a reader.
+    """
+    given = [key for key in (*SHOWN, *others) if card.options.get(key)]
+    given = [key for key in given if key != "cells"]
+    if given and not card.options.get("stimulus"):
+        raise BadCard(
+            f"{card.name}: the options {', '.join(given)} go with stimulus = [FILE, "
+            "ARRAY]; where there are parts, each has its own"
+        )
+
+
 def beside(folder: Path, card: Card, names: list[str], made: Trains) -> Recording:
     """The recording of spikes whose stimulus the card names as [file, array].
 
@@ -76,6 +90,8 @@ def beside(folder: Path, card: Card, names: list[str], made: Trains) -> Recordin
     shown = stimulus(folder, card, options["stimulus"], options["stimulus_axes"])
     cells = cells_of(card, names)
     odd = ""
+    if options["trial_frames"] and not options["trials"]:
+        raise BadCard(f"{card.name}: trial_frames goes with trials, when they begin")
     if options["trials"]:
         parts, clock, odd = _in_trials(folder, card, shown, made)
     else:

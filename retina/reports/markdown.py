@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from retina.arrays import plural
-from retina.data.caveats import caveats
+from retina.data.caveats import COLD, caveats
 from retina.reports.numbers import amount
 from retina.types import Interval
 
@@ -120,7 +120,8 @@ def _of_all(rows: Sequence[Row]) -> list[str]:
     with: a row may have been measured before there was such a note."""
     each = [row["scores"][0].get("notes", ()) for row in rows]
     told = dict.fromkeys(note for notes in each for note in notes)
-    caveat = set(caveats([*told]))
+    # How far back a model looks is of that model alone.
+    caveat = {note for note in caveats([*told]) if not note.startswith(COLD)}
     return [n for n in told if n in caveat or all(n in notes for notes in each)]
 
 

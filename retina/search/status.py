@@ -70,7 +70,8 @@ def status(folder: str | Path) -> Status:
         }
     if not (plans or records or failures or said):
         usual = Path("runs") / folder.name  # where a sweep puts its runs
-        there = f", or retina status {usual}" if usual.is_dir() else ""
+        other = usual.is_dir() and usual != folder
+        there = f", or retina status {usual}" if other else ""
         raise BrokenRun(f"{folder} holds no sweep: start one with retina sweep{there}")
     y = plans[-1]["y"] if plans else "cc_norm"
     trials = sum(one["trials"] for one in plans)

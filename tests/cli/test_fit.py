@@ -428,6 +428,16 @@ def edged(spec, /):
 """
 
 
+def test_more_steps_are_no_advice_to_a_fit_that_exploded(capsys):
+    why = {"stopped": "the loss became nan", "converged": False, "steps": 9}
+    training = why | {"best_step": 3, "fit_s": 1.0, "compile_s": 1.0}
+    validation = {"per_cell": [0.1], "median": 0.1}
+    record = {"validation": validation, "training": training, "cell_names": ["a"]}
+    fitting._print_validation(Path("run"), record)
+    told = capsys.readouterr().out
+    assert "not converged: the loss became nan\n" in told and "max_steps" not in told
+
+
 @pytest.mark.slow
 def test_a_fit_whose_loss_explodes_is_stored_as_it_was_before(retina):
     Path("edged.py").write_text(EDGED)

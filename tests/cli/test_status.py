@@ -15,6 +15,7 @@ def test_status_of_a_sweep(retina):
     assert done.status == 1 and done.err.rstrip().endswith("with retina sweep")
     Path("runs/mine").mkdir(parents=True)
     assert "retina status runs/mine" in retina("status", "mine").err
+    assert "retina status" not in retina("status", "runs/mine").err
     jobs = grid.jobs(experiments.read("asks"))
     order = Order(Path("runs").absolute(), "this")
     with plan.kept(jobs, order, "cc_norm", "local"):

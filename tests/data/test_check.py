@@ -9,7 +9,7 @@ from retina.data.check import check
 from retina.data.load import load
 from retina.data.split import split
 from retina.data.sta import peaks, sta
-from retina.errors import BadSetting
+from retina.errors import BadCard, BadSetting
 from retina.types import Clip
 
 from .conftest import arrays
@@ -154,6 +154,15 @@ def test_a_silent_cell_does_not_end_the_checks(npz_card):
     assert [cell.name for cell in load(card, cells="1").cells] == ["1"]
     with pytest.raises(BadSetting, match="leaves no cell"):
         load(card, cells="-0")
+
+
+def test_options_that_nobody_reads_are_refused(npz_card):
+    card = npz_card(long(), splits=LONG)
+    own = 'file = "small.npz"'
+    more = f'{own}\ntrials = ["a.csv", "start_s"]'
+    card.write_text(card.read_text().replace(own, more, 1))
+    with pytest.raises(BadCard, match="options trials go with stimulus"):
+        load(card)
 
 
 def test_a_missing_role_is_found(npz_card):

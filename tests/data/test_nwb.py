@@ -11,7 +11,7 @@ import pytest
 
 from retina.data.load import load
 from retina.data.proposal.draft import draft
-from retina.errors import BadResponse, ShapeMismatch, UnreadableFile
+from retina.errors import BadCard, BadResponse, ShapeMismatch, UnreadableFile
 
 from . import layouts
 from .conftest import unsummed
@@ -78,6 +78,9 @@ def test_nwb_trials_within_a_long_movie(cache):
     (test,) = load(card).role("test")
     assert test.trials == 2
     np.testing.assert_array_equal(test.stimulus, shown[40 - len(test.stimulus) : 40])
+    card.write_text(text.replace('repeats = "trials"\n', ""))
+    with pytest.raises(BadCard, match="trial_frames of 'a' goes with repeats"):
+        load(card)
     table = tomllib.loads(draft("mine", [card.parent / "small" / "own.nwb"]))
     assert table["frame_s"] == pytest.approx(0.1)
 

@@ -572,6 +572,27 @@ def test_missed_pulses_are_named_in_the_card_and_at_load(tmp_path, kind):
         load(tmp_path / "mine.toml")
 
 
+def test_of_the_trial_of_each_spike_and_starts_one_file_may_hold_both(tmp_path):
+    rng = np.random.default_rng(0)
+    table = {"movie": movie(0, 1, 2), "trial_starts": np.array([0.0, 50.0])}
+    table |= {"spike_s": rng.uniform(0, 9, 90), "spike_cell": rng.integers(0, 3, 90)}
+    table |= {"spike_trial": np.arange(90) % 2}
+    np.savez(tmp_path / "a.npz", **table)
+    text = draft("mine", [tmp_path / "a.npz"])
+    (part,) = tomllib.loads(text)["options"]["parts"].values()
+    assert part["spike_trial"] == "spike_trial"
+
+
+def test_numbers_that_rise_are_no_times_of_frames(tmp_path):
+    """Some fewer than the frames, and not called so."""
+    table = {"movie": movie(0, 1, 2), "counts": counts(), "index": np.arange(398)}
+    np.savez(tmp_path / "a.npz", **table)
+    (part,) = tomllib.loads(draft("mine", [tmp_path / "a.npz"]))["options"][
+        "parts"
+    ].values()
+    assert "onsets" not in part
+
+
 def test_files_without_spike_times_are_told_what_to_do(tmp_path):
     np.save(tmp_path / "movie.npy", movie(0, 1, 2))
     np.save(tmp_path / "counts.npy", counts())

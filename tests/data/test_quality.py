@@ -13,7 +13,7 @@ from retina.data.quality.ceiling import ceiling, ceilings
 from retina.data.quality.clock import clock
 from retina.data.quality.drift import drift
 from retina.data.quality.fields import field, fields
-from retina.data.quality.follows import follows
+from retina.data.quality.follows import _signal, follows
 from retina.data.quality.intervals import intervals
 from retina.data.quality.shared_spikes import shared_spikes, shares
 from retina.data.quality.shift import alignment, averages, between_trials
@@ -219,6 +219,30 @@ def test_cells_that_follow_nothing_are_on_another_clock(sound):
     assert told(with_block(other, 2, spikes=late)) == [("wrong", none)]
     assert told(with_block(other, 2, spikes=late[:2])) == [("note", none)]
     assert told(with_block(sound, 2, spikes=late)) == []
+
+
+def test_repeats_of_few_events_say_nothing():
+    """No two of them in one bin, as many in each piece: that is no knowledge."""
+    response = np.zeros((5, 800, 1), np.float32)
+    response[np.arange(16) % 5, np.arange(16) * 50, 0] = 1
+
+    def signal(response):
+        clip = Clip("a", np.arange(800.0), response, skip=0, group="a")
+        return _signal([clip])
+
+    found = signal(response)
+    assert found is not None and found[0] + 3 * found[1] > 1
+    assert signal(np.zeros_like(response)) is None
+
+
+def test_a_grey_test_part_does_not_speak_for_another(sound, monkeypatch):
+    made = split(with_block(sound, 0, stimulus=np.roll(sound.blocks[0].stimulus, 900)))
+    shares = iter([(0.2, 0.1), (0.0, 0.001)])
+    monkeypatch.setattr("retina.data.quality.follows._signal", lambda _: next(shares))
+    two = (*made.test, dataclasses.replace(made.test[0], name="b", group="grey"))
+    made = dataclasses.replace(made, test=two)
+    (found,) = follows(made, averages(made))
+    assert found.level == "note"
 
 
 def test_spikes_listed_twice_are_found(sound):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from retina.data.load import load
+from retina.data.load import held, load
 from retina.data.split import split
 from retina.errors import (
     BadCard,
@@ -17,6 +17,7 @@ from retina.errors import (
     ShapeMismatch,
     UnreadableFile,
 )
+from retina.types import Block
 
 from .conftest import arrays, card_text
 
@@ -238,6 +239,13 @@ def test_what_the_card_expects_is_checked(npz_card):
         load(npz_card(arrays(), splits=splits))
     with pytest.raises(ShapeMismatch, match=r"hold 3 cells \(card: 2\)"):
         load(npz_card(changed(cells=np.array(["a", "b", "c"]))))
+
+
+def test_events_are_whole_in_each_block():
+    """As cards of counts that are no whole numbers have stated them."""
+    onsets, counts = np.arange(4.0), np.full((1, 3, 1), 0.5)
+    block = Block("a", "train", np.arange(3.0), onsets, None, counts, 1.0)
+    assert held([block, block])["events"] == 2
 
 
 # MATLAB v5 ---------------------------------------------------------------------------

@@ -50,6 +50,25 @@ def test_trials_that_nearly_all_deviate_stay_and_are_named():
     assert "3 (frame 3 for 2): too many to be left out" in note
 
 
+def test_a_time_that_came_late_is_no_frame_that_stayed_on():
+    clocks, trains = showings({})
+    clocks[1][3] += 0.6
+    part, note = together(np.arange(6), clocks, trains)
+    assert not note and part.spikes is not None and len(part.spikes) == 5
+    np.testing.assert_allclose(np.diff(part.onsets_s), 1)
+
+
+def test_no_frame_lasts_one_and_a_half():
+    """Half of the trials have it twice as long, each of them another one too."""
+    clocks, trains = showings({0: 0, 1: 0, 2: 1, 3: 1}, trials=4)
+    clocks[0][4:] += 1
+    clocks[2][4:] += 1
+    clocks[3][5:] += 1
+    part, note = together(np.arange(6), clocks, trains)
+    assert "too many" in note
+    np.testing.assert_allclose(np.diff(part.onsets_s), 1)
+
+
 def test_a_dropped_frame_that_the_clock_forgot_is_not_called_a_long_trial():
     movie = np.random.default_rng(0).integers(0, 99, 40)
     movie[30:] = movie[10:20]

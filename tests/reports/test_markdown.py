@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from retina.costs.denominators import NO_CLAIM
+from retina.data.caveats import COLD
 from retina.reports.answer import answer
 from retina.reports.markdown import markdown
 from retina.reports.result import result
@@ -50,10 +51,11 @@ def test_a_bit_has_a_column_where_a_model_tells_one():
 def test_a_caveat_of_any_row_is_told():
     """A row may have been measured before there was such a note."""
     caveat, other = "prepared: means of 2 x 2 pixels", "scored at 10 ms"
-    noted = dataclasses.replace(LN.score, notes=(caveat, other))
+    own = f"{COLD}29 bins, but only 14 lead into a block"  # not of the other model
+    noted = dataclasses.replace(LN.score, notes=(caveat, other, own))
     points = [dataclasses.replace(LN, score=noted), CNN]
     text = markdown(result(points, LABELS), "cc_norm", "flops_per_s_per_cell")
-    assert caveat in text and other not in text
+    assert caveat in text and other not in text and own not in text
 
 
 def test_a_full_field_has_no_column_per_synapse():

@@ -49,7 +49,8 @@ def draft(name: str, files: Sequence[Path]) -> str:
     source = with_cells[0] if with_cells else _source(found)
     every = [one for own in found.values() for one in own]
     whole = guess_of(every)
-    trials = bool(whole and whole.spiking and starts(_named_so(every)))
+    spiking = whole and whole.spiking and whole.spike_trial is None
+    trials = bool(spiking and starts(_named_so(every)))
     if tables or source and (len(files) > 1 or trials and len(stretches(every)) < 2):
         return _beside(name, kinds, found, source or tables[0])
     if len(files) > 1 or not kinds[files[0]]:

@@ -160,6 +160,8 @@ def _nearly(flat: Sequence[Seen], frames: int) -> tuple[Seen | None, str]:
     spikes = "spike|spk|" + "|".join(WORDS[key] for key in ("spike_s", "cell", "trial"))
     for one in _named(flat, "onsets"):
         off = abs(one.shape[0] - frames)
+        if not re.search(WORDS["onsets"], last(one)):
+            break  # those named so come first
         if off > max(2, frames // 100) or re.search(spikes, one.name.lower()):
             continue
         if one.kind == "b" or not _increases(one.read()):

@@ -109,7 +109,8 @@ def _held(
             rate = next((places[key].rate for key in shown), None)
             if shown and not rate:
                 clock = places[next(iter(shown))].timestamps
-                rate = 1 / np.median(np.diff(clock[:])) if clock is not None else None
+                if clock is not None and len(clock) > 1:
+                    rate = 1 / np.median(np.diff(clock[:]))
             return shown, rate and float(rate), tables, cells, species
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]

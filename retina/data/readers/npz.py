@@ -11,8 +11,9 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.mapped import npy, of_npz
-from retina.data.named import BESIDE, beginning, named
+from retina.data.named import BESIDE, SPIKES, beginning, named
 from retina.data.parts import Part, as_stimulus, recording
+from retina.data.table import alone_beside
 from retina.data.trains import check_seconds, counted
 from retina.errors import (
     BadCard,
@@ -74,6 +75,7 @@ def npz(folder: Path, card: Card) -> Recording:
         get = functools.partial(_array, arrays, path)
         each = functools.partial(beginning, arrays, get=get)
         return named(folder, card, get, each, path.name)
+    alone_beside(card, *SPIKES)
     if options["first"] or options["cells"]:
         raise BadCard(f"{card.name}: first and cells go with a table of parts only")
     number = card.cell_count or _number(arrays)

@@ -19,7 +19,7 @@ from retina.data.hdf5 import array, contained, opened
 from retina.data.nwb_frames import Frames, composed, frames
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
-from retina.data.table import SHOWN, beside
+from retina.data.table import SHOWN, alone_beside, beside
 from retina.data.trains import cells_of, check_seconds
 from retina.data.trials import within
 from retina.errors import BadCard, RetinaError, ShapeMismatch, UnreadableFile, nearest
@@ -63,6 +63,9 @@ def nwb(folder: Path, card: Card) -> Recording:
         **{"parts": {}, "names": "id"},
         **{"stimulus": [], **SHOWN},
     )
+    alone_beside(card)
+    if options["cells"]:
+        raise BadCard(f"{card.name}: an NWB file names its cells: see option names")
     tables, elsewhere = options["parts"], options["stimulus"]
     if not elsewhere and not tables or not isinstance(tables, Mapping):
         raise BadCard(
@@ -92,10 +95,15 @@ def nwb(folder: Path, card: Card) -> Recording:
                     f"{card.name}: trial_frames makes the part 'trials': "
                     "give it once, and name no other part so"
                 )
+            if told.counts is not None or not table["repeats"]:
+                raise BadCard(
+                    f"{card.name}: trial_frames of {name!r} goes with repeats, the "
+                    "table of when trials begin, and with spike times"
+                )
             once = table | {"repeats": ""}
             parts[name] = _part(store, path, card, once, told, times)
             parts["trials"], note = within(
-                parts[name], told.starts, table["trial_frames"], card.name
+                parts[name], np.sort(told.starts), table["trial_frames"], card.name
             )
             notes += [note] if note else []
     made = recording(card, parts, cells_of(card, names))
