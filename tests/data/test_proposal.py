@@ -577,7 +577,7 @@ def test_of_the_trial_of_each_spike_and_starts_one_file_may_hold_both(tmp_path):
     table = {"movie": movie(0, 1, 2), "trial_starts": np.array([0.0, 50.0])}
     table |= {"spike_s": rng.uniform(0, 9, 90), "spike_cell": rng.integers(0, 3, 90)}
     table |= {"spike_trial": np.arange(90) % 2}
-    np.savez(tmp_path / "a.npz", **table)
+    np.savez(tmp_path / "a.npz", **table)  # type: ignore[arg-type]
     text = draft("mine", [tmp_path / "a.npz"])
     (part,) = tomllib.loads(text)["options"]["parts"].values()
     assert part["spike_trial"] == "spike_trial"
@@ -586,7 +586,7 @@ def test_of_the_trial_of_each_spike_and_starts_one_file_may_hold_both(tmp_path):
 def test_numbers_that_rise_are_no_times_of_frames(tmp_path):
     """Some fewer than the frames, and not called so."""
     table = {"movie": movie(0, 1, 2), "counts": counts(), "index": np.arange(398)}
-    np.savez(tmp_path / "a.npz", **table)
+    np.savez(tmp_path / "a.npz", **table)  # type: ignore[arg-type]
     (part,) = tomllib.loads(draft("mine", [tmp_path / "a.npz"]))["options"][
         "parts"
     ].values()
