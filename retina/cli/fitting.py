@@ -254,11 +254,13 @@ def _print_validation(folder: Path, record: Mapping[str, Any]) -> None:
     print(f"; {training['steps']} steps, best at {training['best_step']}", end="")
     print(f", {training['fit_s']:.1f} s", end="")
     print(f" ({training['compile_s']:.1f} s of compiling)")
+    nothing = record["model"] != "mean" and not validation["median"] > 0
     for note in unfinished(training):
-        more = (
-            "" if training.get("stopped") else ": more of them with --set max_steps=N"
-        )
-        print(f"{note}{more}")
+        more = training.get("stopped") or nothing
+        print(note if more else f"{note}: more of them with --set max_steps=N")
+    if nothing:
+        of = record.get("card") or record["dataset"]
+        print(f"no better than each cell's mean rate: does retina check {of} find why?")
     print(f"run {folder}; next: retina score {folder}")
 
 

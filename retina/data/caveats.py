@@ -9,6 +9,7 @@ UNVERIFIED = "is not verified: "  # in what `load` says of a card that nobody ha
 COLD = "the model looks back "  # how `short_lead` begins its note
 SHIFTED = "stimulus and response may be shifted: "  # how `shifted` begins its note
 DEVIATES = "other frames stayed on than in most trials: "  # of trials left out
+CUT_OFF = "the recording ends within a trial: "  # which is left out
 
 
 def caveats(notes: Sequence[str]) -> tuple[str, ...]:
@@ -20,5 +21,5 @@ def caveats(notes: Sequence[str]) -> tuple[str, ...]:
     >>> caveats(["Trial 3 is odd.", "prepared: means of 2 x 2 pixels, 5 x 5 of them"])
     ('prepared: means of 2 x 2 pixels, 5 x 5 of them',)
     """
-    begin = (PREPARED, SHIFTED, DEVIATES, COLD)
+    begin = (PREPARED, SHIFTED, DEVIATES, CUT_OFF, COLD)
     return tuple(n for n in notes if n.startswith(begin) or UNVERIFIED in n)

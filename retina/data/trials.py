@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retina.data.caveats import DEVIATES
+from retina.data.caveats import CUT_OFF, DEVIATES
 from retina.data.finding import some
 from retina.data.parts import Part
 from retina.errors import BadCard, BadStimulus, ShapeMismatch
@@ -93,8 +93,9 @@ def within(
     part:     the whole movie and its one long trial.
     starts_s: (trial,) seconds, each within a frame of the onset of its first.
     frames:   of a trial.
-    returns:  those of `together`.
-    raises:   BadCard where that is no number of frames, or a trial runs beyond the
+    returns:  those of `together`. A trial that the end of the movie cuts off is left
+              out.
+    raises:   BadCard where that is no number of frames, or most trials run beyond the
               movie; BadStimulus for trials of other frames, or of each other's.
     """
     onsets = part.onsets_s
@@ -121,16 +122,22 @@ def within(
             "that was dropped shifts all after it)? "
             f"Else write trial_frames = {max(same, 1)}"
         )
-    if ends.min() < frames:
+    whole = ends == frames
+    if 2 * whole.sum() < len(first) or whole.sum() < 2 <= len(first):
         raise BadCard(
             f"{where}: trial_frames = {frames}, but {len(part.stimulus)} frames are "
-            f"shown and the last trial begins with frame {first.max()}: write "
-            f"trial_frames = {ends.min()}, or take out its start"
+            f"shown and the last trial begins with frame {first.max()}: write a "
+            "smaller one, or take out its start"
         )
     assert part.spikes is not None
     usual = float(np.median(np.diff(onsets)))
-    clocks = [_ended(onsets[row : row + frames + 1], usual) for row in first]
-    return together(shown, clocks, part.spikes[0])
+    clocks = [_ended(onsets[row : row + frames + 1], usual) for row in first[whole]]
+    made, note = together(shown, clocks, part.spikes[0])
+    if not whole.all():
+        note = f"{CUT_OFF}{int(whole.sum())} of {len(first)} trials are whole" + (
+            f"; {note}" if note else ""
+        )
+    return made, note
 
 
 def _ended(edges: np.ndarray, frame_s: float) -> np.ndarray:

@@ -299,7 +299,8 @@ def short_lead(model: Model, split: Split) -> list[str]:
     return [
         f"{COLD}{lags} bins, but only {there} lead into a block: the "
         f"first {lags - there} of each are not fitted and scored from a cold start "
-        f"(lead = {lead} on the card avoids it)"
+        f"(lead = {lead} on the card, with every split from frame {lead} on or later, "
+        "avoids it)"
     ]
 
 

@@ -428,14 +428,24 @@ def edged(spec, /):
 """
 
 
-def test_more_steps_are_no_advice_to_a_fit_that_exploded(capsys):
-    why = {"stopped": "the loss became nan", "converged": False, "steps": 9}
-    training = why | {"best_step": 3, "fit_s": 1.0, "compile_s": 1.0}
-    validation = {"per_cell": [0.1], "median": 0.1}
-    record = {"validation": validation, "training": training, "cell_names": ["a"]}
-    fitting._print_validation(Path("run"), record)
-    told = capsys.readouterr().out
-    assert "not converged: the loss became nan\n" in told and "max_steps" not in told
+def test_more_steps_are_advised_where_they_may_help(capsys):
+    training = {"converged": False, "steps": 9, "best_step": 3}
+    training |= {"fit_s": 1.0, "compile_s": 1.0}
+    record = {"model": "ln", "dataset": "tiny", "cell_names": ["a"]}
+
+    def told(bits, **more):
+        validation = {"per_cell": [bits], "median": bits}
+        made = record | {"validation": validation, "training": training | more}
+        fitting._print_validation(Path("run"), made)
+        return capsys.readouterr().out
+
+    assert "not converged: stopped after 9 steps: more of them with" in told(0.1)
+    exploded = told(0.1, stopped="the loss became nan")
+    assert "not converged: the loss became nan\n" in exploded
+    assert "max_steps" not in exploded
+    nothing = told(-0.1)
+    assert "max_steps" not in nothing
+    assert "no better than each cell's mean rate: does retina check tiny" in nothing
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from retina.data.quality.shifted import shifted
 from retina.data.quality.silence import silence
 from retina.data.quality.whole import whole
 from retina.data.split import split
-from retina.types import GRADED, Clip, Recording, Spec, Split
+from retina.types import GRADED, Cell, Clip, Recording, Spec, Split
 
 from .drawn import CELLS, FRAME_S, drawn_recording
 
@@ -264,6 +264,18 @@ def test_chance_beside_a_grey_block_is_no_shift():
     grey, noise = map(Clip, ("grey", "noise"), shown, counts)
     made = Split(Spec((), 3, 0.01), (grey, noise), (noise,), (noise,))
     assert shifted(made) == []
+
+
+def test_a_peak_of_chance_in_few_cells_is_not_called_wrong():
+    rng = np.random.default_rng(2)
+    shown = rng.standard_normal((1500, 3)).astype(np.float32)
+    counts = rng.poisson(0.05, (1, 1500, 12)).astype(np.float32)
+    cells = tuple(Cell(str(n)) for n in range(12))
+    noise = Clip("noise", shown, counts, skip=3)
+    made = Split(Spec((3,), 12, 0.1), (noise,), (), (), cells=cells)
+    found = list(alignment(made, averages(made)))
+    assert any("after the events: by chance" in one.text for one in found)
+    assert all(one.level == "note" for one in found)
 
 
 def test_a_trial_that_began_late_is_found(sound):

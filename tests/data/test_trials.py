@@ -78,5 +78,17 @@ def test_a_dropped_frame_that_the_clock_forgot_is_not_called_a_long_trial():
     with pytest.raises(BadStimulus, match="other frames from frame 0.*dropped"):
         within(whole, np.array([10.0, 31]), 10, "here")
     first = np.array([10.0, 30])
-    with pytest.raises(BadCard, match="trial_frames = 9, or take out its start"):
+    with pytest.raises(BadCard, match="smaller one, or take out its start"):
         within(Part(movie[:-1], np.arange(40.0), whole.spikes), first, 10, "here")
+
+
+def test_a_trial_that_the_recording_cuts_off_is_left_out():
+    movie = np.random.default_rng(0).integers(0, 99, 37)
+    movie[15:25] = movie[2:12]
+    movie[30:37] = movie[2:9]
+    spikes = ((np.array([3.5, 16.5, 31.5]),),)
+    first = np.array([2.0, 15, 30])
+    part, note = within(Part(movie, np.arange(38.0), spikes), first, 10, "here")
+    assert part.spikes is not None and [len(t) for (t,) in part.spikes] == [1, 1]
+    assert note == "the recording ends within a trial: 2 of 3 trials are whole"
+    assert caveats([note]) == (note,)

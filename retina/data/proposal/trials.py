@@ -60,20 +60,25 @@ def with_trials(
     clock = np.append(clock, clock[-1] + (guess.frame_s or 1.0))
     first = first_frames(clock, starts_s, begin.file)
     shown = in_order(guess.stimulus.read(), guess.axes, begin.file)
-    most = min([*np.diff(first), frames - first[-1]])
-    each = min(alike(shown, first, int(most)))
+    most = int(np.diff(first).min(initial=frames - first[0]))
+    same = alike(shown, first, most)
+    # One that the end of the movie cuts off does not say how long a trial is.
+    ended = [n for n, row in zip(same, first, strict=True) if row + n < frames]
+    each = min(ended or same)
     if each < 2:
         raise BadStimulus(
             f"{begin.file}: the movie does not show the same frames at these "
             f"{trials} times: are they when trials begin, on the clock of "
             f"{onsets.file}?"
         )
+    trials = int(np.sum(first + each <= frames))
     ends = [0, *(int(row) for one in first for row in (one, one + each)), frames]
+    ends = [min(row, frames) for row in ends]
     gaps = tuple((a, b) for a, b in zip(ends[::2], ends[1::2], strict=True))
     if sum(b - a for a, b in gaps) < frames // 10:  # nothing else to fit to
         gaps = ()
     line = f"trial_frames = {each}"
-    again = dataclasses.replace(again, frames=each)
+    again = dataclasses.replace(again, frames=each, trials=trials)
     rest = {"": Gapped(guess, gaps)} if gaps else {}
     return [line], {**rest, "trials": again}
 
