@@ -63,7 +63,6 @@ def nwb(folder: Path, card: Card) -> Recording:
         **{"parts": {}, "names": "id"},
         **{"stimulus": [], **SHOWN},
     )
-    alone_beside(card)
     if options["cells"]:
         raise BadCard(f"{card.name}: an NWB file names its cells: see option names")
     tables, elsewhere = options["parts"], options["stimulus"]
@@ -73,6 +72,7 @@ def nwb(folder: Path, card: Card) -> Recording:
             "[options.parts.NAME] for each stretch, or, where the file has no "
             'stimulus, stimulus = ["movie.npy"]'
         )
+    alone_beside(card)
     if elsewhere and tables:
         raise BadCard(f"{card.name}: give either options.parts or options.stimulus")
     needed("pynwb", "nwb", "an NWB file")  # told here, whatever is so elsewhere
