@@ -90,11 +90,14 @@ def fit(
             # What it is, not only where: another run may take the folder over.
             digest = _read(run)["params_sha256"]
             asked |= {word: str(run.resolve()), f"{word}_sha256": digest}
-    if start is not None and _read(start).get("recording") != asked["recording"]:
-        raise BadSetting(
-            f"--start {start}: a fit of {_read(start)['dataset']}, not of {dataset} as "
-            "its card is now: start from a run of that"
-        )
+    if start is not None:
+        from retina.data import identity
+
+        if not identity.same(_read(start).get("recording") or "", asked["recording"]):
+            raise BadSetting(
+                f"--start {start}: a fit of {_read(start)['dataset']}, not of {dataset}"
+                " as its card and files are now: start from a run of that"
+            )
     folder = out or _default(asked)
     there = finished(folder, asked)
     if not there:
@@ -197,13 +200,14 @@ def _fit(
 def _asked(dataset: str, model: str, function, own: Mapping[str, Any]) -> dict:
     """What decides a fit, complete: a default that changes is another fit."""
     from retina.data import card as cards
+    from retina.data import identity
 
     defaults = {key: one.default for key, one in keywords(function).items()}
     path = Path(dataset)
     return {
         # Files are named by their full path: a run outlives the working directory.
         "dataset": str(path.resolve()) if path.suffix == ".toml" else dataset,
-        "recording": cards.digest(cards.read(dataset)),
+        "recording": identity.digest(cards.read(dataset)),
         "model": _absolute(model),
         "source": registry.source("models", model),
         "settings": defaults | dict(own),

@@ -316,6 +316,7 @@ def compare(
 ) -> None:
     """Each run against the one named before it: the paired bootstrap on test clips."""
     from retina import store
+    from retina.data import identity
     from retina.search import records
     from retina.search.compare import compare as compared
     from retina.search.ratio import ratios
@@ -333,7 +334,8 @@ def compare(
                 "--cells"
             )
         records.check_card(record, one)
-        if record.get("recording") != told[run[0]].get("recording"):
+        first = told[run[0]].get("recording")
+        if not identity.same(record.get("recording") or "", first or ""):
             raise BadSetting(
                 f"{run[0]} and {one} were fitted under different cards of "
                 f"{record['dataset']!r}: what one was trained on may be tested on now"

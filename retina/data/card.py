@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 import tomllib
@@ -17,13 +16,6 @@ from retina.data.rules import Expect, File, SplitRule, Strict, Variant
 from retina.errors import BadCard, BadSetting, nearest
 
 NAME = "[A-Za-z0-9_]+"  # what a data set may be called
-
-# What a card says of a recording without changing any of its numbers.
-_WORDS = (
-    *("title", "species", "citation", "licence", "source", "doi", "publish"),
-    *("verified", "stimulus_unit", "mean_rstar_source", "notes", "cell_types"),
-    *("data_doi", "stimulus"),
-)
 
 
 class Card(Strict):
@@ -41,6 +33,8 @@ class Card(Strict):
     mean_rstar_per_s, mean_rstar_source: the mean light, where a public source of this
                    recording states it, and which; see `retina.types.Recording`.
     event:         "spike", "quantum", or "graded": see `retina.types.Recording`.
+    missed_pulses: long intervals between the times of frames lack pulses that were not
+                   recorded, whose times are put in; else frames stayed on.
     lead:          frames of history before each split's first scored frame.
     cell_count:    cells in the files; 0 where it is not known.
     cell_types:    cell name -> type, where known.
@@ -52,7 +46,9 @@ class Card(Strict):
     notes:         every trap, in words.
     """
 
-    younger: ClassVar[tuple[str, ...]] = ("frame", "prepare", "pixel_um")
+    younger: ClassVar[tuple[str, ...]] = (
+        *("frame", "prepare", "pixel_um", "missed_pulses"),
+    )
 
     name: str = Field(pattern=f"^{NAME}$")
     title: str
@@ -75,6 +71,7 @@ class Card(Strict):
     mean_rstar_source: str = ""
     event: Literal["spike", "quantum", "graded"] = "spike"
     native_bin_s: float | None = Field(default=None, gt=0)
+    missed_pulses: bool = False
     stimulus_unit: str = ""
     lead: int = Field(default=0, ge=0)
     notes: tuple[str, ...] = ()
@@ -110,9 +107,14 @@ class Card(Strict):
         return self
 
     @property
+    def named(self) -> str:
+        """The name or path that this data set was found by."""
+        return self._typed or self.name
+
+    @property
     def typed(self) -> str:
-        """What to type for this data set: the name or path it was found by."""
-        return shlex.quote(self._typed or self.name)
+        """What to type for this data set."""
+        return shlex.quote(self.named)
 
     @property
     def fetched(self) -> str:
@@ -290,27 +292,6 @@ def check_name(path: Path, given: str) -> None:
         f"{given}: a data set's name is made of letters A to Z, digits and _, such as "
         f"{path.with_stem(plain)}"
     )
-
-
-def digest(card: Card) -> str:
-    """A hash of all that decides which numbers a card stands for, files included.
-
-    >>> len(digest(read("simulated")))
-    16
-    """
-    # A card that does not say how bright it was keeps the digest from before the key.
-    silent = {"mean_rstar_per_s"} if card.mean_rstar_per_s is None else set()
-    left_out: dict[str, Any] = dict.fromkeys({*_WORDS, *silent}, True)
-    # Where the same bytes lie as well changes nothing.
-    elsewhere = {"__all__": {"mirrors"}}
-    variants = {"__all__": {"files": elsewhere, "notes": True}}
-    left_out |= {"files": elsewhere, "variants": variants}
-    decides = card.model_dump_json(exclude=left_out)
-    if card.reader == "simulated":
-        from retina.data.simulate import VERSION
-
-        decides += f" version {VERSION}"
-    return hashlib.sha256(decides.encode()).hexdigest()[:16]
 
 
 def _first(error: ValidationError) -> str:

@@ -179,9 +179,7 @@ def local(card: Card, name: str | Path = "") -> Path:
     """
     if not card.files:
         return resources.derived() / card.name
-    places = [resources.cache() / card.name, resources.derived() / card.name]
-    if str(name).endswith(".toml"):
-        places.append(Path(name).expanduser().absolute().parent)
+    places = _places(card, name)
     files = [file for file in card.files if file.path not in card.archives]
     needed = [file for file in files if not file.optional]
     lacking = {
@@ -206,6 +204,20 @@ def local(card: Card, name: str | Path = "") -> Path:
         if path.is_file():
             check_file(path, file, card.fetched)
     return folder
+
+
+def lies(card: Card, file: File) -> Path | None:
+    """Where one file of a card lies; None where it does not."""
+    folders = _places(card, card.named)
+    return next((p for f in folders if (p := f / file.path).is_file()), None)
+
+
+def _places(card: Card, name: str | Path) -> list[Path]:
+    """Folders that may hold the files of a card, by what it was found by."""
+    places = [resources.cache() / card.name, resources.derived() / card.name]
+    if str(name).endswith(".toml"):
+        places.append(Path(name).expanduser().absolute().parent)
+    return places
 
 
 def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -> None:

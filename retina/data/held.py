@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retina.data.finding import some
+from retina.data.pulses import ticks
 from retina.movie import mapped
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
     """A part whose rows last one frame each, and what is to be noted of it.
 
     A frame that stayed on for n becomes n rows, so that a bin is one frame long and the
-    lags after it are right. One of more than 30 frames is a pause: no history crosses
-    it, and what was said in it is not scored.
+    lags after it are right. One time that came late is none: see
+    `retina.data.pulses.ticks`. One of more than 30 frames is a pause: no history
+    crosses it, and what was said in it is not scored.
 
     frame_s: nominal seconds per frame.
     returns: a movie that is read from disk keeps its rows, which is noted. Onsets that
@@ -52,17 +54,24 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
         notes = [*notes[:3], f"{len(notes)} pauses in all"]
     begin = sorted({*part.begin, *(int(n) + 1 for n in pauses if n + 1 < frames)})
     part = dataclasses.replace(part, begin=tuple(begin))
+    rows = np.where(long, _stayed(onsets, begin), 1)
+    long = rows > 1
     if not long.any():
         return part, notes
-    rows = np.where(long, np.rint(np.where(long, lasts, 1)), 1).astype(int)
     which = some([f"{n} ({rows[n]})" for n in np.flatnonzero(long)], "frame")
+    # As many times as frames cannot lack more than one, and only if they hold the end.
+    lone = "; was a pulse missed there instead, and is the last one the end of the "
+    lone += "last frame? Then write missed_pulses = true on the card, above its tables"
+    lone = lone if rows.sum() == frames + 1 else ""
     if mapped(part.stimulus):
         notes.append(
             f"{which} stayed on for so many frames; the movie is read from disk and "
-            "keeps its rows: these bins are as many times too long"
+            f"keeps its rows: these bins are as many times too long{lone}"
         )
         return part, notes
-    notes.append(f"{which} stayed on for so many frames: each becomes as many rows")
+    notes.append(
+        f"{which} stayed on for so many frames: each becomes as many rows{lone}"
+    )
     grown = np.concatenate([[0], np.cumsum(rows)])
     tick = np.arange(grown[-1]) - np.repeat(grown[:-1], rows)
     edges = np.repeat(onsets[:-1], rows) + tick * np.repeat(
@@ -76,3 +85,14 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
         begin=tuple(int(grown[row]) for row in begin),
     )
     return made, notes
+
+
+def _stayed(onsets: np.ndarray, begin: list[int]) -> np.ndarray:
+    """(frame,) ticks for which each was on; the last before a beginning, one."""
+    frames = len(onsets) - 1
+    made = np.ones(frames, int)
+    ends = [*sorted({0, *begin}), frames]
+    for start, stop in zip(ends, ends[1:], strict=False):
+        stop += stop == frames  # what ends with the recording has an end
+        made[start : stop - 1] = ticks(onsets[start:stop])
+    return made

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from retina.data.trains import (
     check_seconds,
     counted,
     first_of,
-    natural,
     trains,
 )
+from retina.data.units import units
 from retina.errors import BadCard, BadResponse, ShapeMismatch, nearest
 from retina.types import Recording
 
@@ -70,7 +70,8 @@ def named(folder: Path, card: Card, get: Get, each: Each, where: str) -> Recordi
             in place of numbers from 0, such as a sorter's [3, 17, 250].
 
     get:    the array of a name.
-    each:   the arrays whose names begin so, by the rest of them: see `beginning`.
+    each:   the arrays whose names begin so, by the rest of them: see
+            `retina.data.units.beginning`.
     raises: BadCard; ShapeMismatch; whatever `get` raises.
     """
     tables = card.options.get("parts")
@@ -143,6 +144,8 @@ def _part(
     begin = _begin(card, table["begin"], frames)
     if table["counts"]:
         count_s = _seconds(card, table["count_s"])
+        if math.isclose(count_s, card.frame_s, rel_tol=1e-3):  # as of `split`
+            count_s = card.frame_s
         said = counts(get(table["counts"]), table["counts_axes"], where)
         note = ""
         if count_s == card.frame_s:
@@ -165,7 +168,7 @@ def _spikes(
 ) -> tuple[list[str], Trains]:
     """Names of cells, and their spike times per trial."""
     if table["units"]:
-        return _units(card, each(str(table["units"])), where)
+        return units(card, each(str(table["units"])), where)
     trial = get(table["spike_trial"]).ravel() if table["spike_trial"] else None
     first, listed = first_of(card), asked(card)
     cell = _whole(get(table["spike_cell"]).ravel())
@@ -179,60 +182,6 @@ def _spikes(
         listed,
         where,
     )
-
-
-def beginning(names: Iterable[str], start: str, get: Get) -> dict[str, np.ndarray]:
-    """Arrays by what follows in their names: of cells, numbers in their order.
-
-    raises: BadResponse where one lies in a group that begins so: what is it of a cell?
-
-    >>> beginning(["unit_10", "unit_9", "film"], "unit_", len)
-    {'9': 6, '10': 7}
-    """
-    rest = {
-        name.removeprefix(start): name
-        for name in names
-        if name.startswith(start) and name != start
-    }
-    words = numbered(rest)
-    deeper = next((word for word in words if "/" in word), None)
-    if deeper is not None:
-        raise BadResponse(
-            f"units = {start!r}, but {rest[deeper]!r} lies deeper: give each cell one "
-            "array whose name begins so, the times of its spikes"
-        )
-    return {word: get(rest[word]) for word in sorted(words, key=natural)}
-
-
-def numbered(words: Iterable[str]) -> list[str]:
-    """What cells are called: where any end in a number, the others are none.
-
-    >>> numbered(["0", "1", "ids"]), numbered(["left", "right"])
-    (['0', '1'], ['left', 'right'])
-    """
-    words = list(words)
-    return [one for one in words if re.search(r"\d$", one.partition("/")[0])] or words
-
-
-def _units(
-    card: Card, found: dict[str, np.ndarray], where: str
-) -> tuple[list[str], Trains]:
-    """raises: BadResponse; ShapeMismatch where an array is no row."""
-    if not found:
-        raise BadResponse(f"{where}: no array's name begins as units say")
-    rows = {}
-    for name, times in found.items():
-        rows[name] = np.asarray(times).ravel()
-        if times.size != max((1, *times.shape)) and times.size:
-            raise ShapeMismatch(f"{where}: unit {name} is {times.shape}, not a row")
-        if np.any(rows[name][:-1] > rows[name][1:]):
-            raise BadResponse(
-                f"{where}: unit {name} does not rise: is it the times of spikes? Then "
-                "sort them, else give units that only those begin with"
-            )
-    whose = np.repeat(list(rows), [len(row) for row in rows.values()])
-    every = np.concatenate(list(rows.values()))
-    return trains(every, whose, None, asked(card) or list(rows), where)
 
 
 def _numbered(

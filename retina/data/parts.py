@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -61,7 +62,7 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
             "each frame to one split"
         )
     ticked = {name: on_the_clock(part, card.frame_s) for name, part in parts.items()}
-    parts = {name: part for name, (part, _) in ticked.items()}
+    parts = {name: _counted(part, card.frame_s) for name, (part, _) in ticked.items()}
     odd = [
         f"{f'part {name!r}: ' if name else ''}{note}"
         for name, (_, notes) in ticked.items()
@@ -83,6 +84,20 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
         notes=(*card.notes, *odd),
         publish=card.publish,
     )
+
+
+def _counted(part: Part, frame_s: float) -> Part:
+    """Counts that are as many as the rows are of the rows, however these jitter."""
+    rows = len(part.stimulus)
+    if (
+        part.counts is None
+        or part.counts.shape[1:2] != (rows,)
+        or part.onsets_s.shape != (rows + 1,)
+        or not math.isclose(part.count_s or 0, frame_s, rel_tol=1e-3)  # as of `split`
+    ):
+        return part
+    clock = part.onsets_s[0] + np.arange(rows + 1) * frame_s
+    return dataclasses.replace(part, onsets_s=clock, count_s=frame_s)
 
 
 def _blocks(card: Card, rule: SplitRule, parts: Mapping[str, Part]) -> Iterator[Block]:
@@ -198,7 +213,9 @@ def _count_rows(card: Card, part: Part, ends_s: np.ndarray, name: str) -> np.nda
     if abs(shown - covered) > allowed:
         raise ShapeMismatch(
             f"{card.name}: stimulus lasts {shown:.3f} s ({len(part.stimulus)} frames) "
-            f"but the response covers {covered:.3f} s ({part.counts.shape[1]} bins)"
+            f"but the response covers {covered:.3f} s ({part.counts.shape[1]} bins): "
+            f"wanted {shown / part.count_s:.6g} bins of {part.count_s:g} s, as many as "
+            "a frame lasts also where it stayed on"
         )
     ends = (ends_s - part.onsets_s[0]) / part.count_s
     bins = np.rint(ends).astype(int)

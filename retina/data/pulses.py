@@ -1,4 +1,4 @@
-"""Times of frames that are not as many as the frames: which ones seem missing."""
+"""Times of frames, as a recorder's pulses give them: missing, late, and jittering."""
 
 from __future__ import annotations
 
@@ -6,20 +6,76 @@ import numpy as np
 
 from retina.data.finding import some
 
+FEW = 7  # times either side over which a jitter is taken out; as many may come late
+NEAR = 15  # times either side that say where the ticks of the clock lie
+LOOSE = 0.35  # ticks that intervals are off on average: then they keep to no clock
 
-def ticks(times: np.ndarray) -> np.ndarray:
-    """(time - 1,) how many usual intervals each one lasts."""
+
+def usual(lasts: np.ndarray) -> float:
+    """Seconds of a frame: the mean of those that did not stay on.
+
+    Times that were rounded to milliseconds have another median.
+
+    lasts: any shape, seconds, one or more.
+
+    >>> round(usual(np.array([17, 16, 17, 17, 50, 16.0])), 6)
+    16.6
+    """
+    middle = (lasts.size - 1) // 2
+    median = np.partition(lasts, middle, axis=None)[middle]
+    return float(lasts[np.abs(lasts / median - 1) < 0.5].mean())
+
+
+def ticks(times: np.ndarray, frame_s: float | None = None) -> np.ndarray:
+    """(time - 1,) for how many ticks of the screen's clock each frame was on.
+
+    Times jitter about the ticks, by less than half a frame. What tells is where the
+    ticks lie among the times before and after: a time that came late alone makes one
+    interval long and the next as much shorter, and no frame stayed on.
+
+    times:   (time,) seconds, rising.
+    frame_s: seconds of a tick; None: the usual interval.
+
+    >>> ticks(np.array([0, 1, 3, 4, 5, 6.0])).tolist()
+    [1, 2, 1, 1, 1]
+    >>> ticks(np.array([0, 1, 2, 3.6, 4, 5])).tolist()
+    [1, 1, 1, 1, 1]
+    """
+    if len(times) < 2:
+        return np.ones(0, int)
     lasts = np.diff(times)
-    return np.maximum(np.rint(lasts / np.median(lasts)), 1).astype(int)
+    frame_s = frame_s or usual(lasts)
+    made = _in_step(times, frame_s)
+    # Of so many ticks the seconds of each are better known.
+    frame_s = float(times[-1] - times[0]) / made.sum()
+    made = _in_step(times, frame_s)
+    if np.abs(lasts / frame_s - made).mean() > LOOSE:
+        return np.maximum(np.rint(lasts / frame_s), 1).astype(int)
+    return made
+
+
+def _in_step(times: np.ndarray, frame_s: float) -> np.ndarray:
+    at = (times - times[0]) / frame_s
+    row = np.arange(len(at))
+    # Ticks that frames stayed on for add up and never come back: a median over some
+    # times in a row leaves those where they are, and takes out what each jitters.
+    ahead = np.pad(at - row, FEW, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(ahead, 2 * FEW + 1)
+    ahead = np.median(windows, axis=-1)
+    sums = np.append(0, np.cumsum(np.exp(2j * np.pi * ahead)))
+    low, high = np.maximum(row - NEAR, 0), np.minimum(row + NEAR + 1, len(at))
+    phase = np.unwrap(np.angle(sums[high] - sums[low])) / (2 * np.pi)
+    return np.maximum(1 + np.diff(np.rint(ahead - phase)), 1).astype(int)
 
 
 def miscounted(times: np.ndarray, frames: int) -> str:
     """What to say of times that are not as many as the frames.
 
-    >>> miscounted(np.array([0.0, 1, 2, 4, 5]), 6)
-    '5 times for 6 frames; interval 2 (x 2) is long: pulses missing? Put their times in'
+    >>> miscounted(np.array([0.0, 1, 2, 4, 5]), 6)[:62]
+    '5 times for 6 frames; interval 2 (x 2) is long: pulses missing'
     """
-    long = np.flatnonzero(ticks(times) > 1)
+    each = ticks(times)
+    long = np.flatnonzero(each > 1)
     told = f"{len(times)} times for {frames} frames"
     if len(times) > frames:
         lasts = np.diff(times)
@@ -29,12 +85,14 @@ def miscounted(times: np.ndarray, frames: int) -> str:
         return f"{told}{odd}: pulses that show no frame? Take their times out"
     if not len(long):
         return f"{told}, none missing between them: which frames have no time?"
-    each = ticks(times)[long]
-    which = some([f"{n} (x {m})" for n, m in zip(long, each, strict=True)], "interval")
+    which = some([f"{n} (x {each[n]})" for n in long], "interval")
     verb = "is" if len(long) == 1 else "are"
     lacking = frames - len(times)
-    if int((ticks(times) - 1).sum()) == lacking:
-        return f"{told}; {which} {verb} long: pulses missing? Put their times in"
+    if int((each - 1).sum()) == lacking:
+        return (
+            f"{told}; {which} {verb} long: pulses missing? Write missed_pulses = true "
+            "on the card, above its tables, and their times are put in"
+        )
     return (
         f"{told}; {which} {verb} long: pulses missing in {lacking}, frames dropped in "
         f"the others? Put the {lacking} missing times in"

@@ -27,10 +27,11 @@ def counts(values: np.ndarray, axes: str, where: str) -> np.ndarray:
             f'{where}: the axes "{axes}" are not made of trial, bin and cell: write '
             'them in the order of the file, such as "cell, bin"'
         )
+    given = values.shape
     if values.ndim != len(words):
-        raise ShapeMismatch(
-            f"{where}: shape {values.shape} does not have axes ({axes})"
-        )
+        values = values.squeeze()  # MATLAB has no arrays of one axis
+    if values.ndim != len(words):
+        raise ShapeMismatch(f"{where}: shape {given} does not have axes ({axes})")
     if values.dtype.kind not in "biuf":
         raise BadResponse(f"{where}: counts are {values.dtype}, not numbers")
     for axis in ("trial", "cell"):

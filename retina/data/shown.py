@@ -12,7 +12,7 @@ from retina.data.card import Card
 from retina.data.hdf5 import array, opened
 from retina.data.mapped import npy, of_npz
 from retina.data.parts import as_stimulus
-from retina.data.pulses import miscounted
+from retina.data.pulses import filled, miscounted
 from retina.errors import BadCard, MissingData, ShapeMismatch, UnreadableFile, nearest
 
 _AXES = ("frame", "y", "x", "channel")
@@ -25,8 +25,6 @@ def stimulus(folder: Path, card: Card, named: Any, axes: str) -> np.ndarray:
     axes:   of `in_order`.
     """
     found = values(folder, named, card.name)
-    if axes == "frame" and found.size == max(found.shape, default=0):
-        found = found.ravel()  # MATLAB has no arrays of one axis
     return as_stimulus(in_order(found, axes, card.name), card.name)
 
 
@@ -46,12 +44,13 @@ def onsets(
 
 def check_onsets(found: np.ndarray, frames: int, card: Card) -> np.ndarray:
     """Onsets with the end of the last frame, which must fit the frames and frame_s."""
+    given, found = len(found), put_in(found, card)
     if len(found) == frames and frames:
         found = np.append(found, found[-1] + card.frame_s)
     if len(found) != frames + 1:
-        told = ""
+        told = f" ({len(found) - given} of them put in)" if len(found) > given else ""
         if abs(len(found) - frames) <= frames // 100 and np.all(np.diff(found) > 0):
-            told = f" ({miscounted(found, frames)})"
+            told += f" ({miscounted(found, frames)})"
         raise ShapeMismatch(
             f"{card.name}: {len(found)} onsets for {frames} frames: give one for each "
             f"frame, or one more for the end{told}"
@@ -63,6 +62,14 @@ def check_onsets(found: np.ndarray, frames: int, card: Card) -> np.ndarray:
             f"frame_s = {card.frame_s:g} on the card: make them agree"
         )
     return found
+
+
+def put_in(times: np.ndarray, card: Card) -> np.ndarray:
+    """Times of frames, with those of the pulses that the card says were missed."""
+    rising = times.ndim == 1 and len(times) > 1 and np.all(np.diff(times) > 0)
+    if card.missed_pulses and rising:
+        return filled(times)
+    return times
 
 
 def in_order(found: np.ndarray, axes: str, where: str) -> np.ndarray:
@@ -80,8 +87,11 @@ def in_order(found: np.ndarray, axes: str, where: str) -> np.ndarray:
             f'{where}: the axes "{axes}" are not made of {", ".join(_AXES)}: write '
             'them in the order of the file, such as "y, x, frame"'
         )
+    given = found.shape
     if found.ndim != len(words):
-        raise ShapeMismatch(f"{where}: shape {found.shape} does not have axes ({axes})")
+        found = found.squeeze()  # MATLAB has no arrays of one axis
+    if found.ndim != len(words):
+        raise ShapeMismatch(f"{where}: shape {given} does not have axes ({axes})")
     return found.transpose([words.index(axis) for axis in _AXES if axis in words])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from retina.data.card import Card
 from retina.data.parts import Part, recording
-from retina.data.shown import check_onsets, onsets, stimulus, values
+from retina.data.shown import check_onsets, onsets, put_in, stimulus, values
 from retina.data.trains import (
     Trains,
     cells_of,
@@ -119,6 +119,8 @@ def _in_trials(
     times = None
     if given:
         times = values(folder, given, card.name).ravel().astype(np.float64)
+        if len(times) != len(shown) * len(starts_s):
+            times = put_in(times, card)
     clocks = None  # trials of so many frames lie within the movie
     if not options["trial_frames"]:
         clocks = clocks_of(times, starts_s, len(shown), card.frame_s)

@@ -13,6 +13,7 @@ from retina.types import Cell
 # Of a session an hour long a stretch may be a few tens of seconds; milliseconds make a
 # recording a thousand times longer. Both chosen.
 _FEW, _LONGER = 0.05, 500
+_MANY = 50  # spikes, from which on where they lie is no chance
 
 Trains = tuple[tuple[np.ndarray, ...], ...]
 
@@ -111,7 +112,8 @@ def check_seconds(
 
     edges:  (frame + 1,) seconds, the stimulus's onsets and its end.
     raises: BadResponse where their span is that of frame numbers, or hardly any lies
-            inside and it is that of milliseconds or samples.
+            inside and it is that of milliseconds or samples; and where the stimulus has
+            that span beside theirs.
 
     >>> clock = np.arange(101) * 0.1
     >>> check_seconds(((np.arange(0, 40, 0.5),),), clock, "here")
@@ -121,10 +123,16 @@ def check_seconds(
     number = sum(map(len, every))
     late = sum(int((train > edges[-1]).sum()) for train in every)
     early = sum(int((train < edges[0]).sum()) for train in every)
+    last = max((train.max() for train in every), default=edges[-1])
+    lasts, frames = edges[-1] - edges[0], len(edges) - 1
+    if number >= _MANY and 0 <= _LONGER * (last - edges[0]) < lasts:
+        raise BadResponse(
+            f"{where}: the last of {number} {what} comes at {last:g} s, but the last "
+            f"frame ends at {edges[-1]:g} s: are the times of frames, and frame_s, in "
+            "seconds, not milliseconds or samples?"
+        )
     if 2 * (late + early) <= number:
-        return ""
-    last, lasts = max(train.max() for train in every), edges[-1] - edges[0]
-    frames = len(edges) - 1
+        return _on_edges(every, edges, f"{where}: {what}")
     inside = number - late - early
     numbered = 0.98 * frames < last - edges[0] <= frames  # each spike's frame
     long = inside < _FEW * number and last - edges[0] > _LONGER * lasts
@@ -137,6 +145,24 @@ def check_seconds(
     return (
         f"{where}: {number - inside} of {number} {what} lie outside of this stimulus "
         f"({edges[0]:g} to {edges[-1]:g} s) and are not used"
+    )
+
+
+def _on_edges(every: Sequence[np.ndarray], edges: np.ndarray, which: str) -> str:
+    """A note where they come as frames begin, up to rounding: which frame is theirs?"""
+    times = np.concatenate(every) if every else np.zeros(0)
+    times = times[(times >= edges[0] - 1e-9) & (times < edges[-1])]
+    if len(times) < _MANY:
+        return ""
+    right = np.clip(np.searchsorted(edges, times), 1, len(edges) - 1)
+    off = np.minimum(np.abs(times - edges[right - 1]), np.abs(edges[right] - times))
+    near = off < 1e-3 * np.median(np.diff(edges))
+    if near.mean() < 0.9 or not off[near].any():
+        return ""
+    return (
+        f"{which} come at the very times at which frames begin, up to rounding, which "
+        "decides whether one counts in that frame or the one before: were they counts? "
+        "Then give those, or add half a frame to the times"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from retina.data.caveats import CUT_OFF, DEVIATES
 from retina.data.finding import some
 from retina.data.parts import Part
+from retina.data.pulses import ticks, usual
 from retina.errors import BadCard, BadStimulus, ShapeMismatch
 
 
@@ -30,17 +31,19 @@ def together(
     """Showings of the same frames, on one clock, and what is to be noted of them.
 
     A trial in which other frames stayed on than in most saw another movie from there
-    on: it is left out, unless fewer than half of the trials were left then.
+    on: it is left out, unless fewer than half of the trials were left then. Times that
+    jitter are no reason: see `retina.data.pulses.ticks`.
 
     clocks: (frame + 1,) seconds of each showing. trains: a cell's spikes each.
     returns: the clock begins with the first trial, and each frame lasts as long as in
              the median trial.
     """
     lasts = np.diff(np.asarray(clocks), axis=1)
-    ticks = _ticks(lasts / np.median(lasts))
-    odd = ticks != np.sort(ticks, axis=0)[(len(ticks) - 1) // 2]  # than in most
+    frame_s = usual(lasts)
+    stayed = np.array([ticks(clock, frame_s) for clock in clocks])
+    odd = stayed != np.sort(stayed, axis=0)[(len(stayed) - 1) // 2]  # than in most
     kept = np.flatnonzero(~odd.any(1))
-    told = [_told(int(trial), ticks, odd) for trial in np.flatnonzero(odd.any(1))]
+    told = [_told(int(trial), stayed, odd) for trial in np.flatnonzero(odd.any(1))]
     note = some(told, "trial") if told else ""
     if 2 * len(kept) < len(clocks):
         kept = np.arange(len(clocks))
@@ -57,30 +60,15 @@ def together(
     return Part(shown, onto, rows), note and f"{DEVIATES}{note}"
 
 
-def _ticks(lasts: np.ndarray) -> np.ndarray:
-    """How many frames each frame stayed on for, by the frames that it lasted.
-
-    A time that came late or early alone makes one interval long and the next, or the
-    one before, as much shorter: no frame stayed on.
-
-    >>> _ticks(np.array([[1, 2, 1, 1], [1, 1.6, 0.4, 1], [0.4, 1.6, 1, 2]])).tolist()
-    [[1.0, 2.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 2.0]]
-    """
-    ticks, pairs = np.rint(lasts), np.rint(lasts[:, 1:] + lasts[:, :-1]) - 1
-    ticks[:, 1:] = np.minimum(ticks[:, 1:], pairs)
-    ticks[:, :-1] = np.minimum(ticks[:, :-1], pairs)
-    return np.maximum(ticks, 1)
-
-
 def _within(train: np.ndarray, edges: np.ndarray) -> np.ndarray:
     low, high = np.searchsorted(train, edges[[0, -1]])
     return train[low:high]
 
 
-def _told(trial: int, ticks: np.ndarray, odd: np.ndarray) -> str:
+def _told(trial: int, stayed: np.ndarray, odd: np.ndarray) -> str:
     """A trial and its frames that stayed on, or did not, and for how many ticks."""
     frames = np.flatnonzero(odd[trial])
-    which = ", ".join(f"{n} for {ticks[trial, n]:.0f}" for n in frames[:3])
+    which = ", ".join(f"{n} for {stayed[trial, n]}" for n in frames[:3])
     more = f" and {len(frames) - 3} more" if len(frames) > 3 else ""
     return f"{trial} (frame {which}{more})"
 
@@ -99,6 +87,12 @@ def within(
               movie; BadStimulus for trials of other frames, or of each other's.
     """
     onsets = part.onsets_s
+    if not np.all(np.diff(onsets) > 0):
+        at = int(np.argmin(np.diff(onsets) > 0))
+        raise BadStimulus(
+            f"{where}: the times of frames do not rise: that of frame {at + 1} is "
+            f"{onsets[at + 1]:g} s, after {onsets[at]:g} s: put them right"
+        )
     first = first_frames(onsets, starts_s, where)
     if type(frames) is not int or frames < 1:
         raise BadCard(
@@ -130,8 +124,8 @@ def within(
             "smaller one, or take out its start"
         )
     assert part.spikes is not None
-    usual = float(np.median(np.diff(onsets)))
-    clocks = [_ended(onsets[row : row + frames + 1], usual) for row in first[whole]]
+    each_s = usual(np.diff(onsets))
+    clocks = [_ended(onsets[row : row + frames + 1], each_s) for row in first[whole]]
     made, note = together(shown, clocks, part.spikes[0])
     if not whole.all():
         note = f"{CUT_OFF}{int(whole.sum())} of {len(first)} trials are whole" + (

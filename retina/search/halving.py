@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retina.data import card as cards
+from retina.data import identity
 from retina.search import grid, rungs, work
 from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Search
@@ -99,7 +100,7 @@ def halve(
              failed.
     """
     found, failed = [], []
-    recording = cards.digest(cards.read(alive[0].dataset)) if alive else ""
+    recording = identity.digest(cards.read(alive[0].dataset)) if alive else ""
     for steps, _ in ladder(len(alive), search):
         here = dataclasses.replace(order, until=steps)
         known = {

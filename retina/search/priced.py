@@ -13,6 +13,7 @@ from typing import Any
 
 from retina import atomic, build, store
 from retina.data import card as cards
+from retina.data import identity
 from retina.search import grid, records, work
 from retina.search.experiment import Experiment
 from retina.search.job import Job
@@ -52,7 +53,7 @@ def _told(job: Job, folder: Path) -> dict[str, Any]:
     file, card = folder / PRICED / f"{job.name}.json", cards.read(job.dataset)
     asked = {
         "job": job.canonical(),
-        "card": cards.digest(card),
+        "card": identity.digest(card),
         "words": card.model_dump(include=WORDS),
         "versions": {k: v for k, v in store.versions().items() if k in COUNT},
     }

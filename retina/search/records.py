@@ -10,6 +10,7 @@ from typing import Any
 
 from retina.costs.counts import Counts
 from retina.data import card as cards
+from retina.data import identity
 from retina.errors import BrokenRun, UnknownName
 from retina.types import Cost, Interval, Metric, Point, Score, Split
 
@@ -95,8 +96,8 @@ def points(folder: str | Path) -> list[Point]:
     A run that was fitted but never measured is measured now, on its own recording;
     that needs the recording on this machine.
 
-    raises: BrokenRun where the path holds no run, or the card of one has changed since
-            it was fitted.
+    raises: BrokenRun where the path holds no run, or the card of one, or a file of it,
+            has changed since it was fitted.
     """
     from retina import store
 
@@ -120,16 +121,16 @@ def split_of(record: Mapping[str, Any]) -> Split:
 
 
 def check_card(record: Mapping[str, Any], run: str = "this run") -> None:
-    """Nothing, where a run's card still says what it said when the run was fitted.
+    """Nothing, where a run's card and files are what they were when it was fitted.
 
     raises: BrokenRun where it says other numbers: what was trained on then may be
             tested on now. UnknownName where there is no such card on this machine.
     """
     then = record.get("recording")
-    if then and then != cards.digest(card_of(record)):
+    if then and not identity.same(then, identity.digest(card_of(record))):
         raise BrokenRun(
-            f"the card of {record['dataset']!r} has changed since {run} was fitted: "
-            "fit it again"
+            f"the card of {record['dataset']!r}, or a file of it, has changed since "
+            f"{run} was fitted: fit it again"
         )
 
 

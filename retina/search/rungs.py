@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 from retina import atomic
+from retina.data import identity
 from retina.search.job import Job
 from retina.types import Fit
 
@@ -39,7 +40,9 @@ def read(job: Job, folder: Path, until: int, recording: str) -> Reached | None:
     try:
         text = file_of(job, folder, until).read_text(encoding="utf-8")
         record = json.loads(text)
-        if (record["job"], record["recording"]) != (job.canonical(), recording):
+        if record["job"] != job.canonical():
+            return None
+        if not identity.same(record["recording"], recording):
             return None
         bits = math.nan if record["bits"] is None else float(record["bits"])
         return Reached(int(record["step"]), bits)

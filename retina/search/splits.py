@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retina import store
 from retina.data import card as cards
+from retina.data import identity
 from retina.search import records
 from retina.search.job import Job
 from retina.types import Fit, Split
@@ -32,7 +33,7 @@ class Splits:
         from retina.data.load import load
         from retina.data.split import split
 
-        recording = cards.digest(cards.read(job.dataset))
+        recording = identity.digest(cards.read(job.dataset))
         key = (job.dataset, job.cells, job.bin_s, recording)
         if self._split is None or key != self._key:
             self._split = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from retina import atomic, build, lock, store
 from retina.data import card as cards
+from retina.data import identity
 from retina.errors import (
     BrokenRun,
     DeviceLost,
@@ -99,7 +100,7 @@ def work(job: Job, order: Order, progress: Progress | None = None) -> Outcome:
 def _known(job: Job, order: Order) -> Point | Reached | None:
     if order.until is None:
         return finished(job, order.folder)
-    recording = cards.digest(cards.read(job.dataset))
+    recording = identity.digest(cards.read(job.dataset))
     return rungs.read(job, order.folder, order.until, recording)
 
 
@@ -169,7 +170,8 @@ def finished(job: Job, folder: Path) -> Point | None:
         record = store.read(place)
         if record.get("job") != job.canonical():
             return None
-        if record.get("recording") != cards.digest(cards.read(job.dataset)):
+        now = identity.digest(cards.read(job.dataset))
+        if not identity.same(record.get("recording") or "", now):
             return None
         point = records.point_of(record, job.name)
         return point if set(job.metrics) <= set(point.score.metrics) else None
@@ -199,9 +201,11 @@ def refused(job: Job, folder: Path) -> Failure | None:
         return None
     try:
         record = store.loads(_failure_of(job, folder).read_text(encoding="utf-8"))
-        card = cards.digest(cards.read(job.dataset))
-        now = (True, card, store.versions())
-        if (record["refused"], record["card"], record["versions"]) == now:
+        card = identity.digest(cards.read(job.dataset))
+        now = (True, store.versions())
+        if not identity.same(record["card"], card):
+            return None
+        if (record["refused"], record["versions"]) == now:
             return Failure(job, record["error"], record["traceback"], refused=True)
     except (OSError, ValueError, KeyError, AttributeError):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retina.data import card as cards
+from retina.data import identity
 from retina.errors import BadCard, UnknownName
 
 from .conftest import HEAD, SPLITS
@@ -64,17 +65,17 @@ def test_a_mistake_gives_one_line(tmp_path, text, words):
 
 
 def test_what_decides_the_numbers_is_in_the_digest(tmp_path):
-    first = cards.digest(read(tmp_path, GOOD + SPLITS))
+    first = identity.digest(read(tmp_path, GOOD + SPLITS))
     words = GOOD.replace("a small recording", "a smaller recording")
-    assert cards.digest(read(tmp_path, words + SPLITS)) == first
+    assert identity.digest(read(tmp_path, words + SPLITS)) == first
     moved = SPLITS.replace("[250, 300]", "[240, 300]")
-    assert cards.digest(read(tmp_path, GOOD + moved)) != first
+    assert identity.digest(read(tmp_path, GOOD + moved)) != first
 
 
 def test_notes_of_a_variant_are_words_as_well(tmp_path):
     variant = SPLITS.replace("[[splits]]", "[[variants.one.splits]]")
     text = GOOD + 'default_variant = "one"\n[variants.one]\nnotes = ["{}"]\n' + variant
-    one, other = (cards.digest(read(tmp_path, text.format(w))) for w in ("a", "b"))
+    one, other = (identity.digest(read(tmp_path, text.format(w))) for w in ("a", "b"))
     assert one == other
 
 
@@ -94,14 +95,16 @@ def test_how_bright_it_was_is_part_of_what_a_fit_saw(tmp_path):
     """Its source is not."""
     plain, lit = read(tmp_path, GOOD + SPLITS), read(tmp_path, GOOD + LIT + SPLITS)
     other = read(tmp_path, GOOD + LIT.replace("Somebody", "Another") + SPLITS)
-    assert cards.digest(plain) != cards.digest(lit) == cards.digest(other)
+    assert identity.digest(plain) != identity.digest(lit) == identity.digest(other)
 
 
 def test_the_size_of_a_pixel_is_too():
     """`circuit` pools in um; a card that does not say it keeps its digest."""
     one = cards.read("goldin2022_mouse")
     assert one.pixel_um == 28
-    assert cards.digest(one) != cards.digest(one.model_copy(update={"pixel_um": 30.0}))
+    assert identity.digest(one) != identity.digest(
+        one.model_copy(update={"pixel_um": 30.0})
+    )
     assert "pixel_um" not in cards.read("simulated").model_dump_json()
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from retina import resources
-from retina.data.card import digest, read
+from retina.data.card import read
 from retina.data.fetch import fetch
+from retina.data.identity import digest
 from retina.data.load import load
 from retina.errors import BadSetting, ChecksumMismatch, MissingData, UnwritableFolder
 

@@ -240,8 +240,9 @@ def test_too_few_events_for_a_covariance_are_refused():
 def test_a_card_asks_for_steps_and_its_runs_are_of_them(tmp_path, monkeypatch):
     """Its digest changes with them; without any it is what it was."""
     from retina import resources
-    from retina.data.card import digest, read
+    from retina.data.card import read
     from retina.data.check import check
+    from retina.data.identity import digest
 
     text = resources.path("datasets", "simulated").read_text(encoding="utf-8")
     path = tmp_path / "simulated.toml"

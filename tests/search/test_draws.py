@@ -9,6 +9,7 @@ import numpy as np
 
 from retina import build, store
 from retina.data import card as cards
+from retina.data import identity
 from retina.errors import BadSetting
 from retina.metrics.resample import Draws
 from retina.search import draws, records, work
@@ -46,7 +47,7 @@ def test_a_refusal_is_of_the_card_that_was_loaded(tmp_path, monkeypatch):
 
     monkeypatch.setattr(build, "model", refuses)
     job = Job("one", "simulated", "mean", {}, {}, (), where_possible=True)
-    digest, split = cards.digest(cards.read("simulated")), SimpleNamespace(spec=None)
+    digest, split = identity.digest(cards.read("simulated")), SimpleNamespace(spec=None)
     for loaded in ("earlier", digest):
         given = SimpleNamespace(of=lambda job, loaded=loaded: (split, loaded))
         monkeypatch.setattr(work, "splits", lambda folder, given=given: given)

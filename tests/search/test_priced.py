@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from retina import store
 from retina.data import card as cards
+from retina.data import identity
 from retina.search import priced, work
 from retina.search.job import Job
 
@@ -33,7 +34,7 @@ def test_a_kept_price_is_of_the_same_card_and_versions(tmp_path, monkeypatch):
         {"cell_types": {"0": "a"}},
     ):
         other = card.model_copy(update=changed)
-        assert cards.digest(other) == cards.digest(card)
+        assert identity.digest(other) == identity.digest(card)
         monkeypatch.setattr(cards, "read", lambda _, other=other: other)
         assert taken() == 1
     platform = store.versions() | {"platform": "another machine"}

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retina.data.named import numbered
 from retina.data.proposal.seen import Seen
 from retina.data.pulses import filled, miscounted
+from retina.data.units import numbered
 
 FRAMES = 50  # at least, of anything that is called a stimulus
 WORDS = {

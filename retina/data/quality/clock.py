@@ -8,6 +8,7 @@ import numpy as np
 
 from retina.data.finding import Finding
 from retina.data.held import LONG
+from retina.data.pulses import usual
 from retina.movie import PIECE, release, rows_of
 from retina.types import Block, Recording
 
@@ -31,7 +32,7 @@ def clock(recording: Recording) -> Iterator[Finding]:
         for text in (*_long(block, recording.frame_s), *_held(block)):
             sound = False
             yield Finding("note", "clock", text)
-    means = [(_usual(block), block.name) for block in recording.blocks]
+    means = [(usual(np.diff(one.onsets_s)), one.name) for one in recording.blocks]
     mean, name = max(means, key=lambda one: abs(one[0] - recording.frame_s))
     off = mean / recording.frame_s - 1
     if abs(off) > OFF:
@@ -44,12 +45,6 @@ def clock(recording: Recording) -> Iterator[Finding]:
         )
     elif sound:
         yield Finding("ok", "clock", f"every frame lasts {recording.frame_s:.4g} s")
-
-
-def _usual(block: Block) -> float:
-    """Mean of the frames that do not last too long."""
-    lasts = np.diff(block.onsets_s)
-    return float(lasts[lasts < LONG * np.median(lasts)].mean())
 
 
 def _long(block: Block, frame_s: float) -> Iterator[str]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from retina.data.card import Card
 from retina.data.hdf5 import array, every_name, group, opened
-from retina.data.named import BESIDE, beginning, named
+from retina.data.named import BESIDE, named
+from retina.data.units import beginning, in_a_row
 from retina.types import Recording
 
 _EMPTY = "MATLAB_empty"  # of an array that holds its shape in place of numbers
@@ -43,6 +44,7 @@ def _units(store: h5py.File, start: str) -> dict[str, np.ndarray]:
     found = store.get(start)
     if isinstance(found, h5py.Dataset) and found.dtype == h5py.ref_dtype:
         # A cell array: references to arrays; MATLAB keeps an empty one as its shape.
+        in_a_row(found.shape, start, Path(store.filename).name)
         held = [store[one] for one in found[()].ravel()]
         return {
             str(i): np.zeros(0) if _EMPTY in one.attrs else array(store, one.name)

@@ -9,7 +9,8 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.matlab import listed, variable
-from retina.data.named import BESIDE, beginning, named
+from retina.data.named import BESIDE, named
+from retina.data.units import beginning, in_a_row
 from retina.errors import UnreadableFile
 from retina.types import Recording
 
@@ -29,7 +30,6 @@ def matlab5(folder: Path, card: Card) -> Recording:
     raises:  UnreadableFile; ShapeMismatch; BadStimulus; BadResponse; BadCard.
     """
     options = card.needs("file", parts={}, first=0, **BESIDE)
-    tables = options["parts"] if isinstance(options["parts"], dict) else {}
 
     def get(name: object) -> np.ndarray:
         return number(variable(folder, options["file"], str(name)), name)
@@ -40,27 +40,18 @@ def matlab5(folder: Path, card: Card) -> Recording:
                 f"{options['file']}: {name!r} is no array of numbers, but "
                 f"{getattr(found, 'dtype', type(found).__name__)}"
             )
-        return _few(found, str(name), tables)
+        return found
 
     def each(start: str) -> dict[str, np.ndarray]:
         known = {name: kind for name, _, kind in listed(path)}
         if known.get(start) != "cell":
             return beginning(known, start, get)
-        held = variable(folder, options["file"], start).ravel()
+        held = variable(folder, options["file"], start)
+        in_a_row(held.shape, start, str(options["file"]))
         return {
-            str(i): number(one, f"{start}{{{i + 1}}}") for i, one in enumerate(held)
+            str(i): number(one, f"{start}{{{i + 1}}}")
+            for i, one in enumerate(held.ravel())
         }
 
     path = below(folder, options["file"])
     return named(folder, card, get, each, str(options["file"]))
-
-
-def _few(found: np.ndarray, name: str, tables: dict) -> np.ndarray:
-    """A stimulus of one value per frame: MATLAB has no arrays of one axis."""
-    full_field = any(
-        isinstance(table, dict)
-        and table.get("stimulus") == name
-        and table.get("stimulus_axes") == "frame"
-        for table in tables.values()
-    )
-    return found.ravel() if full_field and found.ndim == 2 else found

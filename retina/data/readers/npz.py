@@ -11,10 +11,12 @@ import numpy as np
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.mapped import npy, of_npz
-from retina.data.named import BESIDE, SPIKES, beginning, named
+from retina.data.named import BESIDE, SPIKES, named
 from retina.data.parts import Part, as_stimulus, recording
+from retina.data.shown import put_in
 from retina.data.table import alone_beside
 from retina.data.trains import check_seconds, counted
+from retina.data.units import beginning
 from retina.errors import (
     BadCard,
     BadResponse,
@@ -141,7 +143,7 @@ def _part(
         raise UnreadableFile(f"{where} has no stimulus: {nearest('stimulus', arrays)}")
     stimulus = as_stimulus(arrays["stimulus"], where)
     onsets = arrays.get("onsets_s", np.arange(len(stimulus) + 1) * card.frame_s)
-    onsets = onsets.astype(np.float64)
+    onsets = put_in(onsets.astype(np.float64), card)
     clock = onsets.shape == (len(stimulus) + 1,) and bool(np.all(np.diff(onsets) > 0))
     if clock:  # else it is told with the other shapes
         _check_clock(onsets, card, where)

@@ -85,10 +85,12 @@ def nwb(folder: Path, card: Card) -> Recording:
         return beside(folder, card, names, (tuple(times),))
     with opened(folder, options["file"]) as store:
         parts, notes = {}, []
+        alone = len(given) == 1  # of several, each has the spikes of the others as well
         for name, table in given.items():
             told = shown[name]
             if not table["trial_frames"]:
-                parts[name] = _part(store, path, card, table, told, times)
+                parts[name], note = _part(store, path, card, table, told, times)
+                notes += [note] if note and alone else []
                 continue
             if "trials" in given or "trials" in parts:
                 raise BadCard(
@@ -101,11 +103,11 @@ def nwb(folder: Path, card: Card) -> Recording:
                     "table of when trials begin, and with spike times"
                 )
             once = table | {"repeats": ""}
-            parts[name] = _part(store, path, card, once, told, times)
-            parts["trials"], note = within(
+            parts[name], note = _part(store, path, card, once, told, times)
+            parts["trials"], odd = within(
                 parts[name], np.sort(told.starts), table["trial_frames"], card.name
             )
-            notes += [note] if note else []
+            notes += [one for one in (alone and note, odd) if one]
     made = recording(card, parts, cells_of(card, names))
     return dataclasses.replace(made, notes=(*made.notes, *notes))
 
@@ -220,7 +222,8 @@ def _part(
     table: dict[str, Any],
     told: _Shown,
     times: list[np.ndarray],
-) -> Part:
+) -> tuple[Part, str]:
+    """A stretch, and what is to be noted of it."""
     held = told.frames
     data = array(store, held.values) if isinstance(held.values, str) else held.values
     if held.index is not None:
@@ -249,17 +252,17 @@ def _part(
         _check_complete(ends - starts, lasts, card.frame_s, path, table)
     if told.counts is not None:
         counts, count_s = told.counts, told.count_s
-        return Part(shown, edges - edges[0], counts=counts, count_s=count_s)
+        return Part(shown, edges - edges[0], counts=counts, count_s=count_s), ""
     if not table["repeats"]:
-        check_seconds((tuple(times),), edges, card.name)
-        return Part(shown, edges, (tuple(times),))
+        note = check_seconds((tuple(times),), edges, card.name)
+        return Part(shown, edges, (tuple(times),)), note
     whole = np.array([starts.min(), starts.max() + lasts])
-    check_seconds((tuple(times),), whole, card.name)
+    note = check_seconds((tuple(times),), whole, card.name)
     edges = edges - edges[0]
     trials = tuple(
         tuple(_from(train, start, edges[-1]) for train in times) for start in starts
     )
-    return Part(shown, edges, trials)
+    return Part(shown, edges, trials), note
 
 
 def _check_complete(
