@@ -1,4 +1,4 @@
-"""Which recording a card stands for: a word that changes when any of its numbers may."""
+"""Which recording a card stands for: a word that changes when its numbers may."""
 
 from __future__ import annotations
 

@@ -6,23 +6,19 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from retina.data.proposal.guess import (
-    FRAMES,
-    Guess,
-    guess_of,
-    increases,
-    last,
-    stretches,
-)
+from retina.data.proposal.axes import FRAMES
+from retina.data.proposal.guess import Guess, guess_of, increases, stretches
+from retina.data.proposal.lacking import lacking
 from retina.data.proposal.nwb import nwb_text
-from retina.data.proposal.screen import screen
-from retina.data.proposal.seen import Seen, look, reader_of
+from retina.data.proposal.screen import by_length, screen
+from retina.data.proposal.seen import Seen, last, look, reader_of
 from retina.data.proposal.text import LOOK, card_text, quoted
-from retina.data.proposal.trials import starts
-from retina.errors import BadSetting, MissingData
+from retina.data.proposal.trials import few, starts
+from retina.errors import BadSetting, BadStimulus, MissingData
 
 
 def draft(name: str, files: Sequence[Path]) -> str:
@@ -49,8 +45,9 @@ def draft(name: str, files: Sequence[Path]) -> str:
     source = with_cells[0] if with_cells else _source(found)
     every = [one for own in found.values() for one in own]
     whole = guess_of(every)
-    spiking = whole and whole.spiking and whole.spike_trial is None
-    trials = bool(spiking and starts(_named_so(every)))
+    trials = None
+    if whole and whole.spiking and whole.spike_trial is None:
+        trials = starts(_named_so(every)) or few(every, whole)
     if tables or source and (len(files) > 1 or trials and len(stretches(every)) < 2):
         return _beside(name, kinds, found, source or tables[0])
     if len(files) > 1 or not kinds[files[0]]:
@@ -63,11 +60,9 @@ def draft(name: str, files: Sequence[Path]) -> str:
     guesses = stretches(found[files[0]])
     if not guesses or not any(one.heard for one in guesses.values()):
         raise MissingData(
-            f"{files[0].name} holds {_listed(found[files[0]])}: nothing of it looks "
-            "like a stimulus and a response of as many bins: name arrays so (stimulus, "
-            "counts; or spike_s, the times of all cells in one array, and spike_cell, "
-            "whose they are; or spikes/unit_0 and so on, the times of one cell each), "
-            f"or write the card by hand (`retina new dataset {name}`)"
+            f"{files[0].name} holds {_listed(found[files[0]])}: {lacking(every)}; or "
+            f"write the card by hand (`retina new dataset {name}`), which names arrays "
+            f"as they are called (`retina show {kinds[files[0]]}`)"
         )
     numbering, guesses = _numbering(guesses)
     options = ["[options]", f"file = {quoted(files[0].name)}", *numbering]
@@ -111,7 +106,7 @@ def _least(one: Seen) -> int:
 
 def _arrays(guess: Guess) -> list[str]:
     mark = "" if guess.sure else LOOK
-    lines = [f"stimulus = {quoted(guess.stimulus.name)}"]
+    lines = [f"stimulus = {quoted(guess.stimulus.name)}{by_length(guess)}"]
     lines += [f"stimulus_axes = {quoted(guess.axes)}{mark}"]
     for key in ("onsets", "counts", "spike_s", "spike_cell", "spike_trial"):
         one = getattr(guess, key)
@@ -150,6 +145,7 @@ def _beside(
     table = kinds[source] in ("csv", "parquet")
     spikes = _as_spikes(found[source]) if table else found[source]
     others = [one for path, own in found.items() if path != source for one in own]
+    every = [*others, *spikes]
     begin = starts(others if table else [*others, *_named_so(spikes)])
     tables = [path.name for path, kind in kinds.items() if kind in ("csv", "parquet")]
     # Of a second table only times of frames, or of trials, say anything.
@@ -164,11 +160,13 @@ def _beside(
     )
     heard = guess and (guess.spike_s or guess.units)
     if guess is None or not heard or (table and guess.spike_s not in spikes):
+        wanted = "wanted columns cell and time_s" if table else lacking(every)
+        if guess is None:
+            wanted = "nothing of it looks like the stimulus: name the file that holds "
+            wanted += "its frames too (--from movie.npy; npz, HDF5 and MATLAB will do)"
         raise MissingData(
             f"{source.name} holds {_listed(found[source])}, the other files "
-            f"{_listed(others) if others else 'are missing'}: wanted columns cell and "
-            "time_s (or arrays of spike times, one for each cell), and a stimulus "
-            "(npy, npz, HDF5 or MATLAB) beside them"
+            f"{_listed(others) if others else 'are missing'}: {wanted}"
         )
     lines, guesses = ([], {"": guess}) if table else _numbering({"": guess})
     guess = guesses[""]
@@ -190,7 +188,7 @@ def _beside(
             f"{source.name} has the trial of each spike, and {begin.file} when "
             "trials begin: name one of the two"
         )
-    lines, parts = screen(guess, shown, begin)
+    lines, parts = _screen(guess, shown, begin, others if table else every)
     options += lines
     taken = "\n".join(options)
     idle = [path for path in kinds if quoted(path.name) not in taken]
@@ -205,6 +203,21 @@ def _beside(
         said = ", ".join(f"{path.name} ({_listed(found[path])})" for path in idle)
         options.append(f"# Not used: {said}{LOOK}")
     return card_text(name, kinds[source], list(found), options, parts)
+
+
+def _screen(
+    guess: Guess, shown: list[Seen], begin: Seen | None, every: list[Seen]
+) -> tuple[list[str], dict[str, Any]]:
+    """What `screen` says; where no name says when trials begin, numbers may."""
+    perhaps = None
+    if begin is None and guess.spike_trial is None:
+        perhaps = few(every, guess)
+    if perhaps is not None:
+        try:
+            return screen(guess, shown, perhaps, sure=False)
+        except BadStimulus:
+            pass  # the movie shows other frames at these times
+    return screen(guess, shown, begin)
 
 
 def _as_spikes(columns: list[Seen]) -> list[Seen]:

@@ -8,23 +8,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from retina.data.proposal.seen import Seen
-from retina.data.pulses import filled, miscounted
-from retina.data.units import numbered
-
-FRAMES = 50  # at least, of anything that is called a stimulus
-WORDS = {
-    "stimulus": r"stim|movie|frames?$|image|light|flicker|video|contrast",
-    "counts": r"count|binned|resp|psth|spikes?$|raster",
-    "spike_s": r"spike_?(s|t|time)|spk|spiketimes|time_s",
-    "cell": r"cell|unit|neuron|cluster|id$",
-    "trial": r"trial|repeat|rep$",
-    "starts": r"start|begin|onset|trigger|time",
-    "onsets": r"onset|frame_?t|flip|trigger|ttl|timestamp|^time$|/time$|t_stim",
-}
+from retina.data.proposal.axes import FRAMES, counts_axes, stimulus_axes
+from retina.data.proposal.seen import Seen, last
+from retina.data.proposal.spiking import in_units, labelled
+from retina.data.proposal.words import FULL_FIELD, WORDS
+from retina.data.pulses import filled, miscounted, usual
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +25,7 @@ class Guess:
 
     axes:  of the stimulus, and of the counts, in the words of a card.
     sure:  whether the order of the axes could be told.
+    called: whether the name of the stimulus, or its axes, say that it is one.
     named: whether the name of the counts says that they are.
     units: what the names of arrays of one cell's spikes each begin with.
     doubt: what is wrong with the onsets; "" where they are as many as the frames.
@@ -52,6 +45,7 @@ class Guess:
     onsets: Seen | None = None
     frame_s: float | None = None
     sure: bool = True
+    called: bool = True
     named: bool = True
     doubt: str = ""
 
@@ -88,6 +82,8 @@ def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
     """
     numbers = [one for one in found if one.kind in "biuf"]
     shown = _stimulus(numbers)
+    called = shown is not None
+    shown = shown or _full_field(numbers)
     if shown is None:
         return None
     others = [one for one in numbers if one is not shown]
@@ -101,14 +97,17 @@ def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
         ),
         None,
     )
-    frames, axes, sure = _axes(shown, onsets)
+    counted = [one for one in others if _counted(one) and not _clock(one)]
+    frames, axes, sure = stimulus_axes(shown, onsets, counted)
     frame_s, doubt = None, ""
     if onsets is None:
         onsets, doubt = _nearly(flat, frames)
     if onsets is not None:
-        frame_s = float(np.median(np.diff(onsets.read().astype(np.float64))))
+        frame_s = usual(np.diff(onsets.read().astype(np.float64)))
+    told: dict[str, Any] = {"frame_s": frame_s, "doubt": doubt, "called": called}
+    told["onsets"] = onsets
     own = [one for one in found if source in ("", one.file)]
-    spikes = _spikes([one for one in flat if one is not onsets and one in own])
+    spikes = labelled([one for one in flat if one is not onsets and one in own])
     if spikes:
         times, cell, trial = spikes
         who = cell.read() if cell else None
@@ -119,37 +118,66 @@ def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
             spike_s=times,
             spike_cell=cell,
             spike_trial=trial,
-            onsets=onsets,
-            frame_s=frame_s,
             sure=sure,
-            doubt=doubt,
+            **told,
         )
-    start, units = _units([one for one in own if one not in (shown, onsets)])
+    start, units = in_units([one for one in own if one not in (shown, onsets)])
     if units:
-        return Guess(
-            *(shown, frames, axes),
-            cells=units,
-            units=start,
-            onsets=onsets,
-            frame_s=frame_s,
-            sure=sure,
-            doubt=doubt,
-        )
+        return Guess(shown, frames, axes, cells=units, units=start, sure=sure, **told)
     heard = [o for o in others if len(o.shape) in (1, 2, 3) and not _clock(o)]
     for one in _named(heard, "counts"):
-        told = _counts_axes(one, frames)
-        if told:
-            words, cells, trials, clear = told
+        binned = counts_axes(one, frames)
+        if binned:
+            words, cells, trials, clear = binned
             return Guess(
                 *(shown, frames, axes, one, words, cells, trials),
-                onsets=onsets,
-                frame_s=frame_s,
                 sure=sure and clear,
-                named=bool(re.search(WORDS["counts"], last(one))),
-                doubt=doubt,
+                named=one in counted,
+                **told,
             )
-    more = {"frame_s": frame_s, "sure": sure, "doubt": doubt}
-    return Guess(shown, frames, axes, onsets=onsets, **more)
+    return Guess(shown, frames, axes, sure=sure, **told)
+
+
+def _stimulus(found: Sequence[Seen]) -> Seen | None:
+    long = [one for one in found if max(one.shape, default=0) >= FRAMES]
+    calls = [one for one in long if re.search(WORDS["stimulus"], last(one))]
+    calls = [one for one in calls if not re.search(WORDS["onsets"], last(one))]
+    films = [one for one in long if len(one.shape) in (3, 4)]
+    for some in (calls, films):
+        if some:
+            return max(some, key=lambda one: int(np.prod(one.shape)))
+    return None
+
+
+def _full_field(found: Sequence[Seen]) -> Seen | None:
+    """One number for each frame under a name of its own.
+
+    The only row that is as long as the times of frames or the bins of a response, and
+    is neither.
+    """
+    others = "|".join(one for what, one in WORDS.items() if what != "stimulus")
+    rows = [one for one in found if len(one.shape) == 1 and one.shape[0] >= FRAMES]
+    free = [one for one in rows if not re.search(others, last(one)) and not _clock(one)]
+    calls = [one for one in free if re.search(FULL_FIELD, last(one))]
+    lengths = {n for one in found if _counted(one) for n in one.shape}
+    for one in rows:
+        if re.search(WORDS["onsets"], last(one)) and increases(one):
+            lengths |= {one.shape[0], one.shape[0] - 1}
+    for some in (calls, [one for one in free if one.shape[0] in lengths]):
+        if len(some) == 1:
+            return some[0]
+    return None
+
+
+def responds(found: Sequence[Seen]) -> bool:
+    """Whether anything looks like a response, to whatever stimulus."""
+    numbers = [one for one in found if one.kind in "biuf"]
+    flat = [one for one in numbers if len(one.shape) == 1]
+    return (
+        any(map(_counted, numbers))
+        or labelled(flat) is not None
+        or in_units(found)[1] > 0
+    )
 
 
 def _nearly(flat: Sequence[Seen], frames: int) -> tuple[Seen | None, str]:
@@ -187,100 +215,8 @@ def _named(found: Sequence[Seen], what: str) -> list[Seen]:
     return sorted(found, key=lambda one: not re.search(WORDS[what], last(one)))
 
 
-def last(one: Seen) -> str:
-    """The end of an array's name, or its file's, in small letters."""
-    return re.split(r"[./]", one.name.lower())[-1] or one.file.lower()
-
-
-def _stimulus(found: Sequence[Seen]) -> Seen | None:
-    long = [one for one in found if max(one.shape, default=0) >= FRAMES]
-    calls = [one for one in long if re.search(WORDS["stimulus"], last(one))]
-    calls = [one for one in calls if not re.search(WORDS["onsets"], last(one))]
-    films = [one for one in long if len(one.shape) in (3, 4)]
-    for some in (calls, films):
-        if some:
-            return max(some, key=lambda one: int(np.prod(one.shape)))
-    return None
-
-
-def _axes(shown: Seen, onsets: Seen | None) -> tuple[int, str, bool]:
-    """Frames, the words of the axes, and whether the frames' axis is certain."""
-    sizes, sure = shown.shape, True
-    if onsets is not None:
-        lengths = (onsets.shape[0], onsets.shape[0] - 1)
-        at = next(i for i, n in enumerate(sizes) if n in lengths)
-    else:
-        at = int(np.argmax(sizes))
-        sure = sizes.count(max(sizes)) == 1
-    rest = ["y", "x", "channel"][: len(sizes) - 1]
-    if len(sizes) == 2:
-        rest = ["x"]
-    return sizes[at], ", ".join([*rest[:at], "frame", *rest[at:]]), sure
-
-
-def _counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool] | None:
-    at = [i for i, n in enumerate(one.shape) if abs(n - frames) <= 1]
-    if not at:
-        return None
-    others = [n for i, n in enumerate(one.shape) if i != at[0]]
-    if len(one.shape) == 1:
-        return "bin", 1, 1, True
-    if len(one.shape) == 2:
-        words = ["cell", "cell"]
-        words[at[0]] = "bin"
-        return ", ".join(words), others[0], 1, len(at) == 1
-    # Two axes are left, of trials and of cells; nothing tells which.
-    words = ["trial", "cell"]
-    words.insert(at[0], "bin")
-    return ", ".join(words), others[1], others[0], False
-
-
-def _spikes(flat: Sequence[Seen]) -> tuple[Seen, Seen | None, Seen | None] | None:
-    times = [one for one in flat if one.kind == "f"]
-    times = [one for one in times if re.search(WORDS["spike_s"], last(one))]
-    if not times:
-        return None
-    time = times[0]
-    alike = [one for one in flat if one.shape == time.shape and one is not time]
-    picked: list[Seen | None] = []
-    for what in ("cell", "trial"):
-        named = [one for one in alike if re.search(WORDS[what], last(one))]
-        picked.append(next((one for one in named if one.kind in "iuf"), None))
-    return time, picked[0], picked[1]
-
-
-def _units(found: Sequence[Seen]) -> tuple[str, int]:
-    """What the arrays of one cell's spikes each begin with, and how many there are."""
-    whole = WORDS["spike_s"] + "|" + WORDS["cell"] + "|" + WORDS["counts"]
-    for one in found:
-        if one.kind == "cell" and re.search(whole, last(one)):
-            return one.name, int(np.prod(one.shape))
-    starts: dict[str, list[Seen]] = {}
-    for one in found:
-        if one.kind in "iuf" and len(one.shape) == 1:
-            for start in dict.fromkeys((_numberless(one.name), _folder(one.name))):
-                starts.setdefault(start, []).append(one)
-    for start, own in sorted(starts.items(), key=lambda item: -len(item[1])):
-        cells = numbered(one.name.removeprefix(start) for one in own)
-        several = [one for one in own if one.name.removeprefix(start) in cells]
-        told = re.search(whole, start.rstrip("/_.-").lower())
-        if start.strip("/") and told and len(several) > 1:
-            if all(_sorted(one.read()) for one in several):
-                return start, len(several)
-    return "", 0
-
-
-def _numberless(name: str) -> str:
-    return re.sub(r"\d+$", "", name)
-
-
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0] + "/"
-
-
-def _sorted(values: np.ndarray) -> bool:
-    """Whether times are in order, or too few to say so."""
-    return bool(np.all(np.diff(values.astype(np.float64)) >= 0))
+def _counted(one: Seen) -> bool:
+    return 1 <= len(one.shape) <= 3 and bool(re.search(WORDS["counts"], last(one)))
 
 
 def _clock(one: Seen) -> bool:

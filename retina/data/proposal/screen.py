@@ -15,13 +15,15 @@ from retina.data.proposal.trials import all_frames, with_trials
 
 
 def screen(
-    guess: Guess, shown: Sequence[Seen], begin: Seen | None
+    guess: Guess, shown: Sequence[Seen], begin: Seen | None, *, sure: bool = True
 ) -> tuple[list[str], dict[str, Any]]:
     """Lines of the options of `retina.data.table.beside`, and the parts they make.
 
-    shown: the arrays that are no spikes. begin: of them, the starts of trials.
+    shown:  the arrays that are no spikes. begin: of them, the starts of trials.
+    sure:   whether its name says that it holds those.
+    raises: BadStimulus where the movie does not show the same frames at these.
     """
-    options = [f"stimulus = {quoted(place(guess.stimulus))}"]
+    options = [f"stimulus = {quoted(place(guess.stimulus))}{by_length(guess)}"]
     mark = "" if guess.sure else LOOK
     options += [f"stimulus_axes = {quoted(guess.axes)}{mark}"]
     onsets = guess.onsets or all_frames(shown, guess, begin)
@@ -34,8 +36,14 @@ def screen(
         return options, {"": guess}
     lines, parts = with_trials(guess, onsets, begin)
     told = f"{LOOK}: as many are the same in every trial"
-    options += [f"trials = {quoted(place(begin))}", *(line + told for line in lines)]
-    return options, parts
+    doubt = "" if sure else f"{LOOK}: fewer times than frames: of trials?"
+    options += [f"trials = {quoted(place(begin))}{doubt}"]
+    return [*options, *(line + told for line in lines)], parts
+
+
+def by_length(guess: Guess) -> str:
+    """The mark of a stimulus whose name does not say that it is one."""
+    return "" if guess.called else f"{LOOK}: only its length says so"
 
 
 def place(one: Seen) -> list[str]:

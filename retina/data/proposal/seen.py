@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +35,11 @@ class Seen:
 
     file:  its name, beside the card.
     name:  in the file; "" for the one array of an npy file.
+    shape: of a row, (its length,): MATLAB gives it two axes.
     kind:  numpy's letter of its numbers; "cell" of a MATLAB cell array.
-    read:  () -> all its values.
+    read:  () -> all its values, of that shape.
+    turned: whether its axes lie the other way round than who wrote it has them, as
+           those of MATLAB do in HDF5.
     """
 
     file: str
@@ -42,6 +47,12 @@ class Seen:
     shape: tuple[int, ...]
     kind: str
     read: Callable[[], np.ndarray]
+    turned: bool = False
+
+
+def last(one: Seen) -> str:
+    """The end of an array's name, or its file's, in small letters."""
+    return re.split(r"[./]", one.name.lower())[-1] or one.file.lower()
 
 
 def reader_of(path: Path) -> str:
@@ -94,8 +105,9 @@ def _hdf5(path: Path) -> list[Seen]:
         with opened(path.parent, path.name) as store:
             return array(store, name)
 
+    turned = path.suffix.lower() == ".mat"
     return [
-        Seen(path.name, name, shape, kind, lambda name=name: read(name))
+        _seen(path, name, shape, kind, lambda name=name: read(name), turned)
         for name, shape, kind in found
     ]
 
@@ -120,7 +132,7 @@ def _npz(path: Path) -> list[Seen]:
             raise _no_npz(path, error) from None
 
     return [
-        Seen(path.name, name, shape, kind, lambda name=name: read(name))
+        _seen(path, name, shape, kind, lambda name=name: read(name))
         for name, shape, kind in found
     ]
 
@@ -145,14 +157,10 @@ def _matlab(path: Path) -> list[Seen]:
         for name, shape, kind in listed(path)
         if kind in kinds or kind == "cell" or kind.startswith(("int", "uint"))
     ]
-    # MATLAB has no arrays of one axis.
     return [
-        Seen(
-            path.name,
-            name,
-            tuple(n for n in shape if n > 1) or (1,),
-            kind,
-            lambda name=name: np.squeeze(variable(path.parent, path.name, name)),
+        _seen(
+            *(path, name, shape, kind),
+            lambda name=name: variable(path.parent, path.name, name),
         )
         for name, shape, kind in plain
     ]
@@ -196,5 +204,18 @@ def _numbers(words: np.ndarray) -> np.ndarray:
     return words
 
 
+def _seen(
+    path: Path,
+    name: str,
+    shape: tuple[int, ...],
+    kind: str,
+    read: Callable[[], np.ndarray],
+    turned: bool = False,
+) -> Seen:
+    size = math.prod(shape)
+    flat = (size,) if size == max(shape, default=1) else shape
+    return Seen(path.name, name, flat, kind, lambda: read().reshape(flat), turned)
+
+
 def _held(path: Path, name: str, values: np.ndarray) -> Seen:
-    return Seen(path.name, name, values.shape, values.dtype.kind, lambda: values)
+    return _seen(path, name, values.shape, values.dtype.kind, lambda: values)

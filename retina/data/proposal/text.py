@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def card_text(
         f'coding = "light"{LOOK}: "contrast" where it has mean 0 and unit scale',
         f"frame_s = {frame_s!r}{mark}: seconds per frame"
         + ("" if guessed else ", 1/60 is 0.0166666667; no file has times of frames"),
+        *_missed(parts.values()),
         f'stimulus_unit = ""{FILL}: what one number of the stimulus means',
         f"lead = {lead}",
         f"cell_count = {cells}",
@@ -64,6 +65,13 @@ def card_text(
     for path in files:
         lines += ["", "[[files]]", f"path = {quoted(path.name)}"]
     return "\n".join(lines) + "\n"
+
+
+def _missed(parts: Iterable[Any]) -> list[str]:
+    """A line for times of frames that lack some, in place of which they may be put."""
+    if not any("missed_pulses" in getattr(one, "doubt", "") for one in parts):
+        return []
+    return [f"missed_pulses = false{LOOK}: true puts in the times that were missed"]
 
 
 def _splits(parts: dict[str, Any], lead: int) -> list[str]:

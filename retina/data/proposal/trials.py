@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from retina.data.proposal.guess import WORDS, Guess
-from retina.data.proposal.seen import Seen
+from retina.data.proposal.guess import Guess, increases
+from retina.data.proposal.seen import Seen, last
+from retina.data.proposal.words import WORDS
+from retina.data.pulses import usual
 from retina.data.shown import in_order
 from retina.data.trials import alike, clocks_of, first_frames
 from retina.errors import BadStimulus
@@ -28,6 +30,31 @@ def starts(found: Sequence[Seen]) -> Seen | None:
             if re.search(r"trial|repeat", words) and re.search(WORDS["starts"], words):
                 return one
         if not one.name and re.search(r"trial|repeat", one.file.lower()):
+            return one
+    return None
+
+
+def few(found: Sequence[Seen], guess: Guess) -> Seen | None:
+    """Times that are called onsets or so, beside those of frames, but fewer.
+
+    They lie among those of the frames; or each is farther from the next than the movie
+    lasts, and the first comes with its first frame.
+    """
+    for one in found:
+        other = any(one is known for known in (guess.onsets, guess.spike_s))
+        other = other or (guess.units and one.name.startswith(guess.units))
+        other = other or re.search("spike|spk|frame|flip", last(one))
+        if other or not re.search(WORDS["starts"], last(one)) or not increases(one):
+            continue
+        clock = guess.onsets or all_frames(found, guess, one)
+        if clock is None or not 1 < one.shape[0] <= clock.shape[0] // 2:
+            continue
+        starts_s, times = (x.read().astype(np.float64) for x in (one, clock))
+        each_s = usual(np.diff(times))
+        early = starts_s[0] - times[0] >= -each_s
+        within = early and starts_s[-1] <= times[-1]
+        apart = np.diff(starts_s).min() > times[-1] - times[0]
+        if within or apart and abs(starts_s[0] - times[0]) <= each_s:
             return one
     return None
 
@@ -91,7 +118,7 @@ class Gapped:
 
     def __init__(self, guess: Guess, gaps: tuple[tuple[int, int], ...]):
         self.frames, self.cells, self.trials = guess.frames, guess.cells, 1
-        self.frame_s, self.gaps = guess.frame_s, gaps
+        self.frame_s, self.gaps, self.doubt = guess.frame_s, gaps, guess.doubt
 
 
 def between(add: Any, name: str, one: Gapped, lead: int) -> None:
