@@ -131,6 +131,7 @@ def _fit(
     import jax
 
     from retina import atomic, build, failures, store
+    from retina.data.roles import roles
     from retina.fitting import checkpoints
     from retina.fitting.fit import fit, notes
     from retina.fitting.inherited import inherited, sentence
@@ -145,7 +146,7 @@ def _fit(
     ]
     split = runs.divided(dataset, asked["cells"], asked["bin_s"])
     model = build.model(asked["model"], split.spec, **own)
-    for note in notes(model, split):
+    for note in (roles(split), *notes(model, split)):
         output.say(f"note: {note}")
     core, start = (
         store.load(asked[word]) if word in asked else None for word in ("core", "start")

@@ -18,7 +18,10 @@ def fetch(
     dataset: Annotated[str, typer.Argument(help="A name or a TOML card.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Copy the files from this folder or zip file."),
+        typer.Option(
+            "--from",
+            help="Copy the files from this folder or zip file, or this one file.",
+        ),
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Only look whether all is there.")

@@ -28,6 +28,7 @@ from retina.data.quality.shared_spikes import shared_spikes
 from retina.data.quality.shift import alignment, averages, between_trials
 from retina.data.quality.silence import silence
 from retina.data.quality.whole import whole
+from retina.data.roles import roles
 from retina.data.rules import SplitRule
 from retina.data.split import split
 from retina.errors import RetinaError
@@ -166,6 +167,7 @@ def _recording(
     except RetinaError as error:
         yield Finding("wrong", f"cells{where}", str(error))
         return
+    yield Finding("ok", f"splits{where}", roles(made))
     yield from _leaks(made, where)
     for text in odd_coding(recording.coding, made.train):
         yield Finding("note", f"coding{where}", text)

@@ -137,7 +137,7 @@ def download(
             again = "again to go on from here" if kept else "again"
             raise MissingData(
                 f"{url} cannot be downloaded ({error}): type `retina fetch "
-                f"{card.fetched}` {again}, or add --from FOLDER"
+                f"{card.fetched}` {again}, or add --from PATH"
             ) from None
 
     return fill

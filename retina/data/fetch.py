@@ -35,7 +35,8 @@ def fetch(
     """Puts the files of a data set into the cache; what is there already stays.
 
     name:       a data set, or the path of a card.
-    source:     a folder or a zip that holds the files, in place of the network.
+    source:     a folder or a zip that holds the files, in place of the network; of a
+                card of one file, that file, whatever its name.
     variant:    whose files to fetch, where variants have files of their own; "" for the
                 card's default, "all" for every one.
     offline:    only look whether they are all there.
@@ -83,7 +84,7 @@ def fetch(
         if names:
             raise MissingData(
                 f"{card.name}: {', '.join(names)} not whole in {folder}: type `retina "
-                f"fetch {card.fetched}` without --offline, or with --from FOLDER"
+                f"fetch {card.fetched}` without --offline, or with --from PATH"
             )
     elif lacking:
         with atomic.explained(folder):
@@ -156,16 +157,21 @@ def _get(
 
 
 def _nowhere(card: Card, file: File, source: str | Path | None) -> str:
-    typed = f"`retina fetch {card.fetched} --from FOLDER`"
+    typed = f"`retina fetch {card.fetched} --from PATH`"
+    kind = Path(file.path).suffix
     if source is not None:
+        there = Path(source).expanduser().exists()
         return (
-            f"{source} holds no {file.path}: give the folder or zip file that does: "
-            f"type {typed}"
+            f"{source} holds no {file.path}" if there else f"there is no {source}"
+        ) + (
+            f": give the folder or zip file that holds it, or where that is all that "
+            f"lacks, the {kind} file itself, whatever its name: type {typed}"
         )
     look = f"look at {card.page} (`retina show {card.typed}` says more), then "
     return (
         f"{card.name}: {file.path} has no address to download it from: "
-        f"{look if card.page else ''}type {typed}"
+        f"{look if card.page else ''}type {typed}, PATH the {kind} file, or the "
+        "folder or zip file that holds it"
     )
 
 
@@ -192,7 +198,7 @@ def local(card: Card, name: str | Path = "") -> Path:
         if all(file.url or file.archive for file in missing):
             source, size = "", f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
         else:
-            source = " --from FOLDER"
+            source = " --from PATH"
             size = f" with the files of {card.page}" if card.page else ""
         raise MissingData(
             f"{card.name}: {', '.join(lacking[folder])} not in {folder}: type "
@@ -240,7 +246,7 @@ def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -
         os.unlink(aside)
         raise ChecksumMismatch(
             f"{file.path} ({found}): nothing was replaced. Type `retina fetch "
-            f"{card.fetched}` again, or `--from FOLDER` with the files of {card.source}"
+            f"{card.fetched}` again, or `--from PATH` with the files of {card.source}"
         )
     os.replace(aside, path)
 

@@ -25,7 +25,8 @@ def fillers(
 ) -> list[Filler]:
     """In the order that they are tried; [] where there is none.
 
-    source:     a folder or a zip that holds the files; None for the network.
+    source:     a folder or a zip that holds the files, or the file itself; None for the
+                network.
     patience_s: how long a server may be silent.
     raises:     UnreadableFile for a broken zip.
     """
@@ -33,6 +34,8 @@ def fillers(
         addresses = [url for url in (file.url, *file.mirrors) if url]
         return [download(card, file, url, patience_s) for url in addresses]
     given = Path(source).expanduser()
+    if given.is_file() and _itself(card, file, given):
+        return [_copy(given)]
     if given.is_file() and zipfile.is_zipfile(given):
         try:
             return [member(given, file.path)]
@@ -44,6 +47,14 @@ def fillers(
         given / Path(file.path).name,
     )
     return [_copy(path) for path in tries if path.is_file()][:1]
+
+
+def _itself(card: Card, file: File, given: Path) -> bool:
+    """Whether it is the file: by its name, or of a card of one by its ending."""
+    name = Path(file.path)
+    wanted = [f for f in card.files if not f.optional and f.path not in card.archives]
+    alike = given.suffix.lower() == name.suffix.lower()
+    return given.name == name.name or (alike and wanted == [file])
 
 
 def _copy(found: Path) -> Filler:

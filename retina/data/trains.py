@@ -128,8 +128,8 @@ def check_seconds(
     if number >= _MANY and 0 <= _LONGER * (last - edges[0]) < lasts:
         raise BadResponse(
             f"{where}: the last of {number} {what} comes at {last:g} s, but the last "
-            f"frame ends at {edges[-1]:g} s: are the times of frames, and frame_s, in "
-            "seconds, not milliseconds or samples?"
+            f"frame ends at {edges[-1]:g} s: are they in seconds, and the times of "
+            "frames and frame_s too, not milliseconds or samples?"
         )
     if 2 * (late + early) <= number:
         return _on_edges(every, edges, f"{where}: {what}")

@@ -288,7 +288,11 @@ def notes(model: Model, split: Split) -> list[str]:
 
 
 def short_lead(model: Model, split: Split) -> list[str]:
-    """A note where blocks lead in with fewer bins than the model looks back on."""
+    """A note where blocks lead in with fewer bins than the model looks back on.
+
+    More history is taken from a block itself where nothing was shown before it, as in
+    trials: where that is half of it or more, a model that looks back on less is better.
+    """
     lags, spec = model.stage.lags, model.spec
     frame_s = split.frame_s or spec.bin_s * spec.bins_per_frame
     blocks = (*split.train, *split.validation, *split.test)
@@ -296,11 +300,25 @@ def short_lead(model: Model, split: Split) -> list[str]:
     if there >= lags:
         return []
     lead = math.ceil(lags * spec.bin_s / frame_s - 1e-6)
+    short = min((c for c in blocks if c.skip < lags), key=lambda clip: clip.bins)
+    frames = round(short.bins * spec.bin_s / frame_s)
+    most = lead - int(short.skip * spec.bin_s / frame_s + 1e-6)  # lost to history
+    told = (
+        f"{COLD}{lags} bins, but only {there} lead into a block: the first "
+        f"{lags - there} of each are not fitted and scored from a cold start"
+    )
+    if 2 * most >= frames:
+        typed = dict(model.settings).get("lags") == lags + 1
+        less = f": --set lags={there + 1}" if typed else ""
+        return [
+            f"{told} (of the {frames} frames that are scored of {short.name} a longer "
+            f"lead would take up to {most}; a model that looks back on {there} bins "
+            f"needs none{less})"
+        ]
     return [
-        f"{COLD}{lags} bins, but only {there} lead into a block: the "
-        f"first {lags - there} of each are not fitted and scored from a cold start "
-        f"(lead = {lead} on the card, with every split from frame {lead} on or later, "
-        "avoids it)"
+        f"{told} (lead = {lead} on the card, with every split from frame {lead} on or "
+        f"later, avoids it, and takes up to {most} of the {frames} frames that are "
+        f"scored of {short.name})"
     ]
 
 

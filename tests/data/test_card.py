@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from retina.data import card as cards
 from retina.data import identity
 from retina.errors import BadCard, UnknownName
 
-from .conftest import HEAD, SPLITS
+from .conftest import HEAD, SPLITS, arrays, unsummed
 
 GOOD = HEAD.format(
     name="small", reader="npz", coding="light", frame_s=0.1, lead=10, cells=2
@@ -77,6 +78,20 @@ def test_notes_of_a_variant_are_words_as_well(tmp_path):
     text = GOOD + 'default_variant = "one"\n[variants.one]\nnotes = ["{}"]\n' + variant
     one, other = (identity.digest(read(tmp_path, text.format(w))) for w in ("a", "b"))
     assert one == other
+
+
+def test_a_file_of_ones_own_that_was_edited_is_another_recording(npz_card):
+    card = npz_card(arrays())
+    file = card.parent / "small" / "small.npz"
+    card.write_text(unsummed(card.read_text()))
+    first, again = (identity.digest(cards.read(card)) for _ in range(2))
+    assert first == again
+    np.savez(file, **arrays(1))  # type: ignore[arg-type]
+    other = identity.digest(cards.read(card))
+    assert not identity.same(first, other)
+    file.unlink()  # on another machine the run is still of this card
+    away = identity.digest(cards.read(card))
+    assert identity.same(first, away) and identity.same(away, other)
 
 
 LIT = 'mean_rstar_per_s = 3000\nmean_rstar_source = "Somebody (2020), p. 3"\n'

@@ -9,7 +9,7 @@ from retina.data.check import check
 from retina.data.load import load
 from retina.data.split import split
 from retina.data.sta import peaks, sta
-from retina.errors import BadCard, BadSetting
+from retina.errors import BadCard, BadResponse, BadSetting
 from retina.types import Clip
 
 from .conftest import arrays
@@ -101,6 +101,31 @@ def test_spike_times_in_other_units_are_found(npz_card):
     table["spike_s"] = table["spike_s"] / 1000
     texts = wrong(check(npz_card(table, splits=LONG)))
     assert any("are they in seconds" in text for text in texts)
+
+
+def test_times_of_frames_in_milliseconds_are_refused(npz_card):
+    """Else all spikes would be fitted as the answer to the first few frames."""
+    table = long()
+    table["onsets_s"] = np.arange(len(table["stimulus"]) + 1) * 100.0
+    with pytest.raises(BadResponse, match="and the times of frames .* not millisec"):
+        load(npz_card(table, splits=LONG, frame_s=100.0))
+
+
+def test_spikes_that_come_as_frames_begin_are_told(npz_card):
+    """Of counts made into times, rounding decides which frame each falls into."""
+    table = long()
+    table["spike_s"] = np.floor(table["spike_s"] / 0.1) / 10
+    notes = load(npz_card(table, splits=LONG)).notes
+    assert any("add half a frame to the times" in note for note in notes)
+    table["spike_s"] = table["spike_s"] + 0.05
+    assert not load(npz_card(table, splits=LONG)).notes
+
+
+def test_which_part_says_when_to_stop_is_told(npz_card):
+    (said,) = (f.text for f in check(npz_card(arrays())) if "stopped by" in f.text)
+    assert said.startswith(
+        "fitted to 19 s (train_10_200), stopped by 5 s that are not "
+    )
 
 
 def test_light_that_is_called_contrast_is_found(npz_card):

@@ -324,18 +324,18 @@ def test_without_an_address_it_says_where_to_look(card):
     lines = [x for x in card.read_text().splitlines() if not x.startswith("url")]
     text = "\n".join(lines).replace('source = "here"', 'source = "https://x.org/y"')
     card.write_text(text)
-    with pytest.raises(MissingData, match=r"look at https://x\.org/y .*--from FOLDER"):
+    with pytest.raises(MissingData, match=r"look at https://x\.org/y .*--from PATH"):
         fetch(card, say=quiet)
     card.write_text(text.replace("lead =", 'data_doi = "10.1/z"\nlead =', 1))
     with pytest.raises(MissingData, match=r"look at https://doi\.org/10\.1/z .*--from"):
         fetch(card, say=quiet)
-    with pytest.raises(MissingData, match=r"FOLDER` with the files of https://doi"):
+    with pytest.raises(MissingData, match=r"PATH` with the files of https://doi"):
         load(card)
 
 
 def test_a_file_that_is_not_there_says_what_to_type(card, server):
     (server.folder / "small.npz").unlink()
-    with pytest.raises(MissingData, match=f"retina fetch {card}.*--from FOLDER"):
+    with pytest.raises(MissingData, match=f"retina fetch {card}.*--from PATH"):
         fetch(card, say=quiet)
 
 
@@ -349,8 +349,17 @@ def test_from_a_folder(card, server, cache, tmp_path, below):
     assert len(load(card).cells) == 2
 
 
+def test_from_the_file_itself_whatever_its_name(card, server, tmp_path):
+    """An npz is a zip, but none that holds the file."""
+    with pytest.raises(MissingData, match="there is no .*lost.npz: give the folder"):
+        fetch(card, source=tmp_path / "lost.npz", say=quiet)
+    (server.folder / "small.npz").rename(tmp_path / "monday.npz")
+    fetch(card, source=tmp_path / "monday.npz", say=quiet)
+    assert len(load(card).cells) == 2
+
+
 def test_from_a_folder_without_the_file(card, tmp_path):
-    with pytest.raises(MissingData, match=r"holds no small\.npz.*--from FOLDER"):
+    with pytest.raises(MissingData, match=r"holds no small\.npz.*--from PATH"):
         fetch(card, source=tmp_path, say=quiet)
 
 
@@ -395,9 +404,9 @@ def test_what_to_type_names_the_card_as_it_was_typed(npz_card, cache, monkeypatc
     card = npz_card(arrays())
     (cache / "small" / "small.npz").unlink()
     monkeypatch.chdir(cache)
-    with pytest.raises(MissingData, match="`retina fetch ./small.toml --from FOLDER`"):
+    with pytest.raises(MissingData, match="`retina fetch ./small.toml --from PATH`"):
         load("./small.toml")
-    with pytest.raises(MissingData, match=f"`retina fetch {card} --from FOLDER`"):
+    with pytest.raises(MissingData, match=f"`retina fetch {card} --from PATH`"):
         fetch(card, say=lambda line: None)
     (cache / "small" / "small.npz").write_bytes(b"cut")
     with pytest.raises(ChecksumMismatch, match="`retina fetch small.toml`"):

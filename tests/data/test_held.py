@@ -173,6 +173,49 @@ def test_the_frame_before_a_beginning_lasts_one():
     assert len(notes) == 1 and "frame 4 (2)" in notes[0]
 
 
+def test_a_time_that_came_late_doubles_no_frame():
+    onsets = np.arange(21.0)
+    onsets[7] += 0.7
+    made, notes = on_the_clock(Part(np.arange(20), onsets), 1.0)
+    assert made.stimulus.tolist() == list(range(20)) and not notes
+
+
+def missed(folder):
+    """A pulse for each frame and one for the end, of which one was not recorded."""
+    names, options = csv(folder)
+    clock = np.delete(5 + np.arange(FRAMES + 1) * 0.1, 20)
+    np.savez(folder / "shown.npz", light=SHOWN, onset=clock)
+    return names, options
+
+
+def test_a_lone_long_interval_says_what_is_taken_for_granted(cache):
+    (note,) = load(write(cache, missed, reader="csv")).notes
+    assert "frame 19 (2) stayed on" in note and "write missed_pulses = true" in note
+    card = write(cache, missed, reader="csv", extra="missed_pulses = true")
+    recording = load(card)
+    assert not recording.notes
+    for block, (first, last) in zip(
+        recording.blocks, ((0, 30), (28, 40), (40, 60)), strict=True
+    ):
+        np.testing.assert_array_equal(block.stimulus, SHOWN[first:last])
+        wanted = 5 + np.arange(first, last + 1) * 0.1
+        np.testing.assert_allclose(block.onsets_s, wanted)
+
+
+def test_counts_of_frames_that_jitter_are_of_their_frames(cache):
+    """A count for each frame, and the times at which the frames really came."""
+    said = np.arange(FRAMES)[None, :, None] % 7
+    clock = 5 + np.arange(FRAMES + 1) * 0.1 + JITTER
+
+    def npz(folder):
+        named = {"stimulus": SHOWN, "onsets_s": clock, "count_s": np.array(0.10003)}
+        np.savez(folder / "a.npz", **named, counts=said)
+        return ["a.npz"], 'file = "a.npz"'
+
+    made = split(load(write(cache, npz, cells=1)))
+    np.testing.assert_array_equal(made.validation[0].response, said[:, 28:40])
+
+
 def test_a_mapped_movie_keeps_its_rows(tmp_path):
     np.save(tmp_path / "movie.npy", layouts.movie(3))
     shown = np.load(tmp_path / "movie.npy", mmap_mode="r")

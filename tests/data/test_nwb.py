@@ -81,8 +81,50 @@ def test_nwb_trials_within_a_long_movie(cache):
     card.write_text(text.replace('repeats = "trials"\n', ""))
     with pytest.raises(BadCard, match="trial_frames of 'a' goes with repeats"):
         load(card)
-    table = tomllib.loads(draft("mine", [card.parent / "small" / "own.nwb"]))
-    assert table["frame_s"] == pytest.approx(0.1)
+    # All of this is proposed.
+    text = draft("small", [card.parent / "small" / "own.nwb"])
+    (part,) = tomllib.loads(text)["options"]["parts"].values()
+    assert (part["repeats"], part["trial_frames"]) == ("trials", 20)
+    card.write_text(text)
+    made = load(card)
+    (again,) = made.role("test")
+    assert again.trials == 2 and made.frame_s == pytest.approx(0.1)
+    np.testing.assert_array_equal(again.stimulus, shown[20:40])
+    rows = {round(t * 10) for b in made.blocks if b.role != "test" for t in scored(b)}
+    rest = {n for n in range(1, 100) if n % 40 not in (0, *range(20, 40))}
+    assert rows == rest - {94}  # which leads into validation
+
+
+def scored(block):
+    return block.onsets_s[block.lead : -1]
+
+
+def test_nwb_showings_of_a_whole_movie_are_proposed(cache):
+    nwb_of([(0, 10), (20, 30), (40, 50)]).card(cache)
+    text = draft("small", [cache / "small" / "own.nwb"])
+    (cache / "small.toml").write_text(text)
+    assert {block.trials for block in load(cache / "small.toml").blocks} == {3}
+    # Those of another stimulus are left to the person.
+    nwb_of([(0, 3), (20, 23)]).card(cache)
+    text = draft("small", [cache / "small" / "own.nwb"])
+    assert '# repeats = "trials"' in text
+
+
+def test_nwb_trials_of_a_movie_beside_it(cache):
+    shown = movie(100)
+    shown[60:80] = shown[20:40]
+
+    def nothing(pynwb, file):
+        pass
+
+    nwb_of([(2, 4), (6, 8)], ends=9, add=nothing).card(cache)
+    np.save(cache / "small" / "movie.npy", shown)
+    np.save(cache / "small" / "frame_times.npy", np.arange(100) * 0.1)
+    files = [cache / "small" / n for n in ("own.nwb", "movie.npy", "frame_times.npy")]
+    card = cache / "small.toml"
+    card.write_text(draft("small", files))
+    (test,) = load(card).role("test")
+    assert test.trials == 2 and len(test.stimulus) == 20
 
 
 def test_nwb_numbers_are_times_conversion_plus_offset(cache):

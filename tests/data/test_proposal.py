@@ -252,6 +252,60 @@ def test_a_card_that_is_there_is_not_written_over(tmp_path, monkeypatch):
     assert done.exit_code == 0 and "retina check ./other.toml" in done.output
 
 
+@pytest.mark.parametrize("response", ["counts", "units"])
+def test_a_full_field_of_a_name_of_its_own(tmp_path, response):
+    light = np.random.default_rng(0).standard_normal(FRAMES)
+    with h5py.File(tmp_path / "a.h5", "w") as store:
+        store["led"], store["frame_times"] = light[:, None], T + 5
+        if response == "counts":
+            store["counts"] = counts()[0]
+        else:
+            for n, times in enumerate(of_units()):
+                store[f"spikes/unit_{n}"] = times + 5
+    recording, table = written(tmp_path, "mine")
+    (part,) = table["options"]["parts"].values()
+    assert (part["stimulus"], part["stimulus_axes"]) == ("led", "frame")
+    assert 'stimulus = "led"  # <- look at this' in (tmp_path / "mine.toml").read_text()
+    (train,) = recording.role("train")
+    shown = light[: len(train.stimulus)].astype(np.float32)
+    np.testing.assert_array_equal(train.stimulus.ravel(), shown)
+
+
+def test_the_half_that_is_missing_is_named(tmp_path):
+    file = tmp_path / "a.npz"
+    np.savez(file, movie=movie(0, 1, 2), extra=T[:7])
+    with pytest.raises(MissingData, match="like a response to movie, which has 400.*i"):
+        draft("mine", [file])
+    np.savez(file, counts=counts(), one=np.zeros(FRAMES), two=np.ones(FRAMES))
+    with pytest.raises(MissingData, match="like the stimulus: call the array of fr"):
+        draft("mine", [file])
+    np.savez(file, extra=T[:7])
+    with pytest.raises(MissingData, match="a stimulus, nor like a response: call"):
+        draft("mine", [file])
+
+
+def test_the_bins_of_a_response_tell_which_axis_is_time(tmp_path):
+    """Of a short movie of many pixels, not the longest."""
+    shown = np.random.default_rng(0).integers(0, 9, (60, 80, 100), np.uint8)
+    np.savez(tmp_path / "a.npz", movie=shown, counts=counts()[0, :60])
+    (part,) = tomllib.loads(draft("mine", [tmp_path / "a.npz"]))["options"][
+        "parts"
+    ].values()
+    assert (part["stimulus_axes"], part["counts_axes"]) == ("frame, y, x", "bin, cell")
+
+
+def test_times_that_were_rounded_do_not_change_the_clock(tmp_path):
+    clock = np.round(np.arange(FRAMES) / 60, 3)
+    np.savez(
+        tmp_path / "a.npz", movie=movie(0, 1, 2), counts=counts(), frame_times=clock
+    )
+    recording, table = written(tmp_path, "mine")
+    assert table["frame_s"] == pytest.approx(1 / 60, rel=1e-4)
+    said = recording.role("train")[0].counts
+    assert said is not None  # counts of frames have no other clock
+    np.testing.assert_array_equal(said[0], counts()[0, : said.shape[1]])
+
+
 def test_a_name_does_not_make_a_stimulus_of_frame_times():
     seen = [
         Seen("a", "frame_times", (400,), "f", lambda: T),
@@ -289,7 +343,8 @@ def kept(folder, kind: str) -> None:
     elif kind == "v73":
         from .layouts import v73
 
-        v73(folder / "a.mat", shown)
+        # As MATLAB has it: axes the other way round, and two of them in a row.
+        v73(folder / "a.mat", {"movie": movie(0, 2, 1), "frame_times": T[None]})
         with h5py.File(folder / "a.mat", "r+") as file:
             held = [
                 file.create_dataset(f"#refs#/{n}", data=times[None]).ref
@@ -332,6 +387,19 @@ def test_only_numbers_are_units_where_there_are_any(tmp_path, kind):
         np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
     recording, _ = written(tmp_path, "mine")
     assert [cell.name[-1] for cell in recording.cells] == ["0", "1", "2"]
+
+
+def test_trials_of_cells_are_not_as_many_cells(tmp_path):
+    """A cell array of two axes: each of its arrays would be a cell."""
+    kept(tmp_path, "mat")
+    written(tmp_path, "mine")
+    cells = np.empty((2, CELLS), object)
+    for n, times in enumerate(of_units()):
+        cells[0, n] = cells[1, n] = times
+    shown = {"movie": movie(0, 1, 2), "frame_times": T}
+    savemat(tmp_path / "a.mat", shown | {"spikes": cells})
+    with pytest.raises(ShapeMismatch, match="'spikes' is 2 x 3, wanted one array for"):
+        load(tmp_path / "mine.toml")
 
 
 def test_what_is_no_row_of_spike_times_is_no_unit(tmp_path):
@@ -429,6 +497,33 @@ def test_trials_of_one_long_recording(tmp_path, kind):
     scored = {frame for a, b in rows for frame in range(a, b)}
     assert len(scored) > 100
     assert not any(frame % 80 >= 40 for frame in scored)  # no frame of a trial
+
+
+@pytest.mark.parametrize("kind", ["npy", "hdf5"])
+def test_few_onsets_beside_those_of_frames_are_starts_of_trials(tmp_path, kind):
+    if kind == "npy":
+        session(tmp_path, "array")
+        (tmp_path / "trial_starts.npy").rename(tmp_path / "onsets.npy")
+        table = written(tmp_path, "mine")[1]
+        assert table["options"]["trials"] == ["onsets.npy"]
+    else:
+        stored(tmp_path, "hdf5")
+        with h5py.File(tmp_path / "all.h5", "r+") as store:
+            store.move("trial_starts", "onset_s")
+        table = written(tmp_path, "mine")[1]
+        assert table["options"]["trials"] == ["all.h5", "onset_s"]
+    assert table["options"]["trial_frames"] == EACH
+    text = (tmp_path / "mine.toml").read_text()
+    (line,) = [one for one in text.splitlines() if one.startswith("trials = ")]
+    assert "look at this" in line
+
+
+def test_few_times_at_which_no_frames_come_again_are_no_trials(tmp_path):
+    session(tmp_path, "array")
+    (tmp_path / "trial_starts.npy").rename(tmp_path / "onsets.npy")
+    np.save(tmp_path / "movie.npy", movie(0, 1, 2))
+    text = draft("mine", sorted(tmp_path.iterdir()))
+    assert "# Not used: onsets.npy" in text and "trials" not in text
 
 
 def test_trials_and_stimulus_of_one_file(tmp_path):
@@ -565,11 +660,17 @@ def test_missed_pulses_are_named_in_the_card_and_at_load(tmp_path, kind):
     text = draft("mine", sorted(tmp_path.iterdir()))
     (line,) = [one for one in text.splitlines() if one.startswith("onsets")]
     assert said in line and "look at this" in line
+    assert "missed_pulses = false  # <- look at this" in text
     # All else is as with every pulse there: training is not moved into the trials.
     assert tomllib.loads(text)["splits"] == tomllib.loads(whole)["splits"]
     (tmp_path / "mine.toml").write_text(text.replace('unit = ""', 'unit = "grey"'))
     with pytest.raises(ShapeMismatch, match="interval 10 .x 2., 298 .x 2. are long"):
         load(tmp_path / "mine.toml")
+    card = (tmp_path / "mine.toml").read_text()
+    card = card.replace("missed_pulses = false", "missed_pulses = true")
+    (tmp_path / "mine.toml").write_text(card)
+    (test,) = load(tmp_path / "mine.toml").role("test")
+    assert test.trials == REPEATS and len(test.stimulus) == EACH
 
 
 def test_of_the_trial_of_each_spike_and_starts_one_file_may_hold_both(tmp_path):

@@ -58,6 +58,15 @@ def test_a_time_that_came_late_is_no_frame_that_stayed_on():
     np.testing.assert_allclose(np.diff(part.onsets_s), 1)
 
 
+def test_times_that_jitter_by_less_than_half_a_frame_leave_no_trial_out():
+    rng = np.random.default_rng(0)
+    clocks, trains = showings({2: 40}, trials=8, frames=200)
+    clocks = [clock + rng.uniform(-0.4, 0.4, len(clock)) for clock in clocks]
+    part, note = together(np.arange(200), clocks, trains)
+    assert part.spikes is not None and len(part.spikes) == 7
+    assert "trial 2 (frame 40 for 2): left out, 7 of 8 trials are taken" in note
+
+
 def test_no_frame_lasts_one_and_a_half():
     """Half of the trials have it twice as long, each of them another one too."""
     clocks, trains = showings({0: 0, 1: 0, 2: 1, 3: 1}, trials=4)
@@ -80,6 +89,14 @@ def test_a_dropped_frame_that_the_clock_forgot_is_not_called_a_long_trial():
     first = np.array([10.0, 30])
     with pytest.raises(BadCard, match="smaller one, or take out its start"):
         within(Part(movie[:-1], np.arange(40.0), whole.spikes), first, 10, "here")
+
+
+def test_times_within_a_movie_must_rise():
+    clock = np.arange(41.0)
+    clock[[20, 21]] = clock[[21, 20]]
+    part = Part(np.arange(40), clock, ((np.array([1.0]),),))
+    with pytest.raises(BadStimulus, match="do not rise: that of frame 21 is 20 s"):
+        within(part, np.array([10.0, 30]), 10, "here")
 
 
 def test_a_trial_that_the_recording_cuts_off_is_left_out():

@@ -266,3 +266,10 @@ def test_a_lead_that_is_too_short_is_noted():
     assert short_lead(_model(), whole) == []
     (said,) = short_lead(_model(11), whole)
     assert "looks back 10 bins, but only 9" in said
+    assert "takes up to 1 of the 74 frames that are scored of b1" in said
+    # More than half of a short trial is too much to ask for.
+    (said,) = short_lead(_model(60), whole)
+    assert "lead = " not in said and "of the 41 frames" in said
+    assert (
+        "up to 39; a model that looks back on 9 bins needs none: --set lags=10" in said
+    )

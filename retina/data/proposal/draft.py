@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from retina.data.proposal.screen import by_length, screen
 from retina.data.proposal.seen import Seen, last, look, reader_of
 from retina.data.proposal.text import LOOK, card_text, quoted
 from retina.data.proposal.trials import few, starts
-from retina.errors import BadSetting, BadStimulus, MissingData
+from retina.errors import BadSetting, MissingData
 
 
 def draft(name: str, files: Sequence[Path]) -> str:
@@ -188,7 +187,8 @@ def _beside(
             f"{source.name} has the trial of each spike, and {begin.file} when "
             "trials begin: name one of the two"
         )
-    lines, parts = _screen(guess, shown, begin, others if table else every)
+    perhaps = [few(others if table else every, guess)]
+    lines, parts = screen(guess, shown, begin, [] if guess.spike_trial else perhaps)
     options += lines
     taken = "\n".join(options)
     idle = [path for path in kinds if quoted(path.name) not in taken]
@@ -203,21 +203,6 @@ def _beside(
         said = ", ".join(f"{path.name} ({_listed(found[path])})" for path in idle)
         options.append(f"# Not used: {said}{LOOK}")
     return card_text(name, kinds[source], list(found), options, parts)
-
-
-def _screen(
-    guess: Guess, shown: list[Seen], begin: Seen | None, every: list[Seen]
-) -> tuple[list[str], dict[str, Any]]:
-    """What `screen` says; where no name says when trials begin, numbers may."""
-    perhaps = None
-    if begin is None and guess.spike_trial is None:
-        perhaps = few(every, guess)
-    if perhaps is not None:
-        try:
-            return screen(guess, shown, perhaps, sure=False)
-        except BadStimulus:
-            pass  # the movie shows other frames at these times
-    return screen(guess, shown, begin)
 
 
 def _as_spikes(columns: list[Seen]) -> list[Seen]:

@@ -93,6 +93,7 @@ def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
             one
             for one in _named(flat, "onsets")
             if one.shape[0] - 1 in shown.shape or one.shape[0] in shown.shape
+            if one.shape[0] >= FRAMES  # not as many as there are columns of pixels
             if _increases(one.read())
         ),
         None,

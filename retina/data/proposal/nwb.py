@@ -149,7 +149,8 @@ def _beside(name: str, path: Path, others: Sequence[Path], held: _Held) -> str:
             "movie.npy)"
         )
     movie = dataclasses.replace(movie, cells=held.cells)
-    lines, parts = _screen(movie, seen, begin, _starts(path, held))
+    perhaps = [few(seen, movie), *_starts(path, held)] if movie.onsets else []
+    lines, parts = screen(movie, seen, begin, perhaps)
     options = ["[options]", f"file = {quoted(path.name)}", *lines]
     if movie.onsets is None and not any(x.startswith("onsets") for x in lines):
         options += [
@@ -159,20 +160,6 @@ def _beside(name: str, path: Path, others: Sequence[Path], held: _Held) -> str:
     idle = [one.name for one in others if quoted(one.name) not in str(lines)]
     options += [f"# Not used: {', '.join(idle)}{LOOK}"] if idle else []
     return card_text(name, "nwb", given, options, parts, species=held.species)
-
-
-def _screen(
-    movie: Guess, seen: list[Seen], begin: Seen | None, tables: list[Seen]
-) -> tuple[list[str], dict[str, Any]]:
-    """What `screen` says; where no name says when trials begin, numbers may."""
-    perhaps = [] if begin or not movie.onsets else [few(seen, movie), *tables]
-    for one in perhaps:
-        try:
-            if one is not None:
-                return screen(movie, seen, one, sure=False)
-        except BadStimulus:
-            continue  # the movie shows other frames at these times
-    return screen(movie, seen, begin)
 
 
 def _starts(path: Path, held: _Held) -> list[Seen]:
@@ -203,7 +190,7 @@ def _held(path: Path) -> _Held:
                 and not any(one is other for other in numbered)
                 and getattr(one, "external_file", None) is None
                 and getattr(getattr(one, "data", None), "shape", (0,))[0] > 1
-                and getattr(getattr(one.data, "dtype", None), "kind", "") in "biuf"
+                and getattr(getattr(one.data, "dtype", None), "kind", "O") in "biuf"
             }
             species = str(getattr(held.subject, "species", None) or "not stated")
             cells = 0 if held.units is None else len(held.units.id)

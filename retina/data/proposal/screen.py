@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -12,17 +13,33 @@ from retina.data.proposal.guess import Guess
 from retina.data.proposal.seen import Seen
 from retina.data.proposal.text import LOOK, quoted
 from retina.data.proposal.trials import all_frames, with_trials
+from retina.data.pulses import usual
+from retina.errors import BadStimulus
 
 
 def screen(
-    guess: Guess, shown: Sequence[Seen], begin: Seen | None, *, sure: bool = True
+    guess: Guess,
+    shown: Sequence[Seen],
+    begin: Seen | None,
+    perhaps: Sequence[Seen | None] = (),
 ) -> tuple[list[str], dict[str, Any]]:
     """Lines of the options of `retina.data.table.beside`, and the parts they make.
 
-    shown:  the arrays that are no spikes. begin: of them, the starts of trials.
-    sure:   whether its name says that it holds those.
-    raises: BadStimulus where the movie does not show the same frames at these.
+    shown:   the arrays that are no spikes. begin: of them, the starts of trials.
+    perhaps: where no array is called so, those that may be; the first at whose times
+             the movie shows the same frames.
+    raises:  BadStimulus where it does not at those that are called so.
     """
+    for one in perhaps if begin is None else ():
+        with contextlib.suppress(BadStimulus):
+            if one is not None:
+                return _lines(guess, shown, one, sure=False)
+    return _lines(guess, shown, begin)
+
+
+def _lines(
+    guess: Guess, shown: Sequence[Seen], begin: Seen | None, *, sure: bool = True
+) -> tuple[list[str], dict[str, Any]]:
     options = [f"stimulus = {quoted(place(guess.stimulus))}{by_length(guess)}"]
     mark = "" if guess.sure else LOOK
     options += [f"stimulus_axes = {quoted(guess.axes)}{mark}"]
@@ -31,7 +48,7 @@ def screen(
         doubt = f"{LOOK}: {guess.doubt}" if guess.doubt else ""
         options += [f"onsets = {quoted(place(onsets))}{doubt}"]
         taken = np.diff(onsets.read().astype(np.float64))
-        guess = dataclasses.replace(guess, frame_s=float(np.median(taken)))
+        guess = dataclasses.replace(guess, frame_s=usual(taken))
     if begin is None:
         return options, {"": guess}
     lines, parts = with_trials(guess, onsets, begin)
