@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from retina.data import card as cards
-from retina.data import fetch, verify
+from retina.data import stated
 from retina.data.card import Card
 from retina.data.caveats import PREPARED, UNVERIFIED
 from retina.data.cells import keep, select
 from retina.data.coding import below_darkness, odd_coding
 from retina.data.finding import Finding, some
 from retina.data.groups import by_group
-from retina.data.leak import leak, shared, too_short, twice
+from retina.data.leak import leak, too_short
 from retina.data.load import differences, events, held, stored, words_of
 from retina.data.preparation.prepare import prepare
 from retina.data.quality.ceiling import ceiling
@@ -29,7 +29,6 @@ from retina.data.quality.shift import alignment, averages, between_trials
 from retina.data.quality.silence import silence
 from retina.data.quality.whole import whole
 from retina.data.roles import roles
-from retina.data.rules import SplitRule
 from retina.data.split import split
 from retina.errors import RetinaError
 from retina.types import GRADED, Recording, Split, one_of
@@ -56,16 +55,16 @@ def check(
     0
     """
     card = cards.read(name)
-    found = list(_words(card))
+    found = list(stated.words(card))
     asked = words_of(cells)
     words = [word for word in asked if word not in card.variants]
     for variant in [word for word in asked if word in card.variants] or (
         card.variants or ("",)
     ):
         rules = card.variant(variant).splits
-        found += _splits(rules, variant)
+        found += stated.splits(rules, variant)
         try:
-            found += _bytes(card.variant(variant), name)
+            found += stated.sums(card.variant(variant), name)
             recording = stored(name, ["all", *([variant] if variant else [])])
             names = [cell.name for cell in recording.cells]
             chosen = select(card.variant(variant), names, words)
@@ -75,58 +74,6 @@ def check(
             other = variant and variant != card.default_variant
             found.append(Finding("note" if other else "wrong", "files", str(error)))
     return list(dict.fromkeys(found))
-
-
-def _words(card: Card) -> Iterator[Finding]:
-    unknown = card.licence.lower().startswith(("none", "unknown", "not "))
-    yield Finding("note" if unknown else "ok", "licence", card.licence)
-    if not card.publish:
-        yield Finding("note", "licence", "results must not be published")
-    level = "note" if card.species == "not stated" else "ok"
-    yield Finding(level, "species", card.species)
-    if card.stimulus_unit:
-        yield Finding("ok", "units", f"stimulus: {card.stimulus_unit}; times: seconds")
-    else:
-        yield Finding("wrong", "units", "the card lacks stimulus_unit")
-    if card.mean_rstar_per_s is None:
-        text = "mean_rstar_per_s is not given: models with a photoreceptor ask for it"
-        yield Finding("note", "light", text)
-    else:
-        mean = f"mean {card.mean_rstar_per_s:g} R*/photoreceptor/s"
-        yield Finding("ok", "light", f"{mean} ({card.mean_rstar_source})")
-    if not card.verified:
-        yield Finding("note", "verified", "no one has read the real bytes yet")
-    for note in card.notes:
-        yield Finding("note", "trap", note)
-
-
-def _splits(rules: tuple[SplitRule, ...], variant: str) -> Iterator[Finding]:
-    where = f"splits {variant}".strip()
-    for role in ("train", "validation", "test"):
-        if not any(rule.role == role for rule in rules):
-            yield Finding("wrong", where, f"there is no {role} split")
-    for text in shared(rules):
-        yield Finding("wrong", where, text)
-    for text in twice(rules):
-        yield Finding("note", where, text)
-
-
-def _bytes(card: Card, name: str | Path) -> Iterator[Finding]:
-    folder = fetch.local(card, name)
-    for file in card.files:
-        path = folder / file.path
-        if not path.is_file():
-            continue
-        if file.sha256:
-            yield Finding("ok", "files", f"{file.path}: sha256 verified")
-        else:
-            size, digest = path.stat().st_size, verify.sha256(path)
-            yield Finding(
-                "note",
-                "files",
-                f'{file.path} has no sha256 in the card: sha256 = "{digest}", '
-                f"bytes = {size}",
-            )
 
 
 def _recording(

@@ -15,8 +15,9 @@ import pytest
 
 from retina import resources
 from retina.data import card as cards
-from retina.data.convert import called, convert
+from retina.data.convert import convert
 from retina.data.load import load
+from retina.data.unpickled import called
 from retina.errors import RetinaError
 
 from . import layouts, layouts_verified

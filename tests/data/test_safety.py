@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from retina.cli.main import app
 from retina.data.below import below
-from retina.data.convert import called, convert
+from retina.data.convert import convert
 from retina.data.fetch import fetch
 from retina.data.load import load
 from retina.data.split import split
+from retina.data.unpickled import called
 from retina.data.unzip import member
 from retina.errors import BadCard, BadSetting, MissingData, UnreadableFile
 
