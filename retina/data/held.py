@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retina.data.finding import some
-from retina.data.pulses import ticks
+from retina.data.pulses import ticks, usual
 from retina.movie import mapped
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LONG = 1.5  # frames: what lasts longer stayed on for two, or its trigger was lost
 PAUSE = 30.0  # frames, chosen: nobody can say that one frame stayed on for longer
+FEW, OFF = 20, 0.01  # frames tell how long each lasts; a share that is worth a word
 
 
 def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
@@ -52,6 +53,12 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
     ]
     if len(notes) > 3:
         notes = [*notes[:3], f"{len(notes)} pauses in all"]
+    each_s = usual(np.diff(onsets))
+    if frames >= FEW and abs(each_s / frame_s - 1) > OFF:
+        notes.append(
+            f"a frame lasts {each_s:.6g} s by their times, but frame_s = {frame_s:.6g} "
+            "on the card: what is told per second is as much off"
+        )
     begin = sorted({*part.begin, *(int(n) + 1 for n in pauses if n + 1 < frames)})
     part = dataclasses.replace(part, begin=tuple(begin))
     rows = np.where(long, _stayed(onsets, begin), 1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from retina.data.caveats import CUT_OFF, DEVIATES
 from retina.data.finding import some
+from retina.data.held import LONG
 from retina.data.parts import Part
 from retina.data.pulses import ticks, usual
 from retina.errors import BadCard, BadStimulus, ShapeMismatch
@@ -52,6 +53,8 @@ def together(
         note += f": left out, {len(kept)} of {len(clocks)} trials are taken"
     # Of frames that lasted 1 in half of the trials and 2 in the others, never 1.5.
     each_s = np.nanmedian(np.where(odd, np.nan, lasts)[kept], axis=0)
+    if not odd[kept].any():  # what each jitters must not add up
+        each_s *= np.median(lasts[kept].sum(1)) / each_s.sum()
     onto = clocks[int(kept[0])][0] + np.concatenate([[0], np.cumsum(each_s)])
     rows = tuple(
         tuple(moved(_within(train, edges), edges, onto) for train in trains)
@@ -136,7 +139,9 @@ def within(
 
 def _ended(edges: np.ndarray, frame_s: float) -> np.ndarray:
     """A pause before the next trial is no part of the last frame."""
-    return np.append(edges[:-1], min(edges[-1], edges[-2] + frame_s))
+    if edges[-1] - edges[-2] <= LONG * frame_s:
+        return edges
+    return np.append(edges[:-1], edges[-2] + frame_s)
 
 
 def alike(stimulus: np.ndarray, first: np.ndarray, frames: int) -> list[int]:

@@ -180,6 +180,11 @@ def test_a_time_that_came_late_doubles_no_frame():
     assert made.stimulus.tolist() == list(range(20)) and not notes
 
 
+def test_a_frame_that_lasts_longer_than_the_card_says_is_told():
+    _, (note,) = on_the_clock(Part(np.arange(30), np.arange(31) * 1.03), 1.0)
+    assert "lasts 1.03 s by their times, but frame_s = 1 on the card" in note
+
+
 def missed(folder):
     """A pulse for each frame and one for the end, of which one was not recorded."""
     names, options = csv(folder)

@@ -99,6 +99,16 @@ def test_times_within_a_movie_must_rise():
         within(part, np.array([10.0, 30]), 10, "here")
 
 
+def test_a_last_frame_that_lasts_a_little_longer_keeps_its_spikes():
+    movie = np.random.default_rng(0).integers(0, 99, 40)
+    movie[30:] = movie[10:20]
+    clock = np.arange(41.0)
+    clock[20] += 0.3
+    part = Part(movie, clock, ((np.array([19.5, 20.2, 39.5]),),))
+    made, _ = within(part, np.array([10.0, 30]), 10, "here")
+    assert made.spikes is not None and [len(t) for (t,) in made.spikes] == [2, 1]
+
+
 def test_a_trial_that_the_recording_cuts_off_is_left_out():
     movie = np.random.default_rng(0).integers(0, 99, 37)
     movie[15:25] = movie[2:12]
