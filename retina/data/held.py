@@ -39,6 +39,8 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
     onsets, frames = part.onsets_s, len(part.stimulus)
     if onsets.shape != (frames + 1,) or not np.all(np.diff(onsets) > 0):
         return part, []
+    if not np.isfinite(onsets).all():
+        return part, []
     lasts = np.diff(onsets) / frame_s
     # A stretch ends with its last frame, whenever the next one begins.
     lasts[[row - 1 for row in part.begin if 0 < row < frames]] = 1
@@ -61,7 +63,8 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
         )
     begin = sorted({*part.begin, *(int(n) + 1 for n in pauses if n + 1 < frames)})
     part = dataclasses.replace(part, begin=tuple(begin))
-    rows = np.where(long, _stayed(onsets, begin), 1)
+    stayed = np.minimum(_stayed(onsets, begin), np.rint(lasts))
+    rows = np.where(long, stayed, 1).astype(int)
     long = rows > 1
     if not long.any():
         return part, notes

@@ -8,6 +8,7 @@ from retina.data.finding import some
 
 FEW = 7  # times either side over which a jitter is taken out; as many may come late
 NEAR = 15  # times either side that say where the ticks of the clock lie
+MOST = 2**31  # ticks of one interval that are told apart
 LOOSE = 0.35  # ticks that intervals are off on average: then they keep to no clock
 
 
@@ -41,16 +42,16 @@ def ticks(times: np.ndarray, frame_s: float | None = None) -> np.ndarray:
     >>> ticks(np.array([0, 1, 2, 3.6, 4, 5])).tolist()
     [1, 1, 1, 1, 1]
     """
-    if len(times) < 2:
-        return np.ones(0, int)
-    lasts = np.diff(times)
-    frame_s = frame_s or usual(lasts)
+    lasts, known = np.diff(times), bool(np.isfinite(times).all())
+    frame_s = frame_s or (usual(lasts) if known and len(lasts) else 1.0)
+    if not known or np.all(np.abs(lasts / frame_s - 1) < 0.5):
+        return np.ones(len(lasts), int)
     made = _in_step(times, frame_s)
     # Of so many ticks the seconds of each are better known.
     frame_s = float(times[-1] - times[0]) / made.sum()
     made = _in_step(times, frame_s)
     if np.abs(lasts / frame_s - made).mean() > LOOSE:
-        return np.maximum(np.rint(lasts / frame_s), 1).astype(int)
+        return np.clip(np.rint(lasts / frame_s), 1, MOST).astype(int)
     return made
 
 
@@ -62,10 +63,10 @@ def _in_step(times: np.ndarray, frame_s: float) -> np.ndarray:
     ahead = np.pad(at - row, FEW, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(ahead, 2 * FEW + 1)
     ahead = np.median(windows, axis=-1)
-    sums = np.append(0, np.cumsum(np.exp(2j * np.pi * ahead)))
+    sums = np.append(0, np.cumsum(np.exp(2j * np.pi * (ahead % 1))))
     low, high = np.maximum(row - NEAR, 0), np.minimum(row + NEAR + 1, len(at))
     phase = np.unwrap(np.angle(sums[high] - sums[low])) / (2 * np.pi)
-    return np.maximum(1 + np.diff(np.rint(ahead - phase)), 1).astype(int)
+    return np.clip(1 + np.diff(np.rint(ahead - phase)), 1, MOST).astype(int)
 
 
 def miscounted(times: np.ndarray, frames: int) -> str:
@@ -102,8 +103,12 @@ def miscounted(times: np.ndarray, frames: int) -> str:
 def filled(times: np.ndarray) -> np.ndarray:
     """Times with those put in that long intervals lack, evenly.
 
+    As they are where more would be put in than there are: those are pauses.
+
     >>> filled(np.array([0.0, 1, 2, 4, 5])).tolist()
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     """
     at = np.concatenate([[0], np.cumsum(ticks(times))])
+    if at[-1] > 2 * len(times):
+        return times
     return np.interp(np.arange(at[-1] + 1), at, times)
