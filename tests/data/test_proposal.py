@@ -306,6 +306,17 @@ def test_times_that_were_rounded_do_not_change_the_clock(tmp_path):
     np.testing.assert_array_equal(said[0], counts()[0, : said.shape[1]])
 
 
+def test_times_of_frames_in_milliseconds_look_odd(tmp_path):
+    held = {"movie": movie(0, 1, 2), "counts": counts(), "frame_times": T * 1000}
+    np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    (line,) = [
+        one
+        for one in draft("mine", [tmp_path / "a.npz"]).splitlines()
+        if one.startswith("frame_s")
+    ]
+    assert line.startswith("frame_s = 100.0 ") and "are those in seconds" in line
+
+
 def test_a_name_does_not_make_a_stimulus_of_frame_times():
     seen = [
         Seen("a", "frame_times", (400,), "f", lambda: T),

@@ -51,8 +51,7 @@ def card_text(
         f'source = "which rig, which day"{FILL}',
         f"reader = {quoted(reader)}",
         f'coding = "light"{LOOK}: "contrast" where it has mean 0 and unit scale',
-        f"frame_s = {frame_s!r}{mark}: seconds per frame"
-        + ("" if guessed else ", 1/60 is 0.0166666667; no file has times of frames"),
+        f"frame_s = {frame_s!r}{mark}: seconds per frame{_said(frame_s)}",
         *_missed(parts.values()),
         f'stimulus_unit = ""{FILL}: what one number of the stimulus means',
         f"lead = {lead}",
@@ -65,6 +64,15 @@ def card_text(
     for path in files:
         lines += ["", "[[files]]", f"path = {quoted(path.name)}"]
     return "\n".join(lines) + "\n"
+
+
+def _said(frame_s: float) -> str:
+    """What else to say of how long a frame lasts; 0 where nothing says so."""
+    if not frame_s:
+        return ", 1/60 is 0.0166666667; no file has times of frames"
+    if 5e-4 <= frame_s <= 5:
+        return ""
+    return "? By the times of frames: are those in seconds, and those of spikes?"
 
 
 def _missed(parts: Iterable[Any]) -> list[str]:
