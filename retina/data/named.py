@@ -32,10 +32,11 @@ KEYS = {
     **{"stimulus": None, "stimulus_axes": "", "onsets": "", "begin": []},
     **{"counts": "", "counts_axes": "trial, bin, cell", "count_s": 0.0},
     **{"spike_s": "", "spike_cell": "", "spike_trial": "", "units": ""},
+    "trial_count": 0,
 }
 SPIKES = ("spike_s", "spike_cell", "spike_trial", "units")
 # Options of a card whose stimulus lies beside the spikes.
-BESIDE = {**dict.fromkeys(SPIKES, ""), "stimulus": [], **SHOWN}
+BESIDE = {**dict.fromkeys(SPIKES, ""), "trial_count": 0, "stimulus": [], **SHOWN}
 Get = Callable[[Any], np.ndarray]
 Each = Callable[[str], dict[str, np.ndarray]]
 
@@ -61,7 +62,8 @@ def named(folder: Path, card: Card, get: Get, each: Each, where: str) -> Recordi
             or instead of counts
             spike_s, spike_cell, spike_trial    (spike,) seconds on the clock of the
                            onsets, and each one's cell and trial ("": one trial),
-                           from 0, or from 1 where ``options.first`` = 1
+                           from 0, or from 1 where ``options.first`` = 1;
+                           ``trial_count``, how many there were (those with a spike)
             or units       what the names of arrays with the spike times of one cell
                            each begin with, "spikes/" or "unit_"; the rest names the
                            cell. Of MATLAB, also a cell array of such arrays
@@ -75,11 +77,12 @@ def named(folder: Path, card: Card, get: Get, each: Each, where: str) -> Recordi
     raises: BadCard; ShapeMismatch; whatever `get` raises.
     """
     tables = card.options.get("parts")
-    alone_beside(card, *SPIKES)
+    alone_beside(card, *SPIKES, "trial_count")
     if card.options.get("stimulus"):
         if tables:
             raise BadCard(f"{card.name}: give either options.parts or options.stimulus")
         table = {key: card.options.get(key, "") for key in SPIKES}
+        table["trial_count"] = card.options.get("trial_count", 0)
         if bool(table["units"]) == bool(table["spike_s"] and table["spike_cell"]):
             raise BadCard(
                 f"{card.name}: the options need either units, or spike_s and spike_cell"
@@ -181,6 +184,7 @@ def _spikes(
         trial if trial is None else counted(_whole(trial), first, where),
         listed,
         where,
+        table["trial_count"],
     )
 
 

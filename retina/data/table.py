@@ -39,7 +39,10 @@ def spike_table(folder: Path, card: Card, read: Read) -> Recording:
           file, by the names that they have there.
     """
     options = card.needs(
-        "spikes", "stimulus", cell="cell", time_s="time_s", trial="", first=0, **SHOWN
+        *("spikes", "stimulus"),
+        **{"cell": "cell", "time_s": "time_s", "trial": ""},
+        **{"first": 0, "trial_count": 0},
+        **SHOWN,
     )
     columns = {"cell": options["cell"], "time_s": options["time_s"]}
     if options["trial"]:
@@ -54,6 +57,7 @@ def spike_table(folder: Path, card: Card, read: Read) -> Recording:
         trial,
         asked(card),
         str(options["spikes"]),
+        options["trial_count"],
     )
     return beside(folder, card, names, made)
 

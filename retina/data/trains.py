@@ -13,6 +13,7 @@ from retina.types import Cell
 # Of a session an hour long a stretch may be a few tens of seconds; milliseconds make a
 # recording a thousand times longer. Both chosen.
 _FEW, _LONGER = 0.05, 500
+_TRIALS = 100_000  # more of them are a slip
 _MANY = 50  # spikes, from which on where they lie is no chance
 
 Trains = tuple[tuple[np.ndarray, ...], ...]
@@ -24,6 +25,7 @@ def trains(
     trial: np.ndarray | None,
     names: Sequence[str],
     where: str,
+    trials: int = 0,
 ) -> tuple[list[str], Trains]:
     """The cells' names, and their spike times per trial and cell.
 
@@ -31,6 +33,8 @@ def trains(
     cell:   (spike,) each spike's cell, text or numbers.
     trial:  (spike,) each spike's trial, whole numbers from 0; None for one trial.
     names:  the cells to keep, in that order; without any, all that fired, sorted.
+    trials: how many there were, where the last of them may hold no spike; 0: as many as
+            the spikes know of.
     raises: ShapeMismatch; BadResponse.
 
     >>> names, made = trains(np.array([2.0, 1.0]), np.array([9, 10]), None, [], "here")
@@ -53,6 +57,11 @@ def trains(
             f"{where}: trial {number - 1} among {len(trial)} spikes: trials are "
             "counted from 0 without gaps"
         )
+    if trials and not (type(trials) is int and number <= trials <= _TRIALS):
+        raise BadResponse(
+            f"{where}: trial_count = {trials!r}, but the spikes are of {number} trials"
+        )
+    number = trials or number
     labels, which = np.unique(
         [_text(one) for one in cell.tolist()], return_inverse=True
     )

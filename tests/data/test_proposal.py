@@ -691,7 +691,23 @@ def test_of_the_trial_of_each_spike_and_starts_one_file_may_hold_both(tmp_path):
     np.savez(tmp_path / "a.npz", **table)  # type: ignore[arg-type]
     text = draft("mine", [tmp_path / "a.npz"])
     (part,) = tomllib.loads(text)["options"]["parts"].values()
-    assert part["spike_trial"] == "spike_trial"
+    assert part["spike_trial"] == "spike_trial" and part["trial_count"] == 2
+
+
+def test_a_last_trial_without_a_spike_is_a_trial(tmp_path):
+    times, cell = spikes()
+    held = {"movie": movie(0, 1, 2), "spike_s": times, "spike_cell": cell}
+    held |= {"spike_trial": np.arange(900) % 3, "frame_times": T}
+    np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    recording, _ = written(tmp_path, "mine")
+    assert {block.trials for block in recording.blocks} == {3}
+    card = tmp_path / "mine.toml"
+    text = card.read_text()
+    card.write_text(text.replace("trial_count = 3", "trial_count = 5"))
+    assert {block.trials for block in load(card).blocks} == {5}
+    card.write_text(text.replace("trial_count = 3", "trial_count = 2"))
+    with pytest.raises(BadResponse, match="trial_count = 2, but the spikes are of 3"):
+        load(card)
 
 
 def test_numbers_that_rise_are_no_times_of_frames(tmp_path):

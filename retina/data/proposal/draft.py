@@ -114,11 +114,19 @@ def _arrays(guess: Guess) -> list[str]:
             if key == "onsets" and guess.doubt:
                 look = f"{LOOK}: {guess.doubt}"
             lines.append(f"{key} = {quoted(one.name)}{look}")
+    lines += _trials(guess)
     if guess.units:
         lines.append(f"units = {quoted(guess.units)}{LOOK}: one array for each cell")
     if guess.counts is not None:
         lines.append(f"counts_axes = {quoted(guess.counts_axes)}{mark}")
     return lines
+
+
+def _trials(guess: Guess) -> list[str]:
+    if guess.spike_trial is None:
+        return []
+    told = f"{LOOK}: with those at the end that hold no spike"
+    return [f"trial_count = {guess.trials}{told}"]
 
 
 def _named_so(found: Sequence[Seen]) -> list[Seen]:
@@ -178,6 +186,7 @@ def _beside(
     for key, one in columns.items():
         if one is not None:
             options.append(f"{key} = {quoted(one.name)}")
+    options += _trials(guess)
     if guess.units:
         options.append(f"units = {quoted(guess.units)}{LOOK}: one array for each cell")
     if table and guess.spike_trial is not None and _least(guess.spike_trial) == 1:

@@ -20,7 +20,8 @@ def csv(folder: Path, card: Card) -> Recording:
     folder: with the card's files.
     card:   option ``spikes``, the file. Its columns ``cell``, ``time_s`` and, where it
             has one, ``trial`` are found by these names, or by those that the options of
-            the same names give; trials count from 0, or from ``first`` = 1.
+            the same names give; trials count from 0, or from ``first`` = 1, and are
+            ``trial_count``, where the last may hold no spike (those that hold one).
             ``stimulus`` = [file, array] is an npy, npz, HDF5 or MATLAB file;
             ``stimulus_axes``, the order of its axes ("frame, y, x"); ``onsets`` =
             [file, array], seconds on the clock of time_s (from 0, each frame_s);

@@ -77,7 +77,7 @@ def npz(folder: Path, card: Card) -> Recording:
         get = functools.partial(_array, arrays, path)
         each = functools.partial(beginning, arrays, get=get)
         return named(folder, card, get, each, path.name)
-    alone_beside(card, *SPIKES)
+    alone_beside(card, *SPIKES, "trial_count")
     if options["first"] or options["cells"]:
         raise BadCard(f"{card.name}: first and cells go with a table of parts only")
     number = card.cell_count or _number(arrays)
