@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retina.data.extras import needed
+from retina.data.finding import some
 from retina.data.nwb_frames import Frames, frames
 from retina.errors import RetinaError, ShapeMismatch, UnreadableFile, nearest
+
+WHOLE = 0.99  # of a stimulus: rounded ends take less away
 
 
 class Shown(NamedTuple):
@@ -33,10 +36,39 @@ class Shown(NamedTuple):
     count_s: float | None
 
 
+class Units(NamedTuple):
+    """Cells, their spike times, and of each (interval, 2) seconds when it was observed.
+
+    observed: [] where the file does not say so.
+    """
+
+    names: list[str]
+    times: list[np.ndarray]
+    observed: list[np.ndarray]
+
+    def unseen(self, spans: np.ndarray) -> str:
+        """A note of those that were not observed throughout; "" for none.
+
+        spans: (showing, 2) seconds from start to end.
+        """
+        told = []
+        for name, seen in zip(self.names, self.observed, strict=False):
+            begin = np.maximum(spans[:, None, 0], seen[None, :, 0])
+            end = np.minimum(spans[:, None, 1], seen[None, :, 1])
+            share = np.maximum(end - begin, 0).sum() / np.diff(spans, axis=1).sum()
+            told += [f"{name} ({share:.0%})"] if share < WHOLE else []
+        if not told:
+            return ""
+        return (
+            f"{some(told)}: observed for so much of the stimulus alone, by its "
+            "obs_intervals; the rest counts as silence: leave it out"
+        )
+
+
 def read(
     path: Path, given: Mapping[str, dict[str, Any]], column: str
-) -> tuple[list[str], list[np.ndarray], dict[str, Shown]]:
-    """Cells, their spike times, and the stretches.
+) -> tuple[Units, dict[str, Shown]]:
+    """The cells, and the stretches.
 
     In a process apart: HDF5 follows some damaged strings and tables without end. What
     needs pynwb is read here; frames are plain numbers, and too many to be sent.
@@ -48,9 +80,9 @@ def read(
             with library.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
                 file = io.read()
                 counted = any(table["counts"] for table in given.values())
-                names, times = (_cells if counted else _units)(file, path, column)
+                units = (_cells if counted else _units)(file, path, column)
                 shown = {n: _shown(file, path, table) for n, table in given.items()}
-                return names, times, shown
+                return units, shown
     except RetinaError:
         raise
     except Exception as error:  # hdmf raises many kinds on files that are not NWB
@@ -58,7 +90,7 @@ def read(
         raise UnreadableFile(f"{path} is not a readable NWB file ({said})") from None
 
 
-def _units(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarray]]:
+def _units(held: Any, path: Path, column: str) -> Units:
     units = held.units
     if units is None or "spike_times" not in units.colnames:
         raise UnreadableFile(f"{path} has no units with spike_times")
@@ -73,7 +105,13 @@ def _units(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarr
         np.sort(np.asarray(units.get_unit_spike_times(i), np.float64).ravel())
         for i in range(len(labels))
     ]
-    return labels, times
+    observed = []
+    if "obs_intervals" in units.colnames:
+        observed = [
+            np.asarray(units.get_unit_obs_intervals(i), np.float64).reshape(-1, 2)
+            for i in range(len(labels))
+        ]
+    return Units(labels, times, observed)
 
 
 def _shown(held: Any, path: Path, table: dict[str, Any]) -> Shown:
@@ -121,13 +159,13 @@ def _intervals(held: Any, path: Path, name: str) -> tuple[np.ndarray, np.ndarray
     return starts, ends if len(ends) == len(starts) else np.full(len(starts), np.nan)
 
 
-def _cells(held: Any, path: Path, column: str) -> tuple[list[str], list[np.ndarray]]:
+def _cells(held: Any, path: Path, column: str) -> Units:
     """Names from the module's table; there are no spike times."""
     found = _module(held, path)["cells"]
     if column not in found.colnames:
         known = nearest(column, found.colnames)
         raise UnreadableFile(f"{path}: cells have no column {column!r}: {known}")
-    return [str(one) for one in found[column][:]], []
+    return Units([str(one) for one in found[column][:]], [], [])
 
 
 def _counts(held: Any, path: Path, name: str) -> tuple[np.ndarray, float]:

@@ -18,7 +18,7 @@ from .conftest import unsummed
 from .layouts import CELLS, movie
 
 
-def nwb_of(rows, ends=70, add=None, **series):
+def nwb_of(rows, ends=70, add=None, observed=False, **series):
     """A movie of 10 s, shown in the rows (start, stop) of a table of trials.
 
     add:  in place of a TimeSeries of it: adds to the file what is called "movie".
@@ -38,7 +38,8 @@ def nwb_of(rows, ends=70, add=None, **series):
             file.add_trial(start_time=float(one[0]), stop_time=float(one[1]))
         rng = np.random.default_rng(5)
         for _ in range(CELLS):
-            file.add_unit(spike_times=np.sort(rng.uniform(0, ends, 800)))
+            seen = {"obs_intervals": [[0.0, 100.0]]} if observed else {}
+            file.add_unit(spike_times=np.sort(rng.uniform(0, ends, 800)), **seen)
         with pynwb.NWBHDF5IO(str(folder / "own.nwb"), "w") as io:
             io.write(file)
         return ["own.nwb"]
@@ -125,6 +126,19 @@ def test_nwb_trials_of_a_movie_beside_it(cache):
     card.write_text(draft("small", files))
     (test,) = load(card).role("test")
     assert test.trials == 2 and len(test.stimulus) == 20
+
+
+def test_units_that_were_not_observed_all_the_while_are_told(cache):
+    def add(pynwb, file):
+        told = {"name": "movie", "unit": "a.u.", "rate": 10.0}
+        file.add_stimulus(pynwb.TimeSeries(data=movie(100), **told))
+        seen = [[0.0, 2.0], [6.0, 8.0]]
+        file.add_unit(spike_times=np.arange(1, 50) / 10, obs_intervals=seen)
+
+    layout = nwb_of([], add=add, observed=True)
+    options = layout.options.replace('repeats = "trials"', "")
+    notes = load(layout.card(cache, options, cells=CELLS + 1)).notes
+    assert any("movie: cell 0 (40%): observed for so much" in note for note in notes)
 
 
 def test_nwb_numbers_are_times_conversion_plus_offset(cache):

@@ -15,7 +15,7 @@ from retina.data.below import below
 from retina.data.card import Card
 from retina.data.extras import needed
 from retina.data.hdf5 import array, contained, opened
-from retina.data.nwb_file import Shown, read
+from retina.data.nwb_file import Shown, Units, read
 from retina.data.nwb_frames import composed
 from retina.data.parts import Part, as_stimulus, recording
 from retina.data.shown import check_onsets, in_order
@@ -80,17 +80,19 @@ def nwb(folder: Path, card: Card) -> Recording:
     with opened(folder, options["file"]) as store:
         contained(store)
     given = {name: _checked(card, name, table) for name, table in tables.items()}
-    names, times, shown = apart(read, path, given, options["names"])
+    units, shown = apart(read, path, given, options["names"])
     if elsewhere:
-        return beside(folder, card, names, (tuple(times),))
+        return beside(folder, card, units.names, (tuple(units.times),))
     with opened(folder, options["file"]) as store:
-        parts, notes = {}, []
+        parts: dict[str, Part] = {}
+        notes: list[str] = []
         alone = len(given) == 1  # of several, each has the spikes of the others as well
         for name, table in given.items():
             told = shown[name]
             if not table["trial_frames"]:
-                parts[name], note = _part(store, path, card, table, told, times)
+                parts[name], note = _part(store, path, card, table, told, units)
                 notes += [note] if note and alone else []
+                notes += _unseen(units, parts[name], told, table)
                 continue
             if "trials" in given or "trials" in parts:
                 raise BadCard(
@@ -103,12 +105,13 @@ def nwb(folder: Path, card: Card) -> Recording:
                     "table of when trials begin, and with spike times"
                 )
             once = table | {"repeats": ""}
-            parts[name], note = _part(store, path, card, once, told, times)
+            parts[name], note = _part(store, path, card, once, told, units)
             parts["trials"], odd = within(
                 parts[name], np.sort(told.starts), table["trial_frames"], card.name
             )
-            notes += [one for one in (alone and note, odd) if one]
-    made = recording(card, parts, cells_of(card, names))
+            notes += [one for one in (note if alone else "", odd) if one]
+            notes += _unseen(units, parts[name], told, once)
+    made = recording(card, parts, cells_of(card, units.names))
     return dataclasses.replace(made, notes=(*made.notes, *notes))
 
 
@@ -130,9 +133,10 @@ def _part(
     card: Card,
     table: dict[str, Any],
     told: Shown,
-    times: list[np.ndarray],
+    units: Units,
 ) -> tuple[Part, str]:
-    """A stretch, and what is to be noted of it."""
+    """A stretch, and what is to be noted of its clock."""
+    times = units.times
     held = told.frames
     data = array(store, held.values) if isinstance(held.values, str) else held.values
     if held.index is not None:
@@ -172,6 +176,14 @@ def _part(
         tuple(_from(train, start, edges[-1]) for train in times) for start in starts
     )
     return Part(shown, edges, trials), note
+
+
+def _unseen(units: Units, part: Part, told: Shown, table: dict[str, Any]) -> list[str]:
+    """A note of units that were not observed all the while."""
+    starts = told.starts if table["repeats"] else part.onsets_s[:1]
+    lasts = part.onsets_s[-1] - part.onsets_s[0]
+    note = units.unseen(np.stack([starts, starts + lasts], axis=1))
+    return [f"{table['stimulus']}: {note}"] if note else []
 
 
 def _check_complete(
