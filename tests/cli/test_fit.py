@@ -50,6 +50,7 @@ def test_learning_rates_as_a_list_are_told_side_by_side(retina):
     steps = ("--set", "optimiser=adam", "--set", "max_steps=40")
     done = retina("fit", "tiny", "ln", *QUICK, *steps, *lists, "--out", "run")
     assert done.status == 0, done.err
+    assert "note: fitted to " in done.err and " that are not fitted to (" in done.err
     rows = [line.split() for line in done.out.splitlines()]
     at = rows.index(["learning_rate", "l2", "validation_bits"])
     tried = [tuple(row[:2]) for row in rows[at + 1 : at + 5]]
