@@ -78,12 +78,12 @@ def matlab_trains(folder):
     return ["a.mat"], options + 'spikes = ["a.mat", "trains"]'
 
 
-def write(cache, reader, **words):
+def write(cache, layout, **words):
     folder = cache / "small"
     folder.mkdir(exist_ok=True)
-    names, options = reader(folder)
+    names, options = layout(folder)
     card = cache / "small.toml"
-    given = {"reader": reader.__name__, "splits": SPLITS, "lead": 2, **words}
+    given = {"reader": layout.__name__, "splits": SPLITS, "lead": 2, **words}
     files = {name: folder / name for name in names}
     card.write_text(card_text(files, options, **given))
     return card

@@ -143,7 +143,7 @@ def _stimulus(found: Sequence[Seen]) -> Seen | None:
     long = [one for one in found if max(one.shape, default=0) >= FRAMES]
     calls = [one for one in long if re.search(WORDS["stimulus"], last(one))]
     calls = [one for one in calls if not re.search(WORDS["onsets"], last(one))]
-    films = [one for one in long if len(one.shape) in (3, 4)]
+    films = [one for one in long if len(one.shape) in (3, 4) and not _counted(one)]
     for some in (calls, films):
         if some:
             return max(some, key=lambda one: int(np.prod(one.shape)))
