@@ -6,7 +6,7 @@ import pytest
 
 from retina import registry, resources
 from retina.data import card as cards
-from retina.data.check import _splits
+from retina.data.stated import splits
 from retina.errors import MissingData, UnreadableFile
 
 CARDS = pytest.mark.parametrize("name", registry.names("datasets"))
@@ -73,7 +73,7 @@ def test_its_splits_state_what_they_hold(name):
                 assert 0 <= rule.expect.frames - frames <= 0.001 * frames
             if card.reader != "simulated" and card.verified:
                 assert rule.expect and rule.expect.events
-        assert not [f for f in _splits(card.splits, "") if f.level == "wrong"]
+        assert not [f for f in splits(card.splits, "") if f.level == "wrong"]
 
 
 @CARDS
