@@ -142,7 +142,7 @@ def _get(
         _get(card, whole, folder, source, patience_s, say, report)
         offered = [member(below(folder, whole.path, pickled=True), file.path)]
     if not offered and not file.optional:
-        raise MissingData(_nowhere(card, file, source))
+        raise MissingData(_nowhere(card, file, source, folder))
     for turn, fill in enumerate(offered, start=1):
         try:
             _place(card, file, path, fill, report)
@@ -156,22 +156,26 @@ def _get(
             return
 
 
-def _nowhere(card: Card, file: File, source: str | Path | None) -> str:
+def _nowhere(card: Card, file: File, source: str | Path | None, folder: Path) -> str:
+    """What to say of a file that cannot be had: where to look, and what to type."""
     typed = f"`retina fetch {card.fetched} --from PATH`"
-    kind = Path(file.path).suffix
+    by_hand = [f for f in card.files if not (f.url or f.archive or f.optional)]
+    lacking = [f.path for f in by_hand if not (folder / f.path).is_file()]
+    itself = ""
+    if by_hand == [file]:  # see `retina.data.filling`
+        itself = f" or the {Path(file.path).suffix} file itself, whatever its name,"
     if source is not None:
-        there = Path(source).expanduser().exists()
+        known = Path(source).expanduser().exists()
+        there = f"{source} holds no {file.path}" if known else f"there is no {source}"
         return (
-            f"{source} holds no {file.path}" if there else f"there is no {source}"
-        ) + (
-            f": give the folder or zip file that holds it, or where that is all that "
-            f"lacks, the {kind} file itself, whatever its name: type {typed}"
+            f"{there}: give the folder or zip file that does,{itself} as PATH: {typed}"
         )
     look = f"look at {card.page} (`retina show {card.typed}` says more), then "
+    has = "has" if len(lacking) < 2 else "have"
     return (
-        f"{card.name}: {file.path} has no address to download it from: "
-        f"{look if card.page else ''}type {typed}, PATH the {kind} file, or the "
-        "folder or zip file that holds it"
+        f"{card.name}: {', '.join(lacking) or file.path} {has} no address to download "
+        f"from: {look if card.page else ''}type {typed}, with the folder or zip file "
+        f"that holds {'it' if has == 'has' else 'them'}{itself} as PATH"
     )
 
 
