@@ -161,14 +161,15 @@ def _nowhere(card: Card, file: File, source: str | Path | None, folder: Path) ->
     typed = f"`retina fetch {card.fetched} --from PATH`"
     by_hand = [f for f in card.files if not (f.url or f.archive or f.optional)]
     lacking = [f.path for f in by_hand if not (folder / f.path).is_file()]
+    wanted = [f for f in card.files if not f.optional and f.path not in card.archives]
     itself = ""
-    if by_hand == [file]:  # see `retina.data.filling`
-        itself = f" or the {Path(file.path).suffix} file itself, whatever its name,"
+    if wanted == [file]:  # as in `retina.data.filling`
+        itself = f", or the {Path(file.path).suffix} file itself, whatever its name,"
     if source is not None:
         known = Path(source).expanduser().exists()
         there = f"{source} holds no {file.path}" if known else f"there is no {source}"
         return (
-            f"{there}: give the folder or zip file that does,{itself} as PATH: {typed}"
+            f"{there}: give the folder or zip file that does{itself} as PATH: {typed}"
         )
     look = f"look at {card.page} (`retina show {card.typed}` says more), then "
     has = "has" if len(lacking) < 2 else "have"
