@@ -42,16 +42,17 @@ def ticks(times: np.ndarray, frame_s: float | None = None) -> np.ndarray:
     >>> ticks(np.array([0, 1, 2, 3.6, 4, 5])).tolist()
     [1, 1, 1, 1, 1]
     """
-    lasts, known = np.diff(times), bool(np.isfinite(times).all())
-    frame_s = frame_s or (usual(lasts) if known and len(lasts) else 1.0)
-    if not known or np.all(np.abs(lasts / frame_s - 1) < 0.5):
+    lasts = np.diff(times)
+    if not len(lasts) or not np.isfinite(times).all():
         return np.ones(len(lasts), int)
-    made = _in_step(times, frame_s)
+    each_s = frame_s or usual(lasts)
+    if np.all(np.abs(lasts / each_s - 1) < 0.5):
+        return np.ones(len(lasts), int)
     # Of so many ticks the seconds of each are better known.
-    frame_s = float(times[-1] - times[0]) / made.sum()
-    made = _in_step(times, frame_s)
-    if np.abs(lasts / frame_s - made).mean() > LOOSE:
-        return np.clip(np.rint(lasts / frame_s), 1, MOST).astype(int)
+    each_s = float(times[-1] - times[0]) / _in_step(times, each_s).sum()
+    made = _in_step(times, each_s)
+    if np.abs(lasts / each_s - made).mean() > LOOSE:
+        return np.clip(np.rint(lasts / each_s), 1, MOST).astype(int)
     return made
 
 
