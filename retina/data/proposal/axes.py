@@ -47,6 +47,9 @@ def counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool] | None:
     """The words of the axes, cells, trials, and whether all are certain.
 
     None where no axis is as long as the frames, or one longer or shorter.
+
+    >>> counts_axes(Seen("a.mat", "counts", (3, 400, 6), "u", lambda: ..., True), 400)
+    ('cell, bin, trial', 3, 6, False)
     """
     at = [i for i, n in enumerate(one.shape) if abs(n - frames) <= 1]
     if not at:
@@ -59,6 +62,7 @@ def counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool] | None:
         words[at[0]] = "bin"
         return ", ".join(words), others[0], 1, len(at) == 1
     # Two axes are left, of trials and of cells; nothing tells which.
-    words = ["trial", "cell"]
+    words = ["cell", "trial"] if one.turned else ["trial", "cell"]
+    number = dict(zip(words, others, strict=True))
     words.insert(at[0], "bin")
-    return ", ".join(words), others[1], others[0], False
+    return ", ".join(words), number["cell"], number["trial"], False
