@@ -165,8 +165,6 @@ def _middle_of(values: Sequence[float | None]) -> float | None:
 
 
 def _price(value: Any) -> str:
-    if isinstance(value, int) and value < 1000:
-        return str(value)  # a count
     return amount(Interval(**value) if isinstance(value, Mapping) else value)
 
 
