@@ -169,9 +169,10 @@ def finished(job: Job, folder: Path) -> Point | None:
         record = store.read(place)
         if record.get("job") != job.canonical():
             return None
-        if record.get("recording") != cards.digest(cards.read(job.dataset)):
+        card = cards.read(job.dataset)
+        if record.get("recording") != cards.digest(card):
             return None
-        point = records.point_of(record, job.name)
+        point = records.as_now(records.point_of(record, job.name), card)
         return point if set(job.metrics) <= set(point.score.metrics) else None
     except BrokenRun:
         return None
