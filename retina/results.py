@@ -138,6 +138,9 @@ class Cost:
     flops_per_bit: FLOP/s over the bits/s that the model tells of the recorded spikes;
               known where it was scored too, as by `retina.measure`.
     Figures that need recorded spikes or a species are None where those are unknown.
+    event:    what one count of the recording is; of "spike" alone a cell is a ganglion
+              cell.
+    synapse_claims: False where the figures per synapse are for orientation alone.
     sparse_flops_per_bin: of a machine that skips products with a zero weight.
     bit_operations_per_bin: multiply-adds times the bits of both factors, 32 of each
               that is a float: of a machine with multipliers of every width.
@@ -172,6 +175,8 @@ class Cost:
     fan_outs: Mapping[int, int] = dataclasses.field(default_factory=dict)
     wire_um: float | None = None
     flops_per_bit: float | None = None
+    event: str = "spike"
+    synapse_claims: bool = True
 
     @property
     def arithmetic_intensity(self) -> float:

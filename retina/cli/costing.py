@@ -206,6 +206,8 @@ def _figures(title: str, figures: Mapping[str, Any]) -> str:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping) and set(value) == {"low", "high"}:
         ends = dict.fromkeys(_words(end) for end in (value["low"], value["high"]))
         return " - ".join(ends)

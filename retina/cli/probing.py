@@ -123,7 +123,7 @@ def _check_out(out: Path | None) -> None:
     if out.suffix == ".npz":  # a recording may bear that name
         atomic.refuse_existing(out)
         return
-    from retina.reports.figure import check_ending
+    from retina.reports.page import check_ending
 
     try:
         check_ending(out)

@@ -46,7 +46,7 @@ def _text(made: Any) -> str:
         return what, amount(range_), mark, source
 
     rows = [
-        line("one ganglion cell", made.per_cell, "counted"),
+        line("one ganglion cell, FLOP/s", made.per_cell, "counted"),
         *(
             line(f"x {row.name}", Interval(row.low, row.high), row.mark, row.source)
             for row in (made.cells, *made.factors)

@@ -99,6 +99,7 @@ def _kept(swept: Any) -> Path:
         recordings=swept.recordings,
         headlines=_headline_rows(swept),
         untried=swept.untried,
+        x=swept.experiment.x,
     )
     tables = markdown.markdown(made, swept.experiment.y, swept.experiment.x)
     atomic.write_file(swept.folder / markdown.NAME, tables.encode())

@@ -22,38 +22,20 @@ from jax.interpreters import partial_eval
 
 from retina.clocks import period
 from retina.costs.movement import CARRIED
+from retina.costs.product import (
+    LATE,
+    PRODUCTS,
+    QUANTAL,
+    SPIKE,
+    Product,
+    arrivals,
+    declared,
+    tally,
+)
 from retina.costs.program import CALLS, scan_sizes
 from retina.quanta import QUANTA
 from retina.stage import Model, Tree
 from retina.types import Clip
-
-_PRODUCTS = ("dot_general", "conv_general_dilated")
-
-
-@dataclasses.dataclass(frozen=True)
-class Product:
-    """One product of the step, over all bins that were looked at.
-
-    spiking:    a factor was declared to hold 0 and 1 alone.
-    weights, zero_weights: of the factor that parameters decide; 0 where none is.
-    dense:      multiply-adds of all bins, padding left out.
-    structured: those left where rows, columns or taps that are zero throughout are cut.
-    active:     those whose other factor is not 0.
-    effective:  those where neither factor is 0.
-    quantal:    a factor is released quanta, as a stage declares by `quanta`.
-    arrivals:   those quanta, in the mean, times the targets that each of them reaches:
-                the additions left where a vesicle is an event. 0 where not quantal.
-    """
-
-    spiking: bool
-    weights: int
-    zero_weights: int
-    dense: int
-    structured: int
-    active: int
-    effective: int
-    quantal: bool = False
-    arrivals: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,32 +64,21 @@ def activity(
     """
     stage = model.stage
     known: list[tuple[bool, bool, int]] = []
+    held = _held(model, params, clips, spikes)
 
     @jax.jit
     def run(params, stimulus, heard):
         def step(state, x_t):
-            flags = [
-                *(0 for _ in jax.tree.leaves(params)),
-                *(_LATE for _ in jax.tree.leaves(state)),
-                *_input_flags(stage.uses_response, spikes),
-            ]
-            closed, out = jax.make_jaxpr(stage.step, return_shape=True)(
-                params, state, x_t
-            )
-            every = [True] * len(closed.jaxpr.outvars)
-            live, _ = partial_eval.dce_jaxpr(closed.jaxpr, every, instantiate=True)
             seen = _Seen()
-            given = jax.tree.leaves((params, state, x_t))
-            outs, _ = _run(live, closed.consts, given, flags, seen)
+            state, _ = _step(stage, params, state, x_t, held, spikes, seen)
             known[:] = seen.known
-            state, _ = jax.tree.unflatten(jax.tree.structure(out), outs)
             return state, seen.stacked()
 
         signal = (stimulus, heard) if stage.uses_response else stimulus
         return lax.scan(step, stage.start(params), signal)[1]
 
     bins, total = 0, np.zeros((0, 5), np.int64)
-    arrivals, quanta = np.zeros(0), 0.0
+    arrived, quanta = np.zeros(0), 0.0
     for clip in clips:
         heard = np.zeros((len(clip.stimulus), model.spec.cells), np.float32)
         heard[1:] = clip.response[0, :-1]
@@ -120,7 +91,7 @@ def activity(
         bins += len(told)
         quanta += float(released.sum(dtype=np.float64))
         reached = events.sum(0, dtype=np.float64)
-        arrivals = reached if not len(arrivals) else arrivals + reached
+        arrived = reached if not len(arrived) else arrived + reached
         each = told.sum(0)
         # Weights do not change: they are told once, in the bins that meet them.
         each[:, 0] = told[:, :, 0].max(0)
@@ -137,18 +108,74 @@ def activity(
             arrivals=float(reached),
         )
         for (spiking, quantal, weights), row, reached in zip(
-            known, total, arrivals, strict=True
+            known, total, arrived, strict=True
         )
     ]
     return Activity(products, bins, quanta)
 
 
-# New with every bin; declared 0 or 1; declared released quanta.
-_LATE, _SPIKE, _QUANTA = 1, 2, 4
-
-
 def _input_flags(hears: bool, spikes: bool) -> list[int]:
-    return [_LATE, _LATE | (_SPIKE if spikes else 0)] if hears else [_LATE]
+    return [LATE, LATE | (SPIKE if spikes else 0)] if hears else [LATE]
+
+
+def _held(model: Model, params: Tree, clips: Sequence[Clip], spikes: bool) -> list[int]:
+    """What each array of the state was declared to be: spikes, where it holds those.
+
+    That is where it starts with 0 and 1 alone, and nothing but spikes ever comes in: a
+    buffer of the counts that were heard.
+    """
+    stage, state = model.stage, model.stage.start(params)
+    leaves = jax.tree.leaves(state)
+    if not (spikes and stage.uses_response and clips):
+        return [LATE] * len(leaves)
+    x_t = clips[0].stimulus[0], np.zeros(model.spec.cells, np.float32)
+    flags = [LATE | (SPIKE if _only_0_and_1(leaf) else 0) for leaf in leaves]
+    while True:
+        told: list[int] = []
+
+        def step(params, state, x_t, flags=flags, told=told):
+            after, marks = _step(stage, params, state, x_t, flags, spikes, _Seen())
+            told[:] = marks
+            return after
+
+        jax.eval_shape(step, params, state, x_t)
+        kept = [
+            flag & (LATE | mark & SPIKE)
+            for flag, mark in zip(flags, told, strict=False)
+        ]
+        if kept == flags:
+            return flags
+        flags = kept
+
+
+def _only_0_and_1(leaf: jax.Array) -> bool:
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        return False
+    return bool(jnp.all((leaf == 0) | (leaf == 1)))
+
+
+def _step(
+    stage: Any,
+    params: Tree,
+    state: Tree,
+    x_t: Any,
+    held: list[int],
+    spikes: bool,
+    seen: _Seen,
+) -> tuple[Tree, list[int]]:
+    """The state after one bin, and what each of its arrays then is."""
+    flags = [
+        *(0 for _ in jax.tree.leaves(params)),
+        *held,
+        *_input_flags(stage.uses_response, spikes),
+    ]
+    closed, out = jax.make_jaxpr(stage.step, return_shape=True)(params, state, x_t)
+    every = [True] * len(closed.jaxpr.outvars)
+    live, _ = partial_eval.dce_jaxpr(closed.jaxpr, every, instantiate=True)
+    given = jax.tree.leaves((params, state, x_t))
+    outs, marks = _run(live, closed.consts, given, flags, seen)
+    after, _ = jax.tree.unflatten(jax.tree.structure(out), outs)
+    return after, marks[: len(held)]
 
 
 @dataclasses.dataclass
@@ -188,7 +215,7 @@ def _run(
 
     for eqn in jaxpr.eqns:
         ins, ours = [read(a)[0] for a in eqn.invars], [mark(a) for a in eqn.invars]
-        name, late = eqn.primitive.name, max((m & _LATE for m in ours), default=0)
+        name, late = eqn.primitive.name, max((m & LATE for m in ours), default=0)
         body = next((eqn.params[c] for c in _body_names(name) if c in eqn.params), None)
         if body is not None:
             inner = getattr(body, "jaxpr", body)
@@ -200,20 +227,30 @@ def _run(
         else:
             found = eqn.primitive.bind(*ins, **eqn.params)
             outs = list(found) if eqn.primitive.multiple_results else [found]
-            if name in _PRODUCTS and late:
-                seen.known.append(_declared(ins, ours))
-                seen.tallies.append(_tally(eqn, ins, ours))
-                seen.arrivals.append(_arrivals(eqn, ins, ours))
-            # What is only moved about stays what it was declared to be.
-            kept = ours[0] & (_SPIKE | _QUANTA) if name in CARRIED and ours else 0
+            if name in PRODUCTS and late:
+                seen.known.append(declared(ins, ours))
+                seen.tallies.append(tally(eqn, ins, ours))
+                seen.arrivals.append(arrivals(eqn, ins, ours))
+            kept = _carried(name, ours)
             if name == "name" and eqn.params["name"] == QUANTA:
                 seen.released.append(jnp.sum(outs[0]))
-                kept = _QUANTA
+                kept = QUANTAL
             after = [late | kept] * len(outs)
         values.update(zip(eqn.outvars, outs, strict=True))
         marks.update(zip(eqn.outvars, after, strict=True))
     told = [read(atom) for atom in jaxpr.outvars]
     return [value for value, _ in told], [flag for _, flag in told]
+
+
+def _carried(name: str, marks: list[int]) -> int:
+    """What is only moved about, and with its like, stays what it was declared to be."""
+    if name in ("gather", "dynamic_slice"):
+        marks = marks[:1]  # the others say where
+    elif name == "dynamic_update_slice":
+        marks = marks[:2]
+    elif name not in CARRIED:
+        return 0
+    return functools.reduce(operator.and_, marks, SPIKE | QUANTAL)
 
 
 def _body_names(name: str) -> tuple[str, ...]:
@@ -225,7 +262,7 @@ def _scan(eqn: Any, ins: list, flags: list[int], seen: _Seen):
     body = given["jaxpr"]
     consts, carry = scan_sizes(given)
     # A carry is what changes from turn to turn, so it never is a weight.
-    inner = [*flags[:consts], *[_LATE] * carry, *flags[consts + carry :]]
+    inner = [*flags[:consts], *[LATE] * carry, *flags[consts + carry :]]
     held: dict[str, Any] = {}
 
     def turn(state, x):
@@ -250,7 +287,7 @@ def _scan(eqn: Any, ins: list, flags: list[int], seen: _Seen):
     seen.tallies += list(summed)
     seen.arrivals += list(arrivals.sum(0))
     seen.released.append(released.sum())
-    return [*state, *outs], [flag & _LATE for flag in held["after"]]
+    return [*state, *outs], [flag & LATE for flag in held["after"]]
 
 
 def _cond(eqn: Any, ins: list, flags: list[int], seen: _Seen):
@@ -286,65 +323,11 @@ def _cond(eqn: Any, ins: list, flags: list[int], seen: _Seen):
     seen.tallies += list(tallies)
     seen.arrivals += list(arrivals)
     seen.released.append(released)
-    chosen = flags[0] & _LATE
+    chosen = flags[0] & LATE
     after = [
         chosen
-        | max(flag & _LATE for flag in each)
-        | functools.reduce(operator.and_, each) & (_SPIKE | _QUANTA)
+        | max(flag & LATE for flag in each)
+        | functools.reduce(operator.and_, each) & (SPIKE | QUANTAL)
         for each in zip(*(after for _, after in made), strict=True)
     ]
     return outs, after
-
-
-def _declared(ins: list, flags: list[int]) -> tuple[bool, bool, int]:
-    early = [a.size for a, flag in zip(ins, flags, strict=True) if not flag & _LATE]
-    spiking, quantal = (any(f & kind for f in flags) for kind in (_SPIKE, _QUANTA))
-    return spiking, quantal, sum(early)
-
-
-def _tally(eqn: Any, ins: list, flags: list[int]) -> jax.Array:
-    """[zero weights, dense, structured, active, effective] of one product."""
-
-    def products(*factors: jax.Array) -> jax.Array:
-        # Each sum is of 0 and 1 and shorter than 2^24: exact in float32.
-        return jnp.sum(_sums(eqn, *factors).astype(jnp.int32))
-
-    ones = [jnp.ones(a.shape, jnp.float32) for a in ins]
-    there = [(a != 0).astype(jnp.float32) for a in ins]
-    late = [bool(flag & _LATE) for flag in flags]
-    pairs = list(zip(late, ones, there, strict=True))
-    zeros = sum(jnp.sum((t == 0).astype(jnp.int32)) for new, _, t in pairs if not new)
-    return jnp.stack(
-        [
-            jnp.asarray(zeros, jnp.int32),
-            products(*ones),
-            products(*(o if new else _box(t) for new, o, t in pairs)),
-            products(*(t if new else o for new, o, t in pairs)),
-            products(*there),
-        ]
-    )
-
-
-def _sums(eqn: Any, *factors: jax.Array) -> jax.Array:
-    given = {**eqn.params, "preferred_element_type": np.dtype(np.float32)}
-    return eqn.primitive.bind(*factors, **given)
-
-
-def _arrivals(eqn: Any, ins: list, flags: list[int]) -> jax.Array:
-    """Quanta times the targets of each; 0 where no factor is quanta."""
-    if not any(flag & _QUANTA for flag in flags):
-        return jnp.float32(0)
-    factors = (
-        a.astype(jnp.float32) if flag & _QUANTA else jnp.ones(a.shape, jnp.float32)
-        for a, flag in zip(ins, flags, strict=True)
-    )
-    return jnp.sum(_sums(eqn, *factors))
-
-
-def _box(there: jax.Array) -> jax.Array:
-    """1 where no slice along any axis is zero throughout: what a cut would leave."""
-    kept = jnp.ones(there.shape, jnp.float32)
-    for axis in range(there.ndim):
-        others = tuple(a for a in range(there.ndim) if a != axis)
-        kept = kept * jnp.max(there, axis=others, keepdims=True)
-    return kept

@@ -25,8 +25,8 @@ class Bin:
 
     step:    the dearest, with which a period begins.
     work, memory: setup, depth, fan-in and state are those of that step.
-    clocks:  the work of each clock when it ticks: "bin", and the rest of what the first
-             bin of a "frame" (`retina.clocks`) or a "period" takes.
+    clocks:  the work of each clock when it ticks: "bin", that of the last bin, and what
+             the others of a "frame" (`retina.clocks`) or a "period" take beyond it.
     """
 
     step: TracedStep
@@ -63,10 +63,8 @@ def one_bin(model: Model, params: Tree, dtype: Any = None) -> Bin:
     if len(steps) == 1:
         return Bin(steps[0][0], first, memory(steps[0][0]), {"bin": first.step})
     every = works[-1][0].step
-    clocks = {
-        "bin": every,
-        _slow(model): _without_none(first.step + -1 * every),
-    }
+    more = sum((n * (work.step + -1 * every) for work, n in works[:-1]), Counts())
+    clocks = {"bin": every, _slow(model): _without_none(more)}
     moved = {
         name: mean_of((getattr(one, name), bins) for one, bins in held)
         for name in ("weights_read", "state_read", "state_written", "inputs")

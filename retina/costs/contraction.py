@@ -93,27 +93,30 @@ def summed(op: Op) -> int:
 
 def _reduction(kind: str) -> Callable[[Op], Counts]:
     def rule(op: Op) -> Counts:
-        return _repeated(kind, max(op.ins[0].size - op.outs[0].size, 0), op)
+        return _folded(kind, max(op.ins[0].size - op.outs[0].size, 0), op)
 
     return rule
 
 
 def _cumulative(kind: str) -> Callable[[Op], Counts]:
     def rule(op: Op) -> Counts:
-        return _repeated(kind, _steps_along(op), op)
+        return _folded(kind, _steps_along(op), op)
 
     return rule
 
 
-def _repeated(kind: str, number: int, op: Op) -> Counts:
-    if not is_complex(op.ins[0].dtype):
-        return of_kind(kind, number, op.ins[0])
-    if kind != "adds":
+def _folded(kind: str, number: int, op: Op) -> Counts:
+    if kind not in ("adds", "multiplies"):
+        _check_real(op)
+    return of_kind(kind, number, op.ins[0])
+
+
+def _check_real(op: Op) -> None:
+    if is_complex(op.ins[0].dtype):
         raise UncountedPrimitive(
             f"{op.name!r} on complex numbers has no rule: work on the real and "
             "imaginary parts, or write it in retina/costs/contraction.py"
         )
-    return Counts(adds=2 * number)
 
 
 def _steps_along(op: Op) -> int:
@@ -123,6 +126,7 @@ def _steps_along(op: Op) -> int:
 
 def _cumlogsumexp(op: Op) -> Counts:
     """max(a, b) + log1p(exp(-|a - b|)) at each step."""
+    _check_real(op)
     step = Counts(adds=3, comparisons=2, transcendentals=2)
     return _steps_along(op) * step
 
@@ -169,7 +173,7 @@ def _window(kind: str) -> Callable[[Op], Counts]:
             p.get("base_dilation", ones),
             p.get("window_dilation", ones),
         )
-        return of_kind(kind, inside - positions, op.ins[0])
+        return _folded(kind, inside - positions, op)
 
     return rule
 

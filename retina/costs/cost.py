@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from retina import build, resources
 from retina.circuit.declaration import fan_in, synapses
 from retina.clocks import period
+from retina.costs.among_cells import among_cells
 from retina.costs.bits import DENSE
 from retina.costs.clocks import one_bin, per_bin, rates_hz
 from retina.costs.counts import WEIGHTS, Counts
-from retina.costs.denominators import NO_CLAIM, Denominator, denominator
+from retina.costs.denominators import NO_CLAIM, Denominator, stands_for
 from retina.costs.sparse import dropped_macs
 from retina.costs.wiring import wire_um, wiring
-from retina.errors import BadSetting, RetinaError, UnknownName, at_least_one
+from retina.errors import BadSetting, at_least_one
 from retina.stage import Model
 from retina.types import GRADED, Cost, Interval, Split
 
@@ -59,6 +59,7 @@ def cost(
              counts, else 1.
     raises:  UncountedPrimitive for a step that has no exact cost.
 
+    >>> from retina import build
     >>> from retina.types import Spec
     >>> mean = build.model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01))
     >>> cost(mean, mean.stage.init(jax.random.key(0))).flops_per_bin
@@ -83,10 +84,11 @@ def cost(
     per_second = 1.0 / spec.bin_s
     flops_per_s = every.flops * per_second
     per_cell = flops_per_s / spec.cells
-    alone, marginal, sharing = _among_cells(model, params, every.flops, stored, runs)
+    alone, marginal, sharing = among_cells(model, params, every.flops, stored, runs)
     if spikes is None and spec.event != GRADED:
         spikes = None if split is None else recorded_rate(split)
     worth = stands_for(spec.dataset, species, split, spec.event)
+    full_field = math.prod(spec.frame) == 1
     return Cost(
         model=model.name,
         dataset=spec.dataset,
@@ -115,11 +117,13 @@ def cost(
             _weights_note(every.flops_with, work.setup.flops),
             sharing,
             *_declared_note(model),
-            *_synapse_notes(worth, spec.frame),
+            *_synapse_notes(worth, full_field),
         ),
         fan_ins=wired.fan_in,
         fan_outs=wired.fan_out,
         wire_um=None if model.circuit is None else wire_um(model.circuit),
+        event=spec.event,
+        synapse_claims=not full_field,
         **_other_machines(model, params, stored, every, runs),
     )
 
@@ -175,6 +179,7 @@ def as_json(cost: Cost) -> dict[str, Any]:
 
     A model on two clocks has one more, `by_clock`.
 
+    >>> from retina import build
     >>> from retina.types import Spec
     >>> mean = build.model("mean", Spec(frame=(8, 8), cells=3, bin_s=0.01))
     >>> as_json(cost(mean, mean.stage.init(jax.random.key(0))))["params"]
@@ -260,81 +265,6 @@ def _runs_note(runs: int, flops: float) -> tuple[str, ...]:
     )
 
 
-def _among_cells(
-    model: Model, params: Tree, flops: float, stored: Any, runs: int
-) -> tuple[float | None, float | None, str]:
-    """FLOPs per bin of the model made for one cell alone, and of one cell more."""
-    cells = model.spec.cells
-
-    def at(number: int) -> tuple[Model, Tree]:
-        spec = dataclasses.replace(model.spec, cells=number)
-        made = build.model(model.name, spec, **dict(model.settings))
-        return made, jax.eval_shape(made.stage.init, jax.random.key(0))
-
-    def flops_at(number: int) -> float:
-        made, shapes = at(number)
-        return runs * one_bin(made, shapes, stored).work.step.flops
-
-    try:
-        made, shapes = at(cells)
-        as_made = made.stage.about == model.stage.about
-        if not as_made or _shapes(shapes) != _shapes(params):
-            return None, None, "not as its settings make it: cost alone is not known"
-        alone, marginal = flops_at(1), flops_at(cells + 1) - flops
-    except (RetinaError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return None, None, f"cannot be made for other numbers of cells: {reason}"
-    return (
-        alone,
-        marginal,
-        f"FLOPs per bin: {round(alone, 1):,} for one cell alone (it needs all that is "
-        f"shared), {flops / cells:,.1f} shared out over {cells} cells, "
-        f"{round(marginal, 1):,} for one cell more; counted on the same model made "
-        f"for 1, {cells} and {cells + 1} cells",
-    )
-
-
-def _shapes(tree: Tree) -> list[tuple[str, tuple[int, ...]]]:
-    leaves, _ = jax.tree.flatten_with_path(tree)
-    return [
-        (jax.tree_util.keystr(path), jax.numpy.shape(leaf)) for path, leaf in leaves
-    ]
-
-
-def stands_for(
-    dataset: str, species: str | None, split: Split | None, event: str
-) -> Denominator:
-    """What one cell of a recording stands for; species: in place of the split's."""
-    if event != "spike":
-        return Denominator(
-            None,
-            None,
-            (
-                f"counts are of {event} events, not of a ganglion cell's spikes: the "
-                "synapses of a ganglion cell do not apply"
-                if event != GRADED
-                else "responses are graded: nothing can be said per spike or synapse",
-            ),
-        )
-    if species is None and split is not None:
-        species = split.species
-    if species is None:
-        species = _species(dataset)
-    if species is None:
-        known = f"the species of {dataset!r} is not known" if dataset else "no data set"
-        return Denominator(None, None, (f"{known}: no per-synapse figures",))
-    cells = () if split is None else split.cells
-    return denominator(species, [cell.type for cell in cells])
-
-
-def _species(dataset: str) -> str | None:
-    try:
-        card = resources.path("datasets", dataset)
-    except UnknownName:
-        return None
-    return tomllib.loads(card.read_text(encoding="utf-8")).get("species")
-
-
 def _declared_note(model: Model) -> tuple[str, ...]:
     """Synapses that a circuit declares; they stand for many more of a retina."""
     if model.circuit is None:
@@ -351,7 +281,7 @@ def _declared_note(model: Model) -> tuple[str, ...]:
     )
 
 
-def _synapse_notes(worth: Denominator, frame: tuple[int, ...]) -> tuple[str, ...]:
+def _synapse_notes(worth: Denominator, full_field: bool) -> tuple[str, ...]:
     if worth.synapses is None and worth.events_per_s is None:
         return worth.notes
     notes = [
@@ -361,9 +291,6 @@ def _synapse_notes(worth: Denominator, frame: tuple[int, ...]) -> tuple[str, ...
         "the per-spike and per-synapse figures divide by constants of the recording: "
         "they cannot change the order of its models",
     ]
-    pixels = 1
-    for side in frame:
-        pixels *= side
-    if pixels == 1:
-        notes.insert(0, f"{NO_CLAIM}a full-field stimulus collapses space")
+    if full_field:
+        notes.insert(0, NO_CLAIM)
     return tuple(notes)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from retina.types import Cost, Interval
+from retina import resources
+from retina.errors import UnknownName
+from retina.types import GRADED, Cost, Interval, Split
 
 PER_SYNAPSE = ("flops_per_synaptic_event", "flops_per_s_per_synapse")
-# A note that begins so: the per-synapse figures beside it enter no claim.
-NO_CLAIM = "no per-synapse claim: "
+NO_CLAIM = "no per-synapse claim: a full-field stimulus collapses space"
 _UNSTATED = ("", "not stated", "unknown", "none")
 
 
@@ -73,8 +74,47 @@ def references() -> tuple[Reference, ...]:
 
 def enters_synapse_claims(cost: Cost) -> bool:
     """False where the per-synapse figures are for orientation alone."""
-    missing = cost.flops_per_s_per_synapse is None
-    return not missing and not any(note.startswith(NO_CLAIM) for note in cost.notes)
+    return cost.synapse_claims and cost.flops_per_s_per_synapse is not None
+
+
+def stands_for(
+    dataset: str, species: str | None, split: Split | None, event: str
+) -> Denominator:
+    """What one cell of a recording stands for; species: in place of the split's.
+
+    event: what one count of it is; of "spike" alone its cells are ganglion cells.
+
+    >>> stands_for("", None, None, "graded").synapses is None
+    True
+    """
+    if event != "spike":
+        return Denominator(
+            None,
+            None,
+            (
+                f"counts are of {event} events, not of a ganglion cell's spikes: the "
+                "synapses of a ganglion cell do not apply"
+                if event != GRADED
+                else "responses are graded: nothing can be said per spike or synapse",
+            ),
+        )
+    if species is None and split is not None:
+        species = split.species
+    if species is None:
+        species = _species(dataset)
+    if species is None:
+        known = f"the species of {dataset!r} is not known" if dataset else "no data set"
+        return Denominator(None, None, (f"{known}: no per-synapse figures",))
+    cells = () if split is None else split.cells
+    return denominator(species, [cell.type for cell in cells])
+
+
+def _species(dataset: str) -> str | None:
+    try:
+        card = resources.path("datasets", dataset)
+    except UnknownName:
+        return None
+    return tomllib.loads(card.read_text(encoding="utf-8")).get("species")
 
 
 def denominator(species: str, types: Sequence[str] = ()) -> Denominator:

@@ -1,7 +1,8 @@
 """What random numbers cost: one draw each, however the generator makes them.
 
 JAX's own samplers loop until they accept, and their bodies change between versions, so
-`jax.random.poisson` and its like are counted by this rule and never walked.
+`jax.random.poisson` and its like are counted by this rule and never walked. JAX writes
+`binomial` into its caller: of that each of its two loops is a draw, the rest is walked.
 """
 
 from __future__ import annotations

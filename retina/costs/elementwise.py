@@ -33,17 +33,17 @@ _KINDS = {
     ),
 }
 
-# A complex number is two floats: (adds, multiplies, divides, transcendentals) each.
+# A complex number is two floats.
+_COMPLEX_KINDS = {
+    "adds": Counts(adds=2),
+    "multiplies": Counts(adds=2, multiplies=4),
+    # (a + bi)(c - di) / (c**2 + d**2)
+    "divides": Counts(adds=3, multiplies=6, divides=2),
+}
 _COMPLEX = {
-    "add": (2, 0, 0, 0),
-    "sub": (2, 0, 0, 0),
-    "add_any": (2, 0, 0, 0),
-    "neg": (2, 0, 0, 0),
-    "mul": (2, 4, 0, 0),
-    "square": (2, 4, 0, 0),
-    "div": (3, 6, 2, 0),  # (a + bi)(c - di) / (c**2 + d**2)
-    "abs": (1, 2, 0, 1),
-    "exp": (0, 2, 0, 3),  # e**a (cos b + i sin b)
+    "abs": Counts(adds=1, multiplies=2, transcendentals=1),
+    # e**a (cos b + i sin b)
+    "exp": Counts(multiplies=2, transcendentals=3),
 }
 
 
@@ -57,11 +57,15 @@ def is_complex(dtype: Any) -> bool:
 
 
 def of_kind(kind: str, number: int, like: Value) -> Counts:
-    """`number` operations of a kind, or integer operations where `like` is integer.
+    """`number` operations of a kind, on numbers like a value: integer or complex ones.
 
     >>> of_kind("adds", 3, Value((3,), np.dtype("int32"))).integers
     3
+    >>> of_kind("adds", 3, Value((3,), np.dtype("complex64"))).adds
+    6
     """
+    if is_complex(like.dtype) and kind in _COMPLEX_KINDS:
+        return number * _COMPLEX_KINDS[kind]
     chosen = "integers" if is_exact(like.dtype) else kind
     return dataclasses.replace(Counts(), **{chosen: number})
 
@@ -70,19 +74,14 @@ def _plain(kind: str) -> Callable[[Op], Counts]:
     def rule(op: Op) -> Counts:
         number = max(out.size for out in op.outs)
         if is_complex(op.ins[0].dtype) and not is_exact(op.outs[0].dtype):
-            if op.name not in _COMPLEX:
+            if op.name in _COMPLEX:
+                return number * _COMPLEX[op.name]
+            if kind not in _COMPLEX_KINDS:
                 raise UncountedPrimitive(
                     f"{op.name!r} on complex numbers has no rule: split the numbers "
                     "into real and imaginary parts, or add a row to _COMPLEX in "
                     "retina/costs/elementwise.py"
                 )
-            adds, multiplies, divides, transcendentals = _COMPLEX[op.name]
-            return number * Counts(
-                adds=adds,
-                multiplies=multiplies,
-                divides=divides,
-                transcendentals=transcendentals,
-            )
         return of_kind(kind, number, op.ins[0])
 
     return rule

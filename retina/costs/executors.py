@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from retina.costs.activity import Product, activity
+from retina.costs.activity import activity
 from retina.costs.clocks import one_bin
+from retina.costs.product import Product
 from retina.errors import MissingData
 from retina.stage import Model, Tree
 from retina.types import Clip

@@ -83,7 +83,7 @@ class _Touched:
     """What late operations have read of each root, and stored into each state.
 
     root:    for a view, the array that lies in memory and how much of it is seen.
-    read:    per root, the words read through each distinct view.
+    read:    per root, the words read through each distinct view, or by each look-up.
     written: words stored so far into the array that a value is the newest form of.
     """
 
@@ -101,11 +101,16 @@ class _Touched:
         early = self.timing.tag(root) is not None and not root.literal
         return early or root in self.state
 
-    def note(self, value: Value, words: int | None = None) -> None:
+    def note(self, value: Value) -> None:
         root, visible = self.seen(value)
         if self.in_memory(root):
-            views = self.read.setdefault(root, {})
-            views[value] = max(views.get(value, 0), visible if words is None else words)
+            self.read.setdefault(root, {})[value] = visible
+
+    def note_part(self, value: Value, found: Value, words: int) -> None:
+        """Of an array a part: another look-up, with another result, reads others."""
+        root, _ = self.seen(value)
+        if self.in_memory(root):
+            self.read.setdefault(root, {})[found] = words
 
     def written_to(self, before: Value, after: Value) -> int:
         if after is before:
@@ -118,10 +123,9 @@ def _follow(program: Program, touched: _Touched, times: int) -> None:
     for op in program.ops:
         if op.name in VIEWS:
             _view(op, touched)
-        elif op.bodies and op.name != "reduce":
-            _loop(op, touched, times)
         elif touched.timing.of(op) is None:
-            _late(op, touched, times)
+            loops = op.bodies and op.name != "reduce"
+            (_loop if loops else _late)(op, touched, times)
         elif all(touched.seen(value)[0].literal for value in op.ins):
             # Made of numbers that stand in the program: nothing lies in memory.
             for out in op.outs:
@@ -140,7 +144,7 @@ def _late(op: Op, touched: _Touched, times: int) -> None:
     operand = op.ins[0] if op.ins else None
     rest = op.ins[1:]
     if operand is not None and op.name in ("gather", "dynamic_slice"):
-        touched.note(operand, times * op.outs[0].size)
+        touched.note_part(operand, op.outs[0], times * op.outs[0].size)
     elif (
         operand is not None
         and op.name.startswith(("dynamic_update_slice", "scatter"))
@@ -151,7 +155,7 @@ def _late(op: Op, touched: _Touched, times: int) -> None:
         before = touched.written.get(operand, 0)
         touched.written[op.outs[0]] = before + times * update.size
         if op.name not in ("dynamic_update_slice", "scatter"):
-            touched.note(operand, times * update.size)
+            touched.note_part(operand, op.outs[0], times * update.size)
     else:
         rest = op.ins
     for value in rest:

@@ -86,8 +86,7 @@ def scale(cost: Cost, to: str) -> Scaled:
     retinas = {row.name: row for row in rows("retina")}
     if to not in (*retinas, BRAIN):
         raise UnknownName(f"scale to {to!r}: {nearest(to, [*retinas, BRAIN])}")
-    others = ("not of a ganglion cell's spikes", "responses are graded")
-    if any(word in note for note in cost.notes for word in others):
+    if cost.event != "spike":
         raise BadSetting(
             f"{cost.dataset!r} is of no ganglion cells: scale a run on a recording of "
             "ganglion cells"

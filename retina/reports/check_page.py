@@ -20,7 +20,7 @@ from retina.data.quality.fields import Field, field
 from retina.data.quality.shift import Averages, averages
 from retina.data.split import split
 from retina.errors import BadSetting, MissingExtra, RetinaError
-from retina.reports.figure import INK, PALE, STYLE
+from retina.reports.page import INK, PALE, STYLE
 from retina.types import Clip, Split
 
 Progress = Callable[[int, int], None]

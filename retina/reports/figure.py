@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from retina import atomic
-from retina.errors import BadSetting, MissingExtra
+from retina.errors import BadSetting
 from retina.reports.lettering import place
+from retina.reports.page import COLOURS, GOLD, INK, PALE, check_ending, write
 from retina.search.frontier import Frontier, accuracy, cost_range
 from retina.search.label import labels
+from retina.types import one_of
 
-# After Okabe and Ito, whose colours the colour-blind can tell apart too; the light ones
-# are darkened, as names are written in them.
-COLOURS = ("#D55E00", "#007C5A", "#0072B2", "#A8497F", "#9A6A00", "#5A5A5A", "#1C91C8")
-INK, PALE, GOLD = "#333333", "#7a7a7a", "#7a6526"
 X_WORDS = {
     "flops_per_synaptic_event": "FLOPs per synaptic event",
     "flops_per_s_per_synapse": "FLOPs per second and synapse",
-    "flops_per_spike": "FLOPs per recorded spike",
-    "flops_per_bit": "FLOPs per bit told of the recorded spikes",
+    "flops_per_spike": "FLOPs per recorded {event}",
+    "flops_per_bit": "FLOPs per bit told of what was recorded",
     "flops_per_s_per_cell": "FLOPs per second and cell",
     "flops_per_s": "FLOPs per second",
     "flops_per_bin": "FLOPs per bin",
@@ -43,16 +39,6 @@ CEILING = {"cc_norm": 1.0, "feve": 1.0}
 PER = {
     "flops_per_synaptic_event": "synaptic event",
     "flops_per_s_per_synapse": "synapse and second",
-}
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "retina",  # else every run would write other identifiers
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
 }
 
 
@@ -98,50 +84,6 @@ def figure(front: Frontier | Mapping[str, Frontier], path: str | Path) -> Path:
             _draw(panel, one, name)
 
     return write(path, (2 * SIZE[0], rows * SIZE[1]), draw)
-
-
-def check_ending(path: Path) -> str:
-    """The kind of file that a path names. raises: BadSetting."""
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in ("svg", "png", "pdf"):
-        raise BadSetting(f"{path.name}: a figure ends in .svg, .png or .pdf")
-    return kind
-
-
-def write(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
-    """A page that `draw` fills, in one style, written whole; no date, no version in it.
-
-    size: width and height in inches.
-    """
-    kind = check_ending(path)
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("figures need matplotlib: pip install matplotlib") from error
-    import io
-
-    with matplotlib.rc_context(STYLE):
-        canvas = FigureCanvasAgg(Figure(figsize=size, dpi=160))
-        draw(canvas.figure)
-        data = io.BytesIO()
-        nothing = {"svg": {"Date": None}, "png": {"Software": None}}.get(
-            kind, {"CreationDate": None}
-        )
-        canvas.figure.savefig(data, format=kind, metadata=nothing)
-    drawn = data.getvalue()
-    atomic.write_file(path.absolute(), _rounded(drawn) if kind == "svg" else drawn)
-    return path
-
-
-def _rounded(svg: bytes) -> bytes:
-    """Outlines to a hundredth of a point: half of the file is digits beyond that."""
-
-    def outline(found: re.Match[bytes]) -> bytes:
-        return re.sub(rb"(\.\d\d)\d+", rb"\1", found[0])
-
-    return re.sub(rb' d="[^"]*"', outline, svg)
 
 
 def _draw(page: Any, front: Frontier, name: str = "") -> None:
@@ -344,7 +286,8 @@ def _words(
     page: Any, axes: Any, front: Frontier, points: list, title: str, ranged: bool
 ) -> None:
     score = points[0].score
-    axes.set_xlabel(X_WORDS.get(front.x, front.x))
+    event = one_of(points[0].cost.event)
+    axes.set_xlabel(X_WORDS.get(front.x, front.x).format(event=event))
     axes.set_ylabel(f"{Y_WORDS.get(front.y, front.y)}, median of {score.cells} cells")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

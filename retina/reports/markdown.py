@@ -8,6 +8,7 @@ from typing import Any
 from retina.arrays import plural
 from retina.data.caveats import COLD, caveats
 from retina.reports.numbers import amount
+from retina.search.frontier import leading, middle
 from retina.types import Interval
 
 NAME = "table.md"
@@ -71,7 +72,7 @@ def _table(
 ) -> str:
     rows = sorted(
         (*fitted, *unfitted),
-        key=lambda row: (_middle(row["cost"][x]), -_last(_median(row, y))),
+        key=lambda row: (_middle(row["cost"].get(x)), -_last(_median(row, y))),
     )
     first = fitted[0]["scores"][0]
     others = [
@@ -90,12 +91,16 @@ def _table(
             columns.append((name, lambda row, n=name: _number(_median(row, n))))
     for group in dict.fromkeys(others):
         columns.append((f"{group} bits", lambda row, g=group: _of_group(row, g)))
+    axis = () if x in dict(_PRICES) else ((x, x),)
     columns += [
         (words, lambda row, k=key: _price(row["cost"].get(k)))
-        for key, words in _PRICES
+        for key, words in (*axis, *_PRICES)
         if any(row["cost"].get(key) is not None for row in rows)
     ]
-    best = _best(rows, y)
+    costs = [_middle(row["cost"].get(x)) for row in rows]
+    best = leading(costs, [_last(_median(row, y)) for row in rows])
+    if any(row["cost"].get(x) is None for row in fitted):
+        best = [False] * len(rows)  # there is no frontier on such an axis
     lines = [
         " | ".join(head.replace("_", " ") for head, _ in columns),
         " | ".join("---" if i == 0 else "---:" for i in range(len(columns))),
@@ -123,16 +128,6 @@ def _of_all(rows: Sequence[Row]) -> list[str]:
     # How far back a model looks is of that model alone.
     caveat = {note for note in caveats([*told]) if not note.startswith(COLD)}
     return [n for n in told if n in caveat or all(n in notes for notes in each)]
-
-
-def _best(rows: Sequence[Row], y: str) -> list[bool]:
-    """Which rows, cheapest first, are better than all before them."""
-    reached, found = float("-inf"), []
-    for row in rows:
-        value = _last(_median(row, y))
-        found.append(value > reached)
-        reached = max(reached, value)
-    return found
 
 
 def _median(row: Row, metric: str) -> float | None:
@@ -170,16 +165,14 @@ def _middle_of(values: Sequence[float | None]) -> float | None:
 
 
 def _price(value: Any) -> str:
-    if isinstance(value, int) and value < 1000:
-        return str(value)  # a count
     return amount(Interval(**value) if isinstance(value, Mapping) else value)
 
 
 def _middle(value: Any) -> float:
-    """By which costs are ordered; a range by its lower end, as all have one divisor."""
+    """By which costs are ordered, as of `retina.frontier`; one not known comes last."""
     if value is None:
         return float("inf")
-    return float(value["low"] if isinstance(value, Mapping) else value)
+    return middle(**value) if isinstance(value, Mapping) else float(value)
 
 
 def _last(value: float | None) -> float:

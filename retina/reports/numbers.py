@@ -16,8 +16,8 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 def amount(value: Any) -> str:
     """A count or a cost to two or three figures; a range with both its ends.
 
-    >>> amount(12345), amount(0.5), amount(0), amount(None)
-    ('12.3 k', '0.50', '0', '-')
+    >>> amount(12345), amount(0.5), amount(0), amount(7), amount(7.0), amount(None)
+    ('12.3 k', '0.50', '0', '7', '7.0', '-')
     >>> amount(Interval(8.1, 350000))
     '8.1 - 350 k'
     """
@@ -26,6 +26,8 @@ def amount(value: Any) -> str:
     if isinstance(value, Interval):
         low, high = amount(value.low), amount(value.high)
         return low if low == high else f"{low} - {high}"
+    if isinstance(value, int) and abs(value) < 1000:
+        return str(value)  # a count
     number = float(value)
     if not math.isfinite(number):
         return "undefined"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from retina.errors import BadSetting
-from retina.reports.figure import COLOURS, INK, PALE, check_ending, write
+from retina.reports.page import COLOURS, INK, PALE, check_ending, write
 
 COLOURMAP = "RdBu_r"  # symmetric about zero: red above, blue below
 WIDTH, HEIGHT = 3.6, 1.7  # of one panel, inches

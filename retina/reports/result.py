@@ -31,6 +31,7 @@ def result(
     recordings: Mapping[str, str] | None = None,
     headlines: Sequence[Mapping[str, Any]] = (),
     untried: Sequence[Mapping[str, Any]] = (),
+    x: str = "",
 ) -> dict[str, Any]:
     """Every point with all its scores and figures of cost, and what computed them.
 
@@ -42,6 +43,7 @@ def result(
     headlines: from `retina.search.headline.as_rows`.
     untried:  {"model", "recording", "why"} of what no run is there for, with its "cost"
               where that is known.
+    x:        the cost that is an axis: it is among the figures whichever it is.
     returns:  {"versions", "points": [{"run", "label", "model", "dataset", "recording",
               "settings", "validation_bits", "scores": [...], "cost": {...}}]}, and
               "controls" (as points), "effects", "searched", "headlines" and "untried"
@@ -54,20 +56,21 @@ def result(
     shown = [point for point in points if point.score.publish]
     of = {p.run: p.dataset for p in points} | dict(recordings or {})
     withheld = sorted({of[p.run] for p in points} - {of[p.run] for p in shown})
+    told = tuple(dict.fromkeys(filter(None, (*_COSTS, x))))
     made = {
         "versions": store.versions(),
         "withheld": withheld,
-        "points": _points(shown, labels, of),
+        "points": _points(shown, labels, of, told),
     }
     if controls:
         open_ = [point for point in controls if point.score.publish]
-        told = {point.run: point.dataset for point in open_} | of
-        made["controls"] = _points(open_, labels, told)
+        theirs = {point.run: point.dataset for point in open_} | of
+        made["controls"] = _points(open_, labels, theirs, told)
     for name, rows, key in (
         ("effects", effects, "dataset"),
         ("searched", searched, "dataset"),
         ("headlines", headlines, "recording"),
-        ("untried", [_unfitted(row) for row in untried], "recording"),
+        ("untried", [_unfitted(row, told) for row in untried], "recording"),
     ):
         if rows:
             made[name] = [row for row in rows if row[key] not in withheld]
@@ -75,7 +78,10 @@ def result(
 
 
 def _points(
-    points: Sequence[Point], labels: Mapping[str, str], of: Mapping[str, str]
+    points: Sequence[Point],
+    labels: Mapping[str, str],
+    of: Mapping[str, str],
+    costs: Sequence[str],
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -88,16 +94,16 @@ def _points(
             "validation_bits": _number(point.validation_bits),
             "validation_seeds": [_number(bits) for bits in point.validation_seeds],
             "scores": [_score(one) for one in (point.score, *point.score.others)],
-            "cost": _cost(point.cost),
+            "cost": _cost(point.cost, costs),
         }
         for point in points
     ]
 
 
-def _unfitted(row: Mapping[str, Any]) -> dict[str, Any]:
+def _unfitted(row: Mapping[str, Any], costs: Sequence[str]) -> dict[str, Any]:
     price = row.get("cost")
     rest = {key: value for key, value in row.items() if key != "cost"}
-    return rest if price is None else rest | {"cost": _cost(price)}
+    return rest if price is None else rest | {"cost": _cost(price, costs)}
 
 
 def write(made: Mapping[str, Any], folder: Path) -> Path:
@@ -119,10 +125,10 @@ def _text(table: Mapping[str, Any]) -> str:
     return f"{{\n {entries}\n}}\n"
 
 
-def _cost(cost: Cost) -> dict[str, Any]:
+def _cost(cost: Cost, names: Sequence[str]) -> dict[str, Any]:
     """Without the figures per synapse where the recording enters no such claim."""
     hidden = () if enters_synapse_claims(cost) else PER_SYNAPSE
-    return {n: None if n in hidden else _number(getattr(cost, n)) for n in _COSTS}
+    return {n: None if n in hidden else _number(getattr(cost, n)) for n in names}
 
 
 def _score(score: Score) -> dict[str, Any]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from retina.costs.clocks import per_bin
-from retina.costs.counts import WEIGHTS
 from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
-from retina.reports.numbers import amount, interval, median, quartiles
+from retina.reports.cost_table import RANGE, cost_table
+from retina.reports.grid import footer, grid, text
+from retina.reports.numbers import amount, interval, median
 from retina.search.frontier import Frontier, frontier
 from retina.search.label import labels
-from retina.types import Cost, Interval, Point, Score
+from retina.types import Cost, Interval, Point, Score, one_of
 
 _COSTS = (
     ("flops_per_s_per_cell", "FLOP/s\nper cell"),
@@ -20,35 +18,7 @@ _COSTS = (
     ("flops_per_s_per_synapse", "FLOP per\nsynapse-second"),
     ("flops_per_synaptic_event", "FLOP per\nsynaptic event"),
 )
-_UNITS = (
-    ("flops_per_bin", "FLOPs per bin"),
-    ("flops_per_s", "FLOPs per second"),
-    ("flops_per_s_per_cell", "FLOPs per second and cell, shared over all"),
-    ("flops_per_s_alone", "FLOPs per second of one cell alone"),
-    ("flops_per_s_marginal", "FLOPs per second of one more cell"),
-    ("flops_per_spike", "FLOPs per recorded spike"),
-    ("flops_per_bit", "FLOPs per bit told of the recorded spikes"),
-    ("flops_per_s_per_synapse", "FLOPs per synapse-second"),
-    ("flops_per_synaptic_event", "FLOPs per synaptic event"),
-    ("total_ops_per_bin", "all operations per bin"),
-    ("sparse_flops_per_bin", "FLOPs per bin where zero weights are skipped"),
-    ("bit_operations_per_bin", "bit-operations of products per bin"),
-    ("transcendentals_per_bin", "transcendentals per bin"),
-    ("params", "parameters"),
-    ("param_bytes", "bytes of parameters"),
-    ("state_bytes", "bytes of state"),
-    ("bytes_per_bin", "bytes moved per bin"),
-    ("fan_in", "fan-in"),
-    ("connections", "connections, values into sums"),
-    ("wire_um", "wire of the declared circuit, um"),
-    ("depth", "sequential depth"),
-    ("parallel_width", "parallel width, operations / depth"),
-    ("arithmetic_intensity", "arithmetic intensity, FLOPs per byte"),
-)
-# Circuits have the one, points the other: elsewhere they are not even unknown.
-_ONLY_SOME = ("wire_um", "flops_per_bit")
 UNPUBLISHED = "NOT FOR PUBLICATION: the recording's licence forbids to publish results"
-_RANGE = "a - b: what is not known of a constant, not statistics. [a, b]: 95 % interval"
 
 
 def table(
@@ -72,7 +42,7 @@ def table(
     if isinstance(shown, Score):
         return _score(shown, width)
     if isinstance(shown, Cost):
-        return _cost(shown, width)
+        return cost_table(shown, width)
     if isinstance(shown, Frontier):
         return _points(shown, width)
     points = [shown] if isinstance(shown, Point) else list(shown)
@@ -105,7 +75,7 @@ def _fronts(points: list[Point], y: str) -> list[Frontier]:
 def _points(front: Frontier, width: int) -> str:
     if not front.points:
         return "no points\n"
-    rows = _grid(_title(front))
+    rows = grid(_title(front))
     metrics = list(dict.fromkeys(n for p in front.points for n in p.score.metrics))
     metrics.sort(key=lambda name: name != front.y)
     rows.add_column("model", no_wrap=True)
@@ -114,13 +84,12 @@ def _points(front: Frontier, width: int) -> str:
         rows.add_column(
             name.replace("_per_", "\nper ").replace("_", " "), justify="right"
         )
-    costs = _COSTS
-    if front.x not in dict(costs):  # what the points stand in order of
-        costs = (
-            (front.x, front.x.replace("_per_", "\nper ").replace("_", " ")),
-            *costs,
-        )
-    for _, title in costs:
+    costs = dict(_COSTS)
+    costs["flops_per_spike"] = f"FLOP\nper {one_of(front.points[0].cost.event)}"
+    if front.x not in costs:  # what the points stand in order of
+        title = front.x.replace("_per_", "\nper ").replace("_", " ")
+        costs = {front.x: title, **costs}
+    for title in costs.values():
         rows.add_column(title, justify="right", no_wrap=True)
     rows.add_column("on the\nfrontier", justify="center")
     names = labels(front.points)
@@ -133,7 +102,7 @@ def _points(front: Frontier, width: int) -> str:
                 median(point.score.metrics[n]) if n in point.score.metrics else "-"
                 for n in metrics[1:]
             ),
-            *(amount(getattr(point.cost, key)) for key, _ in costs),
+            *(amount(getattr(point.cost, key)) for key in costs),
             "*" if on else "",
         )
     ranged = any(
@@ -141,8 +110,8 @@ def _points(front: Frontier, width: int) -> str:
         for p in front.points
         for key, _ in _COSTS
     )
-    return _text(rows, width) + _notes(
-        ([_RANGE] if ranged else []) + _shared_notes(front.points, names)
+    return text(rows, width) + footer(
+        ([RANGE] if ranged else []) + _shared_notes(front.points, names)
     )
 
 
@@ -178,7 +147,7 @@ def _score(score: Score, width: int) -> str:
         words = f"{part.model} on {part.dataset}, test group {part.group!r}"
         if part.history != "none":
             words += f", history {part.history.replace('_', ' ')}"
-        rows = _grid(f"{words}: {part.scored}, {part.cells} cells")
+        rows = grid(f"{words}: {part.scored}, {part.cells} cells")
         heads = (
             "metric",
             "median",
@@ -200,8 +169,8 @@ def _score(score: Score, width: int) -> str:
                 str(metric.undefined),
                 seeds,
             )
-        blocks.append(_text(rows, width))
-    rows = _grid(f"cell by cell, test group {score.group!r}")
+        blocks.append(text(rows, width))
+    rows = grid(f"cell by cell, test group {score.group!r}")
     rows.add_column("cell", justify="right")
     for name in score.metrics:
         rows.add_column(name, justify="right")
@@ -209,105 +178,7 @@ def _score(score: Score, width: int) -> str:
     names = score.cell_names or range(max(map(len, columns), default=0))
     for cell, *values in zip(names, *columns, strict=True):
         rows.add_row(str(cell), *(f"{value:.3f}" for value in values))
-    blocks.append(_text(rows, width))
+    blocks.append(text(rows, width))
     notes = [] if score.publish else [UNPUBLISHED]
     notes += [note for part in (score, *score.others) for note in part.notes]
-    return "\n".join(blocks) + _notes(notes)
-
-
-def _cost(cost: Cost, width: int) -> str:
-    rows = _grid(f"{cost.model}" + (f" on {cost.dataset}" if cost.dataset else ""))
-    rows.add_column("what", no_wrap=True)
-    rows.add_column("exact or range", justify="right", no_wrap=True)
-    rows.add_column("about", justify="right", no_wrap=True)
-    for key, words in _UNITS:
-        value = getattr(cost, key)
-        if value is None and key in _ONLY_SOME:
-            continue
-        exact = f"{value:,}" if isinstance(value, int) else _exact(value)
-        rows.add_row(words, exact, amount(value))
-    step = None
-    clocks = {"setup, once" if n == "setup" else n: c for n, c in cost.counts.items()}
-    if "bin" in clocks:
-        step = per_bin(cost.counts, cost.rates_hz)
-        for weight in WEIGHTS:
-            value = step.flops_with(weight)
-            words = f"FLOPs per bin, a transcendental as {weight}"
-            rows.add_row(words, f"{value:,}", amount(value))
-    grids = [
-        rows,
-        _kinds("kind", "by kind", clocks, across=True),
-        _kinds("part", "by part, per bin", cost.by_part),
-        _kinds("primitive", "by primitive, per bin", getattr(step, "by_primitive", {})),
-        _fans(cost),
-    ]
-    ranged = cost.flops_per_synaptic_event or cost.flops_per_s_per_synapse
-    notes = ([_RANGE] if ranged else []) + list(cost.notes)
-    return "\n".join(_text(grid, width) for grid in grids) + _notes(notes)
-
-
-def _kinds(
-    head: str, title: str, table: Mapping[str, Any], across: bool = False
-) -> Any:
-    """Counts side by side, without the kinds that nothing has; `across`: upright."""
-    counts = {
-        n: c if isinstance(c, Mapping) else c.as_dict() for n, c in table.items() if c
-    }
-    counts = {name: row for name, row in counts.items() if row.get("total_ops", 1)}
-    kinds = [
-        kind
-        for kind in dict.fromkeys(k for row in counts.values() for k in row)
-        if any(row.get(kind) for row in counts.values())
-    ]
-    rows = _grid(title)
-    rows.add_column(head, no_wrap=True)
-    for name in counts if across else kinds:
-        rows.add_column(name.replace("_", " "), justify="right")
-    if across:
-        for kind in kinds:
-            each = (f"{row.get(kind, 0):,}" for row in counts.values())
-            rows.add_row(kind.replace("_", " "), *each)
-    else:
-        for name, row in counts.items():
-            rows.add_row(name, *(f"{row.get(kind, 0):,}" for kind in kinds))
-    return rows
-
-
-def _fans(cost: Cost) -> Any:
-    rows = _grid("how many values a sum has, and how many sums a value enters")
-    heads = ("", "least", "quarter", "median", "three quarters", "most", "of")
-    for head in heads:
-        rows.add_column(head, justify="right" if head else "left")
-    for words, tally in (("fan-in", cost.fan_ins), ("fan-out", cost.fan_outs)):
-        if tally:
-            ends = (f"{n:,}" for n in quartiles(tally))
-            rows.add_row(words, *ends, f"{sum(tally.values()):,}")
-    return rows
-
-
-def _exact(value: Any) -> str:
-    if value is None:
-        return "not known"
-    if isinstance(value, Interval):
-        return f"{value.low:,.3g} - {value.high:,.3g}"
-    return f"{value:,.1f}"
-
-
-def _grid(title: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-
-
-def _text(rows: Any, width: int) -> str:
-    from rich.console import Console
-
-    page = io.StringIO()
-    console = Console(file=page, width=width, no_color=True, color_system=None)
-    console.print(rows)
-    return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
-
-
-def _notes(notes: Sequence[str]) -> str:
-    return "".join(f"{note}\n" for note in dict.fromkeys(notes))
+    return "\n".join(blocks) + footer(notes)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from retina.errors import BadSetting
-from retina.reports.figure import COLOURS, PALE, check_ending, write
 from retina.reports.numbers import amount
+from retina.reports.page import COLOURS, PALE, check_ending, write
 from retina.types import Cost
 
 Box = tuple[float, float, float, float]  # left, bottom, width, height

@@ -15,9 +15,6 @@ from retina.search.job import Job
 from retina.types import Fit, Split
 
 SURE = 0.05  # of an error among all that an experiment compares; convention
-# With the 1,000 of `compare` no p of twelve cells is below .013, and none of four such
-# comparisons could ever be told.
-DRAWS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,10 +119,10 @@ def _differences(
     of: Callable[[Job], tuple[Fit, Split]], has: Job, lacks: Job
 ) -> dict[str, Difference]:
     """Group of test clips -> with minus without."""
-    from retina.search.compare import compare
+    from retina.search.compare import MANY, compare
 
     (without, split), (having, _) = of(lacks), of(has)
-    made = compare({lacks.label: without, has.label: having}, split, draws=DRAWS)
+    made = compare({lacks.label: without, has.label: having}, split, draws=MANY)
     return {one.group: one.difference for one in made}
 
 

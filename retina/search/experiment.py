@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from retina import registry, resources
 from retina.errors import BadCard, UnknownName, nearest
 from retina.search import misread
 from retina.search.budget import Budget, Profile, Strict, apart
+from retina.search.frontier import FIGURES
 from retina.search.space import Range
-from retina.types import Cost
 
 
 class Family(Strict):
@@ -327,18 +326,17 @@ def _check_names(experiment: Experiment, file: Path) -> None:
             registry.find("metrics", metric)
     except UnknownName as error:
         raise BadCard(f"{file}: {error}") from None
-    costs = [field.name for field in dataclasses.fields(Cost)]
-    if experiment.x not in costs:
+    if experiment.x not in FIGURES:
         raise BadCard(
-            f"{file}: no cost x = {experiment.x!r}: {nearest(experiment.x, costs)}"
+            f"{file}: no cost x = {experiment.x!r}: {nearest(experiment.x, FIGURES)}"
         )
     for down in experiment.search.down:
-        if down not in costs:
+        if down not in FIGURES:
             raise BadCard(
-                f"{file}: search.down: no cost {down!r}: {nearest(down, costs)}"
+                f"{file}: search.down: no cost {down!r}: {nearest(down, FIGURES)}"
             )
     for expected in experiment.expected:
-        figures = (*experiment.metrics, *costs)
+        figures = (*experiment.metrics, *FIGURES)
         if expected.what not in figures:
             raise BadCard(
                 f"{file}: no figure {expected.what!r} to expect: "

@@ -11,6 +11,13 @@ from retina.costs.denominators import NO_CLAIM, PER_SYNAPSE
 from retina.errors import BadSetting, UnknownName, nearest
 from retina.types import Cost, Interval, Point
 
+# The figures of a cost that may be an axis: one number, or the range of one.
+FIGURES = tuple(
+    field.name
+    for field in dataclasses.fields(Cost)
+    if str(field.type).split(" ")[0] in ("int", "float", "Interval")
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Frontier:
@@ -57,14 +64,7 @@ def frontier(
     _check_comparable(points)
     _check_claims(points, x)
     ordered = sorted(points, key=lambda p: (_cost(p, x), -_last(accuracy(p, y)), p.run))
-    on, reached = [], -math.inf
-    for i, point in enumerate(ordered):
-        value = accuracy(point, y)
-        twin = (
-            i > 0 and value == reached and _cost(point, x) == _cost(ordered[i - 1], x)
-        )
-        on.append(value > reached or (twin and on[-1]))
-        reached = max(reached, _last(value))
+    on = leading([_cost(p, x) for p in ordered], [accuracy(p, y) for p in ordered])
     steps = [
         (_cost(p, x), accuracy(p, y))
         for p, is_on in zip(ordered, on, strict=True)
@@ -72,6 +72,25 @@ def frontier(
     ]
     dearest = max((_cost(p, x) for p in ordered), default=math.nan)
     return Frontier(x, y, tuple(ordered), tuple(on), _hypervolume(steps, dearest))
+
+
+def leading(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+    """Of each whether none is as cheap and as accurate, and better in one of the two.
+
+    costs, values: of which the one should be low and the other high; what lacks one of
+                   them (inf or nan; nan or -inf) is beaten.
+
+    >>> leading([9, 1, 2, 2, 3], [0.4, 0.2, 0.5, 0.5, math.nan])
+    [False, True, True, True, False]
+    """
+    on, reached, at = [False] * len(costs), -math.inf, math.nan
+    known = [i for i, cost in enumerate(costs) if math.isfinite(cost)]
+    for i in sorted(known, key=lambda i: (costs[i], -_last(values[i]))):
+        if values[i] > reached:
+            on[i], reached, at = True, values[i], costs[i]
+        elif values[i] == reached and costs[i] == at:  # a twin
+            on[i] = True
+    return on
 
 
 def cost_range(point: Point, x: str) -> tuple[float, float, float]:
@@ -84,7 +103,7 @@ def cost_range(point: Point, x: str) -> tuple[float, float, float]:
         raise UnknownName(f"no cost {x!r}: {nearest(x, known)}")
     value: Any = getattr(point.cost, x)
     if isinstance(value, Interval):
-        return value.low, math.sqrt(value.low * value.high), value.high
+        return value.low, middle(value.low, value.high), value.high
     if value is None:
         raise BadSetting(
             f"{x} is not known for {point.dataset!r}: name another cost "
@@ -95,6 +114,11 @@ def cost_range(point: Point, x: str) -> tuple[float, float, float]:
             f"{x} is not one number: name another cost (--x flops_per_spike)"
         )
     return float(value), float(value), float(value)
+
+
+def middle(low: float, high: float) -> float:
+    """The geometric middle of a range, by which costs are ordered."""
+    return math.sqrt(low * high)
 
 
 def accuracy(point: Point, y: str) -> float:
@@ -139,12 +163,11 @@ def as_json(front: Frontier) -> dict[str, Any]:
 
 def _check_claims(points: Sequence[Point], x: str) -> None:
     for point in points if x in PER_SYNAPSE else ():
-        for note in point.cost.notes:
-            if note.startswith(NO_CLAIM):
-                raise BadSetting(
-                    f"{point.dataset!r} has {note}, so {x} is no axis: name another "
-                    "cost (--x flops_per_spike, --x flops_per_s_per_cell)"
-                )
+        if not point.cost.synapse_claims and getattr(point.cost, x) is not None:
+            raise BadSetting(
+                f"{point.dataset!r} has {NO_CLAIM}, so {x} is no axis: name another "
+                "cost (--x flops_per_spike, --x flops_per_s_per_cell)"
+            )
 
 
 def _cost(point: Point, x: str) -> float:

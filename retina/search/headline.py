@@ -17,7 +17,7 @@ import numpy as np
 from retina.errors import BadSetting
 from retina.metrics.medians import middle, percentiles, spread_of_median
 from retina.search.draws import CHOOSING, REPEATED, VALIDATION, Drawn
-from retina.search.frontier import cost_range
+from retina.search.frontier import cost_range, leading
 from retina.search.ratio import over
 from retina.types import Point
 
@@ -137,12 +137,8 @@ def frontier_of(values: np.ndarray, costs: np.ndarray) -> list[int]:
     [0, 2]
     """
     medians = np.nan_to_num(middle(values), nan=-np.inf)
-    found, reached = [], -np.inf
-    for i in sorted(range(len(costs)), key=lambda i: (costs[i], -medians[i])):
-        if medians[i] > reached:
-            found.append(i)
-            reached = medians[i]
-    return found
+    on = np.flatnonzero(leading(costs.tolist(), medians.tolist())).tolist()
+    return sorted(on, key=lambda i: (costs[i], -medians[i]))
 
 
 def _near(

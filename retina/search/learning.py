@@ -20,7 +20,7 @@ import numpy as np
 import optax
 
 from retina import formulation
-from retina.costs.cost import stands_for
+from retina.costs.denominators import stands_for
 from retina.costs.flops import count
 from retina.errors import BadSetting
 from retina.fitting import cells, descent, lbfgs, optimiser, penalties, quasi_newton

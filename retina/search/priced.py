@@ -1,16 +1,20 @@
 """What the models cost that a budget leaves out: a price needs no fit.
 
 A step is counted on the shapes of its parameters; what a fit finds are their values.
-A price is kept beside the runs, so that no recording is loaded for it again.
+A price is kept beside the runs, so that no recording is loaded for it again; an edit of
+what it was counted with, or of, has it counted anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import retina
 from retina import atomic, build, store
 from retina.data import card as cards
 from retina.data import identity
@@ -22,6 +26,7 @@ from retina.types import Cost, Split
 PRICED = "priced"
 WORDS = {"species", "cell_types", "publish"}  # of a card, which its digest leaves out
 COUNT = ("retina-frontier", "jax")  # whose versions may count otherwise
+LATER = ("cli", "reports", "templates")  # folders that only show a price
 
 
 def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
@@ -56,6 +61,7 @@ def _told(job: Job, folder: Path) -> dict[str, Any]:
         "card": identity.digest(card),
         "words": card.model_dump(include=WORDS),
         "versions": {k: v for k, v in store.versions().items() if k in COUNT},
+        "sources": _sources(),
     }
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         was = store.loads(file.read_text(encoding="utf-8"))
@@ -70,6 +76,17 @@ def _told(job: Job, folder: Path) -> dict[str, Any]:
     kept = asked | told | {"cost": price and dataclasses.asdict(price)}
     atomic.write_file(file, store.dumps(kept).encode())
     return told | {"cost": price}
+
+
+@functools.cache
+def _sources(package: Path = Path(retina.__file__).parent) -> str:
+    """A digest of the code: in a checkout it changes, and the version does not."""
+    read = hashlib.sha256()
+    for file in sorted(package.rglob("*")):
+        name = file.relative_to(package)
+        if file.suffix in (".py", ".toml") and name.parts[0] not in LATER:
+            read.update(f"{name.as_posix()}\0".encode() + file.read_bytes())
+    return read.hexdigest()[:16]
 
 
 def _price(job: Job, split: Split) -> Cost | None:

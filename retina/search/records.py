@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def point_of(record: Mapping[str, Any], run: str) -> Point:
             model=record["model"],
             dataset=record["dataset"],
             score=_score(record["score"]),
-            cost=cost_of(record["cost"]),
+            cost=cost_of(_of_older(record.get("spec", {})) | record["cost"]),
             settings=record["settings"],
             validation_bits=record.get("validation_bits"),
             validation_seeds=tuple(record.get("validation_seeds", ())),
@@ -51,6 +52,16 @@ def point_of(record: Mapping[str, Any], run: str) -> Point:
         raise BrokenRun(
             f"the score or the cost in {run} is of another version: fit it again"
         ) from error
+
+
+def as_now(point: Point, card: cards.Card) -> Point:
+    """A kept point, with what its recording's card says today of publishing results.
+
+    That decides no number, so a run does not end with it: but who was told not to show
+    them must not find them in a table.
+    """
+    score = dataclasses.replace(point.score, publish=card.publish)
+    return dataclasses.replace(point, score=score)
 
 
 def merged(point: Point, record: Mapping[str, Any]) -> Point:
@@ -157,10 +168,13 @@ def _read(run: Path) -> Point:
 
     record = store.read(run)
     if "score" in record and "cost" in record:
+        card = None
         # A score that was kept is read where neither recording nor card is at hand.
         with contextlib.suppress(UnknownName):
             check_card(record, str(run))
-        return point_of(record, run.name)
+            card = card_of(record)
+        point = point_of(record, run.name)
+        return point if card is None else as_now(point, card)
     from retina.search.measure import measure
 
     return measure(store.load(run), split_of(record), run.name)
@@ -186,6 +200,14 @@ def cost_of(table: Mapping[str, Any]) -> Cost:
         for name in ("fan_ins", "fan_outs")
     }
     return Cost(**{**table, **ranged, **fans, "counts": counts})
+
+
+def _of_older(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cost says of its recording, by the spec of its run: older ones did not."""
+    if "frame" not in spec:
+        return {}
+    claims = math.prod(spec["frame"]) > 1
+    return {"event": spec.get("event", "spike"), "synapse_claims": claims}
 
 
 def _counts(row: Mapping[str, Any]) -> Counts:

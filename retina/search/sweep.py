@@ -39,6 +39,8 @@ class Swept:
     priced:    models that a budget leaves out, from `retina.search.priced`.
     refused:   jobs whose model is not for their recording, as the experiment expects.
     recordings: run -> the recording's own name, and ":" with the cells asked for.
+    own:       that of a recording as the experiment names it, which may be a path; of
+               those that any run is of.
     controls:  likewise, of those that were fitted to sampled spikes.
     effects:   what the families that name another one do beside it.
     skipped:   how many jobs were finished before.
@@ -60,6 +62,7 @@ class Swept:
     searched: tuple[Searched, ...] = ()
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     recordings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    own: Mapping[str, str] = dataclasses.field(default_factory=dict)
     refused: tuple[Failure, ...] = ()
     headlines: Mapping[str, Headline] = dataclasses.field(default_factory=dict)
     priced: tuple[Mapping[str, Any], ...] = ()
@@ -75,7 +78,11 @@ class Swept:
         "cost" is the price of those that could have been.
         """
         refused = [
-            {"model": one.job.label, "recording": one.job.recording, "why": one.error}
+            {
+                "model": one.job.label,
+                "recording": self.own.get(one.job.recording, one.job.recording),
+                "why": one.error,
+            }
             for one in self.refused
         ]
         return [*refused, *self.priced]
@@ -245,6 +252,11 @@ def sweep(
     )
     every = {job.name: job for job in (*jobs, *explored)}
     ordered = [job for job in every.values() if job.name in done]
+    recordings = {
+        job.name: ":".join(filter(None, [done[job.name].dataset, job.cells]))
+        for job in ordered
+    }
+    own = {job.recording: recordings[job.name] for job in ordered}
     swept = Swept(
         experiment=experiment,
         folder=folder,
@@ -254,20 +266,23 @@ def sweep(
         skipped=skipped,
         surprises=tuple(surprises(experiment, jobs, done)),
         controls=tuple(done[job.name] for job in ordered if job.spikes_of),
-        effects=measured,
+        effects=tuple(
+            dataclasses.replace(one, dataset=own[one.dataset]) for one in measured
+        ),
         searched=tuple(
-            searched(
-                *(experiment, name, [done.get(job.name) for job in made]),
-                climbed.get(name, ()),
+            dataclasses.replace(
+                searched(
+                    *(experiment, name, [done.get(job.name) for job in made]),
+                    climbed.get(name, ()),
+                ),
+                dataset=own.get(name, name),
             )
             for name in experiment.recordings()
             if (made := _tries(experiment, name, explored)) or climbed.get(name)
         ),
         labels={job.name: job.label for job in every.values()},
-        recordings={
-            job.name: ":".join(filter(None, [done[job.name].dataset, job.cells]))
-            for job in ordered
-        },
+        recordings=recordings,
+        own=own,
         priced=tuple(priced(experiment, order.folder)),
     )
     if choosing:

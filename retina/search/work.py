@@ -170,10 +170,10 @@ def finished(job: Job, folder: Path) -> Point | None:
         record = store.read(place)
         if record.get("job") != job.canonical():
             return None
-        now = identity.digest(cards.read(job.dataset))
-        if not identity.same(record.get("recording") or "", now):
+        card = cards.read(job.dataset)
+        if not identity.same(record.get("recording") or "", identity.digest(card)):
             return None
-        point = records.point_of(record, job.name)
+        point = records.as_now(records.point_of(record, job.name), card)
         return point if set(job.metrics) <= set(point.score.metrics) else None
     except BrokenRun:
         return None

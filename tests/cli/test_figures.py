@@ -75,7 +75,7 @@ def test_score(retina):
     assert price > 0
     told = json.loads(retina("cost", "run", "--json").out)
     assert told["flops_per_bit"] == pytest.approx(price)
-    assert "FLOPs per bit told of the recorded spikes" in retina("cost", "run").out
+    assert "FLOPs per bit told of what was recorded" in retina("cost", "run").out
     wide = json.loads(retina("score", "run", "--bin-s", "0.1", "--json").out)
     assert wide["bin_s"] == pytest.approx(0.1) and wide["bins"] == 390 // 5
     assert store.read("run")["score"] == kept  # on the run's own bins

@@ -67,6 +67,26 @@ def test_a_checkerboard_is_not_spikes_but_declared_counts_are():
     assert declared.event == pytest.approx(2 * 8 + 4 / 3 + 2)
 
 
+def test_spikes_that_a_buffer_keeps_are_spikes_and_a_mixture_is_not():
+    past = windowed(lambda p, seen: seen @ p, 3, shape=(), about=("past",))
+
+    def step(p, s, signal):
+        x, heard = signal
+        s, y = past.step(p, s, heard[0])
+        mixed = jnp.concatenate([heard, x]) @ jnp.ones((2, 1))
+        return s, mixed + y
+
+    stage = recurrent(step, start=past.start, about=("heard",), uses_response=True)
+    counts = np.reshape([1, 0, 1, 1, 0], (1, 5, 1))
+    shown = clip(np.full((5, 1), 0.5), 1, counts)
+    found = executors(made(stage, (1,)), jnp.ones(3), [shown], spikes=True)
+    # Of the counts of the bin before, 0 1 0 1 1, the last three: 0, 1, 1, 2 and 2.
+    assert found.neurobench_effective_acs == pytest.approx(6 / 5)
+    assert found.neurobench_effective_macs == pytest.approx(1 + 3 / 5)
+    # The sum over the buffer adds; the mixture multiplies; the two are added.
+    assert found.dense == 3 + 2 * 2 + 1
+
+
 def test_a_silent_unit_is_free_for_events_and_a_pruned_row_for_smaller_arrays():
     stage = chain(
         memoryless(lambda p, x: jax.nn.relu(p @ x), about=("first",)),

@@ -97,6 +97,7 @@ for power, multiplies in ((2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (7, 4), (15, 6
         "integer_pow", lambda x, p=power: x**-p, X,
         multiplies=7 * multiplies, divides=7,
     )  # fmt: skip
+case("integer_pow", lambda x: lax.integer_pow(x, 3), c64(7), multiplies=56, adds=28)
 case("convert_element_type", lambda x: x.astype(jnp.int32), X, integers=7)
 case("convert_element_type", lambda x: x.astype(jnp.bfloat16), X, integers=7)
 case("conj", lax.conj, c64(7), adds=7)
@@ -143,6 +144,7 @@ case(
 case("cumsum", lambda x: lax.cumsum(x, 0), f32(1024), adds=1023)
 case("cumsum", lambda x: lax.cumsum(x, 1), M, adds=12)
 case("cumprod", lambda x: lax.cumprod(x, 1), M, multiplies=12)
+case("cumprod", lambda x: lax.cumprod(x, 0), c64(7), multiplies=24, adds=12)
 case("cummax", lambda x: lax.cummax(x, 1), M, comparisons=12)
 case("cummin", lambda x: lax.cummin(x, 1), M, comparisons=12)
 case(
@@ -199,6 +201,7 @@ def pool(fn, start, padding="VALID"):
 case("reduce_window_sum", pool(lax.add, 0.0), POOL, adds=4 * 3 * 3)
 # SAME: 9 windows, of which 4 are whole, 4 hold half and 1 a quarter.
 case("reduce_window_sum", pool(lax.add, 0.0, "SAME"), POOL, adds=(4 * 3 + 4) * 3)
+case("reduce_window_sum", pool(lax.add, np.complex64(0)), c64(1, 5, 5, 3), adds=2 * 36)
 case("reduce_window_max", pool(lax.max, -jnp.inf), POOL, comparisons=36)
 case("reduce_window_min", pool(lax.min, jnp.inf), POOL, comparisons=36)
 case(
@@ -272,6 +275,15 @@ for name, method, kind in (
         **{kind: 3},
         **INDEX,
     )
+case(
+    "scatter-add",
+    lambda x, i, u: x.at[i].add(u),
+    [c64(9), i32(3), c64(3)],
+    words_read=3,
+    words_written=3,
+    adds=6,
+    **INDEX,
+)
 case(
     "sort", jnp.sort, f32(1024), comparisons=10240, words_read=1024, words_written=1024
 )
@@ -412,7 +424,7 @@ def test_unknown_primitive_raises_and_says_where_the_rule_belongs():
 
 
 @pytest.mark.parametrize(
-    "fn", [jnp.log, lambda x: jnp.cumprod(x), lambda x: jnp.linalg.cholesky(x)]
+    "fn", [jnp.log, lax.sign, lax.cumlogsumexp, jnp.linalg.cholesky]
 )
 def test_complex_numbers_without_a_rule_raise(fn):
     with pytest.raises(UncountedPrimitive, match="complex"):

@@ -70,9 +70,6 @@ def test_a_cost_that_is_known_in_one_way_only(cost):
 def test_what_cannot_be_scaled(cost):
     with pytest.raises(UnknownName, match="human-retina"):
         scale(cost, "human-retin")
-    quanta = dataclasses.replace(
-        cost,
-        notes=("counts are of quantum events, not of a ganglion cell's spikes: ...",),
-    )
-    with pytest.raises(BadSetting, match="no ganglion cells"):
-        scale(quanta, "brain")
+    for event in ("quantum", "graded"):
+        with pytest.raises(BadSetting, match="no ganglion cells"):
+            scale(dataclasses.replace(cost, event=event), "brain")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from retina.costs.clocks import one_bin
 from retina.costs.counts import KINDS, Counts
 from retina.costs.flops import count_step, trace_step
 from retina.costs.memory import memory
@@ -302,6 +303,37 @@ def test_memory_of_a_look_up_table_is_what_is_looked_up():
     held = memory(trace_step(stage, {"table": jnp.zeros(1000)}, f32(6)))
     assert held.param_bytes == 4000
     assert held.weights_read == 4 * 6
+
+
+def test_each_look_up_reads_words_of_its_own_and_no_more_than_there_are():
+    def function(p, x):
+        places = (x * 10.0).astype(jnp.int32), (x * 20.0).astype(jnp.int32)
+        one, two = (p.at[at].get(mode="promise_in_bounds") for at in places)
+        return one + two
+
+    stage = memoryless(function, about=("table",))
+    for entries, read in ((1000, 12), (9, 9)):
+        held = memory(trace_step(stage, jnp.zeros(entries), f32(6)))
+        assert held.weights_read == 4 * read
+
+
+def test_a_loop_at_setup_reads_nothing_in_a_bin():
+    def function(p, x):
+        made, _ = lax.scan(lambda c, _: (c * p, None), p, length=3)
+        return made * x
+
+    held = memory(trace_step(memoryless(function, about=("made",)), f32(5), f32(5)))
+    assert held.weights_read == 4 * 5  # what the loop made
+
+
+def test_a_period_of_any_number_of_different_bins_costs_their_mean():
+    def adding(times):
+        return lambda p, s, x: (s, sum([1.0] * times, x))
+
+    alike = memoryless(lambda p, x: x, about=("varied",))
+    steps = ((adding(8), 1), (adding(4), 1), (adding(2), 2))
+    model = Model("varied", Spec((1,), 1, 0.01), alike._replace(steps=steps))
+    assert one_bin(model, {}).work.step.adds == (8 + 4 + 2 + 2) / 4
 
 
 def test_memory_of_untouched_and_overwritten_state():

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from retina.errors import BadSetting, UnwritableFolder
 from retina.reports import figure as module
 from retina.reports.figure import figure
+from retina.reports.page import STYLE
 from retina.search.frontier import frontier
 from tests.reports.points import point
 
@@ -33,7 +34,7 @@ MANY = [
 
 
 def drawn(front) -> Any:
-    with matplotlib.rc_context(module.STYLE):
+    with matplotlib.rc_context(STYLE):
         canvas = FigureCanvasAgg(Figure(figsize=(8.4, 5.6), dpi=160))
         module._draw(canvas.figure, front)
         canvas.draw()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from retina.costs.denominators import NO_CLAIM
 from retina.data.caveats import COLD
 from retina.reports.answer import answer
 from retina.reports.markdown import markdown
 from retina.reports.result import result
+from retina.search.frontier import frontier
 from retina.search.headline import Headline, Near, Reaching
 from tests.reports.points import point
 
@@ -17,12 +17,17 @@ LABELS = {"ln": "ln rank=1", "cnn": "cnn"}
 
 
 def flat(one):
-    note = f"{NO_CLAIM}a full-field stimulus collapses space"
-    return dataclasses.replace(one, cost=dataclasses.replace(one.cost, notes=(note,)))
+    cost = dataclasses.replace(one.cost, synapse_claims=False)
+    return dataclasses.replace(one, cost=cost)
 
 
 def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def bold(text):
+    rows = [cells(line)[0] for line in text.splitlines() if line.startswith("| ")]
+    return [row.strip("*`") for row in rows if row.startswith("**")]
 
 
 def test_a_row_per_model_cheapest_first_with_every_price():
@@ -46,6 +51,32 @@ def test_a_bit_has_a_column_where_a_model_tells_one():
     heads, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
     told = [dict(zip(cells(heads), cells(row), strict=True)) for row in rows]
     assert [row["per bit"] for row in told] == ["350", "-"]
+
+
+def test_bold_is_what_is_on_the_frontier():
+    """Also of twins, and of ranges; and where there is no such axis, nothing is."""
+    made = [CNN, LN, point("twin", 0.5, 1200.0), point("worse", 0.4, 1e5)]
+    for x in ("flops_per_s_per_cell", "flops_per_synaptic_event"):
+        front = frontier(made, x)
+        text = markdown(result(made, {}, x=x), "cc_norm", x)
+        assert (
+            bold(text) == [one.model for one in front.best()] == ["ln", "twin", "cnn"]
+        )
+    x = "flops_per_synaptic_event"
+    assert not bold(markdown(result([flat(CNN), *made[1:]], {}, x=x), "cc_norm", x))
+
+
+def test_the_axis_has_a_column_whichever_figure_it_is():
+    made, few = [], {"cnn": 5, "ln": 7}
+    for one in (LN, CNN):
+        cost = dataclasses.replace(one.cost, sparse_flops_per_bin=few[one.model])
+        made.append(dataclasses.replace(one, cost=cost))
+    x = "sparse_flops_per_bin"
+    text = markdown(result(made, {}, x=x), "cc_norm", x)
+    heads, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    told = [dict(zip(cells(heads), cells(row), strict=True)) for row in rows]
+    assert [row["sparse flops per bin"] for row in told] == ["5", "7"]
+    assert bold(text) == ["cnn"]
 
 
 def test_a_caveat_of_any_row_is_told():
@@ -105,3 +136,27 @@ def test_the_answer_gives_interval_prices_and_what_is_not_reached():
     )
     assert most.endswith("not reached; the most is 80 %")
     assert "synap" not in answer("it", found, [flat(LN), flat(CNN)], LABELS)
+
+
+def test_the_answer_names_what_is_counted():
+    quanta = [
+        dataclasses.replace(one, cost=dataclasses.replace(one.cost, event="quantum"))
+        for one in (LN, CNN)
+    ]
+    found = Headline((), (Reaching("frozen", 0.5, "ln", 0.55, 0.9),))
+    for points, unit in ((quanta, "per quantum"), ([LN, CNN], "per spike")):
+        assert unit in answer("it", found, points, LABELS)
+
+
+def test_no_rounding_turns_an_answer_round():
+    near = Near("frozen", "pearson_trial", 0.05, "cnn", "ln", 0.97, (0.9497, 1.0), 1.0)
+    found = Headline((near,), (Reaching("frozen", 0.9, "", 0.897, 1.0),))
+    missed, most = answer("it", found, [LN, CNN], LABELS).splitlines()
+    assert "[0.9497, 1.0000] of cnn on test, so not shown" in missed
+    assert "90 % of the explainable variance: not reached; the most is 89.7 %" in most
+    just = dataclasses.replace(
+        found, near=(dataclasses.replace(near, ci95=(0.9503, 1)),)
+    )
+    assert "[0.9503, 1.0000] of cnn on test, so shown" in answer(
+        "it", just, [LN, CNN], LABELS
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from retina.costs.denominators import NO_CLAIM
 from retina.reports import result
 from tests.reports.points import point
 
@@ -26,8 +25,8 @@ def test_every_figure_is_kept_and_is_strict_json(tmp_path):
 
 def test_a_recording_without_a_claim_per_synapse_has_no_such_figure():
     one = point("ln", 0.5, 100.0)
-    note = f"{NO_CLAIM}a full-field stimulus collapses space"
-    flat = dataclasses.replace(one, cost=dataclasses.replace(one.cost, notes=(note,)))
+    costs = dataclasses.replace(one.cost, synapse_claims=False)
+    flat = dataclasses.replace(one, cost=costs)
     for given, shown in ((one, True), (flat, False)):
         cost = result.result([given], {})["points"][0]["cost"]
         assert (cost["flops_per_synaptic_event"] is not None) == shown

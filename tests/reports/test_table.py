@@ -93,6 +93,21 @@ def test_a_score_names_its_cells():
     assert told == list(names)
 
 
+def test_no_name_is_taken_for_a_style():
+    score = point("ln [b]", 0.6, 1e5).score
+    names = tuple(f"[unit{n}]" for n in range(11)) + ("[/none]",)
+    rows = table(dataclasses.replace(score, cell_names=names))
+    assert all(name in rows for name in names) and "ln [b] on simulated" in rows
+
+
+def test_what_is_counted_has_its_name():
+    one = point("ln", 0.6, 1e5)
+    told = dataclasses.replace(one.cost, event="quantum")
+    assert "per quantum" in table([dataclasses.replace(one, cost=told)])
+    assert "FLOPs per recorded quantum" in table(told)
+    assert "recorded spike" in table(one.cost) and "spike" not in table(told)
+
+
 def test_what_must_not_be_published_says_so():
     known = point("ln", 0.6, 1e5)
     secret = dataclasses.replace(

@@ -12,6 +12,7 @@ from retina.data.load import load
 from retina.data.split import split as divided
 from retina.errors import BadCard, BrokenRun
 from retina.metrics.compare import Difference
+from retina.reports.result import result
 from retina.search import experiment as experiments
 from retina.search import grid, records
 from retina.search.effect import Effect, as_rows
@@ -123,6 +124,26 @@ def test_without_a_control_the_two_are_compared_and_no_more_is_said(asked, tmp_p
     assert not swept.controls and not (tmp_path / "runs" / "controls").exists()
     assert all(np.isnan(one.smallest) for one in swept.effects)
     assert {one.group for one in swept.effects} == {"frozen", "running"}
+
+
+def test_what_must_not_be_shown_any_more_is_in_no_result(asked, tmp_path, recordings):
+    """The runs stay; of a recording that the experiment names by its path."""
+    card = tmp_path / "own" / "small.toml"
+    card.parent.mkdir()
+    text = (recordings / "datasets" / "small.toml").read_text()
+    head = HEAD.replace('"small"', f'"{card}"')
+    folder = asked(ASKED.replace("control = true", ""), head)
+    for more, withheld in (("", []), ("publish = false\n", ["small"])):
+        card.write_text(text.replace("lead = 30\n", f"lead = 30\n{more}"))
+        swept = sweep(folder, tmp_path / "runs")
+        told = {one.run: one.model for one in swept.points}
+        effects = as_rows(swept.effects)
+        made = result(swept.points, told, effects=effects, recordings=swept.recordings)
+        assert made["withheld"] == withheld and len(effects) == 2
+        assert len(made["points"]) == len(made["effects"]) == (0 if withheld else 2)
+        kept = records.points(tmp_path / "runs")
+        assert [one.score.publish for one in kept] == [not withheld] * 2
+    assert swept.skipped == 2
 
 
 def test_spikes_of_a_fit_that_failed_are_not_waited_for(asked, tmp_path):

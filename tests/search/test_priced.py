@@ -37,8 +37,25 @@ def test_a_kept_price_is_of_the_same_card_and_versions(tmp_path, monkeypatch):
         assert identity.digest(other) == identity.digest(card)
         monkeypatch.setattr(cards, "read", lambda _, other=other: other)
         assert taken() == 1
+    monkeypatch.setattr(priced, "_sources", lambda: "another digest")
+    assert taken() == 1
     platform = store.versions() | {"platform": "another machine"}
     monkeypatch.setattr(store, "versions", lambda: platform)
     assert taken() == 0
     monkeypatch.setattr(store, "versions", lambda: platform | {"jax": "later"})
     assert taken() == 1
+
+
+def test_an_edit_of_what_is_counted_or_counts_is_seen(tmp_path):
+    """The version stays in a checkout; what only shows a price is let be."""
+    digests = []
+    for place in ("costs/walk.py", "costs/constants.toml", "layers/linear.py"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text("1")
+        digests.append(priced._sources.__wrapped__(tmp_path))
+    (tmp_path / "costs/walk.py").write_text("2")
+    digests.append(priced._sources.__wrapped__(tmp_path))
+    assert len(set(digests)) == 4
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli/costing.py").write_text("1")
+    assert priced._sources.__wrapped__(tmp_path) == digests[-1]
