@@ -87,17 +87,21 @@ def recording(card: Card, parts: Mapping[str, Part], cells: list[Cell]) -> Recor
 
 
 def _counted(part: Part, frame_s: float) -> Part:
-    """Counts that are as many as the rows are of the rows, however these jitter."""
+    """Counts as many as the rows, or so many for each, are theirs, however they jitter.
+
+    >>> noise = Part(np.arange(2), np.array([0, 1.1, 2]), None, np.ones((1, 4, 3)), 0.5)
+    >>> _counted(noise, 1.0).onsets_s.tolist()
+    [0.0, 1.0, 2.0]
+    """
     rows = len(part.stimulus)
-    if (
-        part.counts is None
-        or part.counts.shape[1:2] != (rows,)
-        or part.onsets_s.shape != (rows + 1,)
-        or not math.isclose(part.count_s or 0, frame_s, rel_tol=1e-3)  # as of `split`
-    ):
+    if part.counts is None or not part.count_s or part.onsets_s.shape != (rows + 1,):
+        return part
+    each = max(round(frame_s / part.count_s), 1)
+    alike = math.isclose(each * part.count_s, frame_s, rel_tol=1e-3)  # as of `split`
+    if not alike or part.counts.shape[1] != each * rows:
         return part
     clock = part.onsets_s[0] + np.arange(rows + 1) * frame_s
-    return dataclasses.replace(part, onsets_s=clock, count_s=frame_s)
+    return dataclasses.replace(part, onsets_s=clock, count_s=frame_s / each)
 
 
 def _blocks(card: Card, rule: SplitRule, parts: Mapping[str, Part]) -> Iterator[Block]:

@@ -306,6 +306,20 @@ def test_times_that_were_rounded_do_not_change_the_clock(tmp_path):
     np.testing.assert_array_equal(said[0], counts()[0, : said.shape[1]])
 
 
+def test_counts_of_several_bins_a_frame(tmp_path):
+    """And frames that jitter."""
+    said = np.random.default_rng(1).poisson(1.0, (4 * FRAMES, CELLS))
+    clock = T + np.random.default_rng(2).uniform(-0.01, 0.01, FRAMES)
+    held = {"movie": movie(0, 1, 2), "counts": said, "frame_times": clock}
+    np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
+    recording, table = written(tmp_path, "mine")
+    (part,) = table["options"]["parts"].values()
+    assert part["count_s"] == pytest.approx(table["frame_s"] / 4)
+    (clip,) = split(recording).train
+    wanted = said.reshape(FRAMES, 4, CELLS).sum(1)
+    np.testing.assert_array_equal(clip.response[0], wanted[: len(clip.stimulus)])
+
+
 def test_times_of_frames_in_milliseconds_look_odd(tmp_path):
     held = {"movie": movie(0, 1, 2), "counts": counts(), "frame_times": T * 1000}
     np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from retina.data.proposal.seen import Seen
 
+FINEST = 100  # bins of a frame
 FRAMES = 50  # at least, of anything that is called a stimulus
 
 
@@ -43,26 +44,31 @@ def stimulus_axes(
     return sizes[at], ", ".join([*rest[:at], "frame", *rest[at:]]), sure
 
 
-def counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool] | None:
-    """The words of the axes, cells, trials, and whether all are certain.
+def counts_axes(one: Seen, frames: int) -> tuple[str, int, int, bool, int] | None:
+    """The words of the axes, cells, trials, whether all are certain, bins of a frame.
 
-    None where no axis is as long as the frames, or one longer or shorter.
+    None where no axis is as long as the frames, or one longer or shorter, or so many
+    times as long.
 
     >>> counts_axes(Seen("a.mat", "counts", (3, 400, 6), "u", lambda: ..., True), 400)
-    ('cell, bin, trial', 3, 6, False)
+    ('cell, bin, trial', 3, 6, False, 1)
     """
     at = [i for i, n in enumerate(one.shape) if abs(n - frames) <= 1]
+    each = 1
     if not at:
+        at = [i for i, n in enumerate(one.shape) if n and n % frames == 0]
+        each = one.shape[at[0]] // frames if at else 1
+    if not at or each > FINEST:
         return None
     others = [n for i, n in enumerate(one.shape) if i != at[0]]
     if len(one.shape) == 1:
-        return "bin", 1, 1, True
+        return "bin", 1, 1, True, each
     if len(one.shape) == 2:
         words = ["cell", "cell"]
         words[at[0]] = "bin"
-        return ", ".join(words), others[0], 1, len(at) == 1
+        return ", ".join(words), others[0], 1, len(at) == 1, each
     # Two axes are left, of trials and of cells; nothing tells which.
     words = ["cell", "trial"] if one.turned else ["trial", "cell"]
     number = dict(zip(words, others, strict=True))
     words.insert(at[0], "bin")
-    return ", ".join(words), number["cell"], number["trial"], False
+    return ", ".join(words), number["cell"], number["trial"], False, each

@@ -119,6 +119,9 @@ def _arrays(guess: Guess) -> list[str]:
         lines.append(f"units = {quoted(guess.units)}{LOOK}: one array for each cell")
     if guess.counts is not None:
         lines.append(f"counts_axes = {quoted(guess.counts_axes)}{mark}")
+    if guess.each > 1 and guess.frame_s:
+        told = f"{LOOK}: {guess.each} bins of each frame"
+        lines.append(f"count_s = {guess.frame_s / guess.each:.9g}{told}")
     return lines
 
 

@@ -27,6 +27,7 @@ class Guess:
     sure:  whether the order of the axes could be told.
     called: whether the name of the stimulus, or its axes, say that it is one.
     named: whether the name of the counts says that they are.
+    each:  bins of a frame, of the counts.
     units: what the names of arrays of one cell's spikes each begin with.
     doubt: what is wrong with the onsets; "" where they are as many as the frames.
     """
@@ -47,6 +48,7 @@ class Guess:
     sure: bool = True
     called: bool = True
     named: bool = True
+    each: int = 1
     doubt: str = ""
 
     @property
@@ -128,12 +130,13 @@ def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
     heard = [o for o in others if len(o.shape) in (1, 2, 3) and not _clock(o)]
     for one in _named(heard, "counts"):
         binned = counts_axes(one, frames)
-        if binned:
-            words, cells, trials, clear = binned
+        if binned and (binned[-1] == 1 or frame_s and one in counted):
+            words, cells, trials, clear, each = binned
             return Guess(
                 *(shown, frames, axes, one, words, cells, trials),
                 sure=sure and clear,
                 named=one in counted,
+                each=each,
                 **told,
             )
     return Guess(shown, frames, axes, sure=sure, **told)

@@ -69,7 +69,7 @@ def card_text(
 def _said(frame_s: float) -> str:
     """What else to say of how long a frame lasts; 0 where nothing says so."""
     if not frame_s:
-        return ", 1/60 is 0.0166666667; no file has times of frames"
+        return ", 1/60 is 0.0166666667; no file has as many times as frames"
     if 5e-4 <= frame_s <= 5:
         return ""
     return "? By the times of frames: are those in seconds, and those of spikes?"
