@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -128,6 +131,53 @@ def test_a_newer_run_replaces_an_older_and_keeps_other_files(
     assert (run / "notes.txt").read_text() == "mine"
     assert (run / "plots" / "a.svg").is_file()
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_who_reads_in_the_middle_of_a_replacement_costs_nobody_a_run(
+    file, tmp_path, monkeypatch
+):
+    """As `retina status` on a server's folder, which knows no exchange in one step."""
+    run, rename, read = tmp_path / "run", os.rename, []
+
+    def interrupted(one, other):
+        rename(one, other)
+        if Path(one) == run and len(read) < 3:
+            read.append(store.read(run)["model"])
+
+    store.save(make(file, 1.0), run)
+    monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", interrupted)
+    store.save(make(file, 2.0), run)
+    assert len(read) == 3
+    assert store.load(run).params["scale"].min() == 2.0
+    assert sorted(os.listdir(tmp_path)) == ["lab", "run"]
+
+
+def test_who_comes_too_late_to_put_an_old_run_back_is_not_told(tmp_path, monkeypatch):
+    (tmp_path / ".run.old").mkdir()
+
+    def ended(one, other):
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(os, "rename", ended)
+    atomic.recover(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("code", "kept"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_system_that_flushes_no_folders_keeps_runs(
+    file, tmp_path, monkeypatch, code, kept
+):
+    flush = os.fsync
+
+    def files_alone(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", files_alone)
+    with contextlib.nullcontext() if kept else pytest.raises(UnwritableFolder):
+        store.save(make(file), tmp_path / "run")
+    assert (tmp_path / "run").is_dir() == kept
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
