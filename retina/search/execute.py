@@ -66,18 +66,20 @@ def execute(
 
     def beat() -> None:
         for folder in (order.folder, order.folder / work.CONTROLS):
-            for name, said in running.read(folder).items():
+            for name, now in running.read(folder).items():
                 if name in given:
                     begun(given[name])
-                    if "fit" in said:
-                        tell(given[name], "fitting", **said["fit"])
+                    if "fit" in now:
+                        tell(given[name], "fitting", **now["fit"])
 
     # What each holder said last, and when that was new by this machine's clock.
     met: dict[str, tuple[float | None, float]] = {}
 
+    def said(job: Job, word: str) -> float | None:
+        return running.of(job, work.place_of(job, order.folder).parent).get(word)
+
     def taken(job: Job) -> bool:
-        said = running.read(work.place_of(job, order.folder).parent).get(job.name, {})
-        heard, now = said.get("heard"), time.monotonic()
+        heard, now = said(job, "heard"), time.monotonic()
         if job.name not in met or met[job.name][0] != heard:
             met[job.name] = heard, now
         return now - met[job.name][1] < running.SILENT_S
@@ -86,7 +88,15 @@ def execute(
         check_device()
     call = here if executor == HERE else functools.partial(work.work, order=order)
     in_use: list[InUse] = []
-    answers = drive(opened, call, noted(), beat, at_once=at_once, taken=taken)
+    answers = drive(
+        opened,
+        call,
+        noted(),
+        beat,
+        at_once=at_once,
+        taken=taken,
+        begun=lambda job: said(job, "begun"),
+    )
     with contextlib.closing(answers):
         for job, outcome in answers:
             given.pop(job.name)

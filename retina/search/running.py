@@ -67,11 +67,19 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
              its fit has reported, "fit" with the numbers of that. The process may have
              died since: see when it was heard.
     """
-    found = {}
-    for file in folder.glob(f".*{_END}"):
-        with contextlib.suppress(OSError, ValueError):  # ended, or half written
-            found[file.name[1 : -len(_END)]] = json.loads(file.read_text())
-    return found
+    told = {file.name[1 : -len(_END)]: _read(file) for file in folder.glob(f".*{_END}")}
+    return {name: said for name, said in told.items() if said}
+
+
+def of(job: Job, folder: Path) -> dict[str, Any]:
+    """As `read`, of one job; {} where nothing was said, or is."""
+    return _read(folder / f".{job.name}{_END}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):  # ended, or half written
+        return json.loads(file.read_text())
+    return {}
 
 
 def _write(file: Path, said: Mapping[str, Any]) -> None:

@@ -104,10 +104,17 @@ def _known(job: Job, order: Order) -> Point | Reached | None:
 
 
 def arrived(job: Job, order: Order) -> bool:
-    """Whether what a worker said to have stored is here."""
-    if order.until is None:
-        return place_of(job, order.folder).is_dir()
-    return rungs.file_of(job, order.folder, order.until).is_file()
+    """Whether what a worker said to have stored is here.
+
+    Of a folder on a server this machine may still believe what it saw before; once it
+    has written there itself, it asks the server again.
+    """
+    place = place_of(job, order.folder)
+    if order.until is not None:
+        place = rungs.file_of(job, order.folder, order.until)
+    if not place.exists():
+        atomic.check_writable(place)
+    return place.exists()
 
 
 def forget(job: Job, folder: Path) -> None:

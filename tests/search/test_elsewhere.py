@@ -8,13 +8,14 @@ import os
 
 import pytest
 
-from retina import lock, store
+from retina import atomic, lock, store
 from retina.errors import BadSetting, BrokenRun, InUse
 from retina.search import experiment as experiments
 from retina.search import grid, plan, records, running, work
 from retina.search.status import status
 from retina.search.sweep import sweep
 from retina.search.work import Failure, Order
+from tests.search.tasks import jobs
 from tests.search.test_sweep import TWO, WITH_A_FAILURE, written
 
 
@@ -101,6 +102,21 @@ def test_what_another_process_is_at_is_waited_for_while_that_is_heard(
         swept = sweep(folder, out, progress=listening)
     assert ended == [second.name, first.name]
     assert swept.status == 0 and len(swept.points) == 2
+
+
+def test_what_a_server_does_not_show_yet_is_looked_for_again(tmp_path, monkeypatch):
+    """NFS remembers for up to a minute that a file was not there."""
+    (job, other), order = jobs(2), Order(tmp_path, "this")
+    place = work.place_of(job, tmp_path)
+    written = []
+
+    def asked_anew(path):
+        written.append(path)
+        place.mkdir(exist_ok=True)
+
+    monkeypatch.setattr(atomic, "check_writable", asked_anew)
+    assert work.arrived(job, order) and written == [place]
+    assert not work.arrived(other, order)
 
 
 def test_of_sweeps_side_by_side_each_keeps_its_plan_and_all_are_seen(asked, tmp_path):
