@@ -48,7 +48,7 @@ def save(
             folder is there that holds something else.
     """
     folder = Path(folder).absolute()
-    _refuse_foreign(folder)
+    refuse_foreign(folder)
     seeds = {f"{index:03d}": tree for index, tree in enumerate(fit.seeds)}
     params = to_bytes(
         {"params": fit.params, "seeds": seeds, "null_rate": np.asarray(fit.null_rate)}
@@ -245,7 +245,11 @@ def _restore(value: Any) -> Any:
     return value
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
+    """Nothing, where a run may be put.
+
+    raises: UnwritableFolder where something else is.
+    """
     with atomic.explained(folder):
         atomic.recover(folder)
         kept = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

@@ -128,6 +128,7 @@ class Loop:
                     # Else what is kept had ended before, as it should.
                     if np.any(going[self.lanes]):
                         self.stopped = self._exploded(model, losses, self.step, end)
+                    self.plateau.cuts[~sound & going] = EXPLODED
                     break
                 self.plateau.drop(~sound, end)
                 self.step = end

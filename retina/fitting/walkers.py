@@ -216,7 +216,8 @@ class Lbfgs:
             self.walk[seed] = tuple(walk)
             losses.append(float(loss))
         gain = (self.last - np.array(losses)) / np.maximum(np.abs(losses), 1e-3)
-        self.settled = bool(np.all(gain < self.settle))
+        # A seed that is lost gains nothing, and holds up no other.
+        self.settled = bool(np.all((gain < self.settle) | ~np.isfinite(losses)))
         self.last = np.array(losses)
         return self.last, steps
 

@@ -68,7 +68,8 @@ def reduce(
     returns:     Fit; training["lineage"] has an entry for each method from the first
                  fit on: {"method", "settings", "of" (the model it was), "validation"
                  (bits per spike, mean over cells: "before", "cut", "refitted"), "cost"
-                 ({column: (before, after)} of what the method claims to lower)}.
+                 ({column: (before, after)} of what the method claims to lower; what is
+                 measured and not counted, after the refit)}.
     raises:      UnknownName; BadSetting for a keyword that no method has, where a
                  method cannot be used on this model, would empty a layer, or would
                  lower nothing of what it claims to lower.
@@ -205,6 +206,8 @@ def _reduced(
     how = {**kept_recipe(parent, model), **recipe}
     refit = fits.begin(part + len(given), name, digest(params))
     small = refit(start, split, key=refitting, **how)
+    if EVENTS in columns:  # it hangs on the parameters, which the refit has moved
+        after = figures(columns, model, small.params, split)
     step = {
         "method": name,
         "settings": {k: p.default for k, p in keywords(function).items()}

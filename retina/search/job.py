@@ -91,6 +91,9 @@ class Job:
         source = registry.source("models", self.model)
         if source:
             table["source"] = source
+        scored = {name: registry.source("metrics", name) for name in self.metrics}
+        if any(scored.values()):
+            table["metric_sources"] = scored
         return json.dumps(table, sort_keys=True, separators=(",", ":"), default=str)
 
     @functools.cached_property

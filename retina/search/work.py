@@ -254,6 +254,8 @@ def splits(folder: Path) -> Splits:
 def _done(job: Job, order: Order, progress: Progress) -> Outcome:
     begun, place = time.perf_counter(), place_of(job, order.folder)
     begun_cpu_s = time.process_time()
+    if order.until is None:
+        store.refuse_foreign(place)  # now, rather than when the fit is done
     try:
         split, recording = splits(order.folder).of(job)
         if job.where_possible:

@@ -25,9 +25,12 @@ def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypa
     point = SimpleNamespace(score=SimpleNamespace(cell_names=()))
     monkeypatch.setattr(work, "measured", lambda *_: point)
     monkeypatch.setattr(records, "describe", lambda point: {})
-    monkeypatch.setattr(
-        store, "save", lambda fit, place, **_: place.mkdir(exist_ok=True)
-    )
+
+    def save(fit, place, **_):
+        place.mkdir(exist_ok=True)
+        (place / store.RECORD).touch()
+
+    monkeypatch.setattr(store, "save", save)
     for value in (1.0, 2.0):
         one = Draws(np.full(1, value), np.full((3, 1), value), 5)
         monkeypatch.setattr(

@@ -81,6 +81,18 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
     )
 
 
+def test_a_metric_that_was_edited_makes_another_job(tmp_path, monkeypatch):
+    """One of a file; those of the package change no name."""
+    names = []
+    for number in (1, 2):
+        place = tmp_path / str(number)
+        place.mkdir()
+        monkeypatch.chdir(place)
+        (place / "mine.py").write_text(f"def mine(rate, response): return {number}")
+        names.append(Job("", "d", "ln", {}, {}, ("mine.py", "cc_norm")).name)
+    assert names[0] != names[1]
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

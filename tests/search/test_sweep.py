@@ -441,6 +441,17 @@ def test_a_folder_that_cannot_be_written_and_an_executor_that_does_not_exist(
         sweep(folder, tmp_path / "runs", executor="lokal")
 
 
+def test_what_lies_in_the_place_of_a_run_is_told_before_it_is_fitted(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    name = grid.jobs(experiment.read(folder))[0].name
+    (out / name).mkdir(parents=True)
+    (out / name / "chapter.tex").touch()
+    told = []
+    with pytest.raises(UnwritableFolder, match="something that is not a run"):
+        sweep(folder, out, progress=told.append)
+    assert "fitting" not in {event["state"] for event in told}
+
+
 def test_a_sweep_that_asks_how_far_down_keeps_draws_and_answers(asked, tmp_path):
     head = HEAD + "within = 0.05\nx = 'flops_per_s_per_cell'\nmax_steps = 3\n"
     families = '[[families]]\nmodel = "TINY"\ngrid = { weight = [-0.3, 0.3] }\n'
