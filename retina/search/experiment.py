@@ -185,7 +185,8 @@ class Experiment(Strict):
     seeds:    random starts per fit; accuracy is the median over them.
     max_steps: optimiser steps that any fit may take, whatever its recipe allows; None
               for the recipe's own.
-    budgets:  other seeds and max_steps on single recordings, by their word in datasets.
+    budgets:  other seeds and max_steps on single recordings, by their word in datasets,
+              or without cells: of all that datasets have of it.
     within:   the headline asks for the cheapest model within this share of the best;
               None where nothing is asked: see `retina.search.headline`.
     profiles: other sizes, by name.
@@ -245,7 +246,8 @@ class Experiment(Strict):
         >>> read("quickstart").budget("simulated").seeds
         1
         """
-        own = self.budgets.get(recording, Budget())
+        found = (self.budgets.get(key) for key in (recording, apart(recording)[0]))
+        own = next(filter(None, found), Budget())
         return Budget(
             seeds=own.seeds or self.seeds,
             max_steps=own.max_steps or self.max_steps,
@@ -308,7 +310,7 @@ def _check_names(experiment: Experiment, file: Path) -> None:
             registry.find("datasets", apart(recording)[0])
         models = [family.model for family in experiment.families]
         for recording, budget in experiment.budgets.items():
-            if recording not in known:
+            if recording not in {*known, *(apart(one)[0] for one in known)}:
                 raise UnknownName(
                     f"budgets: no recording {recording!r}: {nearest(recording, known)}"
                 )

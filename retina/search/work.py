@@ -286,13 +286,15 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
         raise
     except Exception as error:
         return fail(job, order, line(error), traceback.format_exc())
+    by_path = job.dataset.endswith(".toml")
     extra = {
         "job": job.canonical(),
         "label": job.label,
         "spikes_of": job.spikes_of,
         "cells": job.cells,
         "cell_names": point.score.cell_names,
-        "card": job.dataset if job.dataset.endswith(".toml") else "",
+        # The whole path: a run outlives the working directory.
+        "card": str(Path(job.dataset).resolve()) if by_path else "",
         "recording": recording,
         "seconds": time.perf_counter() - begun,
         "cpu_seconds": time.process_time() - begun_cpu_s,

@@ -136,6 +136,18 @@ def test_a_recording_that_cannot_be_loaded_fails_its_jobs_in_one_line(
     assert [f.error.count("9") for f in swept.failures] == [1, 1]
 
 
+def test_a_run_of_a_card_by_its_path_is_known_from_elsewhere(
+    asked, tmp_path, recordings, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(recordings / "datasets" / "small.toml", "mine.toml")
+    family = '[[families]]\nmodel = "mean"\n'
+    folder = asked(family, HEAD.replace('["small"]', '["mine.toml"]'))
+    (point,) = sweep(folder, tmp_path / "runs").points
+    monkeypatch.chdir(tmp_path / "runs")
+    assert records.card_of(store.read(point.run)).name == "small"
+
+
 def test_interrupted_in_the_middle_loses_nothing_that_was_finished(asked, tmp_path):
     folder, out = asked(TWO), tmp_path / "runs"
 
