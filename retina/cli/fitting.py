@@ -128,7 +128,8 @@ def _fit(
 
     from retina import atomic, build, failures, store
     from retina.fitting import checkpoints
-    from retina.fitting.fit import fit, notes
+    from retina.fitting.checks import notes
+    from retina.fitting.fit import fit
     from retina.fitting.inherited import inherited, sentence
     from retina.fitting.loggers import ROW
 

@@ -68,6 +68,7 @@ class Loop:
         score: Callable[[Tree], tuple[np.ndarray, np.ndarray]],
         settings: Recipe,
         begun: float,
+        *,
         rates: float | np.ndarray | None = None,
         recipes: int = 1,
         blame: Callable[[Any, int, np.ndarray, int], Blame | None] | None = None,
@@ -189,7 +190,13 @@ class Loop:
             last = max(known, key=lambda lane: self._lost[lane][1])
             self.blamed = self._blame(*self._lost[last], last)
         return ends.exploded(
-            model, float(lost[0]), step, end, self.plateau, lanes, by_clips, self.blamed
+            model,
+            float(lost[0]),
+            between=(step, end),
+            plateau=self.plateau,
+            lanes=lanes,
+            by_clips=by_clips,
+            blamed=self.blamed,
         )
 
     def training(self, best: int) -> dict[str, Any]:

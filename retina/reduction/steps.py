@@ -89,7 +89,8 @@ def reduce(
     fits = Fits(progress, place, sum(counts))
     for number, (name, function) in enumerate(methods.items()):
         each, part = jax.random.fold_in(key, number), sum(counts[:number])
-        fit = _reduced(name, function, own[name], fit, split, each, recipe, fits, part)
+        how: dict[str, Any] = {"key": each, "recipe": recipe, "fits": fits}
+        fit = _reduced(name, function, own[name], fit, split, part=part, **how)
     return fit
 
 
@@ -190,6 +191,7 @@ def _reduced(
     settings: Mapping[str, Any],
     parent: Fit,
     split: Split,
+    *,
     key: jax.Array,
     recipe: Mapping[str, Any],
     fits: Fits,

@@ -15,8 +15,8 @@ from retina.fitting import lbfgs
 from retina.fitting.clips import tabulate
 from retina.fitting.compiling import counted
 from retina.fitting.fit import fit
+from retina.fitting.lbfgs_walkers import Lbfgs
 from retina.fitting.start import mean_counts
-from retina.fitting.walkers import Lbfgs
 from retina.parameter import to_free
 from retina.types import Clip
 from tests.fitting import synthetic
