@@ -23,7 +23,8 @@ from retina.errors import BadSetting, UnwritableFolder
 
 _STALE_S = 3600.0  # a folder half-written for longer than this belongs to the dead
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_TRIES = 100  # of two renames that readers get between; chosen
+_MOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+_TRIES = 100  # to take a folder's place before others do; chosen
 
 
 @contextlib.contextmanager
@@ -145,28 +146,26 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _take_place(made: Path, folder: Path) -> None:
-    if not folder.exists():
-        os.rename(made, folder)
-    elif exchange(made, folder):
-        shutil.rmtree(made, ignore_errors=True)
-    else:
-        _in_two_renames(made, folder)
-    _flush_folder(folder.parent)
-
-
-def _in_two_renames(made: Path, folder: Path) -> None:
-    """Who reads between the two takes them for cut off, and puts the old one back."""
-    old = _aside(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    for left in reversed(range(_TRIES)):
-        os.rename(folder, old)
+    """Others may get between: who reads takes two renames for one that was cut off and
+    puts the old folder back, and where locks do not hold another may store here too.
+    """
+    old, tries = _aside(folder), 0
+    while True:
         try:
-            os.rename(made, folder)
-            break
+            if not folder.exists():
+                os.rename(made, folder)
+                break
+            if exchange(made, folder):
+                shutil.rmtree(made, ignore_errors=True)
+                break
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(folder, old)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not left:
+            tries += 1
+            if error.errno not in _MOVED or tries == _TRIES:
                 raise
     shutil.rmtree(old, ignore_errors=True)
+    _flush_folder(folder.parent)
 
 
 def exchange(one: Path, other: Path) -> bool:

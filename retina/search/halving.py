@@ -7,6 +7,7 @@ source: Jamieson & Talwalkar 2016, arXiv 1502.07943.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -82,7 +83,11 @@ def begun(experiment: Experiment, dataset: str) -> list[Job]:
 
     few = None not in sizes and sum(one for one in sizes if one) <= most
     found: dict[str, Job] = {}
-    for job in every() if few else drawn() if families else ():
+    # Where a list names a value twice there are fewer than its size says.
+    some = (
+        every() if few else itertools.islice(drawn() if families else (), 1000 * most)
+    )
+    for job in some:
         found.setdefault(job.name, job)
         if len(found) == most:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 
 import pytest
 
@@ -202,6 +203,19 @@ def test_a_sweep_that_was_killed_is_seen_as_stopped(asked, tmp_path):
         raise KeyboardInterrupt
     now = status(order.folder)
     assert now.going and not now.running and (now.done, now.jobs) == (0, 2)
+
+
+def test_a_process_is_heard_of_while_its_job_reports_nothing(tmp_path, monkeypatch):
+    """As in a score of many sampled runs: else it would be taken for dead."""
+    monkeypatch.setattr(running, "ALIVE_S", 0.01)
+    job = jobs(1)[0]
+    with running.told(job, tmp_path):
+        first, until = running.of(job, tmp_path), time.monotonic() + 10
+        while not (now := running.of(job, tmp_path)) or now["heard"] == first["heard"]:
+            assert time.monotonic() < until
+        assert now["begun"] == first["begun"]
+    time.sleep(0.05)
+    assert running.of(job, tmp_path) == {}
 
 
 def test_half_a_file_of_a_worker_is_not_read(tmp_path, asked):
