@@ -84,10 +84,8 @@ def begun(experiment: Experiment, dataset: str) -> list[Job]:
     few = None not in sizes and sum(one for one in sizes if one) <= most
     found: dict[str, Job] = {}
     # Where a list names a value twice there are fewer than its size says.
-    some = (
-        every() if few else itertools.islice(drawn() if families else (), 1000 * most)
-    )
-    for job in some:
+    some = every() if few else drawn() if families else ()
+    for job in itertools.islice(some, 100 * most):
         found.setdefault(job.name, job)
         if len(found) == most:
             break
