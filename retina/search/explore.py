@@ -14,9 +14,10 @@ from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Family, Search
 from retina.search.job import Job
 from retina.search.parents import Parent
+from retina.search.places import Order
 from retina.search.searched import objectives
 from retina.search.space import Range
-from retina.search.work import Order, Outcome, finished
+from retina.search.work import Outcome, finished
 from retina.types import Point
 
 OF = "folder"  # of a trial: the sweep that asked for it

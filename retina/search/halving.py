@@ -17,10 +17,11 @@ from retina.data import card as cards
 from retina.search import grid, rungs, work
 from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Search
+from retina.search.failing import Failure
 from retina.search.job import Job
+from retina.search.places import Order
 from retina.search.rungs import Reached
 from retina.search.space import draw, points, size
-from retina.search.work import Failure, Order
 
 
 @dataclasses.dataclass(frozen=True)
