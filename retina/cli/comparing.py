@@ -84,8 +84,6 @@ def compare(
             )
     split = records.split_of(told[run[0]])
     fits = {one: store.load(one) for one in run}
-    for one, fit in fits.items():
-        records.check_counts(fit, split, one)
     if ratio:
         left = ratios(fits, split, metric, bin_s=bin_s)
         if json:

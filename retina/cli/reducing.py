@@ -117,7 +117,6 @@ def _reduce(
     failures.check_device()
     partial = place_of(folder)
     parent, split = store.load(run), records.split_of(record)
-    records.check_counts(parent, split, str(run))
     kept = partial / CHECKPOINT
     if begun(partial, asked) and any(map(checkpoints.present, kept.glob("*"))):
         output.say(f"going on from {partial}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,15 +11,13 @@ import pytest
 from retina import build, store
 from retina.costs.cost import RUNS, as_json, cost
 from retina.data.caveats import SHIFTED
-from retina.errors import BadSetting, BrokenRun, MissingData
+from retina.errors import BadSetting, MissingData
 from retina.fitting.fit import fit
 from retina.reports.markdown import markdown
 from retina.reports.result import result
 from retina.reports.table import table
-from retina.search import records
 from retina.search.frontier import frontier
 from retina.search.measure import measure, told_bits_per_s
-from retina.types import Clip
 from tests.fitting import synthetic
 
 X, Y = "flops_per_s", "bits_per_spike"
@@ -169,15 +165,3 @@ def test_what_was_done_to_a_recording_stays_with_its_figures(
     assert store.read(tmp_path / "run")["training"]["notes"] == (trap, *said)
     shown = table(point.score), table([point]), markdown(result([point], {}), Y, X)
     assert all(note in text for text in shown for note in said)
-
-
-def test_counts_that_were_replaced_since_the_fit_are_told():
-    """As by a file of one's own, written anew, of which the card has no sha256."""
-    clip = Clip("a", np.zeros(5), np.ones((1, 5, 2), np.float32))
-    split: Any = SimpleNamespace(train=(clip,), spec=SimpleNamespace(dataset="mine"))
-    fit: Any = SimpleNamespace(null_rate=np.ones(2))
-    records.check_counts(fit, split)
-    for other in (np.array([1.0, 1.1]), np.ones(3)):
-        fit = SimpleNamespace(null_rate=other)
-        with pytest.raises(BrokenRun, match="'mine' are not those that r was fitted"):
-            records.check_counts(fit, split, "r")
