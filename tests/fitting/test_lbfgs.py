@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -145,8 +146,8 @@ def test_a_whole_fit_ends_there_and_says_so(split):
 
 
 def test_a_seed_that_is_lost_does_not_keep_the_others_from_their_end():
-    walker = Lbfgs.__new__(Lbfgs)
-    walker.table = SimpleNamespace(stimulus=None, counts=None)  # type: ignore[assignment]
+    walker: Any = Lbfgs.__new__(Lbfgs)
+    walker.table = SimpleNamespace(stimulus=None, counts=None)
     walker.fixed, walker.every, walker.max_steps, walker.settle = {}, 10, 100, 1e-6
     walker.walk, walker.last = [(1.0, None), (np.nan, None)], np.array([1.0, 1.0])
     walker._round = lambda free, state, *_: (free, state, free)
