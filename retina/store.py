@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from retina import atomic, registry
+from retina import atomic, build
 from retina.errors import BadSetting, BrokenRun, UnwritableFolder
 from retina.trees import from_bytes, to_bytes, to_device
 from retina.types import Fit, Spec
@@ -78,8 +78,6 @@ def load(folder: str | Path) -> Fit:
     raises: BrokenRun where the folder is not a complete run, or the model of its name
             is no longer the one it was fitted with.
     """
-    from retina import build
-
     folder = Path(folder)
     record = read(folder)
     try:
@@ -105,7 +103,7 @@ def load(folder: str | Path) -> Fit:
             f"{folder} was fitted with another version of model {record['model']!r}: "
             f"{record['about']}, now {model.stage.about}"
         )
-    if registry.source("models", record["model"]) != record.get("source", ""):
+    if build.source(model) != record.get("source", ""):
         raise BrokenRun(
             f"{folder} was fitted with {record['model']} as it was before its last "
             "change: fit it again"
@@ -181,7 +179,7 @@ def describe(fit: Fit) -> dict[str, Any]:
         "curve": [dict(row) for row in fit.curve],
         "parent": fit.parent,
         "about": model.stage.about,
-        "source": registry.source("models", model.name),
+        "source": build.source(model),
         "versions": versions(),
     }
 

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import pytest
 
-from retina import atomic, build, store
+from retina import atomic, build, registry, store
 from retina.errors import BrokenRun, UnwritableFolder
 from retina.types import Fit, Spec
 
@@ -242,6 +242,13 @@ def test_a_model_that_has_changed_since_is_not_loaded(file, tmp_path):
     record.write_text(json.dumps(other))
     with pytest.raises(BrokenRun, match="another version of model"):
         store.load(tmp_path / "run")
+
+
+def test_a_model_within_a_model_that_has_changed_since_is_known_by_its_file(file):
+    made = make(file).model
+    told = (("of", str(file)), ("settings", made.settings))
+    found = build.source(made._replace(name="merged", settings=told))
+    assert found and found == registry.source("models", str(file))
 
 
 def test_a_run_of_settings_that_are_no_more_says_what_to_do(file, tmp_path):
