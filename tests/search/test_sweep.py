@@ -140,9 +140,9 @@ def test_a_run_of_a_card_by_its_path_is_known_from_elsewhere(
     asked, tmp_path, recordings, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(recordings / "datasets" / "small.toml", "mine.toml")
+    shutil.copy(recordings / "datasets" / "small.toml", "small.toml")
     family = '[[families]]\nmodel = "mean"\n'
-    folder = asked(family, HEAD.replace('["small"]', '["mine.toml"]'))
+    folder = asked(family, HEAD.replace("small", "small.toml"))
     (point,) = sweep(folder, tmp_path / "runs").points
     monkeypatch.chdir(tmp_path / "runs")
     assert records.card_of(store.read(point.run)).name == "small"
