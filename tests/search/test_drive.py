@@ -210,11 +210,11 @@ class Crowded(Here):
             future.set_exception(WorkerDied("it is gone"))
 
     def answers(self, given):
-        mark = {"begun": lambda job: self.begun.get(job.name)}
-        return dict(
-            (job.label, outcome)
-            for job, outcome in drive(lambda: self, str, given, self.run, **mark)
-        )
+        def begun(job):
+            return self.begun.get(job.name)
+
+        answers = drive(lambda: self, str, given, self.run, begun=begun)
+        return {job.label: outcome for job, outcome in answers}
 
 
 def test_what_waits_for_a_worker_is_not_what_kills_it(monkeypatch):
