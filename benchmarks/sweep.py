@@ -32,6 +32,7 @@ import numpy as np
 
 import retina
 from benchmarks.reports import finish, machine, options, parsed, plain, today
+from retina.search import failing, places
 from retina.search import work as worker
 from retina.search.drive import drive
 from retina.search.executors.local import local
@@ -62,7 +63,7 @@ def computes(job: Job, steps: int) -> float:
 
 def working(count: int, folder: Path) -> tuple[float, float, float]:
     """Median seconds of a job: around its fit and score, in all, once it is done."""
-    order = worker.Order(folder, "benchmark")
+    order = places.Order(folder, "benchmark")
     metrics = ("pearson",)
     given = [
         Job(str(i), "simulated", "mean", {}, {}, metrics, key=i)
@@ -85,7 +86,7 @@ def working(count: int, folder: Path) -> tuple[float, float, float]:
             begun = time.perf_counter()
             outcome = worker.work(job, order)
             spent.append(time.perf_counter() - begun)
-            assert not isinstance(outcome, worker.Failure), outcome.error
+            assert not isinstance(outcome, failing.Failure), outcome.error
         return spent[1:]
 
     with (

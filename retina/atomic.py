@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -22,6 +23,8 @@ from retina.errors import BadSetting, UnwritableFolder
 
 _STALE_S = 3600.0  # a folder half-written for longer than this belongs to the dead
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+_TRIES = 100  # to take a folder's place before others do; chosen
 
 
 @contextlib.contextmanager
@@ -78,13 +81,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         recover(folder)
-        made = Path(
-            tempfile.mkdtemp(
-                prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent
-            )
-        )
+        # Not mkdtemp: its folders are for their owner alone.
+        made = folder.parent / f".{folder.name}.{secrets.token_hex(6)}.partial"
+        os.mkdir(made)
         try:
-            os.chmod(made, 0o777 & ~_umask())
             yield made
             for file in made.rglob("*"):
                 if file.is_file():
@@ -101,12 +101,15 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def recover(folder: Path) -> None:
     """Ends a replacement that was cut off between its two renames.
 
-    That can only happen on systems that cannot exchange two folders in one step; the
-    old folder then waits under another name.
+    That can only happen on systems that cannot exchange two folders in one step (NFS);
+    the old folder then waits under another name.
     """
     old = _aside(folder)
     if not folder.exists() and old.is_dir():
-        os.rename(old, folder)
+        # Where that fails it was not cut off, and has come to its end meanwhile; or
+        # nothing can be written here.
+        with contextlib.suppress(OSError):
+            os.rename(old, folder)
 
 
 def check_writable(folder: Path) -> None:
@@ -135,22 +138,33 @@ def _flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:  # some file systems do so by themselves, or not at all
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 
 
 def _take_place(made: Path, folder: Path) -> None:
-    if folder.exists():
-        if exchange(made, folder):
-            shutil.rmtree(made, ignore_errors=True)
-        else:
-            old = _aside(folder)
+    """Others may get between: who reads takes two renames for one that was cut off and
+    puts the old folder back, and where locks do not hold another may store here too.
+    """
+    old, tries = _aside(folder), 0
+    while True:
+        try:
+            if not folder.exists():
+                os.rename(made, folder)
+                break
+            if exchange(made, folder):
+                shutil.rmtree(made, ignore_errors=True)
+                break
             shutil.rmtree(old, ignore_errors=True)
             os.rename(folder, old)
-            os.rename(made, folder)
-            shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(made, folder)
+        except OSError as error:
+            tries += 1
+            if error.errno not in _MOVED or tries == _TRIES:
+                raise
+    shutil.rmtree(old, ignore_errors=True)
     _flush_folder(folder.parent)
 
 
@@ -178,13 +192,7 @@ def _aside(folder: Path) -> Path:
 
 def _sweep(folder: Path) -> None:
     """Removes what killed processes left half-written beside `folder` long ago."""
-    for left in folder.parent.glob(f".{folder.name}.*.partial"):
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _STALE_S:
                 shutil.rmtree(left, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -35,3 +35,18 @@ def model(name: str, spec: Spec, /, **settings: Any) -> Model:
     made = function(spec, **settings)
     full = {key: parameter.default for key, parameter in known.items()} | settings
     return made._replace(name=name, spec=spec, settings=tuple(full.items()))
+
+
+def source(made: Model) -> str:
+    """sha256 of the file that a model came from, or the model within it; "" for none.
+
+    >>> source(model("pruned", Spec((), 2, 0.01), of="ln"))
+    ''
+    """
+    name, settings = made.name, dict(made.settings)
+    while name:
+        own = registry.source("models", name)
+        if own:
+            return own
+        name, settings = settings.get("of", ""), dict(settings.get("settings", ()))
+    return ""

@@ -67,8 +67,8 @@ def in_turn(file: Path) -> Iterator[None]:
     handle = _open(file, file)
     try:
         while _taken(handle, wait=True) and not _stands(handle, file):
-            os.close(handle)  # its holder removed it: it locks nothing
-            handle = _open(file, file)
+            # Its holder removed it: it locks nothing.
+            handle = _anew(handle, file, file)
         try:
             yield
         finally:  # whoever is stopped while it waits leaves the holder its file
@@ -93,8 +93,7 @@ def _alone(file: Path, folder: Path) -> Iterator[None]:
             if _stands(handle, file):
                 break
             # Its holder removed the file after it was opened here: it locks nothing.
-            os.close(handle)
-            handle = _open(file, folder)
+            handle = _anew(handle, file, folder)
         with atomic.explained(folder):
             os.truncate(handle, 0)
             os.write(handle, str(os.getpid()).encode())
@@ -106,6 +105,13 @@ def _alone(file: Path, folder: Path) -> Iterator[None]:
 def _open(file: Path, folder: Path) -> int:
     with atomic.explained(folder):
         return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _anew(handle: int, file: Path, folder: Path) -> int:
+    """Opened once more; where that fails, the handle is still to be closed."""
+    fresh = _open(file, folder)
+    os.close(handle)
+    return fresh
 
 
 def _stands(handle: int, file: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -100,6 +101,8 @@ def source(kind: str, name: str) -> str:
     >>> source("models", "ln")
     ''
     """
+    if ":" not in name and not name.endswith(".py"):
+        return ""  # of the package or of another one, whose files nobody edits
     try:
         module = sys.modules.get(find(kind, name).__module__)
     except UnknownName:  # made by hand: it has no file to change
@@ -124,6 +127,12 @@ def _is_plugin(file: Path) -> bool:
     """Whether a file of a kind's folder defines a function of the file's own name."""
     if file.stem.startswith("_") or not file.is_file():
         return False
+    told = file.stat()
+    return _defines(file, told.st_mtime_ns, told.st_size)
+
+
+@functools.cache  # a sweep asks for each of its jobs
+def _defines(file: Path, changed_ns: int, size: int) -> bool:
     try:
         body = ast.parse(file.read_text(encoding="utf-8"), str(file)).body
     except (SyntaxError, ValueError):

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from retina import atomic, registry
+from retina import atomic, build
 from retina.errors import BadSetting, BrokenRun, UnwritableFolder
 from retina.trees import from_bytes, to_bytes, to_device
 from retina.types import Fit, Spec
@@ -48,7 +48,7 @@ def save(
             folder is there that holds something else.
     """
     folder = Path(folder).absolute()
-    _refuse_foreign(folder)
+    refuse_foreign(folder)
     seeds = {f"{index:03d}": tree for index, tree in enumerate(fit.seeds)}
     params = to_bytes(
         {"params": fit.params, "seeds": seeds, "null_rate": np.asarray(fit.null_rate)}
@@ -78,8 +78,6 @@ def load(folder: str | Path) -> Fit:
     raises: BrokenRun where the folder is not a complete run, or the model of its name
             is no longer the one it was fitted with.
     """
-    from retina import build
-
     folder = Path(folder)
     record = read(folder)
     try:
@@ -105,7 +103,7 @@ def load(folder: str | Path) -> Fit:
             f"{folder} was fitted with another version of model {record['model']!r}: "
             f"{record['about']}, now {model.stage.about}"
         )
-    if registry.source("models", record["model"]) != record.get("source", ""):
+    if build.source(model) != record.get("source", ""):
         raise BrokenRun(
             f"{folder} was fitted with {record['model']} as it was before its last "
             "change: fit it again"
@@ -181,7 +179,7 @@ def describe(fit: Fit) -> dict[str, Any]:
         "curve": [dict(row) for row in fit.curve],
         "parent": fit.parent,
         "about": model.stage.about,
-        "source": registry.source("models", model.name),
+        "source": build.source(model),
         "versions": versions(),
     }
 
@@ -245,7 +243,11 @@ def _restore(value: Any) -> Any:
     return value
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
+    """Nothing, where a run may be put.
+
+    raises: UnwritableFolder where something else is.
+    """
     with atomic.explained(folder):
         atomic.recover(folder)
         kept = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

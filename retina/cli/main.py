@@ -12,6 +12,7 @@ import typer
 
 from retina import compiled, failures
 from retina.cli import (
+    comparing,
     converting,
     costing,
     fitting,
@@ -22,6 +23,7 @@ from retina.cli import (
     recordings,
     reducing,
     scaling,
+    scoring,
     simulating,
     sweeping,
     watching,
@@ -48,7 +50,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "export": recordings.export,
     "new": new.new,
     "fit": fitting.fit,
-    "score": fitting.score,
+    "score": scoring.score,
     "cost": costing.cost,
     "reduce": reducing.reduce,
     "scale": scaling.scale,
@@ -56,8 +58,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "probe": probing.probe,
     "sweep": sweeping.sweep,
     "status": watching.status,
-    "compare": sweeping.compare,
-    "frontier": sweeping.frontier,
+    "compare": comparing.compare,
+    "frontier": comparing.frontier,
 }
 
 _RESUMABLE = (fitting.fit, reducing.reduce, sweeping.sweep, recordings.fetch)

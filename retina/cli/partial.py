@@ -20,13 +20,20 @@ def place_of(folder: Path) -> Path:
 def begun(partial: Path, asked: Mapping[str, Any]) -> bool:
     """Whether this run was begun before; now it is.
 
-    raises: BrokenRun where another was begun there.
+    raises: BrokenRun where another was begun there; UnwritableFolder for what is no
+            run.
     """
     from retina import store
 
     if (partial / ASKED).exists():
         compare(partial, store.loads((partial / ASKED).read_text()), asked)
         return True
+    with atomic.explained(partial):
+        if partial.exists() and any(partial.iterdir()):
+            raise UnwritableFolder(
+                f"{partial} holds something that is not a fit that was begun: move it, "
+                "or name another --out"
+            )
     with atomic.new_folder(partial) as made:
         (made / ASKED).write_text(store.dumps(asked))
     return False

@@ -15,8 +15,8 @@ from retina.stage import Model, Tree
 def exploded(
     model: Model,
     loss: float,
-    step: int,
-    end: int,
+    *,
+    between: tuple[int, int],
     plateau: Plateau,
     lanes: slice,
     by_clips: bool,
@@ -24,13 +24,13 @@ def exploded(
 ) -> str:
     """What happened and what to type, where there is something to keep.
 
-    loss:   what it became, between two steps.
+    loss:   what it became; between: which two steps.
     lanes:  of the plateau, those of the recipe that is kept.
     blamed: what was not finite, where that is known.
     raises: Diverged where no parameters were judged better than the start.
     """
     rate = plateau.rate[lanes].max()
-    where = f"the loss became {loss} between steps {step} and {end}"
+    where = f"the loss became {loss} between steps {between[0]} and {between[1]}"
     where += f" at learning rate {rate:.2g}" if by_clips else " of L-BFGS"
     lower = f"learning_rate={rate / 3:.1g}" if by_clips else "optimiser=adam"
     found = f"{blamed}; " if blamed else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from retina import compiled, failures, formulation
-from retina.data import leak
-from retina.data.caveats import COLD
-from retina.data.quality.shifted import shifted
-from retina.errors import BadResponse, BadSetting, MissingData
+from retina.errors import BadSetting
 from retina.exact import in_float32
 from retina.fitting import checkpoints, ends, lbfgs, penalties, tuning
 from retina.fitting.blame import blame
+from retina.fitting.checks import check_clips, notes
 from retina.fitting.clips import Table, tabulate
 from retina.fitting.compiling import counted
 from retina.fitting.core import frozen
 from retina.fitting.inherited import inherited
+from retina.fitting.lbfgs_walkers import quasi_newton_walker
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.plateau import EXPLODED
@@ -32,12 +30,12 @@ from retina.fitting.resume import identity
 from retina.fitting.scatter import scattered
 from retina.fitting.start import mean_counts
 from retina.fitting.streaming import Movie
-from retina.fitting.walkers import Descent, of_seed, quasi_newton_walker
+from retina.fitting.walkers import Descent, of_seed
 from retina.metrics.medians import middle
 from retina.parameter import to_bounded, to_free
 from retina.recipe import Recipe
 from retina.stage import Model, Tree
-from retina.types import Fit, Split, one_of
+from retina.types import Fit, Split
 
 
 @in_float32
@@ -136,7 +134,16 @@ def fit(
         formulation.taking(ways),
         counted() as compiling,
     ):
-        fitted = _fit(model, split, key, seeds, progress, checkpoint, recipes, until)
+        fitted = _fit(
+            model,
+            split,
+            recipes,
+            key=key,
+            seeds=seeds,
+            progress=progress,
+            checkpoint=checkpoint,
+            until=until,
+        )
     if start is not None:
         told["started"]["validation"] = {
             "before": start.validation["mean"],
@@ -151,11 +158,12 @@ def fit(
 def _fit(
     model: Model,
     split: Split,
+    recipes: list[Recipe],
+    *,
     key: jax.Array,
     seeds: int,
     progress: Progress | None,
     checkpoint: str | Path | None,
-    recipes: list[Recipe],
     until: int | None,
 ) -> Fit:
     settings = tuning.widest(recipes)
@@ -209,9 +217,9 @@ def _fit(
         score,
         settings,
         begun,
-        rates,
-        len(recipes),
-        blamed,
+        rates=rates,
+        recipes=len(recipes),
+        blame=blamed,
     )
     loop.run(model, asked, progress, checkpoint, until)
     chosen, tuned = tuning.best(recipes, loop.plateau.bits)
@@ -280,70 +288,6 @@ def finished(
             **told,
         },
     )
-
-
-def notes(model: Model, split: Split) -> list[str]:
-    """What is to be told of a split when the model is fitted to it."""
-    return [*split.notes, *short_lead(model, split), *shifted(split)]
-
-
-def short_lead(model: Model, split: Split) -> list[str]:
-    """A note where blocks lead in with fewer bins than the model looks back on.
-
-    More history is taken from a block itself where nothing was shown before it, as in
-    trials: where that is half of it or more, a model that looks back on less is better.
-    """
-    lags, spec = model.stage.lags, model.spec
-    frame_s = split.frame_s or spec.bin_s * spec.bins_per_frame
-    blocks = (*split.train, *split.validation, *split.test)
-    there = min((clip.skip for clip in blocks), default=lags)
-    if there >= lags:
-        return []
-    lead = math.ceil(lags * spec.bin_s / frame_s - 1e-6)
-    short = min((c for c in blocks if c.skip < lags), key=lambda clip: clip.bins)
-    frames = round(short.bins * spec.bin_s / frame_s)
-    most = lead - int(short.skip * spec.bin_s / frame_s + 1e-6)  # lost to history
-    told = (
-        f"{COLD}{lags} bins, but only {there} lead into a block: the first "
-        f"{lags - there} of each are not fitted and scored from a cold start"
-    )
-    if 2 * most >= frames:
-        typed = dict(model.settings).get("lags") == lags + 1
-        less = f": --set lags={there + 1}" if typed else ""
-        return [
-            f"{told} (of the {frames} frames that are scored of {short.name} a longer "
-            f"lead would take up to {most}; a model that looks back on {there} bins "
-            f"needs none{less})"
-        ]
-    return [
-        f"{told} (lead = {lead} on the card, with every split from frame {lead} on or "
-        f"later, avoids it, and takes up to {most} of the {frames} frames that are "
-        f"scored of {short.name})"
-    ]
-
-
-def check_clips(split: Split) -> None:
-    """Raises where nothing can be fitted, says when to stop, or may be tested on."""
-    leak.refuse(split)
-    silent = np.flatnonzero(mean_counts(split.train) == 0)
-    if silent.size:
-        names = [split.cells[n].name if split.cells else str(n) for n in silent]
-        raise BadResponse(
-            f"{split.spec.dataset or 'the recording'}: cell {', '.join(names)} has no "
-            f"{one_of(split.spec.event)} in the training blocks: leave it out"
-        )
-    if not split.validation:
-        raise MissingData(
-            f"{split.spec.dataset or 'the recording'} has no validation block, which "
-            'says when to stop: add a split with role = "validation" to its card'
-        )
-    if not any(clip.response[:, clip.skip :].any() for clip in split.validation):
-        raise BadResponse(
-            f"{split.spec.dataset or 'the recording'}: no cell has a "
-            f"{one_of(split.spec.event)} in the validation blocks, so nothing can say "
-            'when to stop: choose other frames for the split with role = "validation" '
-            "on its card"
-        )
 
 
 def started(

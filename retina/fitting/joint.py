@@ -18,10 +18,11 @@ from retina.errors import BadSetting
 from retina.exact import in_float32
 from retina.fitting import checkpoints, descent, ends, penalties
 from retina.fitting import core as cores
+from retina.fitting.checks import check_clips, notes
 from retina.fitting.clips import tabulate
 from retina.fitting.compiling import counted
 from retina.fitting.devices import Devices
-from retina.fitting.fit import check_clips, finished, notes, number_of, started
+from retina.fitting.fit import finished, number_of, started
 from retina.fitting.loop import Loop, Progress
 from retina.fitting.loss import validator
 from retina.fitting.recipe import checked_recipe

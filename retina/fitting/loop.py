@@ -68,6 +68,7 @@ class Loop:
         score: Callable[[Tree], tuple[np.ndarray, np.ndarray]],
         settings: Recipe,
         begun: float,
+        *,
         rates: float | np.ndarray | None = None,
         recipes: int = 1,
         blame: Callable[[Any, int, np.ndarray, int], Blame | None] | None = None,
@@ -128,6 +129,7 @@ class Loop:
                     # Else what is kept had ended before, as it should.
                     if np.any(going[self.lanes]):
                         self.stopped = self._exploded(model, losses, self.step, end)
+                    self.plateau.cuts[~sound & going] = EXPLODED
                     break
                 self.plateau.drop(~sound, end)
                 self.step = end
@@ -188,7 +190,13 @@ class Loop:
             last = max(known, key=lambda lane: self._lost[lane][1])
             self.blamed = self._blame(*self._lost[last], last)
         return ends.exploded(
-            model, float(lost[0]), step, end, self.plateau, lanes, by_clips, self.blamed
+            model,
+            float(lost[0]),
+            between=(step, end),
+            plateau=self.plateau,
+            lanes=lanes,
+            by_clips=by_clips,
+            blamed=self.blamed,
         )
 
     def training(self, best: int) -> dict[str, Any]:

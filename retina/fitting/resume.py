@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from retina import registry
+from retina import build
 from retina.errors import BrokenRun
 from retina.fitting.clips import Table
 from retina.fitting.optimiser import FALLING
@@ -37,7 +37,7 @@ def identity(
 
     tables, validation: what each model is trained on, and what it is chosen on.
     """
-    built = repr([(_source(m), m.settings, m.stage.about, m.spec) for m in models])
+    built = repr([(build.source(m), m.settings, m.stage.about, m.spec) for m in models])
     judged = [
         part
         for clips in validation
@@ -99,7 +99,3 @@ def _digest(arrays: Iterable[Any]) -> str:
         for piece in some:
             digest.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:12]
-
-
-def _source(model: Model) -> str:
-    return registry.source("models", model.name)

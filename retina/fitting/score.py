@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -129,14 +130,14 @@ def _group(
         check_counted(fit.model.spec, chosen, clips)
     elif fit.model.spec.event == GRADED:
         chosen = [name for name in chosen if name not in COUNTED]
+    of = functools.partial(_score, fit, group, clips, draws=draws)
     if not fit.model.stage.uses_response:
-        return [_score(fit, group, clips, rates, chosen, draws, "none", bins)]
+        return [of(rates, chosen, history="none", bins=bins)]
     heard = [name for name in chosen if name in LISTENED]
-    free = _score(fit, group, clips, rates, chosen, draws, "free_running", bins)
+    free = of(rates, chosen, history="free_running", bins=bins)
     if bins > 1:
         return [free]
-    forced = _score(fit, group, clips, listened, heard, draws, "teacher_forced", 1)
-    return [free, forced]
+    return [free, of(listened, heard, history="teacher_forced", bins=1)]
 
 
 def check_counted(spec: Spec, names: Sequence[str], clips: Sequence[Clip]) -> None:
@@ -167,6 +168,7 @@ def _score(
     clips: Sequence[Clip],
     predict: Callable[[Fit, Tree, Sequence[Clip]], Pairs],
     names: Sequence[str],
+    *,
     draws: int,
     history: str,
     bins: int,

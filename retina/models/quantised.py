@@ -93,20 +93,25 @@ def _rounded(kind: str, parameters: Any, params: Params) -> Params:
 def few_values(kind: str, weights: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     """The weights as integers times a scale.
 
-    axes: over which one scale holds.
+    axes: over which one scale holds. Weights of zero, such as pruned ones, are not
+          among those whose mean size it is.
 
     >>> few_values("ternary", jnp.array([0.1, -1.0, 0.8, 1.2]), (0,)).round(2).tolist()
     [0.0, -1.0, 1.0, 1.0]
     """
     size = jnp.abs(weights)
+
+    def mean(among: jax.Array) -> jax.Array:
+        count = jnp.sum(among.astype(jnp.float32), axis=axes, keepdims=True)
+        total = jnp.sum(jnp.where(among, size, 0), axis=axes, keepdims=True)
+        return total / jnp.maximum(count, 1)
+
     if kind == "binary":
-        scale = jnp.mean(size, axis=axes, keepdims=True)
+        scale = mean(size > 0)
         return jnp.where(weights >= 0, scale, -scale)
     if kind == "ternary":
-        large = size > 0.7 * jnp.mean(size, axis=axes, keepdims=True)
-        count = jnp.sum(large.astype(jnp.float32), axis=axes, keepdims=True)
-        total = jnp.sum(jnp.where(large, size, 0), axis=axes, keepdims=True)
-        return jnp.sign(weights) * jnp.where(large, total / jnp.maximum(count, 1), 0)
+        large = size > 0.7 * mean(size > 0)
+        return jnp.sign(weights) * jnp.where(large, mean(large), 0)
     levels = 2 ** (BITS[kind] - 1) - 1
     largest = jnp.max(size, axis=axes, keepdims=True)
     scale = jnp.maximum(largest, 1e-12) * jnp.float32(1 / levels)

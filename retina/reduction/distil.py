@@ -56,17 +56,22 @@ def distil(
     clips = split.train
     if synthetic and not fit.model.stage.uses_response:
         making, key = jax.random.split(key)
-        made = made_up(split.train, synthetic, np.random.default_rng(number_of(making)))
+        drawn = np.random.default_rng(number_of(making))
+        made = made_up(split.train, synthetic, drawn, split.spec.bins_per_frame)
         clips = (*clips, *made)
     taught = dataclasses.replace(split, train=_taught(fit, clips))
     return model, fitted(model, taught, key=key, max_steps=steps).params
 
 
 def made_up(
-    clips: tuple[Clip, ...], share: float, generator: np.random.Generator
+    clips: tuple[Clip, ...],
+    share: float,
+    generator: np.random.Generator,
+    held: int = 1,
 ) -> tuple[Clip, ...]:
     """Clips as long as a share of the given ones, of pixels drawn from theirs.
 
+    held:    bins that each frame stays on the screen, as in the recording.
     returns: clips without events in them: nobody has seen a cell answer.
     """
     drawn = []
@@ -74,8 +79,9 @@ def made_up(
         bins = round(share * clip.bins) + clip.skip
         if bins <= clip.skip:
             continue
-        shape = (bins, *clip.stimulus.shape[1:])
-        stimulus = generator.choice(clip.stimulus.reshape(-1), shape)
+        shape = (-(-bins // held), *clip.stimulus.shape[1:])
+        frames = generator.choice(clip.stimulus.reshape(-1), shape)
+        stimulus = np.repeat(frames, held, axis=0)[:bins]
         silent = np.zeros((1, bins, clip.response.shape[2]), np.float32)
         drawn.append(Clip(f"synthetic{number}", stimulus, silent, clip.skip))
     return tuple(drawn)

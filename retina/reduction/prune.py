@@ -83,6 +83,8 @@ def _pruned(params: Tree, path: Path, keep: float, parameters: Any) -> Tree:
             kept[np.argsort(-size, kind="stable")[:number]] = True
             mask = jnp.asarray(kept.reshape(before.shape))
             params = put(params, (*path, name + KEPT), mask)
+            # Nothing moves them any more, and what looks at sizes is not to see them.
+            params = put(params, (*path, name), value * mask.astype(value.dtype))
     return params
 
 

@@ -68,7 +68,8 @@ def reduce(
     returns:     Fit; training["lineage"] has an entry for each method from the first
                  fit on: {"method", "settings", "of" (the model it was), "validation"
                  (bits per spike, mean over cells: "before", "cut", "refitted"), "cost"
-                 ({column: (before, after)} of what the method claims to lower)}.
+                 ({column: (before, after)} of what the method claims to lower; what is
+                 measured and not counted, after the refit)}.
     raises:      UnknownName; BadSetting for a keyword that no method has, where a
                  method cannot be used on this model, would empty a layer, or would
                  lower nothing of what it claims to lower.
@@ -88,7 +89,8 @@ def reduce(
     fits = Fits(progress, place, sum(counts))
     for number, (name, function) in enumerate(methods.items()):
         each, part = jax.random.fold_in(key, number), sum(counts[:number])
-        fit = _reduced(name, function, own[name], fit, split, each, recipe, fits, part)
+        how: dict[str, Any] = {"key": each, "recipe": recipe, "fits": fits}
+        fit = _reduced(name, function, own[name], fit, split, part=part, **how)
     return fit
 
 
@@ -189,6 +191,7 @@ def _reduced(
     settings: Mapping[str, Any],
     parent: Fit,
     split: Split,
+    *,
     key: jax.Array,
     recipe: Mapping[str, Any],
     fits: Fits,
@@ -205,6 +208,8 @@ def _reduced(
     how = {**kept_recipe(parent, model), **recipe}
     refit = fits.begin(part + len(given), name, digest(params))
     small = refit(start, split, key=refitting, **how)
+    if EVENTS in columns:  # it hangs on the parameters, which the refit has moved
+        after = figures(columns, model, small.params, split)
     step = {
         "method": name,
         "settings": {k: p.default for k, p in keywords(function).items()}

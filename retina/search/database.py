@@ -69,9 +69,24 @@ def _storage(url: str, folder: Path, made: Any) -> Any:
         except ValueError as error:
             raise BadCard(f"search.storage: {_line(error)}") from None
     journal = made.storages.journal
+    _cut_off(folder / JOURNAL)
     return made.storages.JournalStorage(
         journal.JournalFileBackend(str(folder / JOURNAL))
     )
+
+
+def _cut_off(journal: Path) -> None:
+    """Without a last line that a full disk has left half written.
+
+    Optuna would write its next entry behind it, and could read neither.
+    """
+    if not journal.exists():
+        return
+    with open(journal, "r+b") as file:
+        written = file.read()
+        end = written.rfind(b"\n") + 1
+        if end < len(written):
+            file.truncate(end)
 
 
 def _study(experiment: Experiment, dataset: str, storage: Any, made: Any) -> Any:
@@ -127,9 +142,9 @@ class Asking:
             if self._opened is None and self._journal is not None:
                 self._opened = os.stat(self._journal)
             return
-        # By module: sqlalchemy is there only where optuna is.
+        # By module: sqlalchemy is there only where optuna is. A journal is of JSON.
         module = getattr(kind, "__module__", "") or ""
-        lost = module.startswith("sqlalchemy") or "Storage" in getattr(
+        lost = module.startswith(("sqlalchemy", "json")) or "Storage" in getattr(
             kind, "__name__", ""
         )
         if isinstance(error, ImportError):

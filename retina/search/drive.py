@@ -11,11 +11,9 @@ from typing import Any
 
 from retina.errors import InUse, Unreachable
 from retina.search.job import Job
-from retina.search.lost import WorkerDied
+from retina.search.lost import Deaths, WorkerDied
 
-DEATHS = (
-    3  # of the workers of one job, before it is taken to be what kills them; chosen
-)
+BREAKS = 3  # of an executor without an answer in between, that are mended; chosen
 BACK_S = 60.0  # for an executor that is gone to come back; chosen
 BEAT_S = 1.0
 RARELY_S = 30.0  # between two calls for a job that another process is at; chosen
@@ -30,6 +28,7 @@ def drive(
     at_once: int | None = None,
     back_s: float = BACK_S,
     taken: Callable[[Job], bool] = lambda job: False,
+    begun: Callable[[Job], Any] = lambda job: object(),
 ) -> Generator[tuple[Job, Any], None, None]:
     """Yields each job with what came of it, as soon as that is known.
 
@@ -41,6 +40,7 @@ def drive(
     at_once: how many jobs the executor is given at a time; None for all.
     taken:   whether a job that is `InUse` elsewhere is worth asking for again: soon at
              first, then ever more rarely, while the others go on.
+    begun:   as of `Deaths`; by default, each time anew.
     yields:  (job, result), or (job, the exception) where `work` raised one; WorkerDied
              where several workers in a row died at the job.
     raises:  Unreachable where the executor does not come back in `back_s`, or breaks
@@ -50,7 +50,7 @@ def drive(
     pending: dict[Future, Job] = {}
     later: list[tuple[float, Job]] = []
     ready: queue.SimpleQueue[Future] = queue.SimpleQueue()
-    deaths, refusals = collections.Counter[str](), collections.Counter[str]()
+    deaths, refusals, answered = Deaths(begun), collections.Counter[str](), 0
     pool, clean, breaks = opened(), False, 0
     try:
         while True:
@@ -80,14 +80,13 @@ def drive(
             try:
                 outcome = future.result()
             except WorkerDied as died:
-                deaths[job.name] += 1
-                if deaths[job.name] < DEATHS:
+                if not deaths.at_fault(job, answered):
                     again.append(job)
                     continue
                 outcome = died
             except (BrokenExecutor, CancelledError) as gone:
                 breaks += 1
-                if breaks > DEATHS:
+                if breaks > BREAKS:
                     raise _given_up(
                         f"the executor broke {breaks} times", gone
                     ) from gone
@@ -105,7 +104,7 @@ def drive(
                 outcome = error
             except Exception as error:
                 outcome = error
-            breaks = 0
+            breaks, answered = 0, answered + 1
             yield job, outcome
         clean = True
     finally:

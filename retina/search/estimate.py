@@ -10,7 +10,7 @@ from typing import Any
 
 from retina import registry, store
 from retina.errors import UncountedPrimitive
-from retina.search import work
+from retina.search import failing, places, work
 from retina.search.job import Job, changes
 from retina.search.splits import Splits
 from retina.stage import Model, Tree
@@ -73,7 +73,7 @@ def _kind(job: Job) -> tuple:
 def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
     was = work.finished(job, folder)
     if was is not None:
-        took = store.read(work.place_of(job, folder)).get("seconds")
+        took = store.read(places.place_of(job, folder)).get("seconds")
         return Estimate(job, was.cost.flops_per_bin, True, seconds=took)
     try:
         # What is sampled has the same frame, cells and clock.
@@ -81,7 +81,7 @@ def _estimate(job: Job, folder: Path, splits: Splits) -> Estimate:
         counted = _cut(job, folder, split) if job.method else _whole(job, split)
         return Estimate(job, counted[0], False, flops=counted[1])
     except Exception as error:
-        return Estimate(job, None, False, work.line(error))
+        return Estimate(job, None, False, failing.line(error))
 
 
 def _whole(job: Job, split: Split) -> tuple[float, int | None]:
@@ -103,7 +103,7 @@ def _cut(job: Job, folder: Path, split: Split) -> tuple[float | None, int | None
     from retina.reduction.steps import REFIT_STEPS, divided, kept_recipe
 
     functions = [registry.find("reductions", name) for name in job.method.split(",")]
-    there = (work.parent_of(job, folder) / store.RECORD).is_file()
+    there = (places.parent_of(job, folder) / store.RECORD).is_file()
     if not there or any(map(fits_itself, functions)):
         return None, None
     fit = work.parent(job, folder)

@@ -13,11 +13,13 @@ from typing import Any
 from retina import registry
 from retina.errors import InUse, RetinaError
 from retina.failures import check_device
-from retina.search import deadline, running, work
+from retina.search import deadline, failing, places, running, work
 from retina.search.drive import drive
+from retina.search.failing import Failure
 from retina.search.job import Job
+from retina.search.places import Order
 from retina.search.rungs import Reached
-from retina.search.work import Failure, Order, Outcome
+from retina.search.work import Outcome
 
 Tell = Callable[..., None]
 HERE = "local"
@@ -65,19 +67,21 @@ def execute(
             yield job
 
     def beat() -> None:
-        for folder in (order.folder, order.folder / work.CONTROLS):
-            for name, said in running.read(folder).items():
+        for folder in (order.folder, order.folder / places.CONTROLS):
+            for name, now in running.read(folder).items():
                 if name in given:
                     begun(given[name])
-                    if "fit" in said:
-                        tell(given[name], "fitting", **said["fit"])
+                    if "fit" in now:
+                        tell(given[name], "fitting", **now["fit"])
 
     # What each holder said last, and when that was new by this machine's clock.
     met: dict[str, tuple[float | None, float]] = {}
 
+    def said(job: Job, word: str) -> float | None:
+        return running.of(job, places.place_of(job, order.folder).parent).get(word)
+
     def taken(job: Job) -> bool:
-        said = running.read(work.place_of(job, order.folder).parent).get(job.name, {})
-        heard, now = said.get("heard"), time.monotonic()
+        heard, now = said(job, "heard"), time.monotonic()
         if job.name not in met or met[job.name][0] != heard:
             met[job.name] = heard, now
         return now - met[job.name][1] < running.SILENT_S
@@ -86,7 +90,15 @@ def execute(
         check_device()
     call = here if executor == HERE else functools.partial(work.work, order=order)
     in_use: list[InUse] = []
-    answers = drive(opened, call, noted(), beat, at_once=at_once, taken=taken)
+    answers = drive(
+        opened,
+        call,
+        noted(),
+        beat,
+        at_once=at_once,
+        taken=taken,
+        begun=lambda job: said(job, "begun"),
+    )
     with contextlib.closing(answers):
         for job, outcome in answers:
             given.pop(job.name)
@@ -99,9 +111,11 @@ def execute(
                 raise outcome
             elif isinstance(outcome, Exception):
                 # Of the worker, not of the fit: `work` answers for that itself.
-                outcome = work.fail(job, order, work.line(outcome), _whole(outcome))
+                outcome = failing.fail(
+                    job, order, failing.line(outcome), _whole(outcome)
+                )
             elif not isinstance(outcome, Failure) and not work.arrived(job, order):
-                outcome = work.fail(job, order, _ELSEWHERE.format(order.folder))
+                outcome = failing.fail(job, order, _ELSEWHERE.format(order.folder))
             begun(job)
             if isinstance(outcome, Failure):
                 state = "refused" if outcome.refused else "failed"
@@ -122,10 +136,10 @@ _ELSEWHERE = (
 
 def _died(job: Job, order: Order, error: BrokenExecutor) -> Failure:
     """Killed again and again, by the system or by its time limit."""
-    where = deadline.passed(work.mark_of(job, order))
+    where = deadline.passed(places.mark_of(job, order))
     if where:
-        return work.fail(job, order, work.late(order), where)
-    return work.fail(
+        return failing.fail(job, order, failing.late(order), where)
+    return failing.fail(
         job,
         order,
         f"its workers died ({error}): it may need more memory than there is; run "

@@ -14,9 +14,10 @@ from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Family, Search
 from retina.search.job import Job
 from retina.search.parents import Parent
+from retina.search.places import Order
 from retina.search.searched import objectives
 from retina.search.space import Range
-from retina.search.work import Order, Outcome, finished
+from retina.search.work import Outcome, finished
 from retina.types import Point
 
 OF = "folder"  # of a trial: the sweep that asked for it
@@ -36,7 +37,7 @@ def explore(
     """Yields what came of each trial on one data set; each is a run like any other.
 
     What was tried before counts: the same command goes on with the trials that are
-    left. Trials that were begun when a sweep was killed are begun anew.
+    left, and first with those that were under way when a sweep was killed.
 
     raises: MissingExtra without optuna; InUse where another process searches in this
             folder; Unreachable where the database does not answer, or no longer.
@@ -55,20 +56,31 @@ def explore(
         asking = Asking(search.storage, order.folder)
         with asking:
             study = opened.enter_context(study_of(experiment, dataset, order.folder))
-            before = _before(study, experiment, dataset, families, order)
-        asked: dict[str, list[Any]] = {}
+            asked: dict[str, list[Any]] = {}  # trials that wait for a job's answer
+            before = _before(study, experiment, dataset, families, order, asked)
         gone: list[Job] = []
+
+        def answer(job: Job, outcome: Outcome) -> None:
+            found = isinstance(outcome, Point) and _values(outcome, search)
+            with asking:
+                for trial in asked.pop(job.name, ()):
+                    if found:
+                        study.tell(trial, found)
+                    else:
+                        study.tell(trial, state=state("FAIL"))
+
         for job in {job.name: job for job in before}.values():
             point = finished(job, order.folder)
             if point is None:
                 gone.append(job)
             else:
+                answer(job, point)  # it has come to its end this moment
                 tell(job, "skipped")
                 yield job, point
 
         def jobs() -> Iterator[Job]:
-            for job in gone:  # their values are known, the runs are not there
-                asked[job.name] = []
+            for job in gone:  # under way, or the values are known without the run
+                asked.setdefault(job.name, [])
                 yield job
             for _ in range(search.trials - len(before)):
                 with asking:
@@ -84,29 +96,31 @@ def explore(
         answers = execute(jobs(), order, executor, tell, at_once=search.at_once)
         opened.enter_context(contextlib.closing(answers))
         for job, outcome in answers:
-            values = None
-            if isinstance(outcome, Point):
-                values = _values(outcome, search)
-            with asking:
-                for trial in asked.pop(job.name, ()):
-                    if values is None:
-                        study.tell(trial, state=state("FAIL"))
-                    else:
-                        study.tell(trial, values)
+            answer(job, outcome)
             yield job, outcome
 
 
 def _before(
-    study: Any, experiment: Experiment, dataset: str, families: Families, order: Order
+    study: Any,
+    experiment: Experiment,
+    dataset: str,
+    families: Families,
+    order: Order,
+    asked: dict[str, list[Any]],
 ) -> list[Job]:
     """What this sweep has tried, also where the database was not told any more.
 
-    What it was at when it ended is begun anew. Of a database that is shared, the trials
-    of other folders are left to them.
+    asked: takes the trials that it was at when it ended, by the name of the job: that
+           goes on from its checkpoint.
+
+    Of a database that is shared, the trials of other folders are left to them, and one
+    that has not said yet whose it is.
     """
     found = []
+    folder = str(order.folder)
+    unsaid = "" if experiment.search.storage else folder
     for trial in study.get_trials(deepcopy=False):
-        mine = trial.user_attrs.get(OF, str(order.folder)) == str(order.folder)
+        mine = trial.user_attrs.get(OF, unsaid) == folder
         running = trial.state == state("RUNNING")
         if not (running and mine) and trial.state != state("COMPLETE"):
             continue
@@ -117,8 +131,10 @@ def _before(
                 study.tell(trial.number, state=state("FAIL"))
             continue
         point = finished(job, order.folder)
-        if running:
-            values = None if point is None else _values(point, experiment.search)
+        if running and point is None:
+            asked.setdefault(job.name, []).append(trial.number)
+        elif running and point is not None:
+            values = _values(point, experiment.search)
             if values is None:
                 study.tell(trial.number, state=state("FAIL"))
                 continue

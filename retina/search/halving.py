@@ -7,6 +7,7 @@ source: Jamieson & Talwalkar 2016, arXiv 1502.07943.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -17,10 +18,11 @@ from retina.data import identity
 from retina.search import grid, rungs, work
 from retina.search.execute import Tell, execute
 from retina.search.experiment import Experiment, Search
+from retina.search.failing import Failure
 from retina.search.job import Job
+from retina.search.places import Order
 from retina.search.rungs import Reached
 from retina.search.space import draw, points, size
-from retina.search.work import Failure, Order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +85,9 @@ def begun(experiment: Experiment, dataset: str) -> list[Job]:
 
     few = None not in sizes and sum(one for one in sizes if one) <= most
     found: dict[str, Job] = {}
-    for job in every() if few else drawn() if families else ():
+    # Where a list names a value twice there are fewer than its size says.
+    some = every() if few else drawn() if families else ()
+    for job in itertools.islice(some, 100 * most):
         found.setdefault(job.name, job)
         if len(found) == most:
             break

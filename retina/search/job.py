@@ -91,6 +91,11 @@ class Job:
         source = registry.source("models", self.model)
         if source:
             table["source"] = source
+        files = {name: registry.source("metrics", name) for name in self.metrics}
+        named = filter(_is_file, self.settings.values())  # such as a student
+        files |= {name: registry.source("models", name) for name in named}
+        if any(files.values()):
+            table["files"] = {name: said for name, said in files.items() if said}
         return json.dumps(table, sort_keys=True, separators=(",", ":"), default=str)
 
     @functools.cached_property
@@ -103,6 +108,10 @@ class Job:
         digest = hashlib.sha256(self.canonical().encode()).hexdigest()
         words = [self.model, *filter(None, self.method.split(","))]
         return "-".join([*map(short, words), digest[:10]])
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and (value.endswith(".py") or ".py:" in value)
 
 
 def _about(method: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from retina import atomic
 from retina.search.job import Job
-from retina.search.work import Order
+from retina.search.places import Order
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import retina
 from retina import atomic, build, store
 from retina.data import card as cards
 from retina.data import identity
-from retina.search import grid, records, work
+from retina.search import failing, grid, records, work
 from retina.search.experiment import Experiment
 from retina.search.job import Job
 from retina.types import Cost, Split
@@ -48,7 +48,7 @@ def priced(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
             try:
                 told |= _told(job, folder)
             except Exception as error:  # the fits are done, and stay
-                told["why"] = f"{why}; no price: {work.line(error)}"
+                told["why"] = f"{why}; no price: {failing.line(error)}"
             rows.append(row | told)
     return rows
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,8 @@ from retina.search.job import Job
 
 Progress = Callable[[Mapping[str, Any]], None]
 EVERY_S = 2.0  # chosen: files may lie on a server
-SILENT_S = 60.0  # chosen: compilation may take as long
+ALIVE_S = 10.0  # between two words of a process whose fit reports nothing; chosen
+SILENT_S = 60.0  # after which it is taken to be dead, or not to run any more; chosen
 _END = ".running"
 
 
@@ -28,30 +30,45 @@ def told(
 ) -> Iterator[Progress]:
     """Says that this process is at a job, until the block ends.
 
-    yields: what the job's fit is to report to; passed on to `progress`.
+    yields: what the job's fit is to report to; passed on to `progress`. What reports
+            nothing, such as compilation or a score, is heard of all the same.
     """
     file = folder / f".{job.name}{_END}"
-    who = {
+    who: dict[str, Any] = {
         "label": job.label,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "begun": time.time(),
     }
-    last = time.monotonic()
-    _write(file, {**who, "heard": who["begun"]})
+    last, turn, ended = time.monotonic(), threading.Lock(), threading.Event()
+
+    def say(**more: Any) -> None:
+        nonlocal last
+        last = time.monotonic()
+        who.update(more)
+        _write(file, {**who, "heard": time.time()})
 
     def tell(event: Mapping[str, Any]) -> None:
-        nonlocal last
         if progress is not None:
             progress(event)
-        if time.monotonic() - last >= EVERY_S:
-            last = time.monotonic()
-            _write(file, {**who, "heard": time.time(), "fit": _plain(event)})
+        with turn:
+            if time.monotonic() - last >= EVERY_S:
+                say(fit=_plain(event))
 
+    def live() -> None:
+        while not ended.wait(ALIVE_S):
+            with turn:
+                if not ended.is_set() and time.monotonic() - last >= ALIVE_S:
+                    say()
+
+    say()
+    threading.Thread(target=live, daemon=True).start()
     try:
         yield tell
     finally:
-        over(job, folder)
+        with turn:
+            ended.set()
+            over(job, folder)
 
 
 def over(job: Job, folder: Path) -> None:
@@ -67,11 +84,19 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
              its fit has reported, "fit" with the numbers of that. The process may have
              died since: see when it was heard.
     """
-    found = {}
-    for file in folder.glob(f".*{_END}"):
-        with contextlib.suppress(OSError, ValueError):  # ended, or half written
-            found[file.name[1 : -len(_END)]] = json.loads(file.read_text())
-    return found
+    told = {file.name[1 : -len(_END)]: _read(file) for file in folder.glob(f".*{_END}")}
+    return {name: said for name, said in told.items() if said}
+
+
+def of(job: Job, folder: Path) -> dict[str, Any]:
+    """As `read`, of one job; {} where nothing was said, or is."""
+    return _read(folder / f".{job.name}{_END}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):  # ended, or half written
+        return json.loads(file.read_text())
+    return {}
 
 
 def _write(file: Path, said: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from retina import store
 from retina.errors import BrokenRun
-from retina.search import plan, running, work
+from retina.search import failing, places, plan, running
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,13 +124,13 @@ def status(folder: str | Path) -> Status:
 
 def _said(folder: Path) -> dict[str, dict[str, Any]]:
     """What workers say of their jobs, those on sampled spikes too."""
-    return running.read(folder) | running.read(folder / work.CONTROLS)
+    return running.read(folder) | running.read(folder / places.CONTROLS)
 
 
 def _records(folder: Path) -> dict[str, dict[str, Any]]:
     """Name -> record of each run, those of sampled spikes too."""
     found = {}
-    for place in (folder, folder / work.CONTROLS):
+    for place in (folder, folder / places.CONTROLS):
         for file in place.glob(f"[!.]*/{store.RECORD}"):
             try:
                 found[file.parent.name] = store.read(file.parent)
@@ -141,7 +141,7 @@ def _records(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _failures(folder: Path) -> list[dict[str, Any]]:
     found = []
-    for file in sorted((folder / work.FAILED).glob("[!.]*.json")):
+    for file in sorted((folder / failing.FAILED).glob("[!.]*.json")):
         try:
             record = store.loads(file.read_text(encoding="utf-8"))
             about = {"name": file.stem, "told": file.stat().st_mtime}
@@ -169,7 +169,7 @@ def _best(records: Mapping[str, Any], y: str) -> tuple[str, str, float] | None:
 
 
 def _stored(folder: Path, name: str) -> float:
-    for place in (folder, folder / work.CONTROLS):
+    for place in (folder, folder / places.CONTROLS):
         try:
             return (place / name / store.RECORD).stat().st_mtime
         except OSError:

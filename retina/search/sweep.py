@@ -14,19 +14,21 @@ from typing import Any
 
 from retina import atomic, registry, store
 from retina.errors import BadSetting, InUse, RetinaError
-from retina.search import draws, effect, grid, plan, work
+from retina.search import draws, effect, failing, grid, places, plan, work
 from retina.search import experiment as experiments
 from retina.search.estimate import Estimate, estimates
 from retina.search.execute import execute
 from retina.search.explore import explore, spaces
+from retina.search.failing import Failure
 from retina.search.frontier import Frontier, frontier
 from retina.search.halving import Rung, begun, halve, ladder
 from retina.search.headline import Headline, headline
 from retina.search.job import Job
+from retina.search.places import Order
 from retina.search.priced import priced
 from retina.search.searched import Searched, searched
 from retina.search.surprises import surprises
-from retina.search.work import Failure, Order, Outcome, Progress, finished
+from retina.search.work import Outcome, Progress, finished
 from retina.types import Fit, Point, Split
 
 
@@ -186,7 +188,7 @@ def sweep(
         for job in some:
             point, said = finished(job, folder), None
             if point is None:
-                said = work.refused(job, folder)
+                said = failing.refused(job, folder)
             if point is not None:
                 done[job.name] = point
                 tell(job, "skipped")
@@ -239,13 +241,13 @@ def sweep(
         tell(job, "failed", error=error)
 
     def refused(pair: grid.Pair, error: RetinaError) -> None:
-        words = f"not compared with {pair.lacks.label}: {work.line(error)}"
+        words = f"not compared with {pair.lacks.label}: {failing.line(error)}"
         failures.append(Failure(pair.has, words, traceback.format_exc()))
 
     splits = work.splits(order.folder)
 
     def of(job: Job) -> tuple[Fit, Split]:
-        return store.load(work.place_of(job, folder)), splits.of(job)[0]
+        return store.load(places.place_of(job, folder)), splits.of(job)[0]
 
     measured = effect.effects(
         grid.pairs(experiment), lambda job: job.name in done, of, refused
@@ -302,7 +304,7 @@ def _headlines(
         each = []
         for point in points:
             job = jobs[point.run]
-            place = work.place_of(job, swept.folder)
+            place = places.place_of(job, swept.folder)
             each.append(draws.kept(place, functools.partial(of, job)))
         with contextlib.suppress(BadSetting):
             found[name] = headline(points, each, asked.within or 0.0, asked.x)

@@ -49,6 +49,22 @@ COST = {
 }
 
 
+def test_a_score_does_not_go_over_a_run_that_has_taken_its_place(retina, monkeypatch):
+    """As a sweep's, that has fitted it anew while it was scored."""
+    assert retina("fit", "tiny", "mean", "--out", "run").status == 0
+    read, seen = store.read, []
+
+    def replaced(run):
+        seen.append(run)
+        return read(run) | ({"params_sha256": "another"} if len(seen) > 2 else {})
+
+    monkeypatch.setattr(store, "read", replaced)
+    before = Path("run/record.json").read_bytes()
+    done = retina("score", "run")
+    assert done.status == 0 and "not kept in the run: another fit" in done.err
+    assert Path("run/record.json").read_bytes() == before
+
+
 def test_score(retina):
     retina("fit", "tiny", "ln", *QUICK, "--out", "run")
     done = retina("score", "run", "--json")

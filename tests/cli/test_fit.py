@@ -108,6 +108,11 @@ def test_a_folder_of_something_else_is_refused(retina):
     done = retina("fit", "tiny", "mean", "--out", "thesis")
     assert done.status == 1 and "not a run" in done.err
     assert os.listdir("thesis") == ["chapter.tex"]
+    # Nor is one whose name is that of a run while it is made.
+    Path("thesis").rename("run.partial")
+    done = retina("fit", "tiny", "mean", "--out", "run")
+    assert done.status == 1 and "not a fit that was begun" in done.err
+    assert os.listdir("run.partial") == ["chapter.tex"]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_fit(retina):

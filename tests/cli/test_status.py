@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from retina.search import experiment as experiments
-from retina.search import grid, plan, running, work
-from retina.search.work import Order
+from retina.search import failing, grid, plan, running
+from retina.search.places import Order
 
 
 def test_status_of_a_sweep(retina):
@@ -23,7 +23,7 @@ def test_status_of_a_sweep(retina):
         assert (
             done.out.strip() == "0 of 2 done, nobody at work: the same command goes on"
         )
-        work.fail(jobs[0], order, "ValueError: as it was")
+        failing.fail(jobs[0], order, "ValueError: as it was")
         with running.told(jobs[1], order.folder):
             done = retina("status", "runs")
             told = json.loads(retina("status", "runs", "--json").out)

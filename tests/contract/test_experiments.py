@@ -57,3 +57,13 @@ def test_the_frontier_asks_every_model_but_those_that_a_reduction_makes():
     for name in registry.names("models"):
         made = "of" in settings.keywords(registry.find("models", name))
         assert made or name in asked, f"{name}: add a family to experiments/frontier"
+
+
+def test_the_frontier_can_be_asked_of_all_cells_beside_the_selection():
+    chosen = {job.dataset for job in grid.jobs(experiment.read("frontier"))}
+    jobs = grid.jobs(experiment.read("frontier", "all_cells"))
+    several = {name for name in chosen if card.read(name).default_cells != "all"}
+    assert {job.dataset for job in jobs if job.cells == "all"} == several
+    # By the budget of its recording, whichever cells of it are taken.
+    board = [job for job in jobs if job.dataset == "gollisch_whitenoise_78rgc"]
+    assert {job.max_steps for job in board} == {500} and len(board) == 11

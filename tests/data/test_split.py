@@ -10,7 +10,7 @@ import pytest
 from retina import build
 from retina.data.split import split
 from retina.errors import BadResponse, BadSetting, BadStimulus
-from retina.fitting.fit import short_lead
+from retina.fitting.checks import short_lead
 from retina.types import Block, Cell, Clip, Recording
 
 FRAME_S = 1 / 30

@@ -11,8 +11,8 @@ import pytest
 
 from retina import build
 from retina.errors import ShapeMismatch
+from retina.fitting.checks import short_lead
 from retina.fitting.clips import clip_rate, clip_rates, tabulate
-from retina.fitting.fit import short_lead
 from retina.fitting.loss import rates_of
 from retina.stage import Model, memoryless
 from retina.types import Clip, Spec, Split

@@ -367,6 +367,7 @@ def test_an_exploding_loss_ends_the_fit_with_the_best_so_far(split, seeds):
     said, best = made.training["stopped"], made.training["best_step"]
     last = made.training["steps"]
     assert not made.training["converged"] and 0 < best <= last < 2000
+    assert made.training["exploded"] == list(range(seeds))
     assert f"the loss became nan between steps {last} and {last + 40}" in said
     assert "learning rate 60: " in said and "--set learning_rate=2e+01" in said
     assert f"step {best}, the best on validation, are kept" in said

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,6 +16,7 @@ from retina.fitting import lbfgs
 from retina.fitting.clips import tabulate
 from retina.fitting.compiling import counted
 from retina.fitting.fit import fit
+from retina.fitting.lbfgs_walkers import Lbfgs
 from retina.fitting.start import mean_counts
 from retina.parameter import to_free
 from retina.types import Clip
@@ -140,3 +143,13 @@ def test_a_whole_fit_ends_there_and_says_so(split):
     assert made.curve[-1]["train_loss"] == pytest.approx(best.fun, rel=1e-4)
     # The parameters kept are those best on validation, at or before the optimum.
     assert value(_flat(made.params))[0] < best.fun + 0.02
+
+
+def test_a_seed_that_is_lost_does_not_keep_the_others_from_their_end():
+    walker: Any = Lbfgs.__new__(Lbfgs)
+    walker.table = SimpleNamespace(stimulus=None, counts=None)
+    walker.fixed, walker.every, walker.max_steps, walker.settle = {}, 10, 100, 1e-6
+    walker.walk, walker.last = [(1.0, None), (np.nan, None)], np.array([1.0, 1.0])
+    walker._round = lambda free, state, *_: (free, state, free)
+    walker.advance(0, np.ones(2))
+    assert walker.settled

@@ -145,7 +145,8 @@ class _Scripted:
 def _scripted(split, lost: dict[int, list[int]]):
     walker, told = _Scripted(lost), []
     settings = Recipe(patience=1, max_steps=10)
-    loop = Loop(walker, {"x": Parameter()}, walker.score, settings, 0.0, 0.1, 2)
+    lanes: dict[str, Any] = {"rates": 0.1, "recipes": 2}
+    loop = Loop(walker, {"x": Parameter()}, walker.score, settings, 0.0, **lanes)
     loop.run(_model(split), {}, told.append, None)
     return loop, told
 

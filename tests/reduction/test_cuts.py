@@ -25,7 +25,7 @@ from retina.reduction.channels import (
 from retina.reduction.crop import crop
 from retina.reduction.cutting import at, put
 from retina.reduction.delta import delta
-from retina.reduction.distil import _taught
+from retina.reduction.distil import _taught, made_up
 from retina.reduction.factorise import factorise
 from retina.reduction.poles import poles
 from retina.reduction.prune import prune
@@ -259,7 +259,7 @@ def test_a_bank_is_cropped_separated_and_made_recursive_in_a_row():
 def test_the_smallest_weights_go():
     fit = drawn("ln", SPLIT, lags=5, rank=None, window=4)
     model, params = prune(fit, SPLIT, KEY, keep=0.25)
-    filters = np.asarray(params["space_time"]["filters"])
+    filters = np.asarray(fit.params["space_time"]["filters"])
     kept = np.asarray(params["space_time"]["filters_kept"])
     assert kept.sum() == 0.25 * kept.size
     assert np.abs(filters[kept]).min() >= np.abs(filters[~kept]).max()
@@ -311,6 +311,22 @@ def test_weights_take_few_values_and_cost_their_bits(kind, bits, values):
     found = cost(model, params)
     assert found.bit_operations_per_bin == macs * 32 * bits
     assert found.flops_per_bin == cost(fit.model, fit.params).flops_per_bin
+
+
+@pytest.mark.parametrize("kind", ["ternary", "binary"])
+def test_pruned_weights_have_no_say_in_the_scale_of_the_others(kind):
+    fit = drawn("ln", SPLIT, lags=5, rank=None, window=4)
+    model, params = prune(fit, SPLIT, KEY, keep=0.25)
+    kept = np.asarray(params["space_time"]["filters_kept"])
+    filters = np.asarray(fit.params["space_time"]["filters"])
+    by_hand = np.zeros_like(filters)
+    for cell, mask, one in zip(filters, kept, by_hand, strict=True):
+        one[mask] = few_values(kind, jnp.asarray(cell[mask]), (0,))
+    small = dataclasses.replace(fit, model=model, params=params)
+    _same(
+        _with(fit, ("space_time", "filters"), by_hand),
+        quantise(small, SPLIT, KEY, kind=kind),
+    )
 
 
 def test_the_kernels_of_a_flax_cell_are_weights():
@@ -464,6 +480,13 @@ def test_what_cannot_be_done_is_said_in_a_line(method, name, settings, says):
 def test_a_box_outside_the_frame_is_refused():
     with pytest.raises(BadSetting, match="rows 3 to 9 of a frame of 7"):
         build.model("cropped", SPLIT.spec, box=(3, 0, 6, 6))
+
+
+def test_made_up_frames_stay_on_the_screen_as_long_as_recorded_ones():
+    (made,) = made_up(SPLIT.train[:1], 1.0, np.random.default_rng(0), held=3)
+    assert len(made.stimulus) == len(SPLIT.train[0].stimulus)
+    moved = np.diff(made.stimulus, axis=0).any(axis=(1, 2))
+    assert np.array_equal(np.flatnonzero(moved) % 3, np.full(moved.sum(), 2))
 
 
 def test_a_teacher_is_compiled_once_for_clips_of_one_shape():

@@ -12,7 +12,15 @@ import retina
 from retina import registry, store
 from retina.errors import BadSetting, UnknownName
 from retina.fitting.loss import validator
-from retina.reduction.steps import claims, divided, joined, kept_recipe, reduce
+from retina.reduction import steps
+from retina.reduction.steps import (
+    EVENTS,
+    claims,
+    divided,
+    joined,
+    kept_recipe,
+    reduce,
+)
 from tests.reduction.parents import KEY, drawn, recording
 
 SPLIT = recording(train=800)
@@ -76,6 +84,21 @@ def test_without_a_refit_the_cut_is_what_comes_back(fitted):
     ):
         # There and back through the unbounded parameters that an optimiser moves.
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_measured_is_told_of_the_model_that_was_refitted(fitted, monkeypatch):
+    """Activity hangs on the parameters, which a refit moves."""
+    seen = []
+
+    def measured(columns, model, params, split):
+        seen.append(params)
+        return {EVENTS: 10 - len(seen)}
+
+    monkeypatch.setattr(steps, "claims", lambda *_: (EVENTS,))
+    monkeypatch.setattr(steps, "figures", measured)
+    made = reduce("prune", fitted, SPLIT, key=KEY, refit_steps=1, keep=0.5)
+    assert made.training["lineage"][0]["cost"] == {EVENTS: (9, 7)}
+    assert seen[-1] is made.params
 
 
 def test_a_fit_keeps_the_settings_it_was_made_with():

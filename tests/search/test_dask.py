@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from retina.search import experiment as experiments
 from retina.search import grid, running
 from retina.search.drive import drive
 from retina.search.executors import dask as plugin
-from retina.search.lost import WorkerDied
+from retina.search.lost import Disconnected, WorkerDied
 from retina.search.sweep import sweep
 from tests.search.tasks import jobs, span, task
 
@@ -104,6 +105,20 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(monkeypatch):
 def test_an_address_that_cannot_be_meant(address):
     with pytest.raises(BadSetting, match="such as"):
         plugin.dask(address)
+
+
+def test_a_failure_that_cannot_be_read_is_told_all_the_same():
+    """Else the sweep would wait for its answer for ever."""
+
+    class Asked:
+        key, status = "one", "error"
+
+        def exception(self, timeout):
+            raise TimeoutError("the scheduler is silent")
+
+    future: Future = Future()
+    plugin.Cluster(None, {})._settle(Asked(), future)
+    assert isinstance(future.exception(0), Disconnected)
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from retina.errors import BadCard, InUse, MissingExtra, Unreachable
+from retina.search import experiment as experiments
 from retina.search import running
-from retina.search.database import JOURNAL, Asking
+from retina.search.database import JOURNAL, Asking, study_of
 from retina.search.status import status
 from retina.search.sweep import sweep
 
@@ -77,6 +78,54 @@ def test_what_cannot_be_opened_is_one_line(asked, tmp_path, storage, error, word
     with pytest.raises(error, match=words) as told:
         sweep(asked(text), tmp_path / "runs")
     assert "\n" not in str(told.value) and "secret" not in str(told.value)
+
+
+def test_a_journal_that_a_full_disk_cut_off_is_gone_on_with(asked, tmp_path):
+    out = tmp_path / "runs"
+    sweep(asked(EXPLORED.replace("trials = 4", "trials = 1")), out)
+    journal = out / JOURNAL
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code":4,"wor')
+    folder = asked(EXPLORED.replace("trials = 4", "trials = 2"))
+    swept = sweep(folder, out)
+    assert swept.skipped == 1 and len(swept.points) == 2
+    assert sweep(folder, out).searched == swept.searched, "the second was kept as well"
+    journal.write_bytes(b"{" + whole)
+    with pytest.raises(Unreachable, match="goes on") as told:
+        sweep(folder, out)
+    assert "\n" not in str(told.value)
+
+
+def test_what_was_under_way_when_a_search_was_killed_is_gone_on_with(asked, tmp_path):
+    """Its checkpoint would lie there for ever, and another point take its place."""
+    folder, out = asked(EXPLORED.replace("trials = 4", "trials = 2")), tmp_path / "runs"
+    begun = []
+
+    def impatient(event):
+        if event["state"] == "fitting":
+            begun.append(event["job"].name)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(folder, out, progress=impatient)
+    swept = sweep(folder, out)
+    assert [point.run for point in swept.points][:1] == begun
+    assert len(swept.points) == 2 and swept.searched[0].tried == 2
+    assert not list(out.glob(".*.checkpoint"))
+    again = sweep(folder, out)
+    assert again.skipped == 2 and again.searched == swept.searched
+
+
+def test_a_trial_that_has_not_said_whose_it_is_is_left_to_its_sweep(asked, tmp_path):
+    """As another folder's, that has asked a shared database this moment."""
+    url = f"sqlite:///{tmp_path}/study.db"
+    folder = asked(EXPLORED.replace("trials = 4", f'trials = 1\nstorage = "{url}"'))
+    experiment = experiments.read(folder)
+    with study_of(experiment, "small", tmp_path) as study:
+        trial = study.ask()
+        swept = sweep(folder, tmp_path / "runs")
+        assert len(swept.points) == 1
+        assert study.trials[trial.number].state.name == "RUNNING"
 
 
 def test_another_file_in_the_place_of_the_journal_is_not_written_into(tmp_path):

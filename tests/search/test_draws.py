@@ -12,7 +12,7 @@ from retina.data import card as cards
 from retina.data import identity
 from retina.errors import BadSetting
 from retina.metrics.resample import Draws
-from retina.search import draws, records, work
+from retina.search import draws, failing, places, records, work
 from retina.search.job import Job
 
 
@@ -26,16 +26,19 @@ def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypa
     point = SimpleNamespace(score=SimpleNamespace(cell_names=()))
     monkeypatch.setattr(work, "measured", lambda *_: point)
     monkeypatch.setattr(records, "describe", lambda point: {})
-    monkeypatch.setattr(
-        store, "save", lambda fit, place, **_: place.mkdir(exist_ok=True)
-    )
+
+    def save(fit, place, **_):
+        place.mkdir(exist_ok=True)
+        (place / store.RECORD).touch()
+
+    monkeypatch.setattr(store, "save", save)
     for value in (1.0, 2.0):
         one = Draws(np.full(1, value), np.full((3, 1), value), 5)
         monkeypatch.setattr(
             draws, "drawn", lambda *_, one=one: {("validation", "pearson_trial"): one}
         )
-        work.work(job, work.Order(tmp_path, "sweep", draws=True))
-        kept = draws.kept(work.place_of(job, tmp_path), lambda: nothing)
+        work.work(job, places.Order(tmp_path, "sweep", draws=True))
+        kept = draws.kept(places.place_of(job, tmp_path), lambda: nothing)
         assert kept["validation", "pearson_trial"].observed == value
 
 
@@ -51,7 +54,7 @@ def test_a_refusal_is_of_the_card_that_was_loaded(tmp_path, monkeypatch):
     for loaded in ("earlier", digest):
         given = SimpleNamespace(of=lambda job, loaded=loaded: (split, loaded))
         monkeypatch.setattr(work, "splits", lambda folder, given=given: given)
-        said = work.work(job, work.Order(tmp_path, loaded))
-        assert isinstance(said, work.Failure) and said.refused
-        known = work.refused(job, tmp_path)
+        said = work.work(job, places.Order(tmp_path, loaded))
+        assert isinstance(said, failing.Failure) and said.refused
+        known = failing.refused(job, tmp_path)
         assert known == (said if loaded == digest else None)

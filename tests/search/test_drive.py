@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import multiprocessing
 import os
@@ -183,6 +184,52 @@ def test_a_job_that_is_in_use_is_asked_for_again_while_the_others_go_on(monkeypa
         Here, work, jobs(4), at_once=1, taken=lambda job: job.settings["i"] == 0
     )
     assert [job.settings["i"] for job, _ in answers] == [1, 2, 3, 0]
+
+
+class Crowded(Here):
+    """A worker that is given all jobs at once, as those of a cluster are."""
+
+    def __init__(self):
+        self.waiting, self.begun = [], collections.Counter()
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.waiting.append((Future(), *args))
+        return self.waiting[-1][0]
+
+    def run(self):
+        """The first of them; one that kills it takes the others along."""
+        future, job = self.waiting[0]
+        if job.model != "dies unread":
+            self.begun[job.name] += 1
+        if job.model == "fine":
+            del self.waiting[0]
+            future.set_result(job.label)
+            return
+        lost, self.waiting = self.waiting, []
+        for future, _ in lost:
+            future.set_exception(WorkerDied("it is gone"))
+
+    def answers(self, given):
+        def begun(job):
+            return self.begun.get(job.name)
+
+        answers = drive(lambda: self, str, given, self.run, begun=begun)
+        return {job.label: outcome for job, outcome in answers}
+
+
+def test_what_waits_for_a_worker_is_not_what_kills_it(monkeypatch):
+    monkeypatch.setattr("retina.search.drive.BEAT_S", 0.001)
+    pool = Crowded()
+    told = pool.answers([*jobs(15, "dies"), *jobs(3)])
+    assert [told[f"fine {i}"] for i in range(3)] == [f"fine {i}" for i in range(3)]
+    assert all(isinstance(told[f"dies {i}"], WorkerDied) for i in range(15))
+    assert set(pool.begun.values()) == {1, 3}
+
+
+def test_what_kills_its_worker_before_it_is_begun_is_given_up_as_well(monkeypatch):
+    monkeypatch.setattr("retina.search.drive.BEAT_S", 0.001)
+    told = Crowded().answers(jobs(1, "dies unread"))
+    assert isinstance(told["dies unread 0"], WorkerDied)
 
 
 def test_jobs_that_depend_on_answers_are_asked_for_one_by_one():

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 
 import pytest
 
-from retina import lock, store
+from retina import atomic, lock, store
 from retina.errors import BadSetting, BrokenRun, InUse
 from retina.search import experiment as experiments
-from retina.search import grid, plan, records, running, work
+from retina.search import failing, grid, places, plan, records, running, work
+from retina.search.failing import Failure
+from retina.search.places import Order
 from retina.search.status import status
 from retina.search.sweep import sweep
-from retina.search.work import Failure, Order
+from tests.search.tasks import jobs
 from tests.search.test_sweep import TWO, WITH_A_FAILURE, written
 
 
@@ -45,7 +48,7 @@ def test_a_job_that_took_too_long_is_a_failure_wherever_it_is_asked_for(
     job = grid.jobs(experiments.read(asked(TWO)))[0]
     order = Order(tmp_path / "runs", "this", 5.0)
     order.folder.mkdir()
-    work.mark_of(job, order).write_text("Timeout (0:00:05)!\n  File wait.py, line 1")
+    places.mark_of(job, order).write_text("Timeout (0:00:05)!\n  File wait.py, line 1")
     failure = work.work(job, order)
     assert isinstance(failure, Failure) and "took longer than 5 s" in failure.error
     assert "wait.py" in failure.traceback
@@ -103,6 +106,21 @@ def test_what_another_process_is_at_is_waited_for_while_that_is_heard(
     assert swept.status == 0 and len(swept.points) == 2
 
 
+def test_what_a_server_does_not_show_yet_is_looked_for_again(tmp_path, monkeypatch):
+    """NFS remembers for up to a minute that a file was not there."""
+    (job, other), order = jobs(2), Order(tmp_path, "this")
+    place = places.place_of(job, tmp_path)
+    written = []
+
+    def asked_anew(path):
+        written.append(path)
+        place.mkdir(exist_ok=True)
+
+    monkeypatch.setattr(atomic, "check_writable", asked_anew)
+    assert work.arrived(job, order) and written == [place]
+    assert not work.arrived(other, order)
+
+
 def test_of_sweeps_side_by_side_each_keeps_its_plan_and_all_are_seen(asked, tmp_path):
     out = tmp_path / "runs"
     first, second = grid.jobs(experiments.read(asked(TWO)))
@@ -112,7 +130,7 @@ def test_of_sweeps_side_by_side_each_keeps_its_plan_and_all_are_seen(asked, tmp_
             with running.told(first, out):
                 now = status(out)
                 assert (now.jobs, now.going, len(now.running)) == (2, True, 1)
-            work.fail(second, there, "as it was")
+            failing.fail(second, there, "as it was")
             now = status(out)
             assert now.failed == {second.label: "as it was"}
             assert now.seconds_left is not None
@@ -148,7 +166,7 @@ def test_the_same_sweep_twice_is_seen_until_both_have_ended(asked, tmp_path):
     with contextlib.ExitStack() as opened:
         opened.enter_context(plan.kept(jobs, earlier, "cc_norm", "local"))
         with plan.kept(jobs, later, "cc_norm", "local"):
-            work.fail(jobs[0], earlier, "as it was")
+            failing.fail(jobs[0], earlier, "as it was")
             opened.close()  # the first to begin is the first to end
             now = status(out)
             assert (now.jobs, now.done, now.going) == (2, 0, True)
@@ -186,6 +204,19 @@ def test_a_sweep_that_was_killed_is_seen_as_stopped(asked, tmp_path):
         raise KeyboardInterrupt
     now = status(order.folder)
     assert now.going and not now.running and (now.done, now.jobs) == (0, 2)
+
+
+def test_a_process_is_heard_of_while_its_job_reports_nothing(tmp_path, monkeypatch):
+    """As in a score of many sampled runs: else it would be taken for dead."""
+    monkeypatch.setattr(running, "ALIVE_S", 0.01)
+    job = jobs(1)[0]
+    with running.told(job, tmp_path):
+        first, until = running.of(job, tmp_path), time.monotonic() + 10
+        while not (now := running.of(job, tmp_path)) or now["heard"] == first["heard"]:
+            assert time.monotonic() < until
+        assert now["begun"] == first["begun"]
+    time.sleep(0.05)
+    assert running.of(job, tmp_path) == {}
 
 
 def test_half_a_file_of_a_worker_is_not_read(tmp_path, asked):

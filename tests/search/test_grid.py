@@ -81,6 +81,20 @@ def test_the_name_follows_everything_that_decides_the_result_but_not_the_label()
     )
 
 
+def test_a_file_that_was_edited_makes_another_job(tmp_path, monkeypatch):
+    """A metric's or a student's; those of the package change no name."""
+    names: list[set[str]] = []
+    for number in (1, 2):
+        place = tmp_path / str(number)
+        place.mkdir()
+        monkeypatch.chdir(place)
+        (place / "mine.py").write_text(f"def mine(*given): return {number}")
+        taught = Job("", "d", "cnn", {"student": "mine.py"}, {}, (), method="distil")
+        scored = Job("", "d", "ln", {}, {}, ("mine.py", "cc_norm"))
+        names.append({taught.name, scored.name})
+    assert not names[0] & names[1]
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

@@ -77,6 +77,11 @@ def test_what_is_begun_is_drawn_by_the_key_and_more_trials_begin_more(asked):
     assert begun(5, key=1) != few
 
 
+def test_a_value_that_is_named_twice_is_begun_once(asked):
+    found = experiments.read(asked(TINY.replace("0.5, 2.0", "0.0, 0.0") + "trials = 3"))
+    assert len(halving.begun(found, "small")) == 2
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

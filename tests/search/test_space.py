@@ -14,10 +14,11 @@ from retina.errors import BadCard
 from retina.search import experiment as experiments
 from retina.search import explore as exploring
 from retina.search import grid
+from retina.search.failing import Failure
 from retina.search.job import Job
+from retina.search.places import Order
 from retina.search.space import Range, points, size
 from retina.search.sweep import sweep
-from retina.search.work import Failure, Order
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,18 @@ def test_a_recording_that_cannot_be_loaded_fails_its_jobs_in_one_line(
     assert [f.error.count("9") for f in swept.failures] == [1, 1]
 
 
+def test_a_run_of_a_card_by_its_path_is_known_from_elsewhere(
+    asked, tmp_path, recordings, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(recordings / "datasets" / "small.toml", "small.toml")
+    family = '[[families]]\nmodel = "mean"\n'
+    folder = asked(family, HEAD.replace("small", "small.toml"))
+    (point,) = sweep(folder, tmp_path / "runs").points
+    monkeypatch.chdir(tmp_path / "runs")
+    assert records.card_of(store.read(point.run)).name == "small"
+
+
 def test_interrupted_in_the_middle_loses_nothing_that_was_finished(asked, tmp_path):
     folder, out = asked(TWO), tmp_path / "runs"
 
@@ -439,6 +451,17 @@ def test_a_folder_that_cannot_be_written_and_an_executor_that_does_not_exist(
         sweep(folder, tmp_path / "file" / "runs")
     with pytest.raises(UnknownName, match="did you mean 'local'"):
         sweep(folder, tmp_path / "runs", executor="lokal")
+
+
+def test_what_lies_in_the_place_of_a_run_is_told_before_it_is_fitted(asked, tmp_path):
+    folder, out = asked(TWO), tmp_path / "runs"
+    name = grid.jobs(experiment.read(folder))[0].name
+    (out / name).mkdir(parents=True)
+    (out / name / "chapter.tex").touch()
+    told = []
+    with pytest.raises(UnwritableFolder, match="something that is not a run"):
+        sweep(folder, out, progress=told.append)
+    assert "fitting" not in {event["state"] for event in told}
 
 
 def test_a_sweep_that_asks_how_far_down_keeps_draws_and_answers(asked, tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -14,7 +17,7 @@ import jax
 import numpy as np
 import pytest
 
-from retina import atomic, build, store
+from retina import atomic, build, registry, store
 from retina.errors import BrokenRun, UnwritableFolder
 from retina.types import Fit, Spec
 
@@ -130,6 +133,53 @@ def test_a_newer_run_replaces_an_older_and_keeps_other_files(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_who_reads_in_the_middle_of_a_replacement_costs_nobody_a_run(
+    file, tmp_path, monkeypatch
+):
+    """As `retina status` on a server's folder, which knows no exchange in one step."""
+    run, rename, read = tmp_path / "run", os.rename, []
+
+    def interrupted(one, other):
+        rename(one, other)
+        if Path(one) == run and len(read) < 3:
+            read.append(store.read(run)["model"])
+
+    store.save(make(file, 1.0), run)
+    monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", interrupted)
+    store.save(make(file, 2.0), run)
+    assert len(read) == 3
+    assert store.load(run).params["scale"].min() == 2.0
+    assert sorted(os.listdir(tmp_path)) == ["lab", "run"]
+
+
+def test_who_comes_too_late_to_put_an_old_run_back_is_not_told(tmp_path, monkeypatch):
+    (tmp_path / ".run.old").mkdir()
+
+    def ended(one, other):
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(os, "rename", ended)
+    atomic.recover(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("code", "kept"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_system_that_flushes_no_folders_keeps_runs(
+    file, tmp_path, monkeypatch, code, kept
+):
+    flush = os.fsync
+
+    def files_alone(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", files_alone)
+    with contextlib.nullcontext() if kept else pytest.raises(UnwritableFolder):
+        store.save(make(file), tmp_path / "run")
+    assert (tmp_path / "run").is_dir() == kept
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
 def test_linux_exchanges_two_folders(tmp_path):
     for name in "ab":
@@ -192,6 +242,13 @@ def test_a_model_that_has_changed_since_is_not_loaded(file, tmp_path):
     record.write_text(json.dumps(other))
     with pytest.raises(BrokenRun, match="another version of model"):
         store.load(tmp_path / "run")
+
+
+def test_a_model_within_a_model_that_has_changed_since_is_known_by_its_file(file):
+    made = make(file).model
+    told = (("of", str(file)), ("settings", made.settings))
+    found = build.source(made._replace(name="merged", settings=told))
+    assert found and found == registry.source("models", str(file))
 
 
 def test_a_run_of_settings_that_are_no_more_says_what_to_do(file, tmp_path):

@@ -105,7 +105,10 @@ class Cluster(Executor):
             except Exception as error:
                 future.set_exception(Disconnected(str(error)))
         elif done.status == "error":
-            error = done.exception(timeout=ANSWERS_S)
+            try:
+                error = done.exception(timeout=ANSWERS_S)
+            except Exception as lost:  # else nobody would ever be told
+                error = Disconnected(str(lost))
             killed = type(error).__name__ == "KilledWorker"
             future.set_exception(WorkerDied(_line(error)) if killed else error)
         else:  # "cancelled" or "lost"
