@@ -98,9 +98,8 @@ def cost_range(point: Point, x: str) -> tuple[float, float, float]:
 
     raises: UnknownName; BadSetting where the figure is not known for this recording.
     """
-    known = [field.name for field in dataclasses.fields(Cost)]
-    if x not in known:
-        raise UnknownName(f"no cost {x!r}: {nearest(x, known)}")
+    if x not in FIGURES:
+        raise UnknownName(f"no cost {x!r} that is one number: {nearest(x, FIGURES)}")
     value: Any = getattr(point.cost, x)
     if isinstance(value, Interval):
         return value.low, middle(value.low, value.high), value.high
@@ -108,10 +107,6 @@ def cost_range(point: Point, x: str) -> tuple[float, float, float]:
         raise BadSetting(
             f"{x} is not known for {point.dataset!r}: name another cost "
             "(--x flops_per_spike, --x flops_per_s_per_cell)"
-        )
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadSetting(
-            f"{x} is not one number: name another cost (--x flops_per_spike)"
         )
     return float(value), float(value), float(value)
 
