@@ -140,8 +140,7 @@ def _held(model: Model, params: Tree, clips: Sequence[Clip], spikes: bool) -> li
 
         jax.eval_shape(step, params, state, x_t)
         kept = [
-            flag & (LATE | mark & SPIKE)
-            for flag, mark in zip(flags, told, strict=False)
+            flag & (LATE | mark & SPIKE) for flag, mark in zip(flags, told, strict=True)
         ]
         if kept == flags:
             return flags

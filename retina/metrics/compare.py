@@ -25,9 +25,9 @@ class Difference:
     per_cell:  (cell,); nan where the data leave the metric undefined.
     wins:      defined cells on which a is higher.
     cells:     defined cells.
-    p:         two-sided, from the same draws; below .05 where ci95 excludes 0, but for
-               one draw, and for fewer blocks or cells than 6: of these no 1,000 draws
-               reach as far as an interval should.
+    p:         two-sided, from the same draws; below .05 where ci95 excludes 0, to one
+               draw. Of fewer than 6 blocks or cells it may be above: 1,000 draws do not
+               reach as far as their interval should.
     undefined: draws in which a defined cell became undefined.
     rank_biserial: effect size: the share of the summed ranks of |difference| that
                favours a, less the share that favours b; 1 where a is higher on every

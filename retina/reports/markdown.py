@@ -8,7 +8,7 @@ from typing import Any
 from retina.arrays import plural
 from retina.data.caveats import COLD, caveats
 from retina.reports.numbers import amount
-from retina.search.frontier import leading, middle
+from retina.search.frontier import geometric_mean, non_dominated
 from retina.types import Interval
 
 NAME = "table.md"
@@ -98,7 +98,7 @@ def _table(
         if any(row["cost"].get(key) is not None for row in rows)
     ]
     costs = [_middle(row["cost"].get(x)) for row in rows]
-    best = leading(costs, [_last(_median(row, y)) for row in rows])
+    best = non_dominated(costs, [_last(_median(row, y)) for row in rows])
     if any(row["cost"].get(x) is None for row in fitted):
         best = [False] * len(rows)  # there is no frontier on such an axis
     lines = [
@@ -172,7 +172,7 @@ def _middle(value: Any) -> float:
     """By which costs are ordered, as of `retina.frontier`; one not known comes last."""
     if value is None:
         return float("inf")
-    return middle(**value) if isinstance(value, Mapping) else float(value)
+    return geometric_mean(**value) if isinstance(value, Mapping) else float(value)
 
 
 def _last(value: float | None) -> float:

@@ -9,14 +9,14 @@ import numpy as np
 
 from retina import registry
 from retina.fitting.score import SEED
-from retina.metrics.clips import sums_of
+from retina.metrics.clips import over, sums_of
 from retina.metrics.compare import Difference, holm, paired
 from retina.search.bins import same_bins
 from retina.search.measure import of_which
 from retina.types import Fit, Split
 
 # No p is below what the number of draws can tell: with 1,000 and twelve cells .013, and
-# of four such comparisons, corrected, none could ever be told.
+# of four such comparisons, corrected, none could ever be told; with 20,000 of fifteen.
 DRAWS, MANY = 1000, 20_000
 
 
@@ -59,7 +59,7 @@ def compare(
     metric:  one that depends on the model. Groups of clips on which it is undefined for
              every cell (cc_norm without repeats) are left out.
     draws:   of the bootstrap; by default 1,000, or 20,000 for more than two comparisons
-             by a metric whose draws are sums: `retina.metrics.sums`.
+             by a metric that is not scored anew in each: `retina.metrics.sums`.
     bin_s:   of the scored bins, a multiple of the fits' own, as in `retina.score`.
     returns: per group of test clips, one comparison per neighbouring pair.
     raises:  BadSetting for one fit, one of another recording, or a likelihood of counts
@@ -71,8 +71,9 @@ def compare(
     made: list[Comparison] = []
     names = list(fits)
     if draws is None:
-        summed = sums_of(registry.find("metrics", metric)) is not None
-        draws = MANY if summed and len(names) > 3 else DRAWS
+        scored = registry.find("metrics", metric)
+        quick = sums_of(scored) is not None or over(scored) != "time"
+        draws = MANY if quick and len(names) > 3 else DRAWS
     for same in same_bins(fits, split, metric, bin_s):
         family = [
             paired(

@@ -48,7 +48,7 @@ def frontier(
 
     points:  of one recording, scored on the same bins.
     x:       a figure of Cost. One that is an Interval (what is not known of a constant)
-             is ordered by its geometric middle; the range stays with the point.
+             is ordered by its geometric mean; the range stays with the point.
     y:       a metric of the scores. A point whose median is nan is never on the
              frontier.
     raises:  UnknownName for a name that no point has; BadSetting where the figure is
@@ -64,7 +64,9 @@ def frontier(
     _check_comparable(points)
     _check_claims(points, x)
     ordered = sorted(points, key=lambda p: (_cost(p, x), -_last(accuracy(p, y)), p.run))
-    on = leading([_cost(p, x) for p in ordered], [accuracy(p, y) for p in ordered])
+    on = non_dominated(
+        [_cost(p, x) for p in ordered], [accuracy(p, y) for p in ordered]
+    )
     steps = [
         (_cost(p, x), accuracy(p, y))
         for p, is_on in zip(ordered, on, strict=True)
@@ -74,13 +76,13 @@ def frontier(
     return Frontier(x, y, tuple(ordered), tuple(on), _hypervolume(steps, dearest))
 
 
-def leading(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+def non_dominated(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
     """Of each whether none is as cheap and as accurate, and better in one of the two.
 
     costs, values: of which the one should be low and the other high; what lacks one of
                    them (inf or nan; nan or -inf) is beaten.
 
-    >>> leading([9, 1, 2, 2, 3], [0.4, 0.2, 0.5, 0.5, math.nan])
+    >>> non_dominated([9, 1, 2, 2, 3], [0.4, 0.2, 0.5, 0.5, math.nan])
     [False, True, True, True, False]
     """
     on, reached, at = [False] * len(costs), -math.inf, math.nan
@@ -94,30 +96,25 @@ def leading(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
 
 
 def cost_range(point: Point, x: str) -> tuple[float, float, float]:
-    """Low, geometric middle and high of a cost; three times the same where it is known.
+    """Low, geometric mean and high of a cost; three times the same where it is known.
 
     raises: UnknownName; BadSetting where the figure is not known for this recording.
     """
-    known = [field.name for field in dataclasses.fields(Cost)]
-    if x not in known:
-        raise UnknownName(f"no cost {x!r}: {nearest(x, known)}")
+    if x not in FIGURES:
+        raise UnknownName(f"no cost {x!r} that is one number: {nearest(x, FIGURES)}")
     value: Any = getattr(point.cost, x)
     if isinstance(value, Interval):
-        return value.low, middle(value.low, value.high), value.high
+        return value.low, geometric_mean(value.low, value.high), value.high
     if value is None:
         raise BadSetting(
             f"{x} is not known for {point.dataset!r}: name another cost "
             "(--x flops_per_spike, --x flops_per_s_per_cell)"
         )
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadSetting(
-            f"{x} is not one number: name another cost (--x flops_per_spike)"
-        )
     return float(value), float(value), float(value)
 
 
-def middle(low: float, high: float) -> float:
-    """The geometric middle of a range, by which costs are ordered."""
+def geometric_mean(low: float, high: float) -> float:
+    """Of the ends of a range, by which costs are ordered."""
     return math.sqrt(low * high)
 
 

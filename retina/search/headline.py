@@ -17,7 +17,7 @@ import numpy as np
 from retina.errors import BadSetting
 from retina.metrics.medians import middle, percentiles, spread_of_median
 from retina.search.draws import CHOOSING, REPEATED, VALIDATION, Drawn
-from retina.search.frontier import cost_range, leading
+from retina.search.frontier import cost_range, non_dominated
 from retina.search.ratio import over
 from retina.types import Point
 
@@ -137,7 +137,7 @@ def frontier_of(values: np.ndarray, costs: np.ndarray) -> list[int]:
     [0, 2]
     """
     medians = np.nan_to_num(middle(values), nan=-np.inf)
-    on = np.flatnonzero(leading(costs.tolist(), medians.tolist())).tolist()
+    on = np.flatnonzero(non_dominated(costs.tolist(), medians.tolist())).tolist()
     return sorted(on, key=lambda i: (costs[i], -medians[i]))
 
 

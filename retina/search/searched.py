@@ -119,7 +119,7 @@ def searched(
 def objectives(point: Point, search: Any) -> list[float]:
     """What [search] asks for of a point: first what should be high, then what low.
 
-    A range counts by its geometric middle; what is not defined is nan.
+    A range counts by its geometric mean; what is not defined is nan.
     """
     bits = point.validation_bits
     found = [math.nan if bits is None else float(bits)]

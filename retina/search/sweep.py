@@ -258,7 +258,7 @@ def sweep(
         job.name: ":".join(filter(None, [done[job.name].dataset, job.cells]))
         for job in ordered
     }
-    own = {job.recording: recordings[job.name] for job in ordered}
+    own = _own(ordered, recordings)
     swept = Swept(
         experiment=experiment,
         folder=folder,
@@ -314,10 +314,24 @@ def _headlines(
 def _tries(experiment: experiments.Experiment, recording: str, explored: list[Job]):
     """The jobs that a space led to, each once, in the order in which they were made."""
     found = grid.of_spaces(experiment) if not spaces(experiment) else explored
-    # A reduction takes the cells of its parent, where the experiment names none.
-    named = {
-        job.name: job
-        for job in found
-        if recording in (job.recording, job.dataset if job.method else "")
-    }
+    named = {job.name: job for job in found if recording in _called(job)}
     return list(named.values())
+
+
+def _own(jobs: Iterable[Job], recordings: Mapping[str, str]) -> dict[str, str]:
+    """What an experiment calls a recording -> as its points are called.
+
+    Where it names no cells, those that it chooses itself go before a parent's.
+    """
+    reductions_first = sorted(jobs, key=lambda job: not job.method)
+    return {
+        name: recordings[job.name] for job in reductions_first for name in _called(job)
+    }
+
+
+def _called(job: Job) -> tuple[str, ...]:
+    """How an experiment may have named the recording of a job.
+
+    A reduction takes the cells of its parent, where the experiment names none.
+    """
+    return (job.dataset, job.recording) if job.method else (job.recording,)

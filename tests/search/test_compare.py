@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import retina
+from retina.metrics.compare import Difference
 from retina.search import compare
 from retina.search.bins import Same
 from tests.fitting import synthetic
@@ -44,3 +45,34 @@ def test_of_many_comparisons_what_is_plain_can_be_told(monkeypatch):
     assert all(one.difference.decided and one.p_holm < 0.05 for one in found)
     few = compare.compare(fits, None, draws=1000)  # type: ignore[arg-type]
     assert all(one.p_holm > 0.05 for one in few)
+
+
+@pytest.mark.parametrize(
+    ("metric", "fits", "draws"),
+    [
+        ("pearson", 3, 1000),
+        ("pearson", 4, 20_000),
+        ("time_rescaling", 4, 20_000),  # cells are drawn, nothing is scored again
+        (f"{__name__}:anew", 4, 1000),
+    ],
+)
+def test_draws_are_many_where_they_are_needed_and_quick(
+    monkeypatch, metric, fits, draws
+):
+    asked = []
+
+    def drawn(*_, names, draws, **__):
+        asked.append(draws)
+        return Difference(metric, names, 0.1, (0.0, 0.2), (0.1,), 1, 1, 0.5)
+
+    models = {f"m{n}": [[]] for n in range(fits)}
+    same = Same("frozen", models, np.ones(1), 1 / 30)
+    monkeypatch.setattr(compare, "same_bins", lambda *_: [same])
+    monkeypatch.setattr(compare, "paired", drawn)
+    named = dict.fromkeys(models, SimpleNamespace(training={}))
+    compare.compare(named, None, metric)  # type: ignore[arg-type]
+    assert asked == [draws] * (fits - 1)
+
+
+def anew(rate, response):
+    return rate[0]

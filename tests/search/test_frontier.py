@@ -115,8 +115,9 @@ def test_names_that_do_not_exist_and_figures_that_are_not_known():
         frontier([one], CHEAP, "ccnorm")
     with pytest.raises(BadSetting, match="not known for 'simulated'.*flops_per_spike"):
         frontier([one])
-    with pytest.raises(BadSetting, match="not one number"):
-        frontier([one], "by_part")
+    for other in ("by_part", "synapse_claims", "model", "notes"):
+        with pytest.raises(UnknownName, match=f"no cost '{other}' that is one number"):
+            frontier([one], other)
 
 
 @pytest.mark.parametrize("x", ["flops_per_synaptic_event", "flops_per_s_per_synapse"])

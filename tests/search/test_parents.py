@@ -19,8 +19,9 @@ from retina.reduction.steps import reduce
 from retina.reduction.taps import taps
 from retina.search import experiment as experiments
 from retina.search import grid
+from retina.search.job import Job
 from retina.search.learning import learning
-from retina.search.sweep import sweep
+from retina.search.sweep import _own, sweep
 from tests.search import flat
 
 LN = """
@@ -69,6 +70,16 @@ def test_a_reduction_is_a_job_whose_name_holds_its_parents(asked):
     assert (half.settings, half.fit) == ({"keep": 0.5}, {"refit_steps": 2})
     others = jobs(asked(REDUCED.replace("max_steps = 4", "max_steps = 5")))
     assert not {job.name for job in others} & {job.name for job in found}
+
+
+def test_what_is_said_of_a_reduction_has_the_name_of_its_points():
+    """Else what must not be published of it would stay in the result."""
+    plain = Job("ln", "small", "ln", {}, {}, ())
+    cut = Job("taps", "small", "ln", {}, {}, (), "1,2", parent="a", method="taps")
+    names = {plain.name: "small", cut.name: "small:1,2"}
+    assert _own([cut], names) == {"small": "small:1,2", "small:1,2": "small:1,2"}
+    for both in ([plain, cut], [cut, plain]):
+        assert _own(both, names) == {"small": "small", "small:1,2": "small:1,2"}
 
 
 def test_the_smaller_begin_with_the_next_larger(asked):
