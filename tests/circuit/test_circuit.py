@@ -448,6 +448,43 @@ def test_a_conductance_follows_its_target():
     assert clamped.max() > 3 * expected.max()
 
 
+def test_synapses_of_a_minus_take_away_what_they_would_add():
+    """Also below 0: each sign has a state of its own, which hears 0 or more."""
+    a, b, c = (Population(name, (2,)) for name in "abc")
+
+    def out(*edges: Projection) -> np.ndarray:
+        populations = (a, c, b) if len(edges) > 1 else (a, b)
+        return _run(circuit(Circuit(populations, edges), BIN_S), _input(10, 2))
+
+    def onto_b(source: str, sign: int, weight: float) -> Projection:
+        kernel = one_to_one(weight, trained=False)
+        return Projection(source, "b", kernel, exponential, sign)
+
+    plus = out(onto_b("a", 1, 1.0))
+    assert plus.min() > 0
+    np.testing.assert_array_equal(out(onto_b("a", -1, 1.0)), -plus)
+    passed = Projection("a", "c", one_to_one(trained=False))
+    both = out(passed, onto_b("a", 1, 1.0), onto_b("c", -1, 3.0))
+    np.testing.assert_allclose(both, -2 * plus, rtol=1e-5)
+
+
+def test_a_conductance_that_would_push_from_its_reversal_is_refused():
+    def open_(count: int, dt_s: float):
+        return conductance(exponential(count, dt_s))
+
+    a = Population("a", (1,), safe_s=SAFE_S)
+    cell = Population("cell", (1,), membrane, safe_s=SAFE_S, voltage=potential)
+    edge = Projection("a", "cell", one_to_one(), open_, sign=-1)
+    with pytest.raises(BadSetting, match="a->cell: its conductance .* give sign=1"):
+        circuit(Circuit((a, cell), (edge,)), 0.01)
+
+
+def test_a_step_that_nothing_takes_is_refused():
+    a, b = (Population(name, (1,), LEAKY, clock="bin") for name in "ab")
+    with pytest.raises(BadSetting, match="dt_s 0.001 s would do nothing: each popul"):
+        circuit(Circuit((a, b), (Projection("a", "b"),)), BIN_S, dt_s=0.001)
+
+
 def test_a_rung_of_single_spikes_is_refused():
     def plastic(count, dt_s):
         return tsodyks_markram(exponential(count, dt_s))
