@@ -32,7 +32,7 @@ MOUSE = "jaxley-retina 9ee0b24, OPL/PR.py (credits the Rieke laboratory)"
 ISETBIO = "ISETBio, osBioPhys.m 05135d9"
 CHEN = "Chen et al. 2024, eLife 93795, Table 1, by jaxley-mech a18d1ae, chen24.py"
 _NAMES = ("sigma", "phi", "eta", "beta", "gamma", "k", "k_gc", "c_dark", "g_dark", "f")
-_UNITS = ("1/s", "1/s", "1/s^2", "1/s", "1", "pA/uM^3", "uM", "uM", "uM", "1")
+_UNITS = ("1/s", "1/s", "1/s^2", "1/s", "1/s^2", "pA/uM^3", "uM", "uM", "uM", "1")
 # G_dark and k can be compared within one row alone: f differs (see the sources).
 KINDS = {
     "primate_cone": ((22, 22, 2000, 9, 10, 0.01, 0.5, 1, 35, 0.5), IDREES),

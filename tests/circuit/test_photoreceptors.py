@@ -9,7 +9,7 @@ import pytest
 
 from retina.circuit import dynamical_adaptation as da
 from retina.circuit import phototransduction as cascade
-from retina.circuit.linear_photoreceptor import linear_photoreceptor
+from retina.circuit.linear_photoreceptor import KINDS, linear_photoreceptor
 from retina.circuit.van_hateren import van_hateren
 from retina.costs.flops import count_step
 from retina.errors import BadSetting
@@ -172,6 +172,17 @@ def test_the_linear_filter_is_the_published_formula():
     expected = 0.31 * rise / (1 + rise) * np.exp(-t / 0.0236)
     expected[95:] = 0  # beyond eight decay constants
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_filter_that_a_fit_may_find_is_longer_than_its_window(kind: str):
+    """At the upper bounds of both time constants: 4 % of the area lies beyond it."""
+    stage = linear_photoreceptor(1, 0.005, kind=kind)
+    rise_s, decay_s = (stage.parameters[n].high for n in ("tau_r_s", "tau_d_s"))
+    t = (np.arange(40 * stage.lags) + 0.5) * 0.005
+    rise = (t / rise_s) ** 3
+    area = rise / (1 + rise) * np.exp(-t / decay_s)
+    assert area[stage.lags + 1 :].sum() < 0.04 * area.sum()
 
 
 @pytest.mark.parametrize("kind", cascade.KINDS)
