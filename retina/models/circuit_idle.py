@@ -69,7 +69,7 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
         ),
         (
             flat,
-            "pooling stride pixel_um centre_um surround_um",
+            "pooling stride pixel_um centre centre_um surround_um",
             "a full field has no places",
             IMAGES,
         ),

@@ -22,6 +22,7 @@ from retina.circuit.declaration import (
     without,
 )
 from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, uniform
+from retina.circuit.learned import learned
 from retina.circuit.listed import listed
 from retina.circuit.membrane import SAFE_S, membrane, potential
 from retina.circuit.population import Population
@@ -179,6 +180,30 @@ def test_a_gaussian_is_its_matrix_and_no_matrix_is_made():
         for v in eqn.outvars
     )
     assert largest <= 6 * 3  # rows by rows
+
+
+def test_a_learned_patch_is_its_matrix():
+    """Of rows that stand between cones and columns that stand on them; of one bin and
+    of a clip. At the start all that an inner cell hears comes to its gain."""
+    cones = Population("cone", (6, 5), spacing_um=10.0)
+    cells = Population("on", (2, 3, 3), spacing_um=20.0)
+    join = learned(12.0, gain=2.0).join(cones, cells)
+    params = join.init(jax.random.key(0))
+    assert params["weight"].shape == (4, 5, 1, 2)
+    ready = np.asarray(join.prepare(params))
+    assert ready.sum((0, 1, 2)) == pytest.approx(2.0, rel=0.2)
+    far = cones.positions_um[None] - cells.positions_um[:9, None]
+    row, column = np.moveaxis((far / 10 + [1.5, 2.0]).round().astype(int), 2, 0)
+    inside = (row >= 0) & (row < 4) & (column >= 0) & (column < 5)
+    at = ready[row.clip(0, 3), column.clip(0, 4), 0] * inside[..., None]
+    x = np.random.default_rng(0).standard_normal((4, 30)).astype("f4")
+    expected = np.einsum("cst,bs->btc", at, x).reshape(4, 18)
+    for clip in (x, x[:1]):
+        found = join.weigh(join.prepare(params), jnp.asarray(clip))
+        np.testing.assert_allclose(found, expected[: len(clip)], rtol=1e-5, atol=1e-6)
+    assert join.fan_in == pytest.approx(inside.sum(1).mean())
+    with pytest.raises(ShapeMismatch, match="10 um to one of 15 um; give the target a"):
+        learned(12.0).join(cones, Population("on", (3, 3), spacing_um=15.0))
 
 
 def test_synapses_and_events_are_counted_from_the_declaration():

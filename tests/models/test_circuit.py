@@ -290,6 +290,7 @@ def test_on_a_full_field_what_is_of_places_is_refused():
         "pooling": "free",
         "stride": 1,
         "pixel_um": 20.0,
+        "centre": "learned",
         "centre_um": 20.0,
         "surround_um": 99.0,
     }
@@ -299,6 +300,8 @@ def test_on_a_full_field_what_is_of_places_is_refused():
         _model(IMAGE, **{name: value})
     with pytest.raises(BadSetting, match="pooling 'fre': did you mean 'free'"):
         _model(IMAGE, pooling="fre")
+    with pytest.raises(BadSetting, match="centre 'learnt': did you mean 'learned'"):
+        _model(IMAGE, centre="learnt")
     _model(pixel_um=50.0)  # the default of older runs, written out in their records
     # A default that is written out, as in the record of a run, stays silent.
     model = _model(amacrine=None)
