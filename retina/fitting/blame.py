@@ -31,8 +31,8 @@ class Blame:
     step:      optimiser steps taken before the one that failed.
     block, trial, bin: of the recording; the bin counts from the block's first.
     part:      of the model, and what it did there: "gave inf" or "has a slope of nan".
-    parameter: the first of that part whose slope is not finite, or else of the model,
-               with its value (of the first entry that is not) and unit.
+    parameter: the first of that part whose slope is not finite, or else of the
+               penalty, with its value (of the first entry that is not) and unit.
     """
 
     step: int
@@ -112,7 +112,11 @@ def blame(
             value,
             unit,
         )
-    return Blame(step)
+    lost = "", 0.0, ""
+    if model.penalty is not None:
+        slopes = jax.grad(model.penalty, allow_int=True)(params)
+        lost = _lost(slopes, model.stage.parameters, params)
+    return Blame(step, parameter=lost[0], value=lost[1], unit=lost[2])
 
 
 def within(
@@ -192,9 +196,14 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
             params[found.part],
             found.part,
         )
-    leaves = jax.tree_util.tree_leaves_with_path(found.slopes)
-    if not leaves:
+    if not jax.tree.leaves(found.slopes):
         return "", 0.0, ""
+    name, value, unit = _lost(found.slopes, described, values)
+    return f"{prefix}.{name}" * bool(name), value, unit
+
+
+def _lost(slopes: Tree, described: Tree, values: Tree) -> tuple[str, float, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(slopes)
     rows = zip(leaves, jax.tree.leaves(described), jax.tree.leaves(values), strict=True)
     for (path, slope), parameter, value in rows:
         if not parameter.trainable or slope.dtype == jax.dtypes.float0:
@@ -202,8 +211,7 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
         lost = ~np.isfinite(np.asarray(slope))
         if lost.any():
             name = jax.tree_util.keystr(path, simple=True, separator=".")
-            now = float(np.asarray(value)[lost].ravel()[0])
-            return f"{prefix}.{name}", now, parameter.unit
+            return name, float(np.asarray(value)[lost].ravel()[0]), parameter.unit
     return "", 0.0, ""
 
 

@@ -15,7 +15,9 @@ from retina.errors import Diverged
 from retina.fitting.blame import blame, origin
 from retina.fitting.clips import tabulate
 from retina.fitting.fit import fit
+from retina.fitting.loop import Loop
 from retina.parameter import Parameter
+from retina.recipe import Recipe
 from retina.stage import Model, chain, memoryless, recurrent
 from retina.types import Clip, Spec
 from tests.fitting import synthetic
@@ -124,6 +126,50 @@ def test_a_slope_alone_that_is_not_finite_is_found_backwards():
 def test_what_is_sound_blames_the_rest_of_the_loss():
     found = _found(runaway(SPEC), _blocks())
     assert found.part == "" and "its penalty or its training pass" in str(found)
+
+
+def test_a_penalty_is_blamed_on_its_parameter():
+    """sqrt of what is 0 at the start: a number, and its slope is none."""
+    model = runaway(SPEC)._replace(
+        penalty=lambda params: jnp.sum(jnp.sqrt(params["rate"]["bias"] - 2))
+    )
+    found = _found(model, _blocks())
+    assert (found.part, found.parameter, found.value) == ("", "rate.bias", 2.0)
+    assert "its training pass is not, and the slope of rate.bias, then 2," in str(found)
+
+
+class Spoiling:
+    """A walker whose second round ends on numbers that are none, its loss still one."""
+
+    walk, last, every, settled = 0, np.zeros(1), 1, False
+    judged = fixed = {"a": jnp.ones(1)}
+
+    @property
+    def sound(self) -> np.ndarray:
+        return np.array([self.walk < 2])
+
+    def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
+        self.walk += 1
+        return np.array([1.0 if self.walk < 3 else np.nan]), 1
+
+    def rate(self, step: int, rate: np.ndarray) -> float:
+        return 1.0
+
+
+def test_the_round_is_retraced_whose_last_step_spoilt_the_numbers():
+    """Not the next one, whose loss is the first to be lost: it begins on nothing."""
+    asked = []
+
+    def blamed(before, step, rate, lane):
+        asked.append((before, step))
+
+    def bits(params):
+        return np.ones(1), np.ones(1)
+
+    loop = Loop(Spoiling(), {"a": Parameter()}, bits, Recipe(), 0.0, blame=blamed)
+    with pytest.raises(Diverged, match="between steps 2 and 3"):
+        loop.run(runaway(SPEC), {}, None, None)
+    assert asked == [(1, 1)]
 
 
 @pytest.fixture(scope="module")
