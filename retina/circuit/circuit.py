@@ -127,7 +127,13 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
         for edge in (p for p in declared.projections if p.target == name):
             divides = edge.effect == "divide"
             link = Link(
-                edge.name, edge.source, joins[edge.name], edge.sign, edge.delay, divides
+                edge.name,
+                edge.source,
+                joins[edge.name],
+                edge.sign,
+                edge.delay,
+                divides,
+                floor=divides and declared[edge.source].gives[0] < 0,
             )
             if edge.rung is None:
                 links.append(link)
@@ -140,7 +146,7 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
             own += DIVIDES * divides + TAKES * (edge.sign < 0)
             held = compartments.setdefault(own, (synapse, []))
             # The rung hears a sum, at least 0; what comes of it is the compartment's.
-            held[1].append(link._replace(sign=1, divides=False))
+            held[1].append(link._replace(sign=1, divides=False, floor=False))
         for own, (synapse, heard) in compartments.items():
             node = Node(own, synapse.count, terminal(synapse), tuple(heard))
             sign = -1 if own.endswith(TAKES) else 1
@@ -186,7 +192,8 @@ def _terminals(declared: Circuit, source: str, dt_s: float) -> list[Node]:
         if not synapse.linear:
             name = _terminal_name(declared, edge)
             link = Link(name + ">", source)
-            found[name] = Node(name, synapse.count, terminal(synapse), (link,))
+            stage = terminal(synapse, gives=declared[source].gives)
+            found[name] = Node(name, synapse.count, stage, (link,))
     return list(found.values())
 
 

@@ -36,8 +36,8 @@ class Projection:
     delay:    steps of the circuit until it is heard; bins where both ends, or either,
               are stepped once per bin. A loop closes over at least one.
     effect:   "add": it adds to the target's drive. "divide": the drive is divided by
-              1 + it, as by presynaptic or shunting inhibition; its source must be at
-              least 0.
+              1 + it, as by presynaptic or shunting inhibition, or by 1 where it is
+              below 0.
 
     >>> Projection("cone", "bipolar", sign=-1).name
     'cone->bipolar'

@@ -33,6 +33,7 @@ class Link(NamedTuple):
     source:  a node.
     join:    None where cell hears cell as it is.
     divides: the sum is divided by 1 + this.
+    floor:   what divides may be below 0, and is then taken for 0.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Link(NamedTuple):
     sign: int = 1
     delay: int = 0
     divides: bool = False
+    floor: bool = False
 
 
 class Node(NamedTuple):
@@ -256,6 +258,7 @@ def _joined(drive, link: Link, ready, given, axis: int | None = None):
     y = y if axis is None else y[0]
     added, divided = drive
     if link.divides:
+        y = jnp.maximum(y, 0) if link.floor else y
         return added, y if divided is None else divided + y
     if added is None:
         return y if link.sign > 0 else -y, divided

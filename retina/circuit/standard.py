@@ -35,7 +35,7 @@ from retina.circuit.leaky_rectifier import leaky_rectifier
 from retina.circuit.learned import learned
 from retina.circuit.pedicle import pedicle
 from retina.circuit.population import Dynamics, Population
-from retina.circuit.synapses.rungs import RUNGS
+from retina.circuit.synapses.rungs import RUNGS, SPANS
 from retina.circuit.terminal import shared
 from retina.errors import BadSetting, nearest
 from retina.stage import Stage, chain, memoryless
@@ -190,6 +190,8 @@ def standard(
             Projection("horizontal", "on", in_place(0.5), sign=-1),
             Projection("horizontal", "off", in_place(0.5)),
         ]
+    if released.gate in SPANS:
+        each["gives"] = SPANS[released.gate]
     populations += [grid(name, on_grid(types), bipolar, **each) for name in BIPOLAR]
     reach = dense if flat or pooling == "free" else _window(centre_um * 2)
     projections += [
@@ -204,6 +206,7 @@ def standard(
                 (amacrines,) if wide else on_grid(amacrines),
                 shared(leaky_rectifier, amacrines),
                 safe_s=STEP_S,
+                gives=(0.0, math.inf),
             )
         )
         effect = "add" if inhibition == "subtract" else "divide"

@@ -28,6 +28,7 @@ from retina.circuit.membrane import SAFE_S, membrane, potential
 from retina.circuit.population import Population
 from retina.circuit.synapses.alpha import alpha
 from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
+from retina.circuit.synapses.depletion import depletion
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
@@ -365,6 +366,11 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
         (ShapeMismatch, "shape 4; give", lambda: Population("a", 4)),  # type: ignore
         (
             BadSetting,
+            r"'a': gives \(1.0, 0.0\); the least first",
+            lambda: Population("a", (1,), gives=(1.0, 0.0)),
+        ),
+        (
+            BadSetting,
             "call one of retina.circuit.kernels",
             lambda: _declared(Projection("cone", "ganglion", gaussian)),  # type: ignore
         ),
@@ -508,6 +514,38 @@ def test_a_step_that_nothing_takes_is_refused():
     a, b = (Population(name, (1,), LEAKY, clock="bin") for name in "ab")
     with pytest.raises(BadSetting, match="dt_s 0.001 s would do nothing: each popul"):
         circuit(Circuit((a, b), (Projection("a", "b"),)), BIN_S, dt_s=0.001)
+
+
+@pytest.mark.parametrize(
+    ("rung", "wild", "tame"),
+    [
+        (kinetic, [5.0, -3.0, 0.5], [1.0, 0.0, 0.5]),
+        (depletion, [-90, 3, -9], [0, 3, 0]),
+    ],
+)
+def test_a_rung_hears_no_more_than_its_equations_hold(rung, wild, tame):
+    """Of a source that may give anything; one that says what it gives is not cut."""
+
+    def made(x, **given):
+        cells = Population("a", (1,), safe_s=0.005, **given), Population("b", (1,))
+        edge = Projection("a", "b", one_to_one(trained=False), rung)
+        stage = circuit(Circuit(cells, (edge,)), 0.01)
+        compared = count_step(stage, stage.init(jax.random.key(0)), jnp.zeros(1))
+        return _run(stage, np.reshape(x, (-1, 1))), compared[1].comparisons
+
+    (found, more), (wanted, less) = made(wild), made(tame, gives=(0.0, 1.0))
+    np.testing.assert_array_equal(found, wanted)
+    assert more > less
+
+
+def test_what_divides_is_at_least_0():
+    a, b, c = (Population(name, (1,)) for name in "abc")
+    one = one_to_one(trained=False)
+    edges = [Projection("a", "b", one), Projection("a", "c", one)]
+    edges.append(Projection("b", "c", one, effect="divide"))
+    x = np.array([[-1.0], [-2.0], [1.0]])
+    out = _run(circuit(Circuit((a, b, c), tuple(edges)), BIN_S), x)
+    np.testing.assert_allclose(out, [[-1.0], [-2.0], [0.5]])
 
 
 def test_a_rung_of_single_spikes_is_refused():

@@ -18,6 +18,8 @@ k is then a number of vesicles ready, and R sum w_k p_k is released (chosen).
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,6 +123,7 @@ def _timed(count: int, dt_s: float, efficacy: np.ndarray) -> Synapse:
         parameters=TIMED,
         about=("markov", states, "timed"),
         burn_in_s=POOLS_S,
+        hears=(0.0, math.inf),
         substeps=number,
     )
 
