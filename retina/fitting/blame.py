@@ -18,7 +18,7 @@ import numpy as np
 from retina.clocks import between
 from retina.fitting.clips import Table, at_hand, cut
 from retina.fitting.loss import nats
-from retina.stage import Model, Params, Signal, Tree
+from retina.stage import Model, Params, Signal, Stage, Tree
 from retina.types import Clip
 
 HUGE = 1e18  # its square is infinite in float32
@@ -68,12 +68,16 @@ class Blame:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """In one clip: a part, its bin within the clip, what it did, and its slopes."""
+    """In one clip: a part, its bin within the clip, what it did, and its slopes.
+
+    node: of a circuit, where a number was lost first; else "".
+    """
 
     part: str
     bin: int
     did: str
     slopes: Tree
+    node: str = ""
 
 
 def blame(
@@ -136,13 +140,17 @@ def within(
             given = (x, heard) if part.uses_response else x
             return part.apply(own, part.start(own), given)[1]
 
+        seen = x
         x, back = jax.vjp(run, own, x)
         backs.append((name or stage.name, back))
         at = _first(x)
         if at is not None:
             bin, value = at[0] * (total // len(x)), at[1]
             slopes = back(jnp.ones_like(x))[0]
-            return Found(name or stage.name, bin, f"gave {value:g}", slopes)
+            given = between(model, name, seen), heard
+            until = jax.tree.map(lambda a, end=at[0] + 1: a[:end], given)
+            node = _node(part, own, until if part.uses_response else until[0])
+            return Found(name or stage.name, bin, f"gave {value:g}", slopes, node)
 
     def loss(rate):
         return jnp.sum(nats(rate[lead:], counts, null))
@@ -198,8 +206,28 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
         )
     if not jax.tree.leaves(found.slopes):
         return "", 0.0, ""
+    if found.node:
+        own = (tree[found.node] for tree in (found.slopes, described, values))
+        name, value, unit = _lost(*own)
+        if name:
+            return f"{prefix}.{found.node}.{name}", value, unit
     name, value, unit = _lost(found.slopes, described, values)
     return f"{prefix}.{name}" * bool(name), value, unit
+
+
+def _node(part: Stage, params: Params, x: Signal) -> str:
+    """Of a part whose state and parameters go by the same names, the first in which a
+    number is lost or huge at the end of a clip; they are in the order of hearing."""
+    begun = part.start(params)
+    if not isinstance(begun, dict):
+        return ""
+    after, _ = part.apply(params, begun, x)
+    for name in begun:
+        if name in params and any(
+            not np.all(np.abs(leaf) < HUGE) for leaf in _floats(after[name])
+        ):
+            return name
+    return ""
 
 
 def _lost(slopes: Tree, described: Tree, values: Tree) -> tuple[str, float, str]:
@@ -239,5 +267,5 @@ def _value(slope: Any, bin: int) -> float:
 
 
 def _floats(tree: Tree) -> list[np.ndarray]:
-    leaves = [a for a in jax.tree.leaves(tree) if a.dtype != jax.dtypes.float0]
-    return [np.asarray(a) for a in leaves]
+    leaves = jax.tree.leaves(tree)
+    return [np.asarray(a) for a in leaves if jnp.issubdtype(a.dtype, jnp.floating)]

@@ -11,6 +11,10 @@ import pytest
 from jax import lax
 
 from retina import build
+from retina.circuit.circuit import circuit
+from retina.circuit.declaration import Circuit, Projection
+from retina.circuit.kernels import dense
+from retina.circuit.population import Population
 from retina.errors import Diverged
 from retina.fitting.blame import blame, origin
 from retina.fitting.clips import tabulate
@@ -18,7 +22,7 @@ from retina.fitting.fit import fit
 from retina.fitting.loop import Loop
 from retina.parameter import Parameter
 from retina.recipe import Recipe
-from retina.stage import Model, chain, memoryless, recurrent
+from retina.stage import Model, Stage, chain, memoryless, recurrent
 from retina.types import Clip, Spec
 from tests.fitting import synthetic
 
@@ -96,6 +100,30 @@ def test_the_bin_is_where_the_equation_leaves_the_numbers():
     said = str(found)
     assert "after 7 steps, in bin" in said and "'runaway' gave " in said
     assert "runaway.k_fast, then 2.1 1/bin" in said
+
+
+def test_of_a_circuit_the_cells_that_ran_away_are_blamed():
+    """Not the first of all whose slope is lost with them, a synapse onto them."""
+
+    def swinging(cells: int, dt_s: float) -> Stage:
+        return recurrent(
+            lambda params, v, x: (v + (x - v) * params["k"],) * 2,
+            start=lambda params, key=None: jnp.zeros(cells),
+            init=lambda key: {"k": jnp.full(cells, 5.0)},
+            parameters={"k": Parameter(5.0, "1/bin", axes=("cell",))},
+            about=("swinging",),
+        )
+
+    calm, wild = Population("calm", (1,)), Population("wild", (2,), swinging)
+    made = circuit(Circuit((calm, wild), (Projection("calm", "wild", dense()),)), BIN_S)
+    _, rate = runaway(SPEC).stage.parts[-1]
+    found = _found(Model("made", SPEC, chain(made, rate)), _blocks())
+    assert (found.part, found.parameter, found.value) == (
+        "circuit",
+        "circuit.wild.k",
+        5,
+    )
+    assert 25 < found.bin < 36
 
 
 def test_a_bin_in_a_later_block_and_clip_is_counted_from_its_block():
