@@ -34,6 +34,7 @@ AMACRINE = {
 }
 BACK = 0.01  # an amacrine cell's weight on a bipolar type at the start
 SLOPE = 2.5  # per s.d. of a drive: 15 per range, as there, of a range of six
+LEAST = 1e-18  # its square too is a number: of a kernel that is over within a bin
 
 
 def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Stage:
@@ -55,7 +56,13 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     described = {
         "slope": Parameter(SLOPE, "1", 0.0, 50.0, source="chosen", axes=("kind",)),
         "to": Parameter(1 / types, "1", 0.0, source=SOURCE, axes=("input", "amacrine")),
-        "back": Parameter(BACK, "1", 0.0, source=SOURCE, axes=("amacrine", "input")),
+        "back": Parameter(
+            BACK,
+            "1",
+            0.0,
+            source="chosen: the number of bc_network, whose slope multiplies it there",
+            axes=("amacrine", "input"),
+        ),
         **AMACRINE,
         "ribbon": ribbons,
     }
@@ -85,9 +92,14 @@ def bipolar_network(places: int, types: int, amacrine: int, bin_s: float) -> Sta
     def setup(params):
         """What does not change from bin to bin."""
         slow = jnp.exp(-bin_s / params["tau_d_s"])
-        fast = slow * jnp.exp(-bin_s / params["tau_r_s"])
-        power = 1 / (1 - slow**2) + 1 / (1 - fast**2) - 2 / (1 - slow * fast)
-        return slow[None], fast[None], STEEPNESS * lax.rsqrt(power)[None]
+        apart = -slow * jnp.expm1(-bin_s / params["tau_r_s"])
+        fast = slow - apart
+        # The kernel's norm over `apart`, in one piece: of a difference of three series
+        # of about 1 each nothing is left in float32 where bins are long.
+        both = slow * fast
+        norm = (1 - slow**2) * (1 - fast**2) * (1 - both) / (1 + both)
+        gain = STEEPNESS * jnp.sqrt(norm) / jnp.maximum(apart, LEAST)
+        return slow[None], fast[None], gain[None]
 
     def once(params, fixed, state, x):
         slow, fast, gain = fixed

@@ -17,7 +17,8 @@ from retina.circuit.terminal import terminal
 from retina.errors import BadSetting
 from retina.stage import Stage, memoryless
 
-DIVIDES = "~divides"  # at the end of the name of a compartment that does
+# At the end of the name of a compartment that divides, or takes away.
+DIVIDES, TAKES = "~divides", "~takes"
 
 
 def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> Stage:
@@ -27,9 +28,10 @@ def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> St
     bin_s:    the bin; the stimulus is held within it.
     dt_s:     the step of the circuit, by default the longest that is safe for each of
               the populations stepped in it, in a whole number of steps a bin.
-    raises:   BadSetting for a longer step, with the longest that is safe; for a
-              population that is stepped once per bin between others that are not, or
-              in bins too long for it.
+    raises:   BadSetting for a longer step, with the longest that is safe, or one that
+              nothing takes; for a population that is stepped once per bin between
+              others that are not, or in bins too long for it; for a conductance that
+              would drive its target away from its reversal.
 
     Within a step, populations are run in the order in which they hear each other
     without delay; all others are heard as they were `delay` steps before.
@@ -55,6 +57,11 @@ def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> St
     middle = {p.name for p in declared.populations} - head - tail
     safe_s = min((declared[n].safe_s for n in middle), default=math.inf)
     number, dt = substeps("circuit", bin_s, min(safe_s, bin_s), dt_s)
+    if dt_s is not None and not middle:
+        raise BadSetting(
+            f"circuit: dt_s {dt_s:g} s would do nothing: each population is stepped "
+            'once per bin; leave it out, or give one clock="step"'
+        )
     steps = {n: dt if n in middle else bin_s for n in declared.order}
     nodes = _nodes(declared, steps)
     sections = tuple(
@@ -120,7 +127,13 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
         for edge in (p for p in declared.projections if p.target == name):
             divides = edge.effect == "divide"
             link = Link(
-                edge.name, edge.source, joins[edge.name], edge.sign, edge.delay, divides
+                edge.name,
+                edge.source,
+                joins[edge.name],
+                edge.sign,
+                edge.delay,
+                divides,
+                floor=divides and declared[edge.source].gives[0] < 0,
             )
             if edge.rung is None:
                 links.append(link)
@@ -129,19 +142,28 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
                 links.append(link._replace(source=_terminal_name(declared, edge)))
                 continue
             synapse = edge.rung(population.cells, steps[name])
-            own = f"{name}~{_called(synapse, edge, declared)}" + DIVIDES * divides
+            own = f"{name}~{_called(synapse, edge, declared)}"
+            own += DIVIDES * divides + TAKES * (edge.sign < 0)
             held = compartments.setdefault(own, (synapse, []))
-            # The rung hears a sum; whether that divides is the compartment's.
-            held[1].append(link._replace(divides=False))
+            # The rung hears a sum, at least 0; what comes of it is the compartment's.
+            held[1].append(link._replace(sign=1, divides=False, floor=False))
         for own, (synapse, heard) in compartments.items():
             node = Node(own, synapse.count, terminal(synapse), tuple(heard))
+            sign = -1 if own.endswith(TAKES) else 1
             if synapse.hears_post and population.voltage is not None:
+                if sign < 0:
+                    raise BadSetting(
+                        f"projection {heard[0].name}: its conductance follows the "
+                        f"potential of {name!r}, and sign=-1 would drive that away "
+                        "from the reversal; give sign=1, and the reversal of chloride"
+                    )
                 followed = terminal(synapse, clamped=False)
                 node = node._replace(
                     stage=followed, post=name, volts=population.voltage
                 )
             made.append(node)
-            links.append(Link(own + ">", own, divides=own.endswith(DIVIDES)))
+            divides = own.endswith(DIVIDES)
+            links.append(Link(own + ">", own, sign=sign, divides=divides))
         made.append(
             Node(
                 name,
@@ -170,7 +192,8 @@ def _terminals(declared: Circuit, source: str, dt_s: float) -> list[Node]:
         if not synapse.linear:
             name = _terminal_name(declared, edge)
             link = Link(name + ">", source)
-            found[name] = Node(name, synapse.count, terminal(synapse), (link,))
+            stage = terminal(synapse, gives=declared[source].gives)
+            found[name] = Node(name, synapse.count, stage, (link,))
     return list(found.values())
 
 

@@ -24,7 +24,9 @@ PARAMETERS = {
 }
 # g falls by 1.065 per unit of v at most, at v^4 = 3/5: stable where dt (1/tau + 1.065 B
 # x) < 2, without ringing where it is below 1. Inputs are contrasts of a filter, about
-# 1, where the error is below 6 % of the response; it is 8 % at 4 (tests/circuit).
+# 1, where the error is below 6 % of the response; it is 8 % at 4 (tests/circuit). That
+# is at the B of the start: at its upper bound v rings from inputs of 0.9 on and swings
+# from 1.9 on, within 0 and B tau x, so that a fit that ends there wants a shorter dt_s.
 SAFE_S = 0.002
 
 

@@ -27,15 +27,17 @@ class Projection:
     rung:     (count, dt_s) -> Synapse, a rung of `retina.circuit.synapses`; None is a
               weight alone. A rung whose events add up has one state per target
               compartment, any other one per presynaptic terminal; projections with an
-              equal rung from one source (onto one target) share it. A conductance of
-              the first kind follows the target's potential, where that has one
-              (`Population.voltage`); any other finds its targets at -60 mV.
-    sign:     1 or -1.
+              equal rung from one source (onto one target, of one sign and effect) share
+              it. A conductance of the first kind follows the target's potential, where
+              that has one (`Population.voltage`); any other finds its targets at -60
+              mV.
+    sign:     1 or -1: what it gives is added, or taken away. Of a conductance that
+              follows its target the reversal says which, and the sign is 1.
     delay:    steps of the circuit until it is heard; bins where both ends, or either,
               are stepped once per bin. A loop closes over at least one.
     effect:   "add": it adds to the target's drive. "divide": the drive is divided by
-              1 + it, as by presynaptic or shunting inhibition; its source must be at
-              least 0.
+              1 + it, as by presynaptic or shunting inhibition, or by 1 where it is
+              below 0.
 
     >>> Projection("cone", "bipolar", sign=-1).name
     'cone->bipolar'

@@ -157,7 +157,19 @@ def _curve(
     # The side on which it keeps clear: the source's own, or the target's.
     lean = xs if abs(xs) >= abs(xt) else xt
     side = -1.0 if lean < 0 or (lean == 0 and edge.delay) else 1.0
-    if edge.delay or down <= 0:
+    if edge.source == edge.target:
+        # Out of the upper half of the flank, and back into the lower.
+        out = xs + side * (WIDE / 2 + BULGE)
+        flank, rise = xs + side * WIDE / 2, HIGH / 4
+        upper, lower = (flank, ys - rise), (flank, ys + rise)
+        return upper, (out, ys - 3 * rise), (out, ys + 3 * rise), lower
+    if down == 0:
+        # Between neighbours, one way above the middle and the other below.
+        to = 1.0 if xt > xs else -1.0
+        y = ys - to * HIGH
+        start, end = (xs + to * WIDE / 2, ys), (xt - to * WIDE / 2, yt)
+        return start, (start[0], y), (end[0], y), end
+    if edge.delay or down < 0:
         # From flank to flank, around whatever stands between.
         out = side * BULGE * (1.2 + 0.3 * abs(down))
         start = (xs + side * WIDE / 2, ys)

@@ -63,7 +63,8 @@ OF_GABA = tuple(n for n in PARAMETERS if "gaba" in n) + ("e_cl_mv",)
 OF_EITHER = ("tau_ph_s", "per_ph", "shift_mv")
 MIDDLE = 0.5  # the 1/2: the pH of the base is where half of the range is used
 # Exponential steps; what limits them is the feedback loop, which hears itself a step
-# late: at this one its error is below 5 % of the response (tests/circuit).
+# late: at this one its error is below 5 % of the response (tests/circuit). Any one
+# number may go to its bound; with all at their worst it rings where the equations rest.
 SAFE_S = 0.002
 
 

@@ -92,7 +92,7 @@ def dense(gain: float = 1.0) -> Kernel:
     def join(source: Population, target: Population) -> Join:
         scale = np.float32(gain / source.cells)  # stored weights are of order one
         return Join(
-            init=lambda key: {"weight": _about_one(key, (source.cells, target.cells))},
+            init=lambda key: {"weight": about_one(key, (source.cells, target.cells))},
             parameters={"weight": Parameter(low=0.0, axes=("input", "cell"))},
             prepare=lambda params: params["weight"] * scale,
             weigh=lambda weights, x: x @ weights,
@@ -194,7 +194,7 @@ def pooled(sigma_um: float, gain: float = 1.0) -> Kernel:
             where, what = jax.random.split(key)
             drawn = jax.random.uniform(where, (cells, 2), jnp.float32)
             return {
-                "weight": _about_one(what, (types, cells)),
+                "weight": about_one(what, (types, cells)),
                 "place": np.float32(0.3) + np.float32(0.4) * drawn,
                 "sigma_um": jnp.full(cells, sigma_um, jnp.float32),
             }
@@ -290,7 +290,7 @@ def _typed(
 
     def init(key: jax.Array):
         width = {n: jnp.float32(p.value) for n, p in described.items()}
-        return {"weight": _about_one(key, (before, after))} | width
+        return {"weight": about_one(key, (before, after))} | width
 
     weight = Parameter(low=0.0, axes=("channel", "out"))
     return Join(
@@ -302,7 +302,7 @@ def _typed(
     )
 
 
-def _about_one(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def about_one(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Cells of one kind differ a little, else they would stay the same in a fit."""
     return jax.random.uniform(key, shape, jnp.float32, 0.7, 1.3)
 

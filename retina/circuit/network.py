@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from retina import recomputed
+from retina.circuit.delay_line import delayed, pushed, silence, through_clip
 from retina.circuit.hoist import hoist
 from retina.circuit.kernels import Join
 from retina.parameter import Parameter
@@ -32,6 +33,7 @@ class Link(NamedTuple):
     source:  a node.
     join:    None where cell hears cell as it is.
     divides: the sum is divided by 1 + this.
+    floor:   what divides may be below 0, and is then taken for 0.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Link(NamedTuple):
     sign: int = 1
     delay: int = 0
     divides: bool = False
+    floor: bool = False
 
 
 class Node(NamedTuple):
@@ -98,7 +101,7 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
         leaves = [a.dtype for a in jax.tree.leaves(params)]
         kind = jnp.result_type(*leaves) if leaves else jnp.float32
         return state | {
-            link.name: _silence(link.delay, nodes[link.source].cells, kind)
+            link.name: silence(link.delay, nodes[link.source].cells, kind)
             for link in links
             if link.delay
         }
@@ -111,7 +114,7 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
             for link in node.links:
                 if inside[link.name]:
                     if link.delay:
-                        given = _delayed(state[link.name], link.delay)
+                        given = delayed(state[link.name], link.delay)
                     else:
                         given = heard[link.source]
                     drive = _joined(drive, link, ready, given[None], 0)
@@ -126,7 +129,7 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
             for link in node.links:
                 if link.delay and inside[link.name]:
                     line = state[link.name]
-                    after[link.name] = _pushed(line, link.delay, heard[link.source])
+                    after[link.name] = pushed(line, link.delay, heard[link.source])
         return after, {n: heard[n] for n in heard if n in kept}
 
     def one_bin(section: Section, once, state, outside):
@@ -190,7 +193,7 @@ def network(sections: tuple[Section, ...], output: str, about: tuple) -> Stage:
                     given = heard[link.source]
                     if link.delay:
                         line = state[link.name]
-                        after[link.name], given = _late(line, link.delay, given)
+                        after[link.name], given = through_clip(line, link.delay, given)
                     drive = _joined(drive, link, ready, given)
                 outside[node.name] = drive
             own = {n.name for n in section.nodes}
@@ -255,6 +258,7 @@ def _joined(drive, link: Link, ready, given, axis: int | None = None):
     y = y if axis is None else y[0]
     added, divided = drive
     if link.divides:
+        y = jnp.maximum(y, 0) if link.floor else y
         return added, y if divided is None else divided + y
     if added is None:
         return y if link.sign > 0 else -y, divided
@@ -266,39 +270,6 @@ def _combined(drive, shape: tuple[int, ...]):
     if added is None:
         return jnp.zeros(shape, jnp.float32)
     return added if divided is None else added / (1 + divided)
-
-
-def _silence(delay: int, cells: int, kind):
-    if delay == 1:
-        return jnp.zeros(cells, kind)
-    return {"past": jnp.zeros((delay, cells), kind), "at": jnp.int32(0)}
-
-
-def _delayed(line, delay: int) -> jax.Array:
-    """What was pushed `delay` steps ago: nothing is moved for it."""
-    if delay == 1:
-        return line
-    return lax.dynamic_index_in_dim(line["past"], line["at"], 0, False)
-
-
-def _pushed(line, delay: int, x: jax.Array):
-    if delay == 1:
-        return x
-    past = lax.dynamic_update_index_in_dim(line["past"], x, line["at"], 0)
-    at = line["at"] + 1
-    return {"past": past, "at": jnp.where(at == delay, 0, at)}
-
-
-def _late(line, delay: int, x: jax.Array):
-    """A whole clip through a delay line: the line after it, and (time, cells)."""
-
-    def one(line, x_t):
-        return _pushed(line, delay, x_t), _delayed(line, delay)
-
-    if x.shape[0] == 1:
-        line, y = one(line, x[0])
-        return line, y[None]
-    return lax.scan(one, line, x)
 
 
 def contract() -> list[tuple[Stage, tuple[int, ...]]]:

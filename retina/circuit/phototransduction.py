@@ -32,7 +32,7 @@ MOUSE = "jaxley-retina 9ee0b24, OPL/PR.py (credits the Rieke laboratory)"
 ISETBIO = "ISETBio, osBioPhys.m 05135d9"
 CHEN = "Chen et al. 2024, eLife 93795, Table 1, by jaxley-mech a18d1ae, chen24.py"
 _NAMES = ("sigma", "phi", "eta", "beta", "gamma", "k", "k_gc", "c_dark", "g_dark", "f")
-_UNITS = ("1/s", "1/s", "1/s^2", "1/s", "1", "pA/uM^3", "uM", "uM", "uM", "1")
+_UNITS = ("1/s", "1/s", "1/s^2", "1/s", "1/s^2", "pA/uM^3", "uM", "uM", "uM", "1")
 # G_dark and k can be compared within one row alone: f differs (see the sources).
 KINDS = {
     "primate_cone": ((22, 22, 2000, 9, 10, 0.01, 0.5, 1, 35, 0.5), IDREES),
@@ -50,6 +50,13 @@ TRAINED = ("sigma", "phi", "eta", "beta", "gamma")  # as by Idrees et al.
 # cones up to 1e5 R*/s (3 % up to 1e4, no steps), of rods up to 200 (1 %).
 SAFE_S = {"primate_rod": 0.016}
 SAFE_CONE_S = 0.008
+# Calcium turns its own inflow down by way of cGMP: by 11 % per 1 % in the dark, 3 times
+# (G^3) nearly 4 (in S). Where cGMP follows at once, a calcium that is stepped by turns
+# with it swings from step to step if beta dt (1 + 11) is above 2. So that no fit comes
+# there, beta has this over dt as its bound.
+FOLLOWED = 0.15
+# Rods' cGMP is too slow to follow at once, as long as these go no further up.
+ROD = {"beta": 1.5, "eta": 3.0}
 DEPTH = 0.2  # of a standing current: about the s.d. that unit contrast gives
 
 
@@ -80,7 +87,7 @@ def phototransduction(
         raise BadSetting(f"kind {kind!r}: {nearest(kind, KINDS)}")
     safe_s = SAFE_S.get(kind, SAFE_CONE_S)
     number, dt = substeps(kind, bin_s, safe_s, dt_s)
-    described, slow = parameters(kind), kind in SLOW
+    described, slow = parameters(kind, dt), kind in SLOW
     lit = (adapted,) if adapted else ()
     forgets = 25.0 if slow else 10.0 if kind == "primate_rod" else 4.0
 
@@ -140,12 +147,20 @@ def phototransduction(
     )
 
 
-def parameters(kind: str) -> dict[str, Parameter]:
-    """A published set; gamma and four rates are trained, within a factor of 10."""
+def parameters(kind: str, dt_s: float = SAFE_CONE_S) -> dict[str, Parameter]:
+    """A published set; gamma and four rates are trained, within a factor of 10.
+
+    dt_s: the sub-step: a cone's beta goes no higher than that can follow.
+    """
     values, source = KINDS[kind]
     rows = zip(_NAMES, values, _UNITS, strict=True)
+    highest = {n: 10 * v for n, v in zip(_NAMES, values, strict=True)}
+    if kind == "primate_rod":
+        highest |= {n: ROD[n] * highest[n] / 10 for n in ROD}
+    else:
+        highest["beta"] = min(highest["beta"], FOLLOWED / dt_s)
     table = {
-        n: Parameter(v, unit, v / 10, v * 10, n in TRAINED, source)
+        n: Parameter(v, unit, v / 10, highest[n], n in TRAINED, source)
         for n, v, unit in rows
     }
     if kind in SLOW:

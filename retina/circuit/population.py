@@ -33,6 +33,8 @@ class Population:
                 the cells drive their current, as it was a step before. None: the cells
                 have no potential, and a conductance finds them at -60 mV.
     spacing_um: between neighbours on the grid, which is centred on the retina's origin.
+    gives:      (least, greatest) output, where the dynamics see to that: then nothing
+                has to be cut off for a rung that hears no more, or to divide by.
     part_of:    another population, of which these are compartments: what they hear
                 from it comes by no synapse.
     inner:      (source, target, kernel) of synapses that the dynamics keep to
@@ -51,6 +53,7 @@ class Population:
     clock: str = "step"
     spacing_um: float | None = None
     voltage: Callable[[Any], Any] | None = None
+    gives: tuple[float, float] = (-math.inf, math.inf)
     part_of: str = ""
     inner: tuple[tuple[Population, Population, Any], ...] = ()
 
@@ -81,6 +84,10 @@ class Population:
             raise BadSetting(
                 f"population {self.name!r} has a voltage, on which conductances pull: "
                 "not every step is stable; give safe_s, 0.0005 s for `membrane`"
+            )
+        if not self.gives[0] < self.gives[1]:
+            raise BadSetting(
+                f"population {self.name!r}: gives {self.gives}; the least first"
             )
         if self.spacing_um is not None and not 0 < self.spacing_um < math.inf:
             raise BadSetting(

@@ -32,9 +32,10 @@ from retina.circuit.kernels import (
 )
 from retina.circuit.kinetics import METHODS
 from retina.circuit.leaky_rectifier import leaky_rectifier
+from retina.circuit.learned import learned
 from retina.circuit.pedicle import pedicle
 from retina.circuit.population import Dynamics, Population
-from retina.circuit.synapses.rungs import RUNGS
+from retina.circuit.synapses.rungs import RUNGS, SPANS
 from retina.circuit.terminal import shared
 from retina.errors import BadSetting, nearest
 from retina.stage import Stage, chain, memoryless
@@ -42,6 +43,7 @@ from retina.stage import Stage, chain, memoryless
 AMACRINE = ("wide", "narrow")
 INHIBITION = ("subtract", "divide")
 POOLING = ("gaussian", "free")
+CENTRES: dict[str, Any] = {"gaussian": gaussian, "learned": learned}
 # The kinetics' own bound on a sub-step; feedback hears itself so much later.
 STEP_S = 1 / 140
 HORIZONTAL_S = 0.02  # van Hateren 2005, tau_h
@@ -78,6 +80,7 @@ def standard(
     pooling: str = "gaussian",
     stride: int = 2,
     pixel_um: float = PIXEL_UM,
+    centre: str = "gaussian",
     centre_um: float = 50.0,
     surround_um: float = 200.0,
     drawn: bool = False,
@@ -99,6 +102,7 @@ def standard(
         ("amacrine", amacrine, (*AMACRINE, None)),
         ("inhibition", inhibition, INHIBITION),
         ("pooling", pooling, POOLING),
+        ("centre", centre, CENTRES),
         ("horizontal", horizontal, (True, False, FEEDBACK)),
         ("contrast_gain", contrast_gain, GAIN_CONTROL),
     ):
@@ -168,10 +172,10 @@ def standard(
         populations.append(ends)
         projections.append(Projection("cone", "pedicle", one_to_one(trained=False)))
     heard = populations[-1].name
-    centre = in_place() if flat else gaussian(centre_um)
+    field = in_place() if flat else CENTRES[centre](centre_um)
     projections += [
-        Projection(heard, "on", centre),
-        Projection(heard, "off", centre, sign=-1),
+        Projection(heard, "on", field),
+        Projection(heard, "off", field, sign=-1),
     ]
     if horizontal is True:
         sheet = functools.partial(cascade, stages=1, tau_s=HORIZONTAL_S)
@@ -186,6 +190,8 @@ def standard(
             Projection("horizontal", "on", in_place(0.5), sign=-1),
             Projection("horizontal", "off", in_place(0.5)),
         ]
+    if released.gate in SPANS:
+        each["gives"] = SPANS[released.gate]
     populations += [grid(name, on_grid(types), bipolar, **each) for name in BIPOLAR]
     reach = dense if flat or pooling == "free" else _window(centre_um * 2)
     projections += [
@@ -200,6 +206,7 @@ def standard(
                 (amacrines,) if wide else on_grid(amacrines),
                 shared(leaky_rectifier, amacrines),
                 safe_s=STEP_S,
+                gives=(0.0, math.inf),
             )
         )
         effect = "add" if inhibition == "subtract" else "divide"

@@ -18,11 +18,19 @@ from retina.errors import BadSetting
 from retina.stage import Stage, recurrent
 
 
-def terminal(synapse: Synapse, *, clamped: bool = True) -> Stage:
+def terminal(
+    synapse: Synapse,
+    *,
+    clamped: bool = True,
+    gives: tuple[float, float] | None = None,
+) -> Stage:
     """Stage (count,) -> (count,): a source's output, at least 0, to what a rung gives.
 
     clamped: the target is held at -60 mV. False: what comes in is a pair, the source's
              output and the target's potential in mV, which a conductance follows.
+    gives:   (least, greatest) output of the source: of what a graded rung does not
+             hear (`Synapse.hears`) it hears the nearest that it does. None: nothing
+             else comes.
 
     raises: BadSetting for a rung that is driven by events which do not add up.
 
@@ -39,12 +47,18 @@ def terminal(synapse: Synapse, *, clamped: bool = True) -> Stage:
             "gives a rate; take a graded rung (kinetic, ribbon_cycle) in its place"
         )
     held = float(CLAMP.value or 0.0)
-    followed = () if clamped else ("followed",)
+    (least, greatest), (low, high) = synapse.hears, gives or synapse.hears
+    cut = low < least or high > greatest
+    told = (() if clamped else ("followed",)) + (("cut",) if cut else ())
+
+    def within(x):
+        x = jnp.maximum(x, least) if low < least else x
+        return jnp.minimum(x, greatest) if high > greatest else x
 
     def step(params, state, x):
         x, post_mv = (x, held) if clamped else x
         if synapse.on_rate is None:
-            return synapse.step(params, state, x, post_mv)
+            return synapse.step(params, state, within(x), post_mv)
         return synapse.on_rate(params, state, jnp.maximum(x, 0), post_mv)
 
     stage = recurrent(
@@ -54,12 +68,12 @@ def terminal(synapse: Synapse, *, clamped: bool = True) -> Stage:
         parameters=dict(synapse.parameters),
         burn_in_s=synapse.burn_in_s,
         substeps=synapse.substeps,
-        about=("terminal", synapse.about, synapse.count, synapse.dt_s, *followed),
+        about=("terminal", synapse.about, synapse.count, synapse.dt_s, *told),
     )
-    whole = synapse.clip
-    if whole is None or not clamped:
+    clip = synapse.clip
+    if clip is None or not clamped:
         return stage
-    return stage._replace(apply=lambda params, s, x: whole(params, s, x, held))
+    return stage._replace(apply=lambda params, s, x: clip(params, s, within(x), held))
 
 
 def shared(

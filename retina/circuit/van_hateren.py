@@ -59,7 +59,8 @@ LOOP = _rows(
 )
 LOOP["v_k"] = Parameter(-10.0, "mV", -100.0, 100.0, False, SOURCE)
 # Steps with an error below 5 % of the response (tests/circuit). The loop's
-# gain, not any one time constant, asks for the shorter; it is the author's.
+# gain, not any one time constant, asks for the shorter; it is the author's. At ten
+# times g_t, or a tenth of tau_h, the loop rings without end in the equations too.
 SAFE_OUTER_S = 0.5e-3
 SAFE_LOOP_S = 0.1e-3
 

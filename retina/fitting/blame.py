@@ -18,7 +18,7 @@ import numpy as np
 from retina.clocks import between
 from retina.fitting.clips import Table, at_hand, cut
 from retina.fitting.loss import nats
-from retina.stage import Model, Params, Signal, Tree
+from retina.stage import Model, Params, Signal, Stage, Tree
 from retina.types import Clip
 
 HUGE = 1e18  # its square is infinite in float32
@@ -31,8 +31,8 @@ class Blame:
     step:      optimiser steps taken before the one that failed.
     block, trial, bin: of the recording; the bin counts from the block's first.
     part:      of the model, and what it did there: "gave inf" or "has a slope of nan".
-    parameter: the first of that part whose slope is not finite, or else of the model,
-               with its value (of the first entry that is not) and unit.
+    parameter: the first of that part whose slope is not finite, or else of the
+               penalty, with its value (of the first entry that is not) and unit.
     """
 
     step: int
@@ -68,12 +68,16 @@ class Blame:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """In one clip: a part, its bin within the clip, what it did, and its slopes."""
+    """In one clip: a part, its bin within the clip, what it did, and its slopes.
+
+    node: of a circuit, where a number was lost first; else "".
+    """
 
     part: str
     bin: int
     did: str
     slopes: Tree
+    node: str = ""
 
 
 def blame(
@@ -112,7 +116,11 @@ def blame(
             value,
             unit,
         )
-    return Blame(step)
+    lost = "", 0.0, ""
+    if model.penalty is not None:
+        slopes = jax.grad(model.penalty, allow_int=True)(params)
+        lost = _lost(slopes, model.stage.parameters, params)
+    return Blame(step, parameter=lost[0], value=lost[1], unit=lost[2])
 
 
 def within(
@@ -132,13 +140,17 @@ def within(
             given = (x, heard) if part.uses_response else x
             return part.apply(own, part.start(own), given)[1]
 
+        seen = x
         x, back = jax.vjp(run, own, x)
         backs.append((name or stage.name, back))
         at = _first(x)
         if at is not None:
             bin, value = at[0] * (total // len(x)), at[1]
             slopes = back(jnp.ones_like(x))[0]
-            return Found(name or stage.name, bin, f"gave {value:g}", slopes)
+            given = between(model, name, seen), heard
+            until = jax.tree.map(lambda a, end=at[0] + 1: a[:end], given)
+            node = _node(part, own, until if part.uses_response else until[0])
+            return Found(name or stage.name, bin, f"gave {value:g}", slopes, node)
 
     def loss(rate):
         return jnp.sum(nats(rate[lead:], counts, null))
@@ -192,9 +204,34 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
             params[found.part],
             found.part,
         )
-    leaves = jax.tree_util.tree_leaves_with_path(found.slopes)
-    if not leaves:
+    if not jax.tree.leaves(found.slopes):
         return "", 0.0, ""
+    if found.node:
+        own = (tree[found.node] for tree in (found.slopes, described, values))
+        name, value, unit = _lost(*own)
+        if name:
+            return f"{prefix}.{found.node}.{name}", value, unit
+    name, value, unit = _lost(found.slopes, described, values)
+    return f"{prefix}.{name}" * bool(name), value, unit
+
+
+def _node(part: Stage, params: Params, x: Signal) -> str:
+    """Of a part whose state and parameters go by the same names, the first in which a
+    number is lost or huge at the end of a clip; they are in the order of hearing."""
+    begun = part.start(params)
+    if not isinstance(begun, dict):
+        return ""
+    after, _ = part.apply(params, begun, x)
+    for name in begun:
+        if name in params and any(
+            not np.all(np.abs(leaf) < HUGE) for leaf in _floats(after[name])
+        ):
+            return name
+    return ""
+
+
+def _lost(slopes: Tree, described: Tree, values: Tree) -> tuple[str, float, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(slopes)
     rows = zip(leaves, jax.tree.leaves(described), jax.tree.leaves(values), strict=True)
     for (path, slope), parameter, value in rows:
         if not parameter.trainable or slope.dtype == jax.dtypes.float0:
@@ -202,8 +239,7 @@ def _parameter(model: Model, params: Params, found: Found) -> tuple[str, float, 
         lost = ~np.isfinite(np.asarray(slope))
         if lost.any():
             name = jax.tree_util.keystr(path, simple=True, separator=".")
-            now = float(np.asarray(value)[lost].ravel()[0])
-            return f"{prefix}.{name}", now, parameter.unit
+            return name, float(np.asarray(value)[lost].ravel()[0]), parameter.unit
     return "", 0.0, ""
 
 
@@ -231,5 +267,5 @@ def _value(slope: Any, bin: int) -> float:
 
 
 def _floats(tree: Tree) -> list[np.ndarray]:
-    leaves = [a for a in jax.tree.leaves(tree) if a.dtype != jax.dtypes.float0]
-    return [np.asarray(a) for a in leaves]
+    leaves = jax.tree.leaves(tree)
+    return [np.asarray(a) for a in leaves if jnp.issubdtype(a.dtype, jnp.floating)]

@@ -122,8 +122,9 @@ class Loop:
                 begun = copy.copy(self.walker.walk), self.step, self.plateau.rate.copy()
                 losses, taken = self.walker.advance(self.step, self.plateau.rate)
                 sound, going = np.isfinite(losses), ~self.plateau.done
-                for lane in np.flatnonzero(~sound & going):
-                    self._lost[int(lane)] = begun
+                # What the last step of a round spoils, only the next one's loss tells.
+                for lane in np.flatnonzero(~(sound & self.walker.sound) & going):
+                    self._lost.setdefault(int(lane), begun)
                 end = self.step + taken
                 if not np.any(sound & going):
                     # Else what is kept had ended before, as it should.

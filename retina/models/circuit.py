@@ -35,7 +35,7 @@ from retina.types import Spec
 # Presets set keywords and nothing else; what is given beside them stays as given.
 # Cone: time constants of cascades that peak like the filters of Chen et al. 2024 (eLife
 # 93795) for mouse and primate; that of the salamander is chosen, and no values of its
-# phototransduction are known here.
+# phototransduction are known here. Surrounds are chosen.
 PRESETS: dict[str, dict[str, Any]] = {
     "salamander": {"cone_tau_s": 0.03, "cone_kind": None, "surround_um": 200.0},
     "mouse": {"cone_tau_s": 0.02, "cone_kind": "mouse_cone", "surround_um": 150.0},
@@ -80,6 +80,7 @@ def circuit(
     pooling: str = "gaussian",
     stride: int = 2,
     pixel_um: float | None = None,
+    centre: str = "gaussian",
     centre_um: float = 50.0,
     surround_um: float | None = None,
     dt_s: float | None = None,
@@ -123,6 +124,9 @@ def circuit(
     stride:        pixels between neighbouring bipolar cells.
     pixel_um:      of a pixel on the retina; None: as the recording's card says, and 50
                    (chosen) where it does not.
+    centre:        of what a bipolar cell hears of cones: gaussian, or learned, a patch
+                   of free weights for each type, the same at each place: the shape of
+                   a subunit. It reaches two centre_um to each side.
     centre_um, surround_um: s.d. of what bipolar and horizontal cells pool, to begin
                    with.
     dt_s:          step of the circuit; None: the longest that is stable, 7 ms. Where a
@@ -192,6 +196,7 @@ def circuit(
         pooling=pooling,
         stride=stride,
         pixel_um=pixel_um,
+        centre=centre,
         centre_um=centre_um,
         surround_um=said["surround_um"] if surround_um is None else surround_um,
     )

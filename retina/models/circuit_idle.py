@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retina.circuit.standard import FEEDBACK
+from retina.circuit.synapses.rungs import RUNGS
 from retina.errors import BadSetting
 
 IMAGES = "a stimulus of images"
@@ -68,7 +69,7 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
         ),
         (
             flat,
-            "pooling stride pixel_um centre_um surround_um",
+            "pooling stride pixel_um centre centre_um surround_um",
             "a full field has no places",
             IMAGES,
         ),
@@ -79,9 +80,10 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
             "release=fast_kinetic or kinetic",
         ),
         (
-            asked["release"] == "static" and amacrine is None,
+            amacrine is None and _once(asked["release"]),
             "dt_s",
-            "static release without amacrine cells is stepped once per bin",
+            f"{asked['release']} release without amacrine cells is stepped once per "
+            "bin",
             "another release, or amacrine cells",
         ),
         (
@@ -99,3 +101,9 @@ def refuse_idle(asked: Mapping[str, Any], usual: Mapping[str, Any], flat: bool) 
                     f"{name} {asked[name]} would do nothing: {why}; leave it out, or "
                     f"give {wanted}"
                 )
+
+
+def _once(release: str) -> bool:
+    """Whether all that it keeps in mind, its target does, exactly at any step."""
+    rung = RUNGS.get(release)
+    return rung is not None and (rung.make is None or rung.make(1, 1.0).linear)

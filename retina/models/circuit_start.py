@@ -125,7 +125,7 @@ def _glutamate(declared: Circuit, name: str) -> Circuit:
 
 def _wired(found, heard, counts, clips, spec: Spec, declared: Circuit):
     """Synapses onto ganglion cells, by how release and spikes go together."""
-    masks, place = _windows(found, clips, spec, declared, next(iter(heard)))
+    masks, place = windows(found, clips, spec, declared, next(iter(heard)))
     counts = counts - counts.mean(0)
     drives, weights = {}, {}
     for name in heard:
@@ -156,17 +156,18 @@ def _wired(found, heard, counts, clips, spec: Spec, declared: Circuit):
     return changed
 
 
-def _windows(found, clips, spec: Spec, declared: Circuit, name: str):
+def windows(found, clips, spec: Spec, declared: Circuit, name: str):
     """(cell, place) windows over a population that add up to 1, and their places as
     they are stored."""
-    population = declared[name]
+    population, cones = declared[name], declared[declared.input]
     _, height, width = population.layout
     if height * width == 1:
         return np.ones((spec.cells, 1)), None
     image = image_shape(spec)
     lags = max(1, min(round(REACH_S / spec.bin_s), *(len(c.stimulus) for c in clips)))
     average = spike_triggered_average(clips, lags, spec)
-    stride = -(-image[0] // height)
+    # Not image over grid, which a bar's one row, or a last place, would round.
+    stride = round((population.spacing_um or 1.0) / (cones.spacing_um or 1.0))
     place = place_at(
         field_centres(average, image, (height, width), stride), (height, width)
     )

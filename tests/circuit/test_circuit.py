@@ -22,11 +22,13 @@ from retina.circuit.declaration import (
     without,
 )
 from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, uniform
+from retina.circuit.learned import learned
 from retina.circuit.listed import listed
 from retina.circuit.membrane import SAFE_S, membrane, potential
 from retina.circuit.population import Population
 from retina.circuit.synapses.alpha import alpha
 from retina.circuit.synapses.conductance import CHLORIDE_MV, conductance
+from retina.circuit.synapses.depletion import depletion
 from retina.circuit.synapses.exponential import exponential
 from retina.circuit.synapses.kinetic import kinetic
 from retina.circuit.synapses.tsodyks_markram import tsodyks_markram
@@ -179,6 +181,30 @@ def test_a_gaussian_is_its_matrix_and_no_matrix_is_made():
         for v in eqn.outvars
     )
     assert largest <= 6 * 3  # rows by rows
+
+
+def test_a_learned_patch_is_its_matrix():
+    """Of rows that stand between cones and columns that stand on them; of one bin and
+    of a clip. At the start all that an inner cell hears comes to its gain."""
+    cones = Population("cone", (6, 5), spacing_um=10.0)
+    cells = Population("on", (2, 3, 3), spacing_um=20.0)
+    join = learned(12.0, gain=2.0).join(cones, cells)
+    params = join.init(jax.random.key(0))
+    assert params["weight"].shape == (4, 5, 1, 2)
+    ready = np.asarray(join.prepare(params))
+    assert ready.sum((0, 1, 2)) == pytest.approx(2.0, rel=0.2)
+    far = cones.positions_um[None] - cells.positions_um[:9, None]
+    row, column = np.moveaxis((far / 10 + [1.5, 2.0]).round().astype(int), 2, 0)
+    inside = (row >= 0) & (row < 4) & (column >= 0) & (column < 5)
+    at = ready[row.clip(0, 3), column.clip(0, 4), 0] * inside[..., None]
+    x = np.random.default_rng(0).standard_normal((4, 30)).astype("f4")
+    expected = np.einsum("cst,bs->btc", at, x).reshape(4, 18)
+    for clip in (x, x[:1]):
+        found = join.weigh(join.prepare(params), jnp.asarray(clip))
+        np.testing.assert_allclose(found, expected[: len(clip)], rtol=1e-5, atol=1e-6)
+    assert join.fan_in == pytest.approx(inside.sum(1).mean())
+    with pytest.raises(ShapeMismatch, match="10 um to one of 15 um; give the target a"):
+        learned(12.0).join(cones, Population("on", (3, 3), spacing_um=15.0))
 
 
 def test_synapses_and_events_are_counted_from_the_declaration():
@@ -340,6 +366,11 @@ def _declared(*more: Projection, populations=(A, B, C)) -> Circuit:
         (ShapeMismatch, "shape 4; give", lambda: Population("a", 4)),  # type: ignore
         (
             BadSetting,
+            r"'a': gives \(1.0, 0.0\); the least first",
+            lambda: Population("a", (1,), gives=(1.0, 0.0)),
+        ),
+        (
+            BadSetting,
             "call one of retina.circuit.kernels",
             lambda: _declared(Projection("cone", "ganglion", gaussian)),  # type: ignore
         ),
@@ -446,6 +477,75 @@ def test_a_conductance_follows_its_target():
         assert 1.7 < coarse / fine < 2.4, errors
     clamped = _run(_conducting(None, 5e-4), x)[:, 0]
     assert clamped.max() > 3 * expected.max()
+
+
+def test_synapses_of_a_minus_take_away_what_they_would_add():
+    """Also below 0: each sign has a state of its own, which hears 0 or more."""
+    a, b, c = (Population(name, (2,)) for name in "abc")
+
+    def out(*edges: Projection) -> np.ndarray:
+        populations = (a, c, b) if len(edges) > 1 else (a, b)
+        return _run(circuit(Circuit(populations, edges), BIN_S), _input(10, 2))
+
+    def onto_b(source: str, sign: int, weight: float) -> Projection:
+        kernel = one_to_one(weight, trained=False)
+        return Projection(source, "b", kernel, exponential, sign)
+
+    plus = out(onto_b("a", 1, 1.0))
+    assert plus.min() > 0
+    np.testing.assert_array_equal(out(onto_b("a", -1, 1.0)), -plus)
+    passed = Projection("a", "c", one_to_one(trained=False))
+    both = out(passed, onto_b("a", 1, 1.0), onto_b("c", -1, 3.0))
+    np.testing.assert_allclose(both, -2 * plus, rtol=1e-5)
+
+
+def test_a_conductance_that_would_push_from_its_reversal_is_refused():
+    def open_(count: int, dt_s: float):
+        return conductance(exponential(count, dt_s))
+
+    a = Population("a", (1,), safe_s=SAFE_S)
+    cell = Population("cell", (1,), membrane, safe_s=SAFE_S, voltage=potential)
+    edge = Projection("a", "cell", one_to_one(), open_, sign=-1)
+    with pytest.raises(BadSetting, match="a->cell: its conductance .* give sign=1"):
+        circuit(Circuit((a, cell), (edge,)), 0.01)
+
+
+def test_a_step_that_nothing_takes_is_refused():
+    a, b = (Population(name, (1,), LEAKY, clock="bin") for name in "ab")
+    with pytest.raises(BadSetting, match="dt_s 0.001 s would do nothing: each popul"):
+        circuit(Circuit((a, b), (Projection("a", "b"),)), BIN_S, dt_s=0.001)
+
+
+@pytest.mark.parametrize(
+    ("rung", "wild", "tame"),
+    [
+        (kinetic, [5.0, -3.0, 0.5], [1.0, 0.0, 0.5]),
+        (depletion, [-90, 3, -9], [0, 3, 0]),
+    ],
+)
+def test_a_rung_hears_no_more_than_its_equations_hold(rung, wild, tame):
+    """Of a source that may give anything; one that says what it gives is not cut."""
+
+    def made(x, **given):
+        cells = Population("a", (1,), safe_s=0.005, **given), Population("b", (1,))
+        edge = Projection("a", "b", one_to_one(trained=False), rung)
+        stage = circuit(Circuit(cells, (edge,)), 0.01)
+        compared = count_step(stage, stage.init(jax.random.key(0)), jnp.zeros(1))
+        return _run(stage, np.reshape(x, (-1, 1))), compared[1].comparisons
+
+    (found, more), (wanted, less) = made(wild), made(tame, gives=(0.0, 1.0))
+    np.testing.assert_array_equal(found, wanted)
+    assert more > less
+
+
+def test_what_divides_is_at_least_0():
+    a, b, c = (Population(name, (1,)) for name in "abc")
+    one = one_to_one(trained=False)
+    edges = [Projection("a", "b", one), Projection("a", "c", one)]
+    edges.append(Projection("b", "c", one, effect="divide"))
+    x = np.array([[-1.0], [-2.0], [1.0]])
+    out = _run(circuit(Circuit((a, b, c), tuple(edges)), BIN_S), x)
+    np.testing.assert_allclose(out, [[-1.0], [-2.0], [0.5]])
 
 
 def test_a_rung_of_single_spikes_is_refused():

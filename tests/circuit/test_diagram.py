@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
-from retina.circuit.declaration import without
-from retina.circuit.diagram import FILLS, HEADS, diagram
+import numpy as np
+
+from retina.circuit.declaration import Circuit, Projection, without
+from retina.circuit.diagram import FILLS, HEADS, WIDE, diagram
+from retina.circuit.population import Population
 from retina.circuit.standard import standard
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -57,6 +60,31 @@ def test_all_of_it_is_on_the_paper_and_no_boxes_meet():
             numbers = [float(n) for n in re.findall(r"-?\d+\.\d", path.get("d") or "")]
             assert min(numbers[::2]) >= left
             assert max(numbers[::2]) <= left + width
+
+
+def test_cells_that_inhibit_themselves_or_their_neighbours_are_seen_to():
+    """A loop that opens beside its box; two lines that part, from flank to flank."""
+    cone, one, two, out = (Population(n, (2,)) for n in ("cone", "one", "two", "out"))
+    forth = [("cone", "one"), ("cone", "two"), ("one", "out"), ("two", "out")]
+    back = [("one", "one"), ("one", "two"), ("two", "one")]
+    edges = [Projection(*ends) for ends in forth]
+    edges += [Projection(*ends, sign=-1, delay=1) for ends in back]
+    root = _drawn(Circuit((cone, one, two, out), tuple(edges)))
+    left, lines = {}, {}
+    for g in root.iter(f"{SVG}g"):
+        for rect in g.iter(f"{SVG}rect"):
+            left[g.findtext(f"{SVG}text")] = float(rect.get("x") or 0)
+        for path in g.iter(f"{SVG}path"):
+            found = re.findall(r"-?\d+\.\d", path.get("d") or "")
+            points = np.reshape([float(n) for n in found], (4, 2))
+            lines[g.findtext(f"{SVG}title")] = points
+    loop = lines["one->one"]
+    assert loop[:, 0].max() <= left["one"] and loop[1, 0] < left["one"] - 20
+    assert np.ptp(loop[[0, 3], 1]) > 10
+    there, again = lines["one->two"], lines["two->one"]
+    np.testing.assert_allclose(there[[0, 3], 0], [left["one"] + WIDE, left["two"]])
+    np.testing.assert_allclose(again[[3, 0]], there[[0, 3]])
+    assert there[1, 1] < there[0, 1] < again[1, 1]
 
 
 def test_the_same_circuit_gives_the_same_bytes():

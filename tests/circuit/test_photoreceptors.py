@@ -9,7 +9,7 @@ import pytest
 
 from retina.circuit import dynamical_adaptation as da
 from retina.circuit import phototransduction as cascade
-from retina.circuit.linear_photoreceptor import linear_photoreceptor
+from retina.circuit.linear_photoreceptor import KINDS, linear_photoreceptor
 from retina.circuit.van_hateren import van_hateren
 from retina.costs.flops import count_step
 from retina.errors import BadSetting
@@ -106,6 +106,22 @@ def test_explicit_euler_blows_up_where_the_rule_says(light: float):
     assert float(jnp.ptp(current[-5:])) < 0.01 * abs(float(current[-1, 0]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "light", "bin_s"),
+    [("primate_cone", 100.0, 0.016), ("primate_rod", 20.0, 0.032)],
+)
+def test_no_value_that_a_fit_may_find_makes_it_swing(kind, light, bin_s):
+    """At the longest step, in steady light, a corner of the bounds where both cGMP and
+    calcium are fast: at 10 times the published beta every other bin would be dark."""
+    stage = phototransduction(1, bin_s, kind=kind)
+    params = {n: p.low if n != "beta" else p.high for n, p in stage.parameters.items()}
+    params |= {n: p.value for n, p in stage.parameters.items() if not p.trainable}
+    params["eta"] = stage.parameters["eta"].high
+    params = {n: jnp.float32(v) for n, v in params.items()}
+    _, current = _apply(stage, np.full((150, 1), light), params)
+    np.testing.assert_allclose(current[-1], current[-2], rtol=0.01)
+
+
 def test_the_response_to_a_light_does_not_depend_on_the_bin():
     """Light is R* per second: bins of 8 ms and 40 ms with equal sub-steps agree."""
     light = np.repeat(np.array([[0.0], [3e3], [1e4], [2e3]]), 5, axis=0)
@@ -172,6 +188,17 @@ def test_the_linear_filter_is_the_published_formula():
     expected = 0.31 * rise / (1 + rise) * np.exp(-t / 0.0236)
     expected[95:] = 0  # beyond eight decay constants
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_filter_that_a_fit_may_find_is_longer_than_its_window(kind: str):
+    """At the upper bounds of both time constants: 4 % of the area lies beyond it."""
+    stage = linear_photoreceptor(1, 0.005, kind=kind)
+    rise_s, decay_s = (stage.parameters[n].high for n in ("tau_r_s", "tau_d_s"))
+    t = (np.arange(40 * stage.lags) + 0.5) * 0.005
+    rise = (t / rise_s) ** 3
+    area = rise / (1 + rise) * np.exp(-t / decay_s)
+    assert area[stage.lags + 1 :].sum() < 0.04 * area.sum()
 
 
 @pytest.mark.parametrize("kind", cascade.KINDS)

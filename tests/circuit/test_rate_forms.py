@@ -133,6 +133,18 @@ def test_occupancies_stay_a_distribution_under_any_drive():
         np.testing.assert_allclose(state["p"].sum(1), 1, atol=1e-6)
 
 
+def test_a_long_chain_starts_settled_whatever_its_chances():
+    """32 states of which each is 43 times as full as the one below: 43^31 is 1e50. The
+    last holds all but a 43rd."""
+    made = markov(1, 1 / 30, 32, timed=True)
+    params = {"up": jnp.full((1, 31), 15.0), "down": jnp.full((1, 31), 0.05)}
+    p = made.start(params)["p"]
+    assert float(p.sum()) == pytest.approx(1, abs=1e-6)
+    assert float(p[0, -1]) == pytest.approx(1 - 0.35 / 15, rel=1e-4)
+    slope = jax.grad(lambda params: made.start(params)["p"][0, 30])(params)
+    assert all(np.all(np.isfinite(leaf)) for leaf in slope.values())
+
+
 def test_the_price_of_a_step():
     """6 an edge and 2 a state for the chain, 4 to begin and end it; the mean of S4 has
     two divisions and no transcendental, where S4 itself has two of them an event."""

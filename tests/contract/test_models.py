@@ -105,6 +105,7 @@ VARIANTS: list[tuple[str, Spec, dict[str, Any]]] = [
     ("circuit", FIELD, {"release": "fast_kinetic", "amacrine": "wide"}),
     ("circuit", FIELD, {"ganglion": "adaptive_lif"}),
     ("circuit", IMAGE, {"horizontal": "feedback"}),
+    ("circuit", IMAGE, {"centre": "learned"}),
     ("circuit", FIELD, {"ganglion": "escape_history"}),
     (
         "circuit",

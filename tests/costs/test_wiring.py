@@ -12,6 +12,7 @@ from jax import lax
 import retina
 from retina.circuit.declaration import Circuit, Projection, fan_in, synapses
 from retina.circuit.kernels import dense, gaussian, in_place, one_to_one, pooled
+from retina.circuit.learned import learned
 from retina.circuit.listed import listed
 from retina.circuit.population import Population
 from retina.circuit.standard import FEEDBACK, standard
@@ -111,6 +112,8 @@ def test_wire_of_kernels_that_can_be_measured_by_hand():
     assert length(a, row("b", 4), one_to_one()) == 0
     assert length(a, row("b", 4), in_place()) == 0
     assert length(a, Population("b", (1,)), pooled(2.0)) == pytest.approx(10)
+    # A patch of five: 30 + 40 um for a target at the end and one beside it, twice.
+    assert length(a, row("b", 4), learned(10.0)) == pytest.approx(2 * 70)
     to = listed([[0, 1], [2, 2], [2, 0]])
     # Of places at -15, -5, 5, 15 um by cells at -10, 0 and 10 um.
     assert length(a, row("b", 3), to) == pytest.approx(5 + 5 + 5 + 5 + 5 + 25)

@@ -11,12 +11,18 @@ import pytest
 from jax import lax
 
 from retina import build
+from retina.circuit.circuit import circuit
+from retina.circuit.declaration import Circuit, Projection
+from retina.circuit.kernels import dense
+from retina.circuit.population import Population
 from retina.errors import Diverged
 from retina.fitting.blame import blame, origin
 from retina.fitting.clips import tabulate
 from retina.fitting.fit import fit
+from retina.fitting.loop import Loop
 from retina.parameter import Parameter
-from retina.stage import Model, chain, memoryless, recurrent
+from retina.recipe import Recipe
+from retina.stage import Model, Stage, chain, memoryless, recurrent
 from retina.types import Clip, Spec
 from tests.fitting import synthetic
 
@@ -96,6 +102,30 @@ def test_the_bin_is_where_the_equation_leaves_the_numbers():
     assert "runaway.k_fast, then 2.1 1/bin" in said
 
 
+def test_of_a_circuit_the_cells_that_ran_away_are_blamed():
+    """Not the first of all whose slope is lost with them, a synapse onto them."""
+
+    def swinging(cells: int, dt_s: float) -> Stage:
+        return recurrent(
+            lambda params, v, x: (v + (x - v) * params["k"],) * 2,
+            start=lambda params, key=None: jnp.zeros(cells),
+            init=lambda key: {"k": jnp.full(cells, 5.0)},
+            parameters={"k": Parameter(5.0, "1/bin", axes=("cell",))},
+            about=("swinging",),
+        )
+
+    calm, wild = Population("calm", (1,)), Population("wild", (2,), swinging)
+    made = circuit(Circuit((calm, wild), (Projection("calm", "wild", dense()),)), BIN_S)
+    _, rate = runaway(SPEC).stage.parts[-1]
+    found = _found(Model("made", SPEC, chain(made, rate)), _blocks())
+    assert (found.part, found.parameter, found.value) == (
+        "circuit",
+        "circuit.wild.k",
+        5,
+    )
+    assert 25 < found.bin < 36
+
+
 def test_a_bin_in_a_later_block_and_clip_is_counted_from_its_block():
     blocks = _blocks()
     stimulus = blocks[1].stimulus.copy()
@@ -124,6 +154,50 @@ def test_a_slope_alone_that_is_not_finite_is_found_backwards():
 def test_what_is_sound_blames_the_rest_of_the_loss():
     found = _found(runaway(SPEC), _blocks())
     assert found.part == "" and "its penalty or its training pass" in str(found)
+
+
+def test_a_penalty_is_blamed_on_its_parameter():
+    """sqrt of what is 0 at the start: a number, and its slope is none."""
+    model = runaway(SPEC)._replace(
+        penalty=lambda params: jnp.sum(jnp.sqrt(params["rate"]["bias"] - 2))
+    )
+    found = _found(model, _blocks())
+    assert (found.part, found.parameter, found.value) == ("", "rate.bias", 2.0)
+    assert "its training pass is not, and the slope of rate.bias, then 2," in str(found)
+
+
+class Spoiling:
+    """A walker whose second round ends on numbers that are none, its loss still one."""
+
+    walk, last, every, settled = 0, np.zeros(1), 1, False
+    judged = fixed = {"a": jnp.ones(1)}
+
+    @property
+    def sound(self) -> np.ndarray:
+        return np.array([self.walk < 2])
+
+    def advance(self, step: int, rate: np.ndarray) -> tuple[np.ndarray, int]:
+        self.walk += 1
+        return np.array([1.0 if self.walk < 3 else np.nan]), 1
+
+    def rate(self, step: int, rate: np.ndarray) -> float:
+        return 1.0
+
+
+def test_the_round_is_retraced_whose_last_step_spoilt_the_numbers():
+    """Not the next one, whose loss is the first to be lost: it begins on nothing."""
+    asked = []
+
+    def blamed(before, step, rate, lane):
+        asked.append((before, step))
+
+    def bits(params):
+        return np.ones(1), np.ones(1)
+
+    loop = Loop(Spoiling(), {"a": Parameter()}, bits, Recipe(), 0.0, blame=blamed)
+    with pytest.raises(Diverged, match="between steps 2 and 3"):
+        loop.run(runaway(SPEC), {}, None, None)
+    assert asked == [(1, 1)]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from retina.costs.flops import count_step
 from retina.errors import BadSetting
 from retina.fitting.loss import rates_of
 from retina.models.circuit import PRESETS
+from retina.models.circuit_start import windows
 from retina.parameter import to_bounded, to_free
 from retina.types import Clip, Spec
 
@@ -93,6 +94,21 @@ def test_on_and_off_cells_hear_light_with_opposite_signs():
         )[1]
         before, after = rate[15], rate[22]
         assert np.all(after > before if name == "on" else after < before)
+
+
+def test_on_bars_too_a_cell_starts_on_its_average():
+    """24 pixels in a row, a bipolar cell on every second: fired by pixels 8 and 15."""
+    spec = Spec((24,), 2, 1 / 30)
+    model = _model(spec, release="static", amacrine=None)
+    bars = np.random.default_rng(0).standard_normal((400, 24)).astype("f4")
+    counts = (bars[None, :, [8, 15]] > 1).astype("f4")
+    wide = {"on->ganglion": {"sigma_um": np.full(2, 100.0)}}
+    masks, place = windows(
+        wide, (Clip("train", bars, counts),), spec, model.circuit, "on"
+    )
+    assert masks.shape == (2, 12)
+    pixel = 11.5 + 2 * (11 * np.asarray(place)[:, 1] - 5.5)
+    np.testing.assert_allclose(pixel, [8, 15], atol=1)
 
 
 @pytest.mark.parametrize("ganglion", ["lif", "adaptive_lif", "escape_history"])
@@ -234,6 +250,7 @@ def test_what_it_cannot_take(settings, match):
         ("surround_um", 99.0, {"horizontal": False}, "there are no horizontal cells"),
         ("gap_junction_ns", 1.0, {"horizontal": "feedback"}, "are not coupled"),
         ("dt_s", 1e-3, {"release": "static", "amacrine": None}, "once per bin"),
+        ("dt_s", 1e-3, {"release": "alpha", "amacrine": None}, "once per bin"),
         ("method", "implicit", {"release": "depletion"}, "has one way to be stepped"),
         (
             "preset",
@@ -273,6 +290,7 @@ def test_on_a_full_field_what_is_of_places_is_refused():
         "pooling": "free",
         "stride": 1,
         "pixel_um": 20.0,
+        "centre": "learned",
         "centre_um": 20.0,
         "surround_um": 99.0,
     }
@@ -282,6 +300,8 @@ def test_on_a_full_field_what_is_of_places_is_refused():
         _model(IMAGE, **{name: value})
     with pytest.raises(BadSetting, match="pooling 'fre': did you mean 'free'"):
         _model(IMAGE, pooling="fre")
+    with pytest.raises(BadSetting, match="centre 'learnt': did you mean 'learned'"):
+        _model(IMAGE, centre="learnt")
     _model(pixel_um=50.0)  # the default of older runs, written out in their records
     # A default that is written out, as in the record of a run, stays silent.
     model = _model(amacrine=None)

@@ -11,6 +11,8 @@ the passive membrane of `retina.circuit.membrane`, whose values it has.
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 
 from retina.circuit.membrane import PARAMETERS as MEMBRANE
@@ -73,4 +75,5 @@ def compartment(inner: Synapse, weight_ns: float = 7.0) -> Synapse:
         parameters={**inner.parameters, **described},
         about=("compartment", weight_ns, inner.about),
         burn_in_s=inner.burn_in_s + 1.0,
+        hears=(0.0, math.inf),
     )

@@ -11,6 +11,8 @@ Tsodyks & Markram 1997, PNAS 94:719, for graded release; with k = 0 it passes u.
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -78,5 +80,6 @@ def depletion(count: int, dt_s: float) -> Synapse:
         about=("depletion",),
         # Release empties the pool as well, so that it forgets sooner than by refill.
         burn_in_s=3 * PARAMETERS["tau_s"].high,
+        hears=(0.0, math.inf),
         clip=clip,
     )

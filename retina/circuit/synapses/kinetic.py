@@ -31,5 +31,6 @@ def kinetic(
         parameters=stage.parameters,
         about=("kinetic", *told),
         burn_in_s=stage.burn_in_s,
+        hears=(0.0, 1.0),
         substeps=substeps_of(dt_s, reserve),
     )

@@ -18,6 +18,9 @@ k is then a number of vesicles ready, and R sum w_k p_k is released (chosen).
 
 from __future__ import annotations
 
+import math
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -40,6 +43,7 @@ TIMED = {
     "down": Parameter(0.4, "1", 0.0, 0.5, source="chosen", axes=("edge",)),
 }
 USUAL_HZ = 7.0  # of `rungs`' gate at a drive of 0: where the chain starts settled
+LEAST = 1e-6  # per second: a rate of 0 has no logarithm
 
 
 def markov(count: int, dt_s: float, states: int = 8, *, timed: bool = False) -> Synapse:
@@ -87,11 +91,11 @@ def _timed(count: int, dt_s: float, efficacy: np.ndarray) -> Synapse:
 
     def start(params, key=None):
         """Settled at the usual rate: as much goes up over each edge as down."""
-        ratio = params["up"] / (USUAL_HZ * params["down"] + 1e-6)
-        filled = jnp.cumprod(ratio, -1)
-        filled = jnp.concatenate([jnp.ones_like(filled[..., :1]), filled], -1)
-        p = filled / filled.sum(-1, keepdims=True)
-        return {"p": jnp.broadcast_to(p, (count, states))}
+        down = jnp.log(USUAL_HZ * params["down"] + LEAST)
+        # Of logarithms: the product of 31 ratios of 20 is no number of float32.
+        filled = jnp.cumsum(jnp.log(params["up"] + LEAST) - down, -1)
+        filled = jnp.concatenate([jnp.zeros_like(filled[..., :1]), filled], -1)
+        return {"p": jnp.broadcast_to(jax.nn.softmax(filled, -1), (count, states))}
 
     def step(params, state, pre, post_mv):
         x = jnp.minimum(pre * dt, 1)[:, None]
@@ -119,6 +123,7 @@ def _timed(count: int, dt_s: float, efficacy: np.ndarray) -> Synapse:
         parameters=TIMED,
         about=("markov", states, "timed"),
         burn_in_s=POOLS_S,
+        hears=(0.0, math.inf),
         substeps=number,
     )
 

@@ -26,6 +26,7 @@ they cost event by event is counted too (`price`), and is another number.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -83,6 +84,8 @@ GATES: dict[str, Callable[[jax.Array], jax.Array]] = {
     "mv": lambda v: 5 * v - 35,
     "calcium": _calcium,
 }
+# The least and the greatest that a gate gives; the others give anything.
+SPANS = {"rate": (0.0, math.inf), "events": (0.0, math.inf), "fraction": (0.0, 1.0)}
 # AMPA's 3 ms are over within a bin of a 30-Hz recording and leave nothing to learn;
 # longer than this, and the start is not forgotten within what is cut off before a fit.
 TAU = Parameter(0.03, "s", 0.001, 0.6, source="chosen: about a frame of 30 Hz")

@@ -64,6 +64,7 @@ class Synapse(NamedTuple):
     older:      (state, dt_s) -> state with the times of past events moved back, so that
                 the present is always 0: for time steps without end.
     hears_post: whether out depends on post_mv.
+    hears:      (least, greatest) pre of a graded rung; its equations hold no further.
     substeps:   turns of a loop inside `step`.
     clip:       `step` over a whole clip, pre and out (time, count), where that has a
                 faster form.
@@ -83,6 +84,7 @@ class Synapse(NamedTuple):
     scale: Callable[[Params], Any] = _one
     older: Callable[[State, float], State] = _same
     hears_post: bool = False
+    hears: tuple[float, float] = (-math.inf, math.inf)
     substeps: int = 1
     clip: Callable[[Params, State, Any, Any], tuple[State, Any]] | None = None
 

@@ -18,6 +18,8 @@ implicit, as in `depletion`: v and D stay in [0, 1] at any step and any rate.
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 
 from retina.circuit.synapses.synapse import Event, Synapse
@@ -162,4 +164,5 @@ def _mean(inner: Synapse, init, described, kind: str, longest_s: float) -> Synap
         burn_in_s=inner.burn_in_s + 3 * longest_s,
         linear=False,
         clip=None,
+        hears=(0.0, math.inf),
     )
