@@ -39,7 +39,7 @@ class Shown(NamedTuple):
 class Units(NamedTuple):
     """Cells, their spike times, and of each (interval, 2) seconds when it was observed.
 
-    observed: [] where the file does not say so.
+    observed: [] where the file does not say so, also of a single cell.
     """
 
     names: list[str]
@@ -56,7 +56,7 @@ class Units(NamedTuple):
             begin = np.maximum(spans[:, None, 0], seen[None, :, 0])
             end = np.minimum(spans[:, None, 1], seen[None, :, 1])
             share = np.maximum(end - begin, 0).sum() / np.diff(spans, axis=1).sum()
-            told += [f"{name} ({share:.0%})"] if share < WHOLE else []
+            told += [f"{name} ({share:.0%})"] if len(seen) and share < WHOLE else []
         if not told:
             return ""
         return (
