@@ -272,6 +272,15 @@ def test_a_full_field_of_a_name_of_its_own(tmp_path, response):
     np.testing.assert_array_equal(train.stimulus.ravel(), shown)
 
 
+def test_whose_each_spike_is_may_be_called_ids_or_is_asked_for(tmp_path):
+    times, cell = spikes()
+    held = {"movie": movie(0, 1, 2), "spike_times": times, "frame_times": T}
+    np.savez(tmp_path / "a.npz", **held, spike_ids=cell)  # type: ignore[arg-type]
+    assert 'spike_cell = "spike_ids"' in draft("mine", [tmp_path / "a.npz"])
+    np.savez(tmp_path / "a.npz", **held, whose=cell)  # type: ignore[arg-type]
+    assert 'spike_cell = ""  # <- fill in' in draft("mine", [tmp_path / "a.npz"])
+
+
 def test_the_half_that_is_missing_is_named(tmp_path):
     file = tmp_path / "a.npz"
     np.savez(file, movie=movie(0, 1, 2), extra=T[:7])
