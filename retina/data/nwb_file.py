@@ -50,6 +50,10 @@ class Units(NamedTuple):
         """A note of those that were not observed throughout; "" for none.
 
         spans: (showing, 2) seconds from start to end.
+
+        >>> seen = [np.array([[0.0, 2]]), np.zeros((0, 2)), np.array([[0.0, 10]])]
+        >>> Units(["a", "b", "c"], [], seen).unseen(np.array([[0.0, 10]]))[:24]
+        'cell a (20%): observed f'
         """
         told = []
         for name, seen in zip(self.names, self.observed, strict=False):
