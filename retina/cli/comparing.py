@@ -81,7 +81,7 @@ def compare(
         first = told[run[0]].get("recording")
         if not identity.same(record.get("recording") or "", first or ""):
             raise BadSetting(
-                f"{run[0]} and {one} were fitted under different cards of "
+                f"{run[0]} and {one} were fitted under different cards, or files, of "
                 f"{record['dataset']!r}: what one was trained on may be tested on now"
             )
     split = records.split_of(told[run[0]])

@@ -13,7 +13,7 @@ from retina.data import card as cards
 from retina.data.below import below
 from retina.data.card import Card
 from retina.data.download import forget, goes_on, in_words, sizes
-from retina.data.filling import Filler, fillers
+from retina.data.filling import Filler, fillers, needed
 from retina.data.rules import File
 from retina.data.unzip import member
 from retina.data.verify import check_file, is_good, wrong
@@ -161,9 +161,8 @@ def _nowhere(card: Card, file: File, source: str | Path | None, folder: Path) ->
     typed = f"`retina fetch {card.fetched} --from PATH`"
     by_hand = [f for f in card.files if not (f.url or f.archive or f.optional)]
     lacking = [f.path for f in by_hand if not (folder / f.path).is_file()]
-    wanted = [f for f in card.files if not f.optional and f.path not in card.archives]
     itself = ""
-    if wanted == [file]:  # as in `retina.data.filling`
+    if needed(card) == [file]:
         itself = f", or the {Path(file.path).suffix} file itself, whatever its name,"
     if source is not None:
         known = Path(source).expanduser().exists()
@@ -190,45 +189,36 @@ def local(card: Card, name: str | Path = "") -> Path:
     """
     if not card.files:
         return resources.derived() / card.name
-    places = _places(card, name)
-    files = [file for file in card.files if file.path not in card.archives]
-    needed = [file for file in files if not file.optional]
-    lacking = {
-        place: [file.path for file in needed if not (place / file.path).is_file()]
-        for place in places
-    }
-    folder = min(places, key=lambda place: len(lacking[place]))
-    if lacking[folder]:
-        missing = [file for file in needed if file.path in lacking[folder]]
+    folder, missing = holder(card, name)
+    if missing:
         if all(file.url or file.archive for file in missing):
             source, size = "", f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
         else:
             source = " --from PATH"
             size = f" with the files of {card.page}" if card.page else ""
         raise MissingData(
-            f"{card.name}: {', '.join(lacking[folder])} not in {folder}: type "
+            f"{card.name}: {', '.join(f.path for f in missing)} not in {folder}: type "
             f"`retina fetch {card.fetched}{source}`{size}, or set RETINA_CACHE to the "
             f"folder that holds {card.name}/"
         )
-    for file in files:
+    for file in card.files:
         path = below(folder, file.path, pickled=True)
-        if path.is_file():
+        if file.path not in card.archives and path.is_file():
             check_file(path, file, card.fetched)
     return folder
 
 
-def lies(card: Card, file: File) -> Path | None:
-    """Where one file of a card lies; None where it does not."""
-    folders = _places(card, card.named)
-    return next((p for f in folders if (p := f / file.path).is_file()), None)
-
-
-def _places(card: Card, name: str | Path) -> list[Path]:
-    """Folders that may hold the files of a card, by what it was found by."""
+def holder(card: Card, name: str | Path) -> tuple[Path, list[File]]:
+    """The folder that holds most of a card's files, and those that it lacks."""
     places = [resources.cache() / card.name, resources.derived() / card.name]
     if str(name).endswith(".toml"):
         places.append(Path(name).expanduser().absolute().parent)
-    return places
+    lacking = {
+        place: [f for f in needed(card) if not (place / f.path).is_file()]
+        for place in places
+    }
+    folder = min(places, key=lambda place: len(lacking[place]))
+    return folder, lacking[folder]
 
 
 def _place(card: Card, file: File, path: Path, fill: Filler, report: Progress) -> None:

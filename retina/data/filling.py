@@ -49,12 +49,19 @@ def fillers(
     return [_copy(path) for path in tries if path.is_file()][:1]
 
 
+def needed(card: Card) -> list[File]:
+    """Files without which nothing can be read."""
+    return [f for f in card.files if not f.optional and f.path not in card.archives]
+
+
 def _itself(card: Card, file: File, given: Path) -> bool:
     """Whether it is the file: by its name, or of a card of one by its ending."""
-    name = Path(file.path)
-    wanted = [f for f in card.files if not f.optional and f.path not in card.archives]
-    alike = given.suffix.lower() == name.suffix.lower()
-    return given.name == name.name or (alike and wanted == [file])
+    alike = given.suffix.lower() == Path(file.path).suffix.lower()
+    if alike and needed(card) == [file]:
+        return True
+    # Of two folders of a card, each may have one of that name.
+    called = [f for f in card.files if Path(f.path).name == given.name]
+    return called == [file]
 
 
 def _copy(found: Path) -> Filler:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LONG = 1.5  # frames: what lasts longer stayed on for two, or its trigger was lost
 PAUSE = 30.0  # frames, chosen: nobody can say that one frame stayed on for longer
 FEW, OFF = 20, 0.01  # frames tell how long each lasts; a share that is worth a word
+NEARLY = 0.1  # of a frame: times that differ more are of another clock than the card
 
 
 def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
@@ -63,7 +64,8 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
         )
     begin = sorted({*part.begin, *(int(n) + 1 for n in pauses if n + 1 < frames)})
     part = dataclasses.replace(part, begin=tuple(begin))
-    stayed = np.minimum(_stayed(onsets, begin), np.rint(lasts))
+    tick_s = each_s if abs(each_s / frame_s - 1) < NEARLY else frame_s
+    stayed = np.minimum(_stayed(onsets, begin, tick_s), np.rint(lasts))
     rows = np.where(long, stayed, 1).astype(int)
     long = rows > 1
     if not long.any():
@@ -97,12 +99,12 @@ def on_the_clock(part: Part, frame_s: float) -> tuple[Part, list[str]]:
     return made, notes
 
 
-def _stayed(onsets: np.ndarray, begin: list[int]) -> np.ndarray:
+def _stayed(onsets: np.ndarray, begin: list[int], tick_s: float) -> np.ndarray:
     """(frame,) ticks for which each was on; the last before a beginning, one."""
     frames = len(onsets) - 1
     made = np.ones(frames, int)
     ends = [*sorted({0, *begin}), frames]
     for start, stop in zip(ends, ends[1:], strict=False):
         stop += stop == frames  # what ends with the recording has an end
-        made[start : stop - 1] = ticks(onsets[start:stop])
+        made[start : stop - 1] = ticks(onsets[start:stop], tick_s)
     return made

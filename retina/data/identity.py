@@ -63,10 +63,9 @@ def _held(card: Card) -> str:
     own = [file for file in every if not (file.sha256 or file.optional or file.url)]
     if card.unread or not own:
         return ""
-    sums = []
-    for file in dict.fromkeys(own):
-        path = fetch.lies(card, file)
-        if path is None:
-            return ""
-        sums.append(f"{file.path} {verify.fingerprint(path)}")
+    folder, _ = fetch.holder(card.model_copy(update={"files": every}), card.named)
+    paths = {file.path: folder / file.path for file in own}
+    if not all(path.is_file() for path in paths.values()):
+        return ""
+    sums = [f"{name} {verify.fingerprint(path)}" for name, path in paths.items()]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]

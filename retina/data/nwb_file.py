@@ -39,7 +39,7 @@ class Shown(NamedTuple):
 class Units(NamedTuple):
     """Cells, their spike times, and of each (interval, 2) seconds when it was observed.
 
-    observed: [] where the file does not say so.
+    observed: [] where the file does not say so, also of a single cell.
     """
 
     names: list[str]
@@ -50,13 +50,17 @@ class Units(NamedTuple):
         """A note of those that were not observed throughout; "" for none.
 
         spans: (showing, 2) seconds from start to end.
+
+        >>> seen = [np.array([[0.0, 2]]), np.zeros((0, 2)), np.array([[0.0, 10]])]
+        >>> Units(["a", "b", "c"], [], seen).unseen(np.array([[0.0, 10]]))[:24]
+        'cell a (20%): observed f'
         """
         told = []
         for name, seen in zip(self.names, self.observed, strict=False):
             begin = np.maximum(spans[:, None, 0], seen[None, :, 0])
             end = np.minimum(spans[:, None, 1], seen[None, :, 1])
             share = np.maximum(end - begin, 0).sum() / np.diff(spans, axis=1).sum()
-            told += [f"{name} ({share:.0%})"] if share < WHOLE else []
+            told += [f"{name} ({share:.0%})"] if len(seen) and share < WHOLE else []
         if not told:
             return ""
         return (

@@ -8,13 +8,16 @@ from retina.types import Clip, Split
 
 
 def roles(split: Split) -> str:
-    """Seconds and clips of each role, a repeated clip once.
+    """Seconds and clips of each role, a repeated clip once: "9 s x 219".
 
     >>> import numpy as np
     >>> from retina.types import Spec
     >>> clips = [Clip(n, np.zeros(30), np.zeros((1, 30, 1)), 10) for n in ("a", "b")]
     >>> roles(Split(Spec((), 1, 0.1), (clips[0],), (clips[1],), ()))
     'fitted to 2 s (a), stopped by 2 s that are not fitted to (b), tested on nothing'
+    >>> clips.append(Clip("c", np.zeros(30), np.zeros((9, 30, 1)), 10))
+    >>> roles(Split(Spec((), 1, 0.1), (), (), tuple(clips))).rpartition("tested")[2]
+    ' on 4 s (a, b) and 2 s x 9 (c)'
     """
     bin_s = split.spec.bin_s
     said = (
@@ -28,10 +31,15 @@ def roles(split: Split) -> str:
 def _some(clips: Sequence[Clip], bin_s: float, more: str = "") -> str:
     if not clips:
         return "nothing"
-    seconds = sum(clip.bins for clip in clips) * bin_s
-    told = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
-    trials = {len(clip.response) for clip in clips} - {1}
-    each = f" x {max(trials)}" if len(trials) == 1 else ""
-    rest = f" and {len(clips) - 2} more" if len(clips) > 2 else ""
-    names = ", ".join(clip.name for clip in clips[:2])
-    return f"{told} s{each}{more} ({names}{rest})"
+    alike: dict[int, list[Clip]] = {}
+    for clip in clips:
+        alike.setdefault(len(clip.response), []).append(clip)
+    told = []
+    for trials, own in alike.items():
+        seconds = sum(clip.bins for clip in own) * bin_s
+        lasts = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
+        each = f" x {trials}" if trials > 1 else ""
+        rest = f" and {len(own) - 2} more" if len(own) > 2 else ""
+        names = ", ".join(clip.name for clip in own[:2])
+        told.append(f"{lasts} s{each}{more} ({names}{rest})")
+    return " and ".join(told)

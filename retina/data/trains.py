@@ -41,6 +41,7 @@ def trains(
     >>> names, [float(one[0]) for one in made[0]]
     (['9', '10'], [2.0, 1.0])
     """
+    most = 1 if trial is None else _TRIALS  # of none, each spike is of the first
     trial = np.zeros(time_s.shape, np.int64) if trial is None else trial
     if not time_s.shape == cell.shape == trial.shape or time_s.ndim != 1:
         raise ShapeMismatch(
@@ -57,9 +58,10 @@ def trains(
             f"{where}: trial {number - 1} among {len(trial)} spikes: trials are "
             "counted from 0 without gaps"
         )
-    if trials and not (type(trials) is int and number <= trials <= _TRIALS):
+    if trials and not (type(trials) is int and number <= trials <= most):
         raise BadResponse(
-            f"{where}: trial_count = {trials!r}, but the spikes are of {number} trials"
+            f"{where}: trial_count = {trials!r}, but the spikes are of {number} "
+            f"trials: write how many were shown, {number} to {most}"
         )
     number = trials or number
     labels, which = np.unique(

@@ -410,7 +410,7 @@ def test_two_cards_of_one_name_are_not_compared(retina, lab, tmp_path):
         card.write_text(text.replace("[10, 3000]", train))
         assert retina("fit", card, "mean", "--out", f"run_{folder}").status == 0
     done = retina("compare", "run_a", "run_b")
-    assert done.status == 1 and "different cards of 'mine'" in done.err
+    assert done.status == 1 and "different cards, or files, of 'mine'" in done.err
 
 
 def test_more_lags_than_a_block_has_bins_is_one_line(retina):

@@ -94,6 +94,20 @@ def test_a_file_of_ones_own_that_was_edited_is_another_recording(npz_card):
     assert identity.same(first, away) and identity.same(away, other)
 
 
+def test_the_bytes_that_count_are_those_that_are_loaded(cache, tmp_path):
+    """A file that is left over in the cache is not, where its other half is gone."""
+    files = "\n".join(f'[[files]]\npath = "{name}"' for name in ("a.npy", "b.npy"))
+    card = read(tmp_path, GOOD + SPLITS + files)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.zeros(2))
+    alone = identity.digest(card)
+    (cache / "small").mkdir()
+    np.save(cache / "small" / "a.npy", np.ones(2))
+    assert "+" in alone and identity.digest(card) == alone
+    np.save(tmp_path / "a.npy", np.ones(2))
+    assert identity.digest(card) != alone
+
+
 LIT = 'mean_rstar_per_s = 3000\nmean_rstar_source = "Somebody (2020), p. 3"\n'
 
 

@@ -180,6 +180,14 @@ def test_a_time_that_came_late_doubles_no_frame():
     assert made.stimulus.tolist() == list(range(20)) and not notes
 
 
+def test_a_stretch_in_which_most_frames_stayed_on():
+    """Its own usual frame would be two."""
+    onsets = np.append(np.arange(21.0), 20 + 2 * np.arange(1, 6))
+    made, _ = on_the_clock(Part(np.arange(25), onsets, begin=(0, 20)), 1.0)
+    wanted = [*range(20), *np.repeat(np.arange(20, 25), 2)]
+    assert made.stimulus.tolist() == wanted and made.begin == (0, 20)
+
+
 def test_a_frame_that_lasts_longer_than_the_card_says_is_told():
     _, (note,) = on_the_clock(Part(np.arange(30), np.arange(31) * 1.03), 1.0)
     assert "lasts 1.03 s by their times, but frame_s = 1 on the card" in note

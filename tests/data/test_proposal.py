@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from retina.cli.main import app
 from retina.data import hdf5
 from retina.data.load import load
+from retina.data.proposal.axes import stimulus_axes
 from retina.data.proposal.draft import draft
 from retina.data.proposal.guess import guess_of
 from retina.data.proposal.seen import Seen
@@ -271,6 +272,15 @@ def test_a_full_field_of_a_name_of_its_own(tmp_path, response):
     np.testing.assert_array_equal(train.stimulus.ravel(), shown)
 
 
+def test_whose_each_spike_is_may_be_called_ids_or_is_asked_for(tmp_path):
+    times, cell = spikes()
+    held = {"movie": movie(0, 1, 2), "spike_times": times, "frame_times": T}
+    np.savez(tmp_path / "a.npz", **held, spike_ids=cell)  # type: ignore[arg-type]
+    assert 'spike_cell = "spike_ids"' in draft("mine", [tmp_path / "a.npz"])
+    np.savez(tmp_path / "a.npz", **held, whose=cell)  # type: ignore[arg-type]
+    assert 'spike_cell = ""  # <- fill in' in draft("mine", [tmp_path / "a.npz"])
+
+
 def test_the_half_that_is_missing_is_named(tmp_path):
     file = tmp_path / "a.npz"
     np.savez(file, movie=movie(0, 1, 2), extra=T[:7])
@@ -292,6 +302,10 @@ def test_the_bins_of_a_response_tell_which_axis_is_time(tmp_path):
         "parts"
     ].values()
     assert (part["stimulus_axes"], part["counts_axes"]) == ("frame, y, x", "bin, cell")
+    # As many cells as rows of pixels: the longer axis is time.
+    film = Seen("a.npz", "movie", (60, 80, 400), "u", lambda: shown)
+    said = Seen("a.npz", "counts", (400, 60), "u", lambda: shown)
+    assert stimulus_axes(film, None, [said]) == (400, "y, x, frame", False)
 
 
 def test_times_that_were_rounded_do_not_change_the_clock(tmp_path):
@@ -550,6 +564,20 @@ def test_few_times_at_which_no_frames_come_again_are_no_trials(tmp_path):
     assert "# Not used: onsets.npy" in text and "trials" not in text
 
 
+@pytest.mark.parametrize("same", [1, 3])
+def test_what_comes_again_by_chance_is_no_trial(tmp_path, same):
+    """When a recording began and ended, and times with a few same frames after them."""
+    clock, shown = session(tmp_path, "array"), movie(0, 1, 2).copy()
+    ends = clock[[0, -1]] if same == 1 else clock[[0, 100, 200]]
+    for row in (100, 200):
+        shown[row : row + same] = shown[:same]
+    np.save(tmp_path / "trial_starts.npy", ends)
+    (tmp_path / "trial_starts.npy").rename(tmp_path / "session_time.npy")
+    np.save(tmp_path / "movie.npy", shown)
+    text = draft("mine", sorted(tmp_path.iterdir()))
+    assert "# Not used: session_time.npy" in text and "trials" not in text
+
+
 def test_trials_and_stimulus_of_one_file(tmp_path):
     session(tmp_path, "array")
     held = {path.stem: np.load(path) for path in tmp_path.glob("*.npy")}
@@ -721,6 +749,11 @@ def test_a_last_trial_without_a_spike_is_a_trial(tmp_path):
     assert {block.trials for block in load(card).blocks} == {5}
     card.write_text(text.replace("trial_count = 3", "trial_count = 2"))
     with pytest.raises(BadResponse, match="trial_count = 2, but the spikes are of 3"):
+        load(card)
+    # Of spikes without a trial all are of the first: four would be made up.
+    lines = [x for x in text.splitlines() if not x.startswith("spike_trial")]
+    card.write_text("\n".join(lines).replace("trial_count = 3", "trial_count = 5"))
+    with pytest.raises(BadResponse, match="trial_count = 5.* were shown, 1 to 1"):
         load(card)
 
 

@@ -44,6 +44,10 @@ def test_a_kept_price_is_of_the_same_card_and_versions(tmp_path, monkeypatch):
     assert taken() == 0
     monkeypatch.setattr(store, "versions", lambda: platform | {"jax": "later"})
     assert taken() == 1
+    # A finished sweep answers where its recording is no longer at hand.
+    for digest, times in (("card+files", 1), ("card", 0), ("card+edited", 1)):
+        monkeypatch.setattr(identity, "digest", lambda _, digest=digest: digest)
+        assert taken() == times
 
 
 def test_an_edit_of_what_is_counted_or_counts_is_seen(tmp_path):

@@ -31,7 +31,7 @@ def stimulus_axes(
     for some in (lengths, {n - 1 for n in lengths}):
         among = [i for i, n in enumerate(sizes) if n in some]
         if among:
-            at, sure = among[0], len(among) == 1
+            at, sure = max(among, key=lambda i: sizes[i]), len(among) == 1
             break
     else:
         at, longest = int(sizes.index(max(sizes))), sorted(sizes)

@@ -15,7 +15,7 @@ from retina.data.proposal.lacking import lacking
 from retina.data.proposal.nwb import nwb_text
 from retina.data.proposal.screen import by_length, screen
 from retina.data.proposal.seen import Seen, last, look, reader_of
-from retina.data.proposal.text import LOOK, card_text, quoted
+from retina.data.proposal.text import FILL, LOOK, card_text, quoted
 from retina.data.proposal.trials import few, starts
 from retina.errors import BadSetting, MissingData
 
@@ -114,6 +114,8 @@ def _arrays(guess: Guess) -> list[str]:
             if key == "onsets" and guess.doubt:
                 look = f"{LOOK}: {guess.doubt}"
             lines.append(f"{key} = {quoted(one.name)}{look}")
+    if guess.spike_s is not None and guess.spike_cell is None:
+        lines.append(f'spike_cell = ""{FILL}: the array of whose each spike is')
     lines += _trials(guess)
     if guess.units:
         lines.append(f"units = {quoted(guess.units)}{LOOK}: one array for each cell")

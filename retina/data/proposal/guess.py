@@ -18,6 +18,8 @@ from retina.data.proposal.spiking import in_units, labelled
 from retina.data.proposal.words import FULL_FIELD, WORDS
 from retina.data.pulses import filled, miscounted, usual
 
+_CALLED = re.compile(f"{WORDS['stimulus']}|{FULL_FIELD}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Guess:
@@ -84,10 +86,10 @@ def guess_of(found: Sequence[Seen], source: str = "") -> Guess | None:
     """
     numbers = [one for one in found if one.kind in "biuf"]
     shown = _stimulus(numbers)
-    called = shown is not None
     shown = shown or _full_field(numbers)
     if shown is None:
         return None
+    called = len(shown.shape) > 1 or bool(_CALLED.search(last(shown)))
     others = [one for one in numbers if one is not shown]
     flat = [one for one in others if len(one.shape) == 1]
     onsets = next(

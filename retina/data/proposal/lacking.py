@@ -12,9 +12,9 @@ STIMULUS = (
     "each frame), or name a file that holds it too (--from movie.npy)"
 )
 RESPONSE = (
-    "call it counts (with as many bins), or spike_s, the times of all cells in one "
-    "array, with spike_cell, whose they are, or spikes/unit_0 and so on, the times of "
-    "one cell each"
+    "call it counts (with as many bins, or beside the times of frames several of each "
+    "frame), or spike_s, seconds of all cells in one array, with spike_cell, "
+    "whose they are, or spikes/unit_0 and so on, the seconds of one cell each"
 )
 
 

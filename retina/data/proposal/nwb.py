@@ -16,7 +16,7 @@ from retina.data.proposal.guess import Guess, guess_of
 from retina.data.proposal.screen import screen
 from retina.data.proposal.seen import Seen, look
 from retina.data.proposal.text import LOOK, card_text, quoted
-from retina.data.proposal.trials import few, starts, with_trials
+from retina.data.proposal.trials import SAME, few, starts, with_trials
 from retina.data.pulses import usual
 from retina.errors import BadStimulus, MissingData, UnreadableFile
 
@@ -91,7 +91,8 @@ def _guess(path: Path, key: str, one: _Shown, cells: int) -> Guess:
             return array(store, one.rows)
 
     clock = Seen(path.name, key, one.times.shape, "f", lambda: one.times)
-    frame_s = usual(np.diff(one.times)) if len(one.times) > 1 else None
+    lasts = np.diff(one.times)
+    frame_s = usual(lasts) if np.all(lasts > 0) else None
     return Guess(
         Seen(path.name, key, one.shape, "f", rows),
         *(one.shape[0], ""),
@@ -115,7 +116,7 @@ def _again(
     for name, (starts_s, ends_s) in tables.items():
         begin = Seen(name, "", starts_s.shape, "f", lambda starts_s=starts_s: starts_s)
         try:
-            lines, parts = with_trials(guess, guess.onsets, begin)
+            lines, parts = with_trials(guess, guess.onsets, begin, SAME)
         except (BadStimulus, UnreadableFile):
             continue  # of another stimulus
         line = f"repeats = {quoted(name)}{LOOK}: when its trials begin"

@@ -12,7 +12,7 @@ import numpy as np
 from retina.data.proposal.guess import Guess
 from retina.data.proposal.seen import Seen
 from retina.data.proposal.text import LOOK, quoted
-from retina.data.proposal.trials import all_frames, with_trials
+from retina.data.proposal.trials import SAME, all_frames, with_trials
 from retina.data.pulses import usual
 from retina.errors import BadStimulus
 
@@ -51,7 +51,7 @@ def _lines(
         guess = dataclasses.replace(guess, frame_s=usual(taken))
     if begin is None:
         return options, {"": guess}
-    lines, parts = with_trials(guess, onsets, begin)
+    lines, parts = with_trials(guess, onsets, begin, 2 if sure else SAME)
     told = f"{LOOK}: as many are the same in every trial"
     doubt = "" if sure else f"{LOOK}: fewer times than frames: of trials?"
     options += [f"trials = {quoted(place(begin))}{doubt}"]

@@ -18,6 +18,7 @@ from retina.data.trials import alike, clocks_of, first_frames
 from retina.errors import BadStimulus
 
 VALIDATION = 0.9  # of the frames that are not shown again and again
+SAME = 10  # frames of a trial, where nothing else says that it is one
 
 
 def starts(found: Sequence[Seen]) -> Seen | None:
@@ -47,7 +48,8 @@ def few(found: Sequence[Seen], guess: Guess) -> Seen | None:
         if other or not re.search(WORDS["starts"], last(one)) or not increases(one):
             continue
         clock = guess.onsets or all_frames(found, guess, one)
-        if clock is None or not 1 < one.shape[0] <= clock.shape[0] // 2:
+        # Two may be when the recording began and ended.
+        if clock is None or not 2 < one.shape[0] <= clock.shape[0] // 2:
             continue
         starts_s, times = (x.read().astype(np.float64) for x in (one, clock))
         each_s = usual(np.diff(times))
@@ -68,9 +70,12 @@ def all_frames(found: Sequence[Seen], guess: Guess, begin: Seen | None) -> Seen 
 
 
 def with_trials(
-    guess: Guess, onsets: Seen | None, begin: Seen
+    guess: Guess, onsets: Seen | None, begin: Seen, least: int = 2
 ) -> tuple[list[str], dict[str, Any]]:
-    """Lines of the options, and the parts of a recording in trials."""
+    """Lines of the options, and the parts of a recording in trials.
+
+    least: same frames that make a trial; a few are the same by chance.
+    """
     frames, trials = guess.frames, begin.shape[0]
     again = dataclasses.replace(guess, trials=trials)
     if onsets is None or guess.onsets is None:
@@ -92,7 +97,7 @@ def with_trials(
     # One that the end of the movie cuts off does not say how long a trial is.
     ended = [n for n, row in zip(same, first, strict=True) if row + n < frames]
     each = min(ended or same)
-    if each < 2:
+    if each < least:
         raise BadStimulus(
             f"{begin.file}: the movie does not show the same frames at these "
             f"{trials} times: are they when trials begin, on the clock of "

@@ -18,8 +18,9 @@ def parquet(folder: Path, card: Card) -> Recording:
     """Spike times from a Parquet file; options as of the reader `csv`.
 
     folder: with the card's files.
-    card:   options ``spikes``, ``cell``, ``time_s``, ``trial``, ``stimulus``,
-            ``stimulus_axes``, ``onsets``, ``cells``, ``trials``, ``trial_frames``.
+    card:   options ``spikes``, ``cell``, ``time_s``, ``trial``, ``trial_count``,
+            ``stimulus``, ``stimulus_axes``, ``onsets``, ``cells``, ``trials``,
+            ``trial_frames``.
     returns: as of the reader `csv`.
     raises:  MissingExtra without pyarrow (extra ``parquet``); UnreadableFile;
              BadResponse; ShapeMismatch; MissingData; BadCard.
