@@ -84,10 +84,11 @@ def arrived(job: Job, order: Order) -> bool:
 
 
 def forget(job: Job, folder: Path) -> None:
-    """Remove what a fit would have gone on from."""
+    """Remove what a fit would have gone on from, and marks of limits of the dead."""
     place = place_of(job, folder)
-    for begun_fit in place.parent.glob(f".{glob.escape(job.name)}.*checkpoint"):
-        _remove(begun_fit)
+    for left in place.parent.glob(f".{glob.escape(job.name)}.*"):
+        if left.name.endswith(("checkpoint", ".late")):
+            _remove(left)
 
 
 def parent(job: Job, folder: Path) -> Fit | None:
@@ -187,10 +188,10 @@ def _done(job: Job, order: Order, progress: Progress) -> Outcome:
     # Of a run that was here, under another card: the store leaves what it has not made.
     (place / draws.FILE).unlink(missing_ok=True)
     store.save(fit, place, extra=extra)
-    if order.draws and not job.spikes_of:
-        draws.kept(place, lambda: (fit, split))
     forget(job, order.folder)
     failing.forgive(job, order)
+    if order.draws and not job.spikes_of:
+        draws.kept(place, lambda: (fit, split))
     return point
 
 

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from retina import build, store
 from retina.data import card as cards
 from retina.data import identity
 from retina.errors import BadSetting
 from retina.metrics.resample import Draws
-from retina.search import draws, failing, places, records, work
+from retina.search import draws, experiment, failing, grid, places, records, work
 from retina.search.job import Job
 
 
@@ -40,6 +41,22 @@ def test_draws_of_an_earlier_fit_go_when_the_job_is_done_anew(tmp_path, monkeypa
         work.work(job, places.Order(tmp_path, "sweep", draws=True))
         kept = draws.kept(places.place_of(job, tmp_path), lambda: nothing)
         assert kept["validation", "pearson_trial"].observed == value
+
+
+def test_a_run_that_is_whole_leaves_nothing_to_go_on_from(asked, tmp_path, monkeypatch):
+    """Nor where its sweep is killed while it draws for the headline, at length."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(draws, "kept", killed)
+    (job,) = grid.jobs(experiment.read(asked('[[families]]\nmodel = "mean"')))
+    out = tmp_path / "runs"
+    for left in ("0123.checkpoint", "dead.late"):
+        (out / f".{job.name}.{left}").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        work.work(job, places.Order(out, "sweep", draws=True))
+    assert [path.name for path in out.iterdir()] == [job.name]
 
 
 def test_a_refusal_is_of_the_card_that_was_loaded(tmp_path, monkeypatch):

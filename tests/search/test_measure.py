@@ -157,7 +157,7 @@ def test_what_was_done_to_a_recording_stays_with_its_figures(
     said = ("prepared: means of 2 x 2 pixels", "lab is not verified: look at it", cold)
     split = dataclasses.replace(split, notes=(trap, *said))
     late = f"{SHIFTED}test 'frozen'"
-    monkeypatch.setattr("retina.fitting.fit.shifted", lambda split: [late])
+    monkeypatch.setattr("retina.fitting.checks.shifted", lambda split: [late])
     said = (*said, late)
     fitted, point = point_of(split, "ln", lags=4)
     assert point.score.notes[-4:] == said and trap not in point.score.notes
