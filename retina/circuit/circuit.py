@@ -70,6 +70,8 @@ def circuit(declared: Circuit, bin_s: float, *, dt_s: float | None = None) -> St
     )
     about = ("circuit", *_about(declared), bin_s, number)
     about = (*about, tuple(node.stage.about for node in nodes))
+    floors = tuple(k.name for node in nodes for k in node.links if k.floor)
+    about = (*about, ("floor", *floors)) if floors else about
     return network(sections, declared.output, about)
 
 
@@ -133,7 +135,9 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
                 edge.sign,
                 edge.delay,
                 divides,
-                floor=divides and declared[edge.source].gives[0] < 0,
+                # What a rung makes of it may be a current, out or in.
+                floor=divides
+                and (edge.rung is not None or declared[edge.source].gives[0] < 0),
             )
             if edge.rung is None:
                 links.append(link)
@@ -163,7 +167,9 @@ def _nodes(declared: Circuit, steps: dict[str, float]) -> list[Node]:
                 )
             made.append(node)
             divides = own.endswith(DIVIDES)
-            links.append(Link(own + ">", own, sign=sign, divides=divides))
+            links.append(
+                Link(own + ">", own, sign=sign, divides=divides, floor=divides)
+            )
         made.append(
             Node(
                 name,

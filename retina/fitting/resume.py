@@ -37,7 +37,12 @@ def identity(
 
     tables, validation: what each model is trained on, and what it is chosen on.
     """
-    built = repr([(build.source(m), m.settings, m.stage.about, m.spec) for m in models])
+    built = repr(
+        [
+            (build.source(m), m.settings, m.stage.about, m.spec, _bounds(m))
+            for m in models
+        ]
+    )
     judged = [
         part
         for clips in validation
@@ -99,3 +104,8 @@ def _digest(arrays: Iterable[Any]) -> str:
         for piece in some:
             digest.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:12]
+
+
+def _bounds(model: Model) -> list[tuple[float, float]]:
+    """A checkpoint's numbers are free: within other bounds they mean other values."""
+    return [(p.low, p.high) for p in jax.tree.leaves(model.stage.parameters)]

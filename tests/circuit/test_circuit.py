@@ -548,6 +548,22 @@ def test_what_divides_is_at_least_0():
     np.testing.assert_allclose(out, [[-1.0], [-2.0], [0.5]])
 
 
+def test_a_current_that_is_negative_divides_by_1():
+    """Of a shunt at -65 mV whose target is held at -60 mV: no sign is turned by it."""
+
+    def inward(count: int, dt_s: float):
+        return conductance(exponential(count, dt_s), CHLORIDE_MV)
+
+    a, b, c = (Population(name, (1,)) for name in "abc")
+    one = one_to_one(trained=False)
+    edges = [Projection("a", "b", one), Projection("a", "c", one)]
+    edges.append(Projection("b", "c", one, inward, effect="divide"))
+    stage = circuit(Circuit((a, b, c), tuple(edges)), BIN_S)
+    x = np.full((20, 1), 1000.0)
+    np.testing.assert_allclose(_run(stage, x), x)
+    assert stage.about[-1][0] == "floor"
+
+
 def test_a_rung_of_single_spikes_is_refused():
     def plastic(count, dt_s):
         return tsodyks_markram(exponential(count, dt_s))

@@ -22,6 +22,11 @@ from retina import lock
 from retina.errors import BrokenRun, InUse, UnwritableFolder
 from retina.fitting import checkpoints
 from retina.fitting.checkpoints import Checkpoints, present
+from retina.fitting.resume import identity
+from retina.parameter import Parameter
+from retina.recipe import Recipe
+from retina.stage import Model, memoryless
+from retina.types import Spec
 
 ASKED: dict[str, Any] = {"key": [0, 1], "seeds": 1, "activity": 0.1}
 
@@ -154,6 +159,21 @@ def test_another_fits_state_is_refused(tmp_path):
         Checkpoints(folder, ASKED) as kept,
     ):
         kept.load({"walk": np.zeros(3)})
+
+
+def test_a_fit_within_other_bounds_is_another():
+    """Of one name and settings, as after a version that holds a parameter tighter."""
+    said = []
+    for high in (1.0, 2.0):
+        stage = memoryless(
+            lambda params, x: x * params["a"],
+            init=lambda key: {"a": jnp.ones(())},
+            parameters={"a": Parameter(0.5, low=0.0, high=high)},
+            about=("same",),
+        )
+        model = Model("mean", Spec((), 1, 0.01), stage)
+        said.append(identity([model], [], [], [Recipe()], jax.random.key(0), 1))
+    assert [n for n in said[0] if said[0][n] != said[1][n]] == ["model"]
 
 
 def test_a_file_in_its_place_is_told(tmp_path):
