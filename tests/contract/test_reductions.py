@@ -114,8 +114,13 @@ def test_a_cut_keeps_inputs_outputs_and_views_and_costs_less(case, tmp_path):
     store.save(dataclasses.replace(fit, model=model, params=params), tmp_path / "run")
     back = store.load(tmp_path / "run")
     assert back.model.stage.about == model.stage.about
-    again = streamed(back.model, back.params, x, heard)
-    np.testing.assert_array_equal(again, one)
+    for kept, leaf in zip(
+        jax.tree.leaves(back.params), jax.tree.leaves(params), strict=True
+    ):
+        np.testing.assert_array_equal(kept, leaf)
+    if parent == FIRST.get(name, "ln"):  # equal settings are equal programs: once
+        again = streamed(back.model, back.params, x, heard)
+        np.testing.assert_array_equal(again, one)
 
     if (name, parent) in DEARER:
         with pytest.raises(BadSetting, match="would raise what it is to lower"):

@@ -228,6 +228,7 @@ control = true
 
 
 @pytest.mark.slow
+@pytest.mark.fast_code
 def test_depletion_is_found_where_it_is_and_in_its_control(
     asked, tmp_path, monkeypatch
 ):
