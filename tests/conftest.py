@@ -17,6 +17,8 @@ _KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # see fast_code below
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each core has a worker
 _ASKED = sys.argv[sys.argv.index("-m") + 1] if "-m" in sys.argv[:-1] else "not slow"
 
 # One part of a program, not many to be compiled side by side: the cores have workers.
@@ -42,13 +44,10 @@ def _known(*flags: tuple[str, str]) -> list[str]:
 
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    # Most of the time goes into compiling: these halve the seconds of the default
-    # suite, whose programs are small and run once. Workers, whose own arguments tell
-    # nothing, and commands inherit them.
-    wanted = ["--xla_backend_optimization_level=0", *_known(_IN_ONE_PART, _OF_OLD)]
-    if _ASKED != "not slow":  # each of them says: see fast_code below
-        wanted = _known(_IN_ONE_PART)
-    os.environ.setdefault("XLA_FLAGS", " ".join(wanted))
+    # Most of the time goes into compiling small programs that run once. Workers, whose
+    # own arguments tell nothing, and commands inherit it.
+    quick = (_IN_ONE_PART, _OF_OLD) if _ASKED == "not slow" else (_IN_ONE_PART,)
+    os.environ.setdefault("XLA_FLAGS", " ".join(_known(*quick)))
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -13,7 +13,7 @@ from retina.types import Split
 
 pytestmark = [pytest.mark.slow, pytest.mark.fast_code]
 
-PATIENCE = 4
+PATIENCE = 3
 STEPS = 40  # of L-BFGS, whose evaluations are every 4 of them or every 10
 
 
@@ -28,7 +28,7 @@ def split() -> Split:
 def test_it_is_within_2_percent_of_its_converged_validation_score(
     job: Job, split: Split
 ):
-    """The fit goes on from where it stopped, at its first rate and with more patience."""
+    """The fit goes on where it stopped, at its first rate and with more patience."""
     model = retina.model(job.model, split.spec, **job.settings)
     key = jax.random.key(job.key)
     soon = retina.fit(model, split, key=key, **job.fit)
