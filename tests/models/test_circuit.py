@@ -63,6 +63,7 @@ def test_the_price_of_each_mechanism():
 
 def test_rung_and_release_are_one_set_of_names():
     """And each of them releases: more in light by an ON cell, at a steady pace."""
+    x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
     for name, rung in RUNGS.items():
         if name in ("markov_16", "markov_32"):
             continue  # as markov_8, of other sizes
@@ -73,8 +74,7 @@ def test_rung_and_release_are_one_set_of_names():
         params = model.stage.init(jax.random.key(0))
         inner = params["circuit"]
         inner["off->ganglion"] = {"weight": 0 * inner["off->ganglion"]["weight"]}
-        x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
-        rate = model.stage.apply(params, model.stage.start(params), x)[1]
+        rate = jax.jit(model.stage.apply)(params, model.stage.start(params), x)[1]
         assert np.all(rate[40:50].max(0) > 1.02 * rate[39]), name
     with pytest.raises(BadSetting, match="rung 'delta'"):
         build.model("ribbon_ln", FIELD, rung="delta")
@@ -85,12 +85,11 @@ def test_on_and_off_cells_hear_light_with_opposite_signs():
     params = model.stage.init(jax.random.key(0))
     inner = params["circuit"]
     bright = jnp.where(jnp.arange(40) < 20, 0.0, 1.0).astype(jnp.float32)
+    run = jax.jit(lambda p: model.stage.apply(p, model.stage.start(p), bright)[1])
     for name, other in (("on", "off"), ("off", "on")):
         silent = inner[f"{other}->ganglion"]["weight"] * 0
         one = inner | {f"{other}->ganglion": {"weight": silent}}
-        rate = model.stage.apply(
-            params | {"circuit": one}, model.stage.start(params), bright
-        )[1]
+        rate = run(params | {"circuit": one})
         before, after = rate[15], rate[22]
         assert np.all(after > before if name == "on" else after < before)
 
