@@ -236,7 +236,7 @@ def test_a_fit_killed_and_then_interrupted_goes_on_to_the_same_numbers(desk):
     cache = {"JAX_COMPILATION_CACHE_DIR": str(desk.folder / "xla")}
     desk = desk._replace(environment=desk.environment | cache)
     # So long that it is not over when the signal comes.
-    longer = [word.replace("4000", "40000") for word in LONG]
+    longer = [word.replace("4000", "12000") for word in LONG]
     command = ("fit", "tiny", "ln", *longer, "--out", "run")
     partial = desk.folder / "run.partial"
     checkpoint, told = partial / "checkpoint", partial / "metrics.jsonl"

@@ -434,9 +434,20 @@ def test_cost_grows_linearly_with_time(case: int):
     assert 3 * step.flops <= two - one <= 3 * (step.flops + setup.flops)
 
 
+# Maps that are convolved at every step: most of the time goes into the steps.
+CONVOLVED = ("cnn", "conv_gru", "photoreceptor_cnn", "recursive_cnn")
+
+
 # What wraps another model is refitted by tests/reduction.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in WRAPS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.fast_code if name in CONVOLVED else ())
+        for name in NAMES
+        if name not in WRAPS
+    ],
+)
 def test_it_beats_the_mean_rate_after_a_short_fit(name: str):
     """On white noise, where each cell hears one pixel: clearly, in every cell."""
     split = _simulated()
