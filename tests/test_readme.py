@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from typer import testing
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -22,7 +21,6 @@ README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.fast_code
 def test_the_snippets_run_in_their_order(tmp_path, monkeypatch, capsys):
     """As a reader would: one after the other, in one session, in an empty folder."""
     assert len(SNIPPETS) >= 2

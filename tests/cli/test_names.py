@@ -40,7 +40,8 @@ def test_list_fits_a_terminal(retina, monkeypatch, capsys):
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_show_everything_that_is_listed(retina, kind, monkeypatch):
-    # In words and as JSON: what is said of it is found out once.
+    # In words and as JSON: what there is, and what is said of it, is found out once.
+    monkeypatch.setattr(registry, "names", functools.cache(registry.names))
     monkeypatch.setattr(names, "_describe", functools.cache(names._describe))
     for name in registry.names(kind):
         done = retina("show", name, "--kind", kind)
