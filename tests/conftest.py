@@ -17,17 +17,19 @@ _KEPT = Path(__file__).parent.parent / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # see fast_code below
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each core has a worker
 _ASKED = sys.argv[sys.argv.index("-m") + 1] if "-m" in sys.argv[:-1] else "not slow"
 
+# One part of a program, not many to be compiled side by side: the cores have workers.
+_IN_ONE_PART = ("xla_cpu_parallel_codegen_split_count", "1")
+# The emitters of before jaxlib 0.11, where they are left, take less time.
+_OF_OLD = ("xla_cpu_use_fusion_emitters", "false")
 
-def _quick_to_compile() -> str:
-    """Flags for small programs that run once: half the seconds of the default suite.
 
-    No optimisation, no split of a program into parts to be compiled side by side, and
-    the emitters of before jaxlib 0.11 where they are left. A flag that XLA does not
-    know ends the process, so its name is looked for in the library.
-    """
-    flags = ["--xla_backend_optimization_level=0"]
+def _known(*flags: tuple[str, str]) -> list[str]:
+    """Those that the XLA at hand has: one that it does not know ends the process."""
+    told = []
     found = importlib.util.find_spec("jaxlib")
     for place in found.submodule_search_locations or () if found else ():
         for library in Path(place).glob("libjax_common*"):
@@ -35,20 +37,17 @@ def _quick_to_compile() -> str:
                 open(library, "rb") as file,
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
             ):
-                for name, value in (
-                    ("xla_cpu_parallel_codegen_split_count", "1"),
-                    ("xla_cpu_use_fusion_emitters", "false"),
-                ):
+                for name, value in flags:
                     if text.find(name.encode() + b"\0") >= 0:
-                        flags.append(f"--{name}={value}")
-    return " ".join(flags)
+                        told.append(f"--{name}={value}")
+    return told
 
 
-if "PYTEST_XDIST_WORKER" not in os.environ and _ASKED == "not slow":
-    # Most of the time goes into compiling; what is small enough to be tested by
-    # default needs no fast code. Workers, whose own arguments tell nothing, and
-    # commands inherit it.
-    os.environ.setdefault("XLA_FLAGS", _quick_to_compile())
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # Most of the time goes into compiling small programs that run once. Workers, whose
+    # own arguments tell nothing, and commands inherit it.
+    quick = (_IN_ONE_PART, _OF_OLD) if _ASKED == "not slow" else (_IN_ONE_PART,)
+    os.environ.setdefault("XLA_FLAGS", " ".join(_known(*quick)))
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -60,6 +59,19 @@ from retina import compiled  # noqa: E402
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fast code where a test asks for it, as users have it; elsewhere quickly made."""
+    quickly = "fast_code" not in item.keywords
+    jax.config.update("jax_disable_most_optimizations", quickly)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quickly))  # for commands
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long fits first: at the end no worker waits for one of them."""
+    items.sort(key=lambda item: "fast_code" not in item.keywords)
 
 
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import glm, inputs, reports, side_by_side, table, worker
 from benchmarks.side_by_side import Contender
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fast_code]
 
 FOLDER = Path(side_by_side.__file__).parent
 ALONE = {  # contenders that run without peers

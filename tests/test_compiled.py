@@ -85,7 +85,8 @@ read = []
 jax.monitoring.register_event_listener(
     lambda event, **about: read.append(event.endswith("cache_hits"))
 )
-split = retina.split(retina.load("simulated"))
+from tests.fitting import synthetic
+split = synthetic.split(synthetic.truth((20, 20)), train=2000, held_out=500)
 model = retina.model("ln", split.spec, lags=5, rank=1)
 fit = retina.fit(model, split, key=jax.random.key(0), max_steps=8)
 print(sum(read))
@@ -93,6 +94,7 @@ print(sum(read))
 
 
 @pytest.mark.slow
+@pytest.mark.fast_code
 def test_a_second_start_reads_what_the_first_compiled(environment):
     first, second = (int(_run(FIT).stdout) for _ in range(2))
     kept = len([*(environment / "xla").glob("*-cache")])

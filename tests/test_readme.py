@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from retina.cli import main
@@ -80,17 +82,20 @@ def test_linked_files_exist():
         assert (CHECKOUT / path).exists()
 
 
-def test_help_of_each_command():
+def test_help_of_each_command(monkeypatch):
+    parsers = get_command(main.app)
+    monkeypatch.setattr(testing, "_get_command", lambda app: parsers)
     for name in main._COMMANDS:
-        script = (
-            f"import sys; sys.argv = ['retina', {name!r}, '--help']; "
-            "from retina.cli.main import run; run()"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            cwd=CHECKOUT,
-        )
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(main.app, [name, "--help"], prog_name="retina")
+        assert done.exit_code == 0, done.output
         assert f"Usage: retina {name}" in done.stdout
+
+
+def test_help_in_a_process_of_its_own():
+    script = "import sys; sys.argv = ['retina', 'fit', '--help']; "
+    script += "from retina.cli.main import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=CHECKOUT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage: retina fit" in done.stdout

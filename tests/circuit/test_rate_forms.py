@@ -172,7 +172,8 @@ def test_as_many_types_as_edges_share_the_chances_of_an_edge():
     assert state["p"].shape == (14, 8)
 
 
-@pytest.mark.slow  # draws of a binomial take long to compile
+@pytest.mark.slow  # draws of a binomial take long to compile, and longer to run if not
+@pytest.mark.fast_code
 def test_simulated_spikes_of_drawn_vesicles():
     """The same parameters, another release in every trial."""
     made = build.model("ribbon_ln", Spec((), 2, 0.01), rung="ribbon_quanta", lags=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
 FRAMES = 4000
+QUICK = "lags=6", "basis=4", "rank=1"
 
 CARD = """
 name = "tiny"
@@ -164,9 +166,7 @@ def _parsers(app):
     return get_command(app)
 
 
-@pytest.fixture
-def retina(lab: Path, tmp_path: Path, monkeypatch) -> Callable[..., Done]:
-    """The command in this process: quick, as everything is imported once."""
+def _command(lab: Path, place: Path, monkeypatch) -> Callable[..., Done]:
     from typer import testing
 
     from retina.cli.main import app
@@ -175,7 +175,7 @@ def retina(lab: Path, tmp_path: Path, monkeypatch) -> Callable[..., Done]:
     monkeypatch.setattr(testing, "_get_command", _parsers)
     monkeypatch.setenv("RETINA_PATH", str(lab))
     monkeypatch.setenv("RETINA_CACHE", str(lab))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(place)
 
     def run(*words: object) -> Done:
         result = testing.CliRunner().invoke(app, [str(word) for word in words])
@@ -184,3 +184,25 @@ def retina(lab: Path, tmp_path: Path, monkeypatch) -> Callable[..., Done]:
         return Done(result.exit_code, result.stdout, result.stderr)
 
     return run
+
+
+@pytest.fixture
+def retina(lab: Path, tmp_path: Path, monkeypatch) -> Callable[..., Done]:
+    """The command in this process: quick, as everything is imported once."""
+    return _command(lab, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _fitted(lab: Path, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("fitted")
+    sets = [word for one in QUICK for word in ("--set", one)]
+    with pytest.MonkeyPatch.context() as patched:
+        done = _command(lab, place, patched)("fit", "tiny", "ln", *sets, "--out", "run")
+    assert done.status == 0, done.err
+    return place / "run"
+
+
+@pytest.fixture
+def run_of_ln(_fitted: Path, tmp_path: Path) -> None:
+    """A folder `run`, of `retina fit tiny ln` with QUICK, which is made once."""
+    shutil.copytree(_fitted, tmp_path / "run")

@@ -65,8 +65,7 @@ def test_a_score_does_not_go_over_a_run_that_has_taken_its_place(retina, monkeyp
     assert Path("run/record.json").read_bytes() == before
 
 
-def test_score(retina):
-    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+def test_score(retina, run_of_ln):
     done = retina("score", "run", "--json")
     assert done.status == 0, done.err
     told = json.loads(done.out)
@@ -99,8 +98,7 @@ def test_score(retina):
     assert odd.status == 1 and "no multiple of the run's own 0.02 s" in odd.err
 
 
-def test_score_of_the_population(retina):
-    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+def test_score_of_the_population(retina, run_of_ln):
     done = retina("score", "run", "--metrics", "pearson", "--population")
     assert done.status == 0, done.err
     assert "frozen: 2 predictions have an effective rank of" in done.out
@@ -128,8 +126,7 @@ def test_score_is_kept_in_the_run_and_changes_nothing_else(retina):
     assert kept == told["metrics"]["bits_per_spike"]["median"]
 
 
-def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina):
-    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+def test_cost_of_a_run_of_a_model_on_a_recording_and_of_a_frame(retina, run_of_ln):
     run = json.loads(retina("cost", "run", "--json").out)
     named = json.loads(retina("cost", "ln", "--dataset", "tiny", *QUICK, "--json").out)
     frame = ("--frame", 1, "--cells", 2, "--bin-s", 0.02)
@@ -411,9 +408,9 @@ def test_a_score_leaves_the_metrics_of_a_sweep_in_the_run(retina, tmp_path):
     assert told["frontiers"]["tiny"]["points"][0]["deviance"] == before["median"]
 
 
-def test_compare_says_which_run_is_better(retina):
+def test_compare_says_which_run_is_better(retina, run_of_ln):
     retina("fit", "tiny", "mean", "--out", "mean")
-    retina("fit", "tiny", "ln", *QUICK, "--out", "ln")
+    Path("run").rename("ln")
     done = retina("compare", "mean", "ln")
     assert done.status == 0, done.err
     assert "frozen: ln beats mean on 2 of 2 cells" in done.out
@@ -489,8 +486,7 @@ def test_a_stopped_sweep_loses_no_finished_job(desk, lab):
     assert [job["finished"] for job in json.loads(dry.out)] == [True, False]
 
 
-def test_simulate_makes_a_recording_that_every_command_takes(retina):
-    retina("fit", "tiny", "ln", *QUICK, "--out", "run")
+def test_simulate_makes_a_recording_that_every_command_takes(retina, run_of_ln):
     done = retina("simulate", "run", "--out", "sim.npz", "--key", 5)
     assert done.status == 0, done.err
     assert "next: retina fit sim.toml" in done.out

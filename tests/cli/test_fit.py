@@ -231,49 +231,51 @@ def test_a_stopped_fit_goes_on_to_the_same_numbers(retina, tmp_path, monkeypatch
     assert done.status == 130 and "the same command goes on" in done.err
     assert present(tmp_path / "run.partial" / "checkpoint")
     stops = False
+    other = retina(*command, "--key", 1)
+    assert other.status == 1 and "run.partial is another fit" in other.err
     _goes_on(retina, tmp_path, command)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.slow
-def test_an_interrupted_fit_goes_on_to_the_same_numbers(desk, how):
+def test_a_fit_killed_and_then_interrupted_goes_on_to_the_same_numbers(desk):
     # Programs of its own: what the killed leave half-written is no other test's.
     cache = {"JAX_COMPILATION_CACHE_DIR": str(desk.folder / "xla")}
     desk = desk._replace(environment=desk.environment | cache)
     # So long that it is not over when the signal comes.
-    longer = [word.replace("4000", "40000") for word in LONG]
+    longer = [word.replace("4000", "12000") for word in LONG]
     command = ("fit", "tiny", "ln", *longer, "--out", "run")
-    # A stop leaves a checkpoint; kill -9 leaves the last that was due.
-    often = "from retina.fitting import checkpoints; checkpoints.EVERY_S = 0.0"
-    process = desk.start(*command, first=often if how == signal.SIGKILL else "")
     partial = desk.folder / "run.partial"
     checkpoint, told = partial / "checkpoint", partial / "metrics.jsonl"
 
-    def far_enough() -> bool:
-        if how == signal.SIGKILL:
-            return present(checkpoint)
-        return told.exists() and len(told.read_bytes().splitlines()) > 2
+    def lines() -> int:
+        return len(told.read_bytes().splitlines()) if told.exists() else 0
 
-    _wait(far_enough, process)
-    process.send_signal(how)
+    # kill -9 leaves the last checkpoint that was due.
+    often = "from retina.fitting import checkpoints; checkpoints.EVERY_S = 0.0"
+    process = desk.start(*command, first=often)
+    _wait(lambda: present(checkpoint), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=300)
+    assert not (desk.folder / "run").exists() and present(checkpoint)
+
+    # Ctrl-C leaves one of its own.
+    before = lines()
+    process = desk.start(*command)
+    _wait(lambda: lines() > before + 2, process)
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)
-    assert not (desk.folder / "run").exists()
-    assert present(checkpoint)
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Traceback" not in err
-        assert "the same command goes on" in err
+    assert not (desk.folder / "run").exists() and present(checkpoint)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "the same command goes on" in err
 
     _goes_on(desk.retina, desk.folder, command)
 
 
 def _goes_on(retina, folder: Path, command: tuple[str, ...]) -> None:
-    """What was stopped is refused to another, and ends as what never was."""
+    """What was stopped ends as what never was."""
     partial = folder / "run.partial"
     assert not (folder / "run").exists()
-    other = retina(*command, "--key", 1)
-    assert other.status == 1 and "run.partial is another fit" in other.err
-
     # What a write that was killed half way leaves is no part of the run.
     (partial / ".metrics.jsonl.0123").write_bytes(b"half")
     resumed = retina(*command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from retina import formulation, registry
+from retina.cli import names
 from retina.cli.settings import parse
 from retina.settings import checked
 from retina.stage import Recipe
@@ -26,8 +28,6 @@ def test_list(retina, kind):
 
 
 def test_list_fits_a_terminal(retina, monkeypatch, capsys):
-    from retina.cli import names
-
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     for kind in registry.KINDS:
@@ -39,7 +39,10 @@ def test_list_fits_a_terminal(retina, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
-def test_show_everything_that_is_listed(retina, kind):
+def test_show_everything_that_is_listed(retina, kind, monkeypatch):
+    # In words and as JSON: what there is, and what is said of it, is found out once.
+    monkeypatch.setattr(registry, "names", functools.cache(registry.names))
+    monkeypatch.setattr(names, "_describe", functools.cache(names._describe))
     for name in registry.names(kind):
         done = retina("show", name, "--kind", kind)
         assert done.status == 0 and name in done.out

@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-QUICK = ("--set", "lags=6", "--set", "basis=4", "--set", "rank=1")
 
-
-def test_probe_shows_what_drives_a_cell(retina):
-    fitted = retina("fit", "tiny", "ln", *QUICK, "--out", "run", "--json")
-    assert fitted.status == 0, fitted.err
+def test_probe_shows_what_drives_a_cell(retina, run_of_ln):
     done = retina("probe", "run", "sta", "--json", "--out", "sta.npz")
     assert done.status == 0, done.err
     rows = json.loads(done.out)

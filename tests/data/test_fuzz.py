@@ -1,6 +1,6 @@
 """Damaged files, cards and pickles: a RetinaError of one line, or the right shapes.
 
-A few cases of each by default, a few hundred with ``pytest -m slow``.
+A few cases of each by default, a hundred and more with ``pytest -m slow``.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def told(error: RetinaError) -> None:
     assert str(error) and "\n" not in str(error)
 
 
-@cases(5, 170)
+@cases(5, 115)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_damaged_file(cache, name, number):
     layout = LAYOUTS[name]

@@ -270,14 +270,24 @@ def test_gollisch_frozen_crop_is_the_file(gollisch, real):
     np.testing.assert_array_equal(frozen.stimulus, crop.transpose(2, 1, 0))
 
 
+def test_gollisch_each_stretch_begins_in_its_state(real, board):
+    """One second of each: every word of a state is used in a fraction of that."""
+    brief = dataclasses.replace(board, frames=30)
+    files = {"000-149": 0, "150-164": 150}
+    held = {first: np.load(packed(real, name), "r") for name, first in files.items()}
+    for first in board.starts():
+        before = max(n for n in held if n <= first)
+        at = (first - before) * board.frames
+        (rows,) = make(brief, first, first + 1)
+        np.testing.assert_array_equal(rows, held[before][at : at + 30])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "file"), [(75, "000-149"), (150, "150-164")])
-def test_gollisch_a_stretch_is_made_from_its_state(real, board, first, file):
-    """Fifteen trials; each stretch also ends in the state where the next begins."""
-    inside = range(int(file[:3]), int(file[4:]) + 1)
-    trials = range(first, first + 15)
-    shown = unpack([(packed(real, file), inside)], board, trials)
-    for i, rows in enumerate(make(board, first, first + 15)):
+def test_gollisch_a_stretch_is_made_from_its_state(real, board):
+    """Fifteen trials, which end in the state where the next begin."""
+    path, trials = packed(real, "000-149"), range(75, 90)
+    shown = unpack([(path, range(150))], board, trials)
+    for i, rows in enumerate(make(board, trials.start, trials.stop)):
         bits = np.unpackbits(rows, axis=1).reshape(1500, 32, 32).transpose(0, 2, 1)
         np.testing.assert_array_equal(shown[i] > 0, bits.astype(bool))
 

@@ -17,7 +17,7 @@ from retina.fitting.loss import validator
 from retina.fitting.start import mean_counts
 from retina.parameter import Parameter
 from retina.stage import Model, memoryless
-from retina.types import Split
+from retina.types import Fit, Split
 from tests.fitting import synthetic
 
 KEY = jax.random.key(0)
@@ -34,6 +34,17 @@ def _subunits(split: Split) -> Model:
 
 
 ADAM: dict[str, Any] = {"max_steps": 160, "clip_bins": 64, "batch": 4}
+
+
+@pytest.fixture(scope="module")
+def one(split) -> Fit:
+    return fit(_subunits(split), split, key=KEY, **ADAM)
+
+
+@pytest.fixture(scope="module")
+def two(split) -> Fit:
+    """From two seeds."""
+    return fit(_subunits(split), split, key=KEY, seeds=2, **ADAM)
 
 
 class Interrupted(Exception):
@@ -70,13 +81,12 @@ def _alike(one, two) -> None:
     assert kept([one.training]) == kept([two.training])
 
 
-def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
+def test_an_interrupted_fit_ends_at_the_same_bits(split, two, tmp_path):
     """Two seeds by Adam: after the start, in the middle, and where it was asked to.
 
     A callback that raises does so before its evaluation is kept.
     """
     model, place = _subunits(split), tmp_path / "checkpoint"
-    whole = fit(model, split, key=KEY, seeds=2, **ADAM)
     for calls in (2, 3):
         with pytest.raises(Interrupted):
             fit(
@@ -92,9 +102,9 @@ def test_an_interrupted_fit_ends_at_the_same_bits(split, tmp_path):
     assert paused.training["steps"] == paused.curve[-1]["step"] == 80
     assert not paused.training["converged"] and not paused.training["stopped"]
     assert [row["validation_bits"] for row in paused.curve] == [
-        row["validation_bits"] for row in whole.curve[:3]
+        row["validation_bits"] for row in two.curve[:3]
     ]
-    _alike(whole, fit(model, split, key=KEY, seeds=2, checkpoint=place, **ADAM))
+    _alike(two, fit(model, split, key=KEY, seeds=2, checkpoint=place, **ADAM))
 
 
 def _either(split: Split) -> Model:
@@ -161,16 +171,7 @@ def test_an_interrupted_lbfgs_stops_where_it_would_have_stopped(split, tmp_path)
         _alike(whole, fit(model, split, key=KEY, checkpoint=place))
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"key": jax.random.key(7)}, r"key \[0, 0\] there, \[0, 7\] here"),
-        ({"learning_rate": 1e-4}, "learning_rate 0.01 there, 0.0001 here"),
-        ({"shrink": 1.0}, "model .* there, .* here"),
-    ],
-    ids=str,
-)
-def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
+def test_another_fits_checkpoint_is_refused(split, tmp_path):
     place = tmp_path / "checkpoint"
 
     def run(key=KEY, learning_rate=1e-2, shrink=1e-2):
@@ -181,33 +182,33 @@ def test_another_fits_checkpoint_is_refused(split, tmp_path, change, said):
 
     run()
     before = sorted(place.rglob("*"))
-    with pytest.raises(BrokenRun, match=said):
-        run(**change)
-    assert sorted(place.rglob("*")) == before
+    changes: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"key": jax.random.key(7)}, r"key \[0, 0\] there, \[0, 7\] here"),
+        ({"learning_rate": 1e-4}, "learning_rate 0.01 there, 0.0001 here"),
+        ({"shrink": 1.0}, "model .* there, .* here"),
+    )
+    for change, said in changes:
+        with pytest.raises(BrokenRun, match=said):
+            run(**change)
+        assert sorted(place.rglob("*")) == before
     run()
 
 
-@pytest.mark.parametrize(
-    ("role", "change", "said"),
-    [
+def test_a_checkpoint_of_a_fit_to_other_clips_is_refused(split, tmp_path):
+    short = {"key": KEY, "checkpoint": tmp_path / "checkpoint", "max_steps": 2}
+    fit(_subunits(split), split, **short)
+    for role, change, said in (
         ("train", lambda c: {"stimulus": -c.stimulus}, "training stimulus"),
         ("train", lambda c: {"response": c.response[:, ::-1]}, "training counts"),
         ("validation", lambda c: {"stimulus": -c.stimulus}, "validation"),
         ("validation", lambda c: {"response": c.response[:, ::-1]}, "validation"),
         ("validation", lambda c: {"skip": c.skip + 1}, "validation"),
-    ],
-)
-def test_a_checkpoint_of_a_fit_to_other_clips_is_refused(
-    split, tmp_path, role, change, said
-):
-    place = tmp_path / "checkpoint"
-    short = {"key": KEY, "checkpoint": place, "max_steps": 2}
-    fit(_subunits(split), split, **short)
-    first, *rest = getattr(split, role)
-    clips = (dataclasses.replace(first, **change(first)), *rest)
-    other = dataclasses.replace(split, **{role: clips})
-    with pytest.raises(BrokenRun, match=rf"\({said} \w+ there, \w+ here\)"):
-        fit(_subunits(split), other, **short)
+    ):
+        first, *rest = getattr(split, role)
+        clips = (dataclasses.replace(first, **change(first)), *rest)
+        other = dataclasses.replace(split, **{role: clips})
+        with pytest.raises(BrokenRun, match=rf"\({said} \w+ there, \w+ here\)"):
+            fit(_subunits(split), other, **short)
 
 
 @pytest.mark.parametrize("steps", [1, 50])
@@ -227,14 +228,11 @@ def test_a_cell_silent_in_training_is_named(split):
         fit(_subunits(split), silent, key=KEY)
 
 
-def test_the_first_of_two_seeds_is_the_fit_of_one(split):
+def test_the_first_of_two_seeds_is_the_fit_of_one(one, two):
     """Its start and its order of clips do not depend on how many run beside it."""
     keys = [jax.random.split(KEY, n)[0] for n in (1, 2)]
     if not np.array_equal(jax.random.key_data(keys[0]), jax.random.key_data(keys[1])):
         pytest.skip("this generator's first key depends on how many are split off")
-    model = _subunits(split)
-    one = fit(model, split, key=KEY, **ADAM)
-    two = fit(model, split, key=KEY, seeds=2, **ADAM)
     # 160 steps of up to 3e-3 may add up to 0.5; batched products round differently,
     # and of that no more than a step or two may come.
     for a, b in zip(
@@ -377,9 +375,8 @@ def test_an_exploding_loss_ends_the_fit_with_the_best_so_far(split, seeds):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(made.seeds))
 
 
-def test_a_fit_that_ends_as_it_should_was_not_stopped(split):
-    made = fit(_subunits(split), split, key=KEY, **ADAM)
-    assert made.training["stopped"] == ""
+def test_a_fit_that_ends_as_it_should_was_not_stopped(one):
+    assert one.training["stopped"] == ""
 
 
 def test_a_loss_that_explodes_at_once_keeps_nothing(split):

@@ -129,7 +129,7 @@ def _run(script: str, *arguments: object, cache: Path) -> subprocess.CompletedPr
 @pytest.mark.slow
 def test_killed_while_it_writes_a_fit_ends_at_the_same_bits(tmp_path: Path):
     folder, cache = tmp_path / "c", tmp_path / "xla"
-    for left in (3, 20, 40):
+    for left in (3, 40):
         done = _run(FIT, left, folder, cache=cache)
         assert done.returncode == -9, done.stderr
         assert list(folder.glob("*.orbax-checkpoint-tmp")), "it was writing"

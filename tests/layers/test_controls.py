@@ -177,6 +177,6 @@ def test_a_silent_cell_keeps_a_floor():
         assert model.warm_start is not None
         params = model.warm_start(stage.init(jax.random.key(0)), (clip,))
         shown = jnp.asarray(clip.stimulus)
-        rate = stage.apply(params, stage.start(params), shown)[1]
+        rate = jax.jit(stage.apply)(params, stage.start(params), shown)[1]
         assert np.all(np.isfinite(rate)) and np.all(rate[:, 1] <= 1.001e-4)
         assert np.all(rate[:, 0] > 0.01)

@@ -76,7 +76,7 @@ def test_a_leaky_branch_is_the_sum_of_its_leaky_synapses(memory: int):
     x = jax.random.normal(jax.random.key(2), (60, 1, 4, 5))
     taus = 0.004 * 25 ** (np.arange(memory) / max(memory - 1, 1))
     wanted = uncollapsed(params, np.asarray(x), 0.002, 0.005, taus)
-    said = stage.apply(params, stage.start(params), x)[1][:, 0]
+    said = jax.jit(stage.apply)(params, stage.start(params), x)[1][:, 0]
     assert np.std(wanted) > 0.01
     # float32 against float64, over 60 bins of a leaky recurrence.
     np.testing.assert_allclose(said, wanted, rtol=1e-4, atol=1e-5)
@@ -87,10 +87,11 @@ def test_neurons_side_by_side_do_not_mix():
     alone = elm(3, 2, 4, 1, bin_s=0.01)
     params = both.init(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (20, 2, 3, 2))
-    said = both.apply(params, both.start(params), x)[1]
+    said = jax.jit(both.apply)(params, both.start(params), x)[1]
+    apply = jax.jit(alone.apply)
     for n in range(2):
         own = jax.tree.map(lambda a, n=n: a[n : n + 1], params)
-        one = alone.apply(own, alone.start(own), x[:, n : n + 1])[1]
+        one = apply(own, alone.start(own), x[:, n : n + 1])[1]
         np.testing.assert_allclose(said[:, n : n + 1], one, rtol=1e-5, atol=1e-6)
 
 

@@ -27,7 +27,7 @@ def test_a_stack_collapses_to_one_convolution(shape, size):
     *_, last = params
     params[last]["bias"] = jnp.array([1.0, -2.0, 3.0])
     x = jax.random.normal(jax.random.key(1), (2, *shape))
-    y = stack.apply(params, stack.start(params), x)[1]
+    y = jax.jit(stack.apply)(params, stack.start(params), x)[1]
     assert y.shape[1:] == output_shape(shape, 3, size)
     one = collapse(params)
     assert jax.tree.structure(one) == jax.tree.structure(single.parameters)

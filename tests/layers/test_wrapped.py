@@ -22,7 +22,7 @@ def test_batch_statistics_move_and_weights_do_not(name):
     params = model.stage.init(KEY)
     x = 2 + jax.random.normal(jax.random.key(1), (2, 8, 6, 5))
     assert model.training is not None and model.penalty is not None
-    rate, after = model.training(params, x, KEY)
+    rate, after = jax.jit(model.training)(params, x, KEY)
     assert rate.shape == (2, 6, 2)
     for part, own in params.items():
         for leaf, value in own.items():

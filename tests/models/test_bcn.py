@@ -27,7 +27,7 @@ def test_the_start_tells_on_from_off_and_finds_the_pace():
     assert off[0] < 0.2 and off[1] > 0.8
     clip = split.train[1]
     x, counts = jnp.asarray(clip.stimulus), jnp.asarray(clip.response[0])
-    rate = rates_of(model, params, x, counts)[100:]
+    rate = jax.jit(lambda x: rates_of(model, params, x, counts))(x)[100:]
     counts = np.asarray(counts)[100:]
     for n in range(2):
         # Chance gives an s.d. of 0.045 on 500 bins.
@@ -42,9 +42,10 @@ def test_on_an_image_each_cell_has_a_network_of_its_own():
     params = params | {"views": params["views"] | {"corner": corner}}
     x = np.random.default_rng(0).standard_normal((30, 6, 5)).astype(np.float32)
     counts = jnp.zeros((30, 3))
-    before = rates_of(model, params, jnp.asarray(x), counts)
+    rates = jax.jit(lambda x: rates_of(model, params, x, counts))
+    before = np.asarray(rates(x))
     x[:, :3, :3] += 1
-    after = rates_of(model, params, jnp.asarray(x), counts)
+    after = rates(x)
     moved = np.abs(after - before).max(0)
     assert moved[0] > 1e-3 and not moved[1:].any()
     # Their numbers are the same: as many as in a full field.

@@ -64,6 +64,7 @@ def test_the_price_of_each_mechanism():
 
 def test_rung_and_release_are_one_set_of_names():
     """And each of them releases: more in light by an ON cell, at a steady pace."""
+    x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
     for name, rung in RUNGS.items():
         if name in ("markov_16", "markov_32"):
             continue  # as markov_8, of other sizes
@@ -74,8 +75,7 @@ def test_rung_and_release_are_one_set_of_names():
         params = model.stage.init(jax.random.key(0))
         inner = params["circuit"]
         inner["off->ganglion"] = {"weight": 0 * inner["off->ganglion"]["weight"]}
-        x = jnp.where(jnp.arange(60) < 40, 0.0, 2.0).astype(jnp.float32)
-        rate = model.stage.apply(params, model.stage.start(params), x)[1]
+        rate = jax.jit(model.stage.apply)(params, model.stage.start(params), x)[1]
         assert np.all(rate[40:50].max(0) > 1.02 * rate[39]), name
     with pytest.raises(BadSetting, match="rung 'delta'"):
         build.model("ribbon_ln", FIELD, rung="delta")
@@ -86,12 +86,11 @@ def test_on_and_off_cells_hear_light_with_opposite_signs():
     params = model.stage.init(jax.random.key(0))
     inner = params["circuit"]
     bright = jnp.where(jnp.arange(40) < 20, 0.0, 1.0).astype(jnp.float32)
+    run = jax.jit(lambda p: model.stage.apply(p, model.stage.start(p), bright)[1])
     for name, other in (("on", "off"), ("off", "on")):
         silent = inner[f"{other}->ganglion"]["weight"] * 0
         one = inner | {f"{other}->ganglion": {"weight": silent}}
-        rate = model.stage.apply(
-            params | {"circuit": one}, model.stage.start(params), bright
-        )[1]
+        rate = run(params | {"circuit": one})
         before, after = rate[15], rate[22]
         assert np.all(after > before if name == "on" else after < before)
 
@@ -125,12 +124,11 @@ def test_a_cell_that_hears_its_own_spikes(ganglion: str):
     params = model.warm_start(params, (Clip("train", stimulus, counts),))
     assert jax.tree.structure(params) == jax.tree.structure(model.stage.parameters)
     x, silent = jnp.asarray(stimulus), jnp.zeros((600, 3))
-    rate = rates_of(model, params, x, silent)[60:]
-    assert 0.2 < np.exp(np.log(rate).mean()) < 0.45
+    rates = jax.jit(lambda counts: rates_of(model, params, x, counts))
+    rate = rates(silent)
+    assert 0.2 < np.exp(np.log(rate[60:]).mean()) < 0.45
     one = silent.at[300].set(1)
-    ratio = (
-        rates_of(model, params, x, one)[301] / rates_of(model, params, x, silent)[301]
-    )
+    ratio = rates(one)[301] / rate[301]
     assert np.all(ratio < 0.8) == (ganglion != "escape_history")
 
 

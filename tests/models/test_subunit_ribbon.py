@@ -26,10 +26,12 @@ def test_without_use_it_is_lnln(frame):
     terminal = own["terminal"] | {"bias": bias, "use": jnp.zeros(2)}
     x = jax.random.normal(jax.random.key(2), (20, *frame))
     counts = jnp.zeros((20, 3))
-    wanted = rates_of(plain, params | {"bias": {"bias": bias}}, x, counts)
-    found = rates_of(ours, same | {"terminal": terminal}, x, counts)
+    without = jax.jit(lambda p: rates_of(plain, p, x, counts))
+    rates = jax.jit(lambda p: rates_of(ours, p, x, counts))
+    wanted = without(params | {"bias": {"bias": bias}})
+    found = rates(same | {"terminal": terminal})
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     # And with use, release falls behind.
     used = terminal | {"use": jnp.full(2, 50.0)}
-    after = rates_of(ours, same | {"terminal": used}, x, counts)
+    after = rates(same | {"terminal": used})
     assert np.abs(after - wanted).max() > 0.05

@@ -95,6 +95,7 @@ def _twice_scaled(spec: Spec) -> tuple:
 
 
 @pytest.mark.slow
+@pytest.mark.fast_code
 def test_lnk_gives_its_filter_back_and_not_a_product_of_two_scales():
     spec = Spec((), 1, 0.05)
     model, stage = _twice_scaled(spec)

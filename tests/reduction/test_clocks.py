@@ -167,8 +167,9 @@ def test_a_slow_end_says_the_last_run_again(every):
     np.testing.assert_allclose(slow[::every], whole[::every], rtol=CLOSE, atol=CLOSE)
     # A clip cut within a period goes on where it was.
     x = jnp.asarray(SPLIT.train[0].stimulus[:40])
-    state, first = model.stage.apply(params, model.stage.start(params), x[:16])
-    _, second = model.stage.apply(params, state, x[16:])
+    apply = jax.jit(model.stage.apply)
+    state, first = apply(params, model.stage.start(params), x[:16])
+    _, second = apply(params, state, x[16:])
     both = np.concatenate([first, second])
     np.testing.assert_allclose(both, slow, rtol=CLOSE, atol=CLOSE)
 

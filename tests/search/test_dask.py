@@ -122,12 +122,9 @@ def test_a_failure_that_cannot_be_read_is_told_all_the_same():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [200, 2000])
-def test_every_job_once_through_kills_and_a_restarted_scheduler(
-    cluster, tmp_path, count
-):
+def test_every_job_once_through_kills_and_a_restarted_scheduler(cluster, tmp_path):
     """Tiny jobs, three kills of a worker, one loss of everything at once."""
-    folder = tmp_path / "records"
+    folder, count = tmp_path / "records", 2000
     folder.mkdir()
     given = jobs(count) + jobs(3, "raises") + jobs(2, "hangs") + jobs(2, "dies once")
     cluster.start()

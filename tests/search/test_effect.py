@@ -100,6 +100,13 @@ def test_a_control_shows_what_the_mechanism_would_do(asked, tmp_path):
     assert again.skipped == 4 and as_rows(again.effects) == as_rows(swept.effects)
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
 
+    # A run that cannot be read takes no other result with it.
+    (out / swept.points[1].run / "params.h5").write_bytes(b"damaged")
+    damaged = sweep(folder, out)
+    assert damaged.skipped == 4 and len(damaged.points) == 2 and not damaged.effects
+    (failure,) = damaged.failures
+    assert failure.error.startswith("not compared with tiny weight=0.0: ")
+
 
 def test_families_without_one_share_the_control_of_the_one_that_has_it(asked):
     without = ASKED.split("[[families]]")[2]
@@ -154,16 +161,6 @@ def test_spikes_of_a_fit_that_failed_are_not_waited_for(asked, tmp_path):
     errors = [failure.error for failure in swept.failures]
     assert errors[0] == "ValueError: as asked"
     assert [error[:9] for error in errors[1:]] == ["not tried", "not tried"]
-
-
-def test_runs_that_cannot_be_read_take_no_other_result_with_them(asked, tmp_path):
-    out, folder = tmp_path / "runs", asked(ASKED)
-    first = sweep(folder, out)
-    (out / first.points[1].run / "params.h5").write_bytes(b"damaged")
-    swept = sweep(folder, out)
-    assert swept.skipped == 4 and len(swept.points) == 2 and not swept.effects
-    (failure,) = swept.failures
-    assert failure.error.startswith("not compared with tiny weight=0.0: ")
 
 
 def test_a_dry_run_prices_the_controls_too(asked, tmp_path):
@@ -249,6 +246,7 @@ control = true
 
 
 @pytest.mark.slow
+@pytest.mark.fast_code
 def test_depletion_is_found_where_it_is_and_in_its_control(
     asked, tmp_path, monkeypatch
 ):
