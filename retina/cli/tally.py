@@ -22,7 +22,8 @@ class Tally:
         self._begun = time.monotonic()
         self._running: dict[str, tuple[float, str]] = {}
         self._done = self._skipped = self._failed = self._refused = 0
-        self._best = (-math.inf, "")
+        self._best = (-math.inf, "", "")
+        self._recordings: set[str] = set()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         state, job = event["state"], event["job"]
@@ -43,10 +44,12 @@ class Tally:
                 last = f"{job.label}: step {event['step']}, {event['bits']:.4f} bits"
             if state in ("failed", "refused"):
                 last = f"{job.label}: {state}: {event['error']}"
-            if state == "done" and not job.spikes_of:
+            if state in ("done", "skipped") and not job.spikes_of:
                 metric = event["point"].score.metrics.get(self._y)
                 if metric is not None and math.isfinite(metric.median):
-                    self._best = max(self._best, (metric.median, job.label))
+                    one = (metric.median, job.label, job.dataset)
+                    self._best = max(self._best, one)
+                    self._recordings.add(job.dataset)
         self._tell(self._fraction(event["jobs"]), self._words(event["jobs"], last))
 
     def _fraction(self, jobs: int) -> float:
@@ -67,6 +70,8 @@ class Tally:
             spent = time.monotonic() - self._begun
             left = spent * (1 - fraction) / (fraction - before)
             words.append(f"{output.duration(left)} left")
-        if self._best[1]:
-            words.append(f"best {self._y} {self._best[0]:.3f} ({self._best[1]})")
+        if self._recordings:
+            most, label, recording = self._best
+            on = f" on {recording}" if len(self._recordings) > 1 else ""
+            words.append(f"best {self._y} {most:.3f} ({label}{on})")
         return ", ".join([*words, last])

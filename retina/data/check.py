@@ -227,7 +227,14 @@ def _repeats(recording: Recording, where: str) -> Iterator[Finding]:
 
 
 def _leaks(made: Split, where: str) -> Iterator[Finding]:
-    """Test stimulus that was also shown in training or validation."""
+    """Test stimulus that was also shown in training or validation, and training's that
+    validation shows again."""
+    if again := leak(made.validation, made.train):
+        text = (
+            f"validation shows what is fitted to: {again}: it may say too late when to "
+            "stop, and choose the model that fits this best: leave these frames out"
+        )
+        yield Finding("note", f"splits{where}", text)
     fitted = (*made.train, *made.validation)
     said = leak(made.test, fitted)
     if said:

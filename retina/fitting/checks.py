@@ -8,6 +8,7 @@ import numpy as np
 
 from retina.data import leak
 from retina.data.caveats import COLD
+from retina.data.quality.clock import SLOW_S
 from retina.data.quality.shifted import shifted
 from retina.errors import BadResponse, MissingData
 from retina.fitting.start import mean_counts
@@ -17,7 +18,13 @@ from retina.types import Split, one_of
 
 def notes(model: Model, split: Split) -> list[str]:
     """What is to be told of a split when the model is fitted to it."""
-    return [*split.notes, *short_lead(model, split), *shifted(split)]
+    told = [*split.notes, *short_lead(model, split), *shifted(split)]
+    if split.spec.bin_s >= SLOW_S:
+        told.append(
+            f"a bin lasts {split.spec.bin_s:g} s: are the card's times in milliseconds? "
+            "Then every figure per second is 1000 times too small"
+        )
+    return told
 
 
 def short_lead(model: Model, split: Split) -> list[str]:

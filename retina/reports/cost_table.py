@@ -7,6 +7,7 @@ from typing import Any
 
 from retina.costs.clocks import per_bin
 from retina.costs.counts import WEIGHTS
+from retina.costs.denominators import PER_SYNAPSE, enters_synapse_claims
 from retina.reports.grid import footer, grid, text
 from retina.reports.numbers import amount, quartiles
 from retina.types import Cost, Interval, one_of
@@ -51,6 +52,8 @@ def cost_table(cost: Cost, width: int) -> str:
     units["flops_per_spike"] = f"FLOPs per recorded {one_of(cost.event)}"
     for key, words in units.items():
         value = getattr(cost, key)
+        if key in PER_SYNAPSE and value is not None and not enters_synapse_claims(cost):
+            words += " (no claim)"
         if value is None and key in _ONLY_SOME:
             continue
         exact = f"{value:,}" if isinstance(value, int) else _exact(value)

@@ -75,7 +75,7 @@ def explore(
                 gone.append(job)
             else:
                 answer(job, point)  # it has come to its end this moment
-                tell(job, "skipped")
+                tell(job, "skipped", point=point)
                 yield job, point
 
         def jobs() -> Iterator[Job]:

@@ -191,7 +191,7 @@ def sweep(
                 said = failing.refused(job, folder)
             if point is not None:
                 done[job.name] = point
-                tell(job, "skipped")
+                tell(job, "skipped", point=point)
             elif said is not None:
                 failures.append(said)
                 tell(job, "refused", error=said.error)

@@ -67,6 +67,20 @@ def test_test_stimulus_in_training_is_found(npz_card):
     assert "bins 10-509 of 'running" in texts[0]
 
 
+def test_training_stimulus_in_validation_is_noted(npz_card):
+    table = long()
+    table["stimulus"][300:500] = table["stimulus"][2000:2200]
+    found = check(npz_card(table, splits=LONG))
+    (text,) = [f.text for f in found if "validation shows" in f.text]
+    assert "bins 10-209 of 'validation" in text and not wrong(found)
+
+
+def test_times_in_milliseconds_are_wrong(npz_card):
+    card = npz_card(long(), splits=LONG, frame_s=20.0)
+    (text,) = [t for t in wrong(check(card)) if "milliseconds" in t]
+    assert "a frame lasts 20 s" in text
+
+
 def test_a_test_too_short_to_be_told_from_training_is_noted(npz_card):
     table = long()
     kept, values = np.exp(-1 / 60), table["stimulus"]

@@ -131,8 +131,9 @@ def test_a_full_field_stands_on_no_axis_per_synapse(x):
     with pytest.raises(BadSetting, match="collapses space.*--x flops_per_spike"):
         frontier([whole, field], x)
     assert frontier([whole, field], "flops_per_spike").on == (True, True)
-    # A table alone shows the figures, with the note, and takes another axis.
-    assert NO_CLAIM in table([field])
+    # A table says so, has no such figure and takes another axis.
+    assert NO_CLAIM in table([field]) and "synaptic" not in table([field])
+    assert "synaptic" in table([whole])
 
 
 @pytest.mark.parametrize("change", [{"bins": 9}, {"group": "running"}, {"trials": 2}])

@@ -14,6 +14,8 @@ from retina.types import Block, Recording
 
 # Two equal frames in a row are worth a word where a stimulus does that hardly ever.
 RARE = 0.01
+# No display shows one frame for so long, and no model could follow; chosen.
+SLOW_S = 5.0
 OFF = 1e-3  # of a frame: more, and spikes of a long block drift out of their bins
 
 
@@ -35,7 +37,15 @@ def clock(recording: Recording) -> Iterator[Finding]:
     means = [(usual(np.diff(one.onsets_s)), one.name) for one in recording.blocks]
     mean, name = max(means, key=lambda one: abs(one[0] - recording.frame_s))
     off = mean / recording.frame_s - 1
-    if abs(off) > OFF:
+    if mean >= SLOW_S:
+        yield Finding(
+            "wrong",
+            "clock",
+            f"a frame lasts {mean:.4g} s: are the times in milliseconds? Every figure "
+            "per second would be 1000 times too small: give all of them, and frame_s, "
+            "in seconds",
+        )
+    elif abs(off) > OFF:
         level = "wrong" if abs(off) > 10 * OFF else "note"
         yield Finding(
             level,
