@@ -21,8 +21,8 @@ def notes(model: Model, split: Split) -> list[str]:
     told = [*split.notes, *short_lead(model, split), *shifted(split)]
     if split.spec.bin_s >= SLOW_S:
         told.append(
-            f"a bin lasts {split.spec.bin_s:g} s: are the card's times in milliseconds? "
-            "Then every figure per second is 1000 times too small"
+            f"a bin lasts {split.spec.bin_s:g} s: are the times in milliseconds? Then "
+            "every figure per second is 1000 times too small"
         )
     return told
 

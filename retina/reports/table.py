@@ -89,7 +89,7 @@ def _points(front: Frontier, width: int) -> str:
     if front.x not in costs:  # what the points stand in order of
         title = front.x.replace("_per_", "\nper ").replace("_", " ")
         costs = {front.x: title, **costs}
-    if not all(enters_synapse_claims(point.cost) for point in front.points):
+    if not all(point.cost.synapse_claims for point in front.points):
         costs = {k: v for k, v in costs.items() if k not in PER_SYNAPSE}
     for title in costs.values():
         rows.add_column(title, justify="right", no_wrap=True)
