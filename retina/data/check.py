@@ -227,8 +227,7 @@ def _repeats(recording: Recording, where: str) -> Iterator[Finding]:
 
 
 def _leaks(made: Split, where: str) -> Iterator[Finding]:
-    """Test stimulus that was also shown in training or validation, and training's that
-    validation shows again."""
+    """Test stimulus shown in training or validation too; training's in validation."""
     if again := leak(made.validation, made.train):
         text = (
             f"validation shows what is fitted to: {again}: it may say too late when to "
